@@ -1,0 +1,89 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { RondoError } from '@rondo/core';
+import { type Manifest, manifestSchema } from './manifest.ts';
+
+export const MANIFEST_FILE = 'bundle.json';
+
+/** A verified bundle: the directory, its manifest, and the digest that names it on the wire. */
+export interface Bundle {
+  readonly directory: string;
+  readonly manifest: Manifest;
+  /** sha256 of bundle.json, which itself holds the digest of every other file. */
+  readonly digest: string;
+}
+
+export const bundlePath = (bundle: Bundle, file: string): string => join(bundle.directory, file);
+
+/**
+ * Opens a bundle directory and verifies it: schema, cross-field shapes, size and sha256 of every file.
+ * @throws RondoError BUNDLE_INVALID naming the file, what was expected and what was found.
+ */
+export async function openBundle(directory: string): Promise<Bundle> {
+  const path = join(directory, MANIFEST_FILE);
+  const text = await readFile(path).catch((cause: unknown) => {
+    throw new RondoError('BUNDLE_INVALID', `${path}: no bundle here; make one with 'rondo convert'`, {
+      cause,
+    });
+  });
+  const manifest = parseManifest(path, text.toString('utf8'));
+  await Promise.all(manifest.files.map((file) => verifyFile(directory, file)));
+  return { directory, manifest, digest: createHash('sha256').update(text).digest('hex') };
+}
+
+function parseManifest(path: string, text: string): Manifest {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new RondoError('BUNDLE_INVALID', `${path}: not JSON`, { cause });
+  }
+  const parsed = manifestSchema.safeParse(json);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    throw new RondoError('BUNDLE_INVALID', `${path}: ${issue?.path.join('.')}: ${issue?.message}`);
+  }
+  const manifest = parsed.data;
+  const listed = new Set(manifest.files.map((file) => file.path));
+  const named = [...Object.values(manifest.graphs), ...Object.values(manifest.tokenizer ?? {})].filter((name) => name !== undefined);
+  const missing = named.find((name) => !listed.has(name));
+  if (missing !== undefined) {
+    throw new RondoError('BUNDLE_INVALID', `${path}: names ${missing} but does not list it under files`);
+  }
+  if (manifest.layers.coda > 0 !== (manifest.graphs.coda !== undefined)) {
+    throw new RondoError(
+      'BUNDLE_INVALID',
+      `${path}: ${manifest.layers.coda} coda layers and graphs.coda disagree`,
+    );
+  }
+  if (manifest.exit.minDepth > manifest.maxDepth) {
+    throw new RondoError(
+      'BUNDLE_INVALID',
+      `${path}: exit.minDepth ${manifest.exit.minDepth} exceeds maxDepth ${manifest.maxDepth}`,
+    );
+  }
+  return manifest;
+}
+
+async function verifyFile(directory: string, file: Manifest['files'][number]): Promise<void> {
+  const path = join(directory, file.path);
+  const found = await stat(path).catch((cause: unknown) => {
+    throw new RondoError('BUNDLE_INVALID', `${path}: listed in ${MANIFEST_FILE} but missing`, { cause });
+  });
+  if (found.size !== file.bytes) {
+    throw new RondoError('BUNDLE_INVALID', `${path}: expected ${file.bytes} bytes, found ${found.size}`);
+  }
+  const sha256 = await digestFile(path);
+  if (sha256 !== file.sha256) {
+    throw new RondoError('BUNDLE_INVALID', `${path}: expected sha256 ${file.sha256}, found ${sha256}`);
+  }
+}
+
+/** sha256 of a file in hex, read as a stream. */
+export async function digestFile(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const part of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(part as Buffer);
+  return hash.digest('hex');
+}

@@ -1,0 +1,77 @@
+import { z } from 'zod';
+
+/** Shapes and rules of a bundle, written by the converter and believed by nobody until `openBundle` verified it. */
+const positive = z.int().positive();
+
+const file = z.strictObject({
+  path: z.string().regex(/^[A-Za-z0-9._-]+$/, 'a plain file name inside the bundle'),
+  bytes: z.int().nonnegative(),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+});
+
+export const manifestSchema = z.strictObject({
+  schemaVersion: z.literal(1),
+  name: z.string().min(1),
+  source: z.strictObject({
+    checkpoint: z.string(),
+    architecture: z.string(),
+    licence: z.string(),
+  }),
+  shape: z.strictObject({
+    hidden: positive,
+    heads: positive,
+    kvHeads: positive,
+    headDim: positive,
+    vocab: positive,
+    /** Longest sequence in positions. */
+    context: positive,
+  }),
+  /** Unlooped layers before, unique layers inside, unlooped layers after the loop. */
+  layers: z.strictObject({ prelude: z.int().nonnegative(), block: positive, coda: z.int().nonnegative() }),
+  maxDepth: positive,
+  loop: z.strictObject({
+    /** 0-based inclusive range of the source's layers that became the block. */
+    first: z.int().nonnegative(),
+    last: z.int().nonnegative(),
+    /** α in h ← h + α·(block(h) − h). */
+    damping: z.number().positive(),
+  }),
+  exit: z.strictObject({
+    policy: z.enum(['none', 'gate', 'latent-diff']),
+    threshold: z.number().nonnegative(),
+    minDepth: positive,
+    /** Signals that the block graph puts out. */
+    signals: z.array(z.enum(['gate', 'latent-diff'])),
+  }),
+  kvPolicy: z.enum(['last-exited']),
+  precision: z.enum(['f32', 'int8', 'int4']),
+  /** Candidates per row that the head graph returns. */
+  headCandidates: positive,
+  tokens: z.strictObject({
+    bos: z.int().nonnegative().optional(),
+    /** Ids that end a generation. */
+    eos: z.array(z.int().nonnegative()),
+  }),
+  /** Roles of the files. `coda` is absent when the model has no layers after the loop. */
+  graphs: z.strictObject({
+    prelude: z.string(),
+    block: z.string(),
+    coda: z.string().optional(),
+    head: z.string(),
+  }),
+  /** Absent for a bundle that can only be driven with token ids. */
+  tokenizer: z
+    .strictObject({
+      tokenizer: z.string(),
+      config: z.string().optional(),
+      chatTemplate: z.string().optional(),
+    })
+    .optional(),
+  files: z.array(file),
+});
+
+export type Manifest = z.infer<typeof manifestSchema>;
+
+/** Bytes of K and V that one position of one sequence takes in one pass of `layers` layers, f32. */
+export const kvBytesPerPosition = (shape: Manifest['shape'], layers: number): number =>
+  layers * 2 * shape.kvHeads * shape.headDim * 4;

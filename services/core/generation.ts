@@ -1,0 +1,61 @@
+import type { ExitRule } from './exit-rule.ts';
+import type { SequenceId } from './ids.ts';
+import type { Route } from './route.ts';
+import type { SamplingParams, TokenLogprob } from './sampling.ts';
+
+/** Everything a home worker needs to bring one sequence from its prompt to its last token. */
+export interface GenerateSpec {
+  readonly sequenceId: SequenceId;
+  readonly route: Route;
+  readonly bundleDigest: string;
+  /** At least one id, each below the vocabulary size. */
+  readonly promptIds: readonly number[];
+  readonly maxTokens: number;
+  /** Token ids that end the sequence; empty for `ignore_eos`. */
+  readonly stopIds: readonly number[];
+  readonly sampling: SamplingParams;
+  readonly exit: ExitRule;
+  /** Alternatives to report with each token, 0…20; undefined reports no log probabilities. */
+  readonly topLogprobs?: number | undefined;
+  /** Report log probabilities of the prompt's own tokens (`echo` with `logprobs`). */
+  readonly promptLogprobs: boolean;
+  readonly traceparent?: string | undefined;
+}
+
+export interface TokenEvent {
+  readonly type: 'token';
+  readonly epoch: number;
+  /** 0-based among the generated tokens. */
+  readonly index: number;
+  readonly id: number;
+  readonly logprob: number;
+  readonly top: readonly TokenLogprob[];
+  /** Passes this token's row spent. */
+  readonly passes: number;
+}
+
+/** Log probabilities of prompt tokens `first`…; the first token of a prompt has none and is left out. */
+export interface PromptLogprobsEvent {
+  readonly type: 'prompt-logprobs';
+  readonly epoch: number;
+  /** Index in the prompt of the first token reported here (≥ 1). */
+  readonly first: number;
+  readonly tokens: readonly {
+    readonly id: number;
+    readonly logprob: number;
+    readonly top: readonly TokenLogprob[];
+  }[];
+}
+
+export type FinishReason = 'stop' | 'length';
+
+export interface FinishedEvent {
+  readonly type: 'finished';
+  readonly epoch: number;
+  readonly reason: FinishReason;
+  /** Passes spent on prompt rows and on generated rows. */
+  readonly promptPasses: number;
+  readonly generatedPasses: number;
+}
+
+export type GenerateEvent = TokenEvent | PromptLogprobsEvent | FinishedEvent;

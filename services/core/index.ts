@@ -1,0 +1,23 @@
+export { type Clock, ManualClock, systemClock } from './clock.ts';
+export { contains, type DepthRange, passesIn, splitDepths } from './depth.ts';
+export { ERRORS, type ErrorCode, type ErrorOptions, isErrorCode, RondoError } from './errors.ts';
+export {
+  type ExitPolicy,
+  type ExitRule,
+  type ExitSignal,
+  mayExitEarly,
+  shouldExit,
+  survive,
+} from './exit-rule.ts';
+export type {
+  FinishedEvent,
+  FinishReason,
+  GenerateEvent,
+  GenerateSpec,
+  PromptLogprobsEvent,
+  TokenEvent,
+} from './generation.ts';
+export { type Address, address, type SequenceId, sequenceId, type WorkerId, workerId } from './ids.ts';
+export { LIMITS } from './limits.ts';
+export { isHomed, type Route, type Stage, stageAt, type WorkerRef } from './route.ts';
+export type { SamplingParams, TokenLogprob } from './sampling.ts';

@@ -1,0 +1,30 @@
+/** Every bound in one place: value, unit in the name, reason beside it. docs/LIMITS.md lists them; a test compares. */
+export const LIMITS = {
+  /** Both ends of every gRPC connection; a prompt of 128k ids stays far below. */
+  grpcMessageBytes: 4 * 1024 * 1024,
+  /** One frame of activations: loopback latency grows faster than size above this. */
+  frameBytes: 128 * 1024,
+  /** Same bound as TGI: a longer prompt is refused by the context length anyway. */
+  httpBodyBytes: 2 * 1024 * 1024,
+  /** Requests a coordinator holds at once, running and waiting; the next one is answered 429. */
+  requestsInFlightMax: 256,
+  /** Sequences one request may ask for with `n`. */
+  choicesMax: 16,
+  stopStringsMax: 16,
+  stopStringCharsMax: 256,
+  logitBiasMax: 1024,
+  /** OpenAI's bound on `top_logprobs`. */
+  topLogprobsMax: 20,
+  /** Candidates that the head graph returns per row; more need the full logits. */
+  headCandidates: 64,
+  /** Prompt rows per pass and sequence: long enough to fill the GEMMs, short enough not to stall decoding rows. */
+  prefillChunkRows: 64,
+  /** Rows in one engine run. */
+  stepRowsMax: 256,
+  /** Positions of K and V in one page. */
+  pagePositions: 16,
+  /** Sequences that a worker runs at once. */
+  sequencesMax: 256,
+  /** How long a worker may be unreachable at start before the coordinator gives up, in milliseconds. */
+  workerConnectMs: 10_000,
+} as const;
