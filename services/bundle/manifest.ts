@@ -45,6 +45,8 @@ export const manifestSchema = z.strictObject({
   }),
   kvPolicy: z.enum(['last-exited']),
   precision: z.enum(['f32', 'int8', 'int4']),
+  /** Positions of K and V in one page, fixed in the graphs. */
+  pagePositions: positive,
   /** Candidates per row that the head graph returns. */
   headCandidates: positive,
   tokens: z.strictObject({

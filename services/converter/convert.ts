@@ -1,0 +1,148 @@
+import { mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { digestFile, MANIFEST_FILE, type Manifest } from '@rondo/bundle';
+import { LIMITS, RondoError } from '@rondo/core';
+import type { Checkpoint } from './checkpoint.ts';
+import { blockGraph, codaGraph, headGraph, preludeGraph } from './graphs.ts';
+import { type LoopOptions, type LoopPlan, planLoop } from './loop-plan.ts';
+import { type ModelWeights, type OnProgress, type Precision, writeModelWeights } from './model-weights.ts';
+import { diskError, WeightsFile } from './weights-file.ts';
+
+export interface ConvertOptions extends LoopOptions {
+  readonly checkpoint: Checkpoint;
+  /** Directory to create; an existing bundle there is replaced, anything else is refused. */
+  readonly out: string;
+  readonly precision: Precision;
+  readonly name?: string | undefined;
+  readonly onProgress?: OnProgress | undefined;
+}
+
+const WEIGHTS_FILE = 'weights.bin';
+
+/**
+ * Writes `checkpoint` as a bundle: graphs, weights as external data, tokenizer files, manifest. The bundle appears
+ * under `out` only when it is whole.
+ * @throws RondoError CONFIG_INVALID for impossible loop options or a full disk; CHECKPOINT_* from the reader.
+ */
+export async function convert(options: ConvertOptions): Promise<Manifest> {
+  const plan = planLoop(options.checkpoint.model, options);
+  const out = resolve(options.out);
+  await refuseForeign(out);
+  const partial = `${out}.partial-${process.pid}`;
+  await rm(partial, { recursive: true, force: true });
+  try {
+    await mkdir(partial, { recursive: true });
+    const manifest = await writeBundle(options, plan, partial);
+    await rm(out, { recursive: true, force: true });
+    await rename(partial, out);
+    return manifest;
+  } catch (error) {
+    await rm(partial, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+async function refuseForeign(out: string): Promise<void> {
+  const exists = await stat(out).then(
+    () => true,
+    () => false,
+  );
+  if (!exists) return;
+  const isBundle = await stat(join(out, MANIFEST_FILE)).then(
+    () => true,
+    () => false,
+  );
+  if (!isBundle) {
+    throw new RondoError(
+      'CONFIG_INVALID',
+      `${out}: exists and is not a bundle; remove it or choose another --out`,
+    );
+  }
+}
+
+async function writeBundle(options: ConvertOptions, plan: LoopPlan, directory: string): Promise<Manifest> {
+  const { checkpoint, precision } = options;
+  const file = await WeightsFile.create(join(directory, WEIGHTS_FILE), WEIGHTS_FILE);
+  let weights: ModelWeights;
+  try {
+    weights = await writeModelWeights(checkpoint, precision, file, options.onProgress);
+  } finally {
+    await file.close();
+  }
+  const candidates = Math.min(LIMITS.headCandidates, checkpoint.model.vocab);
+  const graphOptions = { model: checkpoint.model, weights, plan, pagePositions: LIMITS.pagePositions };
+  const contents = new Map<string, Uint8Array>([
+    ['prelude.onnx', preludeGraph(graphOptions)],
+    ['block.onnx', blockGraph(graphOptions)],
+    ...(plan.coda.length > 0 ? [['coda.onnx', codaGraph(graphOptions)] as const] : []),
+    ['head.onnx', headGraph(graphOptions, candidates)],
+    ...checkpoint.tokenizerFiles,
+  ]);
+  for (const [name, bytes] of contents) await write(join(directory, name), bytes);
+  const manifest: Manifest = {
+    ...describe(options, plan, candidates),
+    files: await Promise.all([WEIGHTS_FILE, ...contents.keys()].map((name) => fileEntry(directory, name))),
+  };
+  await write(join(directory, MANIFEST_FILE), Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`));
+  return manifest;
+}
+
+async function write(path: string, bytes: Uint8Array): Promise<void> {
+  await writeFile(path, bytes).catch((cause: unknown) => {
+    throw diskError(path, bytes.byteLength, cause);
+  });
+}
+
+async function fileEntry(directory: string, name: string): Promise<Manifest['files'][number]> {
+  const path = join(directory, name);
+  return { path: name, bytes: (await stat(path)).size, sha256: await digestFile(path) };
+}
+
+function describe(options: ConvertOptions, plan: LoopPlan, headCandidates: number): Omit<Manifest, 'files'> {
+  const { checkpoint, precision } = options;
+  const { model, tokenizerFiles } = checkpoint;
+  const named = (file: string) => (tokenizerFiles.has(file) ? file : undefined);
+  const [config, chatTemplate] = [named('tokenizer_config.json'), named('chat_template.jinja')];
+  const gated = model.loop?.gate === true;
+  return {
+    schemaVersion: 1,
+    name: options.name ?? checkpoint.name,
+    source: { checkpoint: checkpoint.name, architecture: model.architecture, licence: checkpoint.licence },
+    shape: {
+      hidden: model.hidden,
+      heads: model.heads,
+      kvHeads: model.kvHeads,
+      headDim: model.headDim,
+      vocab: model.vocab,
+      context: model.context,
+    },
+    layers: { prelude: plan.prelude.length, block: plan.block.length, coda: plan.coda.length },
+    maxDepth: plan.maxDepth,
+    loop: { first: plan.block[0]!, last: plan.block.at(-1)!, damping: plan.damping },
+    exit: {
+      // A gate threshold of 1 never lets a row leave early: Ouro's published default.
+      policy: gated && (model.loop?.exitThreshold ?? 1) < 1 ? 'gate' : 'none',
+      threshold: model.loop?.exitThreshold ?? 1,
+      minDepth: 1,
+      signals: gated ? ['gate', 'latent-diff'] : ['latent-diff'],
+    },
+    kvPolicy: 'last-exited',
+    precision,
+    pagePositions: LIMITS.pagePositions,
+    headCandidates,
+    tokens: { ...(model.bos !== undefined && { bos: model.bos }), eos: [...model.eos] },
+    graphs: {
+      prelude: 'prelude.onnx',
+      block: 'block.onnx',
+      ...(plan.coda.length > 0 && { coda: 'coda.onnx' }),
+      head: 'head.onnx',
+    },
+    ...(tokenizerFiles.has('tokenizer.json') && {
+      tokenizer: {
+        tokenizer: 'tokenizer.json',
+        ...(config && { config }),
+        ...(chatTemplate && { chatTemplate }),
+      },
+    }),
+  };
+}

@@ -1,0 +1,285 @@
+import type { ModelSpec } from './checkpoint.ts';
+import { type Graph, ORT, type Value } from './graph.ts';
+import type { LayerWeights, LinearWeights } from './model-weights.ts';
+import { QUANTIZATION_BLOCK } from './quantize.ts';
+
+/** Added to the score of a key that a query must not see; exp of it is 0 in f32 beside any real score. */
+const MASKED = -1e30;
+
+/**
+ * The inputs every stack of layers shares. B chunks of T rows; P pages a chunk; N = B·T.
+ * kv_pool is the stack's pool as rows of one head's page: [pages · layers · 2 · kvHeads, pagePositions · headDim].
+ */
+export interface StackInputs {
+  /** [B, T] */
+  readonly positions: Value;
+  /** [B] positions whose K/V lie in the pages. */
+  readonly pastLengths: Value;
+  /** [B, P] */
+  readonly pageTable: Value;
+  readonly kvPool: Value;
+}
+
+export interface StackOptions {
+  readonly model: ModelSpec;
+  readonly layers: readonly LayerWeights[];
+  readonly pagePositions: number;
+}
+
+export function declareStackInputs(graph: Graph, options: StackOptions): StackInputs {
+  const { model, pagePositions } = options;
+  return {
+    positions: graph.input('positions', 'int64', ['B', 'T']),
+    pastLengths: graph.input('past_lengths', 'int64', ['B']),
+    pageTable: graph.input('page_table', 'int64', ['B', 'P']),
+    kvPool: graph.input('kv_pool', 'float32', ['pool_rows', pagePositions * model.headDim]),
+  };
+}
+
+/** y = x·Wᵀ + b for x [N, in], with f32 or block-quantised weights. */
+export function linear(graph: Graph, weights: LinearWeights, x: Value): Value {
+  const { name, out, columns, matrix } = weights;
+  const bias = weights.bias && graph.weight(`${name}.bias`, weights.bias);
+  if (matrix.kind === 'dense') {
+    return graph.node('Gemm', [x, graph.weight(`${name}.weight`, matrix.weight), ...(bias ? [bias] : [])], {
+      attributes: { transB: 1 },
+    });
+  }
+  const data = graph.weight(`${name}.data`, matrix.data);
+  const scales = graph.weight(`${name}.scales`, matrix.scales);
+  const zeroPoints = graph.weight(`${name}.zeros`, matrix.zeroPoints);
+  const product = graph.node('MatMulNBits', [x, data, scales, zeroPoints], {
+    ...ORT,
+    attributes: { K: columns, N: out, bits: matrix.bits, block_size: QUANTIZATION_BLOCK, accuracy_level: 4 },
+  });
+  return bias ? graph.node('Add', [product, bias]) : product;
+}
+
+/** RMS norm of x over its last axis. (Zhang & Sennrich 2019, eq. 4) */
+export const rmsNorm = (graph: Graph, x: Value, weight: Value, epsilon: number): Value =>
+  graph.node('SimplifiedLayerNormalization', [x, weight], {
+    attributes: { axis: -1, epsilon: { float: epsilon }, stash_type: 1 },
+  });
+
+/**
+ * Runs the layers over `state` [N, hidden] and returns the new state [N, hidden] and the rows' K and V
+ * [layers · 2, B, kvHeads, T, headDim], which the caller writes into the pages.
+ */
+export function layerStack(
+  graph: Graph,
+  inputs: StackInputs,
+  options: StackOptions,
+  state: Value,
+): { state: Value; newKv: Value } {
+  const { model, layers } = options;
+  const attention = new Attention(graph, inputs, options);
+  const newKv: Value[] = [];
+  let residual = state;
+  let delta: Value | undefined;
+  /** Adds what the last sublayer produced to the residual stream and norms the sum, in one kernel. */
+  const addAndNorm = (weight: Value): Value => {
+    if (delta === undefined) return rmsNorm(graph, residual, weight, model.normEpsilon);
+    const [normed, , , sum] = graph.nodes('SkipSimplifiedLayerNormalization', [residual, delta, weight], 4, {
+      ...ORT,
+      attributes: { epsilon: { float: model.normEpsilon } },
+    });
+    residual = sum!;
+    return normed!;
+  };
+  for (const [slot, layer] of layers.entries()) {
+    const at = `layers.${layer.index}`;
+    const normed = addAndNorm(graph.weight(`${at}.attention_norm`, layer.attentionNorm));
+    const attended = attention.apply(layer, slot, normed);
+    newKv.push(attended.key, attended.value);
+    delta = attended.output;
+    if (layer.attentionOutNorm) {
+      const weight = graph.weight(`${at}.attention_out_norm`, layer.attentionOutNorm);
+      delta = rmsNorm(graph, delta, weight, model.normEpsilon);
+    }
+    const ffnInput = addAndNorm(graph.weight(`${at}.ffn_norm`, layer.ffnNorm));
+    delta = feedForward(graph, model, layer, ffnInput);
+    if (layer.ffnOutNorm) {
+      delta = rmsNorm(graph, delta, graph.weight(`${at}.ffn_out_norm`, layer.ffnOutNorm), model.normEpsilon);
+    }
+  }
+  const stacked = newKv.map((value) => graph.node('Unsqueeze', [value, graph.ints([0])]));
+  return {
+    state: delta === undefined ? residual : graph.node('Add', [residual, delta]),
+    newKv: graph.node('Concat', stacked, { attributes: { axis: 0 } }),
+  };
+}
+
+/** down(act(gate(x)) · up(x)). (Shazeer 2020, GLU variants) */
+function feedForward(graph: Graph, model: ModelSpec, layer: LayerWeights, x: Value): Value {
+  const [gate, up] = graph.nodes('Split', [linear(graph, layer.gateUp, x)], 2, {
+    attributes: { axis: 1, num_outputs: 2 },
+  });
+  const active =
+    model.activation === 'silu'
+      ? graph.node('QuickGelu', [gate!], { ...ORT, attributes: { alpha: { float: 1 } } })
+      : graph.node('Gelu', [gate!], { attributes: { approximate: 'tanh' } });
+  return linear(graph, layer.down, graph.node('Mul', [active, up!]));
+}
+
+/**
+ * Grouped-query attention over pages plus the chunk itself. Past and new keys are scored apart and share one
+ * softmax, so that gathered pages are never copied again. What all layers share is built once.
+ */
+class Attention {
+  readonly #graph: Graph;
+  readonly #inputs: StackInputs;
+  readonly #options: StackOptions;
+  readonly #cos: Value;
+  readonly #sin: Value;
+  readonly #rotaryPositions: Value;
+  /** [B, kvHeads, P] row of each (page, head) in the pool for layer 0's keys. */
+  readonly #poolRows: Value;
+  readonly #pastBias: Value;
+  readonly #newBias: Value;
+  /** [2] lengths S = P · pagePositions and T, to split probabilities by. */
+  readonly #splitLengths: Value;
+
+  constructor(graph: Graph, inputs: StackInputs, options: StackOptions) {
+    this.#graph = graph;
+    this.#inputs = inputs;
+    this.#options = options;
+    const { model, layers, pagePositions } = options;
+    const scalar = (value: number) => graph.ints([value], []);
+
+    const flat = graph.reshape(graph.node('Cast', [inputs.positions], { attributes: { to: 1 } }), [-1, 1]);
+    const frequencies = graph.floats('rope_frequencies', model.rope.inverseFrequencies, [
+      1,
+      model.headDim / 2,
+    ]);
+    const angles = graph.node('Mul', [flat, frequencies]);
+    const factor = graph.floats('rope_attention_factor', [model.rope.attentionFactor], []);
+    this.#cos = graph.node('Mul', [graph.node('Cos', [angles]), factor]);
+    this.#sin = graph.node('Mul', [graph.node('Sin', [angles]), factor]);
+    const shape = graph.node('Shape', [inputs.positions]);
+    const rows = graph.node('ReduceProd', [shape], { attributes: { keepdims: 0 } });
+    const range = graph.node('Range', [scalar(0), rows, scalar(1)]);
+    this.#rotaryPositions = graph.node('Reshape', [range, shape]);
+
+    const rowsPerPage = layers.length * 2 * model.kvHeads;
+    const firstRows = graph.node('Mul', [inputs.pageTable, scalar(rowsPerPage)]);
+    const heads = graph.ints(
+      Array.from({ length: model.kvHeads }, (_, head) => head),
+      [1, model.kvHeads, 1],
+    );
+    this.#poolRows = graph.node('Add', [graph.node('Unsqueeze', [firstRows, graph.ints([1])]), heads]);
+
+    const pages = graph.node('Gather', [graph.node('Shape', [inputs.pageTable]), scalar(1)]);
+    const pastSpan = graph.node('Mul', [pages, scalar(pagePositions)]);
+    const newSpan = graph.node('Gather', [shape, scalar(1)]);
+    this.#splitLengths = graph.node(
+      'Concat',
+      [pastSpan, newSpan].map((length) => graph.reshape(length, [1])),
+      { attributes: { axis: 0 } },
+    );
+    const visible = graph.floats('visible', [0], []);
+    const masked = graph.floats('masked', [MASKED], []);
+    const pastKeys = graph.node('Range', [scalar(0), pastSpan, scalar(1)]);
+    const pastSeen = graph.node('Less', [pastKeys, graph.reshape(inputs.pastLengths, [-1, 1])]);
+    const pastBias = graph.node('Where', [pastSeen, visible, masked]);
+    this.#pastBias = graph.node('Unsqueeze', [pastBias, graph.ints([1, 2])]);
+    const newKeys = graph.node('Range', [scalar(0), newSpan, scalar(1)]);
+    const newSeen = graph.node('LessOrEqual', [newKeys, graph.reshape(newKeys, [-1, 1])]);
+    const newBias = graph.node('Where', [newSeen, visible, masked]);
+    this.#newBias = graph.node('Tile', [newBias, graph.ints([model.heads / model.kvHeads, 1])]);
+  }
+
+  /** `slot` is the layer's place in its stack. Keys and values come back as [B, kvHeads, T, headDim]. */
+  apply(layer: LayerWeights, slot: number, x: Value): { output: Value; key: Value; value: Value } {
+    const graph = this.#graph;
+    const { heads, kvHeads, headDim } = this.#options.model;
+    const groupedHeads = heads + kvHeads;
+    const [queryKey, flatValue] = graph.nodes(
+      'Split',
+      [linear(graph, layer.qkv, x), graph.ints([groupedHeads * headDim, kvHeads * headDim])],
+      2,
+      { attributes: { axis: 1 } },
+    );
+    const rotated = this.#rotate(this.#normHeads(layer, queryKey!));
+    const [query, key] = graph.nodes('Split', [rotated, graph.ints([heads, kvHeads])], 2, {
+      attributes: { axis: 1 },
+    });
+    const value = this.#headsFirst(flatValue!, kvHeads);
+    // [B, heads, T, headDim] → [B, kvHeads, group·T, headDim]: the query group becomes rows of one product.
+    const grouped = graph.node('Reshape', [query!, graph.ints([0, kvHeads, -1, headDim])]);
+    const mixed = this.#attend(grouped, this.#past(slot, 0), this.#past(slot, 1), key!, value);
+    const perHead = graph.node('Reshape', [mixed, this.#headShape(heads)]);
+    const rows = graph.node('Transpose', [perHead], { attributes: { perm: [0, 2, 1, 3] } });
+    const output = linear(graph, layer.output, graph.reshape(rows, [-1, heads * headDim]));
+    return { output, key: key!, value };
+  }
+
+  #attend(query: Value, pastKeys: Value, pastValues: Value, keys: Value, values: Value): Value {
+    const graph = this.#graph;
+    const scale = { transB: 1, alpha: { float: 1 / Math.sqrt(this.#options.model.headDim) } };
+    const score = (against: Value, bias: Value) =>
+      graph.node('Add', [graph.node('FusedMatMul', [query, against], { ...ORT, attributes: scale }), bias]);
+    const scores = graph.node('Concat', [score(pastKeys, this.#pastBias), score(keys, this.#newBias)], {
+      attributes: { axis: -1 },
+    });
+    const probabilities = graph.node('Softmax', [scores], { attributes: { axis: -1 } });
+    const [past, current] = graph.nodes('Split', [probabilities, this.#splitLengths], 2, {
+      attributes: { axis: -1 },
+    });
+    return graph.node('Add', [
+      graph.node('MatMul', [past!, pastValues]),
+      graph.node('MatMul', [current!, values]),
+    ]);
+  }
+
+  /** Keys (part 0) or values (part 1) of the layer's pages: [B, kvHeads, P·pagePositions, headDim]. */
+  #past(slot: number, part: 0 | 1): Value {
+    const graph = this.#graph;
+    const { kvHeads, headDim } = this.#options.model;
+    const offset = graph.ints([(slot * 2 + part) * kvHeads], []);
+    const rows = graph.node('Add', [this.#poolRows, offset]);
+    const pages = graph.node('Gather', [this.#inputs.kvPool, rows], { attributes: { axis: 0 } });
+    return graph.node('Reshape', [pages, graph.ints([0, 0, -1, headDim])]);
+  }
+
+  /** Query and key norms per head, where the architecture has them: [N, (heads + kvHeads)·headDim]. */
+  #normHeads(layer: LayerWeights, queryKey: Value): Value {
+    if (!layer.headNorms) return queryKey;
+    const graph = this.#graph;
+    const { heads, kvHeads, headDim, normEpsilon } = this.#options.model;
+    const perHead = graph.reshape(queryKey, [-1, heads + kvHeads, headDim]);
+    const ones = graph.floats('ones_head', new Float32Array(headDim).fill(1));
+    const normed = rmsNorm(graph, perHead, ones, normEpsilon);
+    const weight = graph.floats(`layers.${layer.index}.head_norms`, layer.headNorms, [
+      heads + kvHeads,
+      headDim,
+    ]);
+    return graph.reshape(graph.node('Mul', [normed, weight]), [-1, (heads + kvHeads) * headDim]);
+  }
+
+  /** Rotary position embedding (Su et al. 2021, eq. 34) in the half-split layout: [B, heads + kvHeads, T, headDim]. */
+  #rotate(queryKey: Value): Value {
+    const { heads, kvHeads } = this.#options.model;
+    const byHead = this.#headsFirst(queryKey, heads + kvHeads);
+    return this.#graph.node('RotaryEmbedding', [byHead, this.#rotaryPositions, this.#cos, this.#sin], ORT);
+  }
+
+  /** [N, count·headDim] → [B, count, T, headDim] */
+  #headsFirst(flat: Value, count: number): Value {
+    const graph = this.#graph;
+    const shape = graph.node('Shape', [this.#inputs.positions]);
+    const dims = graph.node('Concat', [shape, graph.ints([count, this.#options.model.headDim])], {
+      attributes: { axis: 0 },
+    });
+    const perHead = graph.node('Reshape', [flat, dims]);
+    return graph.node('Transpose', [perHead], { attributes: { perm: [0, 2, 1, 3] } });
+  }
+
+  /** [4]: 0 (keep B), heads, T, headDim; group and T lie side by side, so regrouping needs T itself. */
+  #headShape(heads: number): Value {
+    const graph = this.#graph;
+    const rows = graph.node('Gather', [graph.node('Shape', [this.#inputs.positions]), graph.ints([1])]);
+    return graph.node('Concat', [graph.ints([0, heads]), rows, graph.ints([this.#options.model.headDim])], {
+      attributes: { axis: 0 },
+    });
+  }
+}

@@ -1,0 +1,58 @@
+import { type FileHandle, open } from 'node:fs/promises';
+import { RondoError } from '@rondo/core';
+import type { WeightRef } from './graph.ts';
+import type { DataType } from './onnx-model.ts';
+
+/** ONNX Runtime maps external data into memory; offsets on page boundaries let it. */
+const ALIGNMENT_BYTES = 4096;
+
+/** Appends tensors to the bundle's external data file. */
+export class WeightsFile {
+  readonly #handle: FileHandle;
+  readonly #path: string;
+  readonly #name: string;
+  #offset = 0;
+
+  private constructor(handle: FileHandle, path: string, name: string) {
+    this.#handle = handle;
+    this.#path = path;
+    this.#name = name;
+  }
+
+  static async create(path: string, name: string): Promise<WeightsFile> {
+    return new WeightsFile(await open(path, 'wx'), path, name);
+  }
+
+  /** @throws RondoError CONFIG_INVALID when the disk is full. */
+  async append(data: Float32Array | Uint8Array, dims: readonly number[]): Promise<WeightRef> {
+    const type: DataType = data instanceof Float32Array ? 'float32' : 'uint8';
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    const offset = Math.ceil(this.#offset / ALIGNMENT_BYTES) * ALIGNMENT_BYTES;
+    await this.#writeAll(bytes, offset);
+    this.#offset = offset + bytes.byteLength;
+    return { file: this.#name, offset, bytes: bytes.byteLength, type, dims };
+  }
+
+  async close(): Promise<void> {
+    await this.#handle.close();
+  }
+
+  async #writeAll(bytes: Uint8Array, start: number): Promise<void> {
+    let written = 0;
+    while (written < bytes.byteLength) {
+      const { bytesWritten } = await this.#handle
+        .write(bytes, written, bytes.byteLength - written, start + written)
+        .catch((cause: unknown) => {
+          throw diskError(this.#path, start + bytes.byteLength, cause);
+        });
+      written += bytesWritten;
+    }
+  }
+}
+
+/** Names the file and what was being written, most usefully when the disk is full. */
+export function diskError(path: string, bytes: number, cause: unknown): RondoError {
+  const full = (cause as { code?: string }).code === 'ENOSPC';
+  const reason = full ? 'the disk is full; free some space or choose another --out' : String(cause);
+  return new RondoError('CONFIG_INVALID', `${path}: writing byte ${bytes} failed: ${reason}`, { cause });
+}

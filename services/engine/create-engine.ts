@@ -1,0 +1,97 @@
+import { Worker } from 'node:worker_threads';
+import type { Bundle } from '@rondo/bundle';
+import { isErrorCode, RondoError } from '@rondo/core';
+import type { Engine, EngineDescription, HeadBatch, HeadResult, StackBatch, StackResult } from './engine.ts';
+import { type EngineReply, type EngineRequest, type EngineThreadData, READY_ID } from './engine-protocol.ts';
+import { poolSizes } from './pool-sizes.ts';
+
+export interface EngineOptions {
+  /** Intra-op threads of ONNX Runtime. */
+  readonly threads: number;
+  /** Bytes of K and V over all three stacks. */
+  readonly kvBytes: number;
+  readonly provider: 'cpu';
+}
+
+interface Waiting {
+  resolve(result: unknown): void;
+  reject(error: Error): void;
+}
+
+/**
+ * Starts an engine thread, loads the bundle's graphs there and runs each once.
+ * @throws RondoError CONFIG_INVALID for a KV budget below one page, BUNDLE_INVALID for a graph that does not load.
+ */
+export async function createEngine(bundle: Bundle, options: EngineOptions): Promise<Engine> {
+  const pools = poolSizes(bundle.manifest, options.kvBytes);
+  const data: EngineThreadData = {
+    bundle,
+    options: { threads: options.threads, provider: options.provider, pools },
+  };
+  const thread = new Worker(new URL('./engine-thread.ts', import.meta.url), { workerData: data });
+  const engine = new ThreadEngine(thread, { provider: options.provider, threads: options.threads, pools });
+  await engine.ready;
+  return engine;
+}
+
+/** The owner's side of an engine thread. The thread is never terminated from outside: mid-run that aborts the process. */
+class ThreadEngine implements Engine {
+  readonly description: EngineDescription;
+  readonly ready: Promise<unknown>;
+  readonly #thread: Worker;
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #exited: Promise<void>;
+  #nextId = READY_ID + 1;
+  #failure: RondoError | undefined;
+
+  constructor(thread: Worker, description: EngineDescription) {
+    this.description = description;
+    this.#thread = thread;
+    this.ready = new Promise((resolve, reject) => this.#waiting.set(READY_ID, { resolve, reject }));
+    this.#exited = new Promise((resolve) => thread.once('exit', () => resolve()));
+    thread.on('message', (reply: EngineReply) => this.#settle(reply));
+    thread.on('error', (cause) => this.#fail(cause));
+    thread.on('exit', () => this.#fail(undefined));
+  }
+
+  runStack(batch: StackBatch): Promise<StackResult> {
+    const { input, starts, rowCounts, depths, pageTable, freshPages } = batch;
+    const arrays = [input, starts, rowCounts, depths, pageTable, freshPages];
+    return this.#call<StackResult>({ id: this.#nextId++, kind: 'stack', batch }, arrays);
+  }
+
+  runHead(batch: HeadBatch): Promise<HeadResult> {
+    return this.#call<HeadResult>({ id: this.#nextId++, kind: 'head', batch }, [batch.state]);
+  }
+
+  async close(): Promise<void> {
+    if (this.#failure) return;
+    await this.#call({ id: this.#nextId++, kind: 'close' }, []);
+    await this.#exited;
+  }
+
+  #call<Result>(request: EngineRequest, arrays: readonly (Int32Array | Float32Array)[]): Promise<Result> {
+    if (this.#failure) return Promise.reject(this.#failure);
+    const transfer = [...new Set(arrays.map((array) => array.buffer as ArrayBuffer))];
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(request.id, { resolve: (result) => resolve(result as Result), reject });
+      this.#thread.postMessage(request, transfer);
+    });
+  }
+
+  #settle(reply: EngineReply): void {
+    const waiting = this.#waiting.get(reply.id);
+    this.#waiting.delete(reply.id);
+    if ('result' in reply) waiting?.resolve(reply.result);
+    else {
+      const { code, message } = reply.error;
+      waiting?.reject(new RondoError(isErrorCode(code) ? code : 'ENGINE_FAILED', message));
+    }
+  }
+
+  #fail(cause: unknown): void {
+    this.#failure ??= new RondoError('ENGINE_FAILED', 'the engine thread ended', { cause });
+    for (const { reject } of this.#waiting.values()) reject(this.#failure);
+    this.#waiting.clear();
+  }
+}

@@ -1,0 +1,21 @@
+import type { Bundle } from '@rondo/bundle';
+import type { HeadBatch, StackBatch } from './engine.ts';
+import type { GraphsOptions } from './model-graphs.ts';
+
+/** What the owner sends; every message but `close` is answered by one reply with the same id, in order. */
+export type EngineRequest =
+  | { readonly id: number; readonly kind: 'stack'; readonly batch: StackBatch }
+  | { readonly id: number; readonly kind: 'head'; readonly batch: HeadBatch }
+  | { readonly id: number; readonly kind: 'close' };
+
+export type EngineReply =
+  | { readonly id: number; readonly result: unknown }
+  | { readonly id: number; readonly error: { readonly code: string; readonly message: string } };
+
+export interface EngineThreadData {
+  readonly bundle: Bundle;
+  readonly options: GraphsOptions;
+}
+
+/** Id of the reply that says whether loading and warm-up worked. */
+export const READY_ID = 0;

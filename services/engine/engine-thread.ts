@@ -1,0 +1,55 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { RondoError } from '@rondo/core';
+import { type EngineReply, type EngineRequest, type EngineThreadData, READY_ID } from './engine-protocol.ts';
+import { ModelGraphs } from './model-graphs.ts';
+
+const port = parentPort;
+if (!port) throw new Error('engine-thread.ts runs as a worker thread only');
+
+const answer = async (id: number, work: () => Promise<unknown>): Promise<boolean> => {
+  try {
+    const result = await work();
+    port.postMessage({ id, result } satisfies EngineReply, buffersOf(result));
+    return true;
+  } catch (thrown) {
+    const { code, message } = RondoError.from(thrown);
+    port.postMessage({ id, error: { code, message } } satisfies EngineReply);
+    return false;
+  }
+};
+
+/** The distinct buffers of an object's typed arrays: moved, not copied, to the other thread. */
+function buffersOf(result: unknown): ArrayBuffer[] {
+  const arrays = Object.values(result ?? {}).filter((value) => ArrayBuffer.isView(value));
+  return [...new Set(arrays.map((array) => array.buffer as ArrayBuffer))];
+}
+
+const { bundle, options } = workerData as EngineThreadData;
+let graphs: ModelGraphs | undefined;
+const ready = await answer(READY_ID, async () => {
+  graphs = await ModelGraphs.load(bundle, options);
+  await graphs.warmUp();
+});
+if (!ready || !graphs) {
+  port.close();
+} else {
+  const loaded = graphs;
+  let last: Promise<unknown> = Promise.resolve();
+  port.on('message', (request: EngineRequest) => {
+    last = last.then(() => serve(loaded, request));
+  });
+}
+
+async function serve(loaded: ModelGraphs, request: EngineRequest): Promise<void> {
+  switch (request.kind) {
+    case 'stack':
+      await answer(request.id, () => loaded.runStack(request.batch));
+      return;
+    case 'head':
+      await answer(request.id, () => loaded.runHead(request.batch));
+      return;
+    case 'close':
+      await answer(request.id, () => loaded.release());
+      port?.close();
+  }
+}
