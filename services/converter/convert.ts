@@ -1,4 +1,4 @@
-import { mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { link, mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { digestFile, MANIFEST_FILE, type Manifest } from '@rondo/bundle';
 import { LIMITS, RondoError } from '@rondo/core';
@@ -14,10 +14,34 @@ export interface ConvertOptions extends LoopOptions {
   readonly out: string;
   readonly precision: Precision;
   readonly name?: string | undefined;
+  /** Weights written before by `prepareWeights`, for several loops over one checkpoint; linked, not copied. */
+  readonly prepared?: PreparedWeights | undefined;
   readonly onProgress?: OnProgress | undefined;
 }
 
 const WEIGHTS_FILE = 'weights.bin';
+
+/** A weights file and what lies where in it. It does not depend on how the layers are looped. */
+export interface PreparedWeights {
+  readonly path: string;
+  readonly weights: ModelWeights;
+}
+
+/** Writes a checkpoint's weights into `directory`, to be linked into any number of bundles of that `precision`. */
+export async function prepareWeights(
+  checkpoint: Checkpoint,
+  precision: Precision,
+  directory: string,
+  onProgress?: OnProgress,
+): Promise<PreparedWeights> {
+  const path = join(directory, WEIGHTS_FILE);
+  const file = await WeightsFile.create(path, WEIGHTS_FILE);
+  try {
+    return { path, weights: await writeModelWeights(checkpoint, precision, file, onProgress) };
+  } finally {
+    await file.close();
+  }
+}
 
 /**
  * Writes `checkpoint` as a bundle: graphs, weights as external data, tokenizer files, manifest. The bundle appears
@@ -62,13 +86,9 @@ async function refuseForeign(out: string): Promise<void> {
 
 async function writeBundle(options: ConvertOptions, plan: LoopPlan, directory: string): Promise<Manifest> {
   const { checkpoint, precision } = options;
-  const file = await WeightsFile.create(join(directory, WEIGHTS_FILE), WEIGHTS_FILE);
-  let weights: ModelWeights;
-  try {
-    weights = await writeModelWeights(checkpoint, precision, file, options.onProgress);
-  } finally {
-    await file.close();
-  }
+  const { weights } =
+    options.prepared ?? (await prepareWeights(checkpoint, precision, directory, options.onProgress));
+  if (options.prepared) await link(options.prepared.path, join(directory, WEIGHTS_FILE));
   const candidates = Math.min(LIMITS.headCandidates, checkpoint.model.vocab);
   const graphOptions = { model: checkpoint.model, weights, plan, pagePositions: LIMITS.pagePositions };
   const contents = new Map<string, Uint8Array>([

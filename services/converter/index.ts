@@ -1,2 +1,2 @@
-export { type ConvertOptions, convert } from './convert.ts';
+export { type ConvertOptions, convert, type PreparedWeights, prepareWeights } from './convert.ts';
 export { type LoopOptions, type LoopPlan, planLoop } from './loop-plan.ts';

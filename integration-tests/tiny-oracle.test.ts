@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { openBundle } from '@rondo/bundle';
+import { convert, openCheckpoint } from '@rondo/converter';
+import { SerialModel } from '@rondo/lab';
+import { readExpected } from './expected.ts';
+
+/** Logits must agree within this, relative to the largest logit of the fixture. */
+const TOLERANCE = 1e-4;
+const FIXTURES = new URL('./fixtures/tiny/', import.meta.url).pathname;
+
+interface Case {
+  readonly case: string;
+  readonly convert: {
+    readonly loops?: number;
+    readonly loopLayers?: string;
+    readonly damping?: number;
+  };
+  readonly expected: string;
+}
+
+let directory: string;
+before(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'rondo-oracle-'));
+});
+after(() => rm(directory, { recursive: true, force: true }));
+
+for (const name of readdirSync(FIXTURES).sort()) {
+  if (!existsSync(join(FIXTURES, name, 'cases.json'))) continue;
+  const { cases } = JSON.parse(readFileSync(join(FIXTURES, name, 'cases.json'), 'utf8')) as { cases: Case[] };
+  describe(`${name} agrees with PyTorch at every position`, () => {
+    for (const item of cases) {
+      test(item.case, async () => {
+        const out = join(directory, `${name}-${item.case}`);
+        const checkpoint = await openCheckpoint(join(FIXTURES, name, 'checkpoint'));
+        const [first, last] = (item.convert.loopLayers ?? '').split('-').map(Number);
+        await convert({
+          checkpoint,
+          out,
+          precision: 'f32',
+          loops: item.convert.loops === 1 ? undefined : item.convert.loops,
+          loopLayers: item.convert.loopLayers ? { first: first!, last: last! } : undefined,
+          damping: item.convert.damping,
+        });
+        await checkpoint.close();
+        const model = await SerialModel.open(await openBundle(out), { threads: 1, positions: 320 });
+        try {
+          await compare(model, readExpected(join(FIXTURES, name, item.expected)));
+        } finally {
+          await model.close();
+        }
+      });
+    }
+  });
+}
+
+/** Every stored prompt in one chunk and in uneven ones, whose borders fall inside and on pages. */
+async function compare(model: SerialModel, expected: ReturnType<typeof readExpected>): Promise<void> {
+  const lengths = [1, 17, 300].filter((length) => expected.has(`prompt_${length}`));
+  assert.ok(lengths.length > 0, 'the fixture holds no prompt');
+  for (const length of lengths) {
+    const ids = [...expected.get(`prompt_${length}`)!];
+    const logits = expected.get(`logits_${length}`)!;
+    const scale = logits.reduce((max, value) => Math.max(max, Math.abs(value)), 0);
+    for (const chunkRows of [300, 64, 7]) {
+      model.reset();
+      let at = 0;
+      let worst = 0;
+      for (let start = 0; start < length; start += chunkRows) {
+        for (const logit of await model.forward(ids.slice(start, start + chunkRows))) {
+          worst = Math.max(worst, Math.abs(logit - logits[at++]!));
+        }
+      }
+      assert.equal(at, logits.length);
+      assert.ok(
+        worst <= TOLERANCE * scale,
+        `prompt ${length} in chunks of ${chunkRows}: off by ${worst} of ${scale}`,
+      );
+    }
+  }
+}
