@@ -47,7 +47,9 @@ function parseManifest(path: string, text: string): Manifest {
   }
   const manifest = parsed.data;
   const listed = new Set(manifest.files.map((file) => file.path));
-  const named = [...Object.values(manifest.graphs), ...Object.values(manifest.tokenizer ?? {})].filter((name) => name !== undefined);
+  const named = [...Object.values(manifest.graphs), ...Object.values(manifest.tokenizer ?? {})].filter(
+    (name) => name !== undefined,
+  );
   const missing = named.find((name) => !listed.has(name));
   if (missing !== undefined) {
     throw new RondoError('BUNDLE_INVALID', `${path}: names ${missing} but does not list it under files`);

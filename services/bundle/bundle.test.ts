@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+import { MANIFEST_FILE, openBundle } from './bundle.ts';
+import type { Manifest } from './manifest.ts';
+
+let directory: string;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'rondo-bundle-'));
+});
+afterEach(() => rm(directory, { recursive: true }));
+
+const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
+
+async function writeBundle(change: (manifest: Manifest) => unknown = () => {}): Promise<void> {
+  const names = ['prelude.onnx', 'block.onnx', 'head.onnx', 'weights.bin'];
+  for (const name of names) await writeFile(join(directory, name), `content of ${name}`);
+  const manifest: Manifest = {
+    schemaVersion: 1,
+    name: 'tiny',
+    source: { checkpoint: 'tiny', architecture: 'llama', licence: 'none' },
+    shape: { hidden: 8, heads: 2, kvHeads: 1, headDim: 4, vocab: 16, context: 64 },
+    layers: { prelude: 0, block: 2, coda: 0 },
+    maxDepth: 2,
+    loop: { first: 0, last: 1, damping: 1 },
+    exit: { policy: 'none', threshold: 1, minDepth: 1, signals: ['latent-diff'] },
+    kvPolicy: 'last-exited',
+    precision: 'f32',
+    pagePositions: 16,
+    headCandidates: 16,
+    tokens: { eos: [0] },
+    graphs: { prelude: 'prelude.onnx', block: 'block.onnx', head: 'head.onnx' },
+    files: names.map((path) => ({
+      path,
+      bytes: `content of ${path}`.length,
+      sha256: sha256(`content of ${path}`),
+    })),
+  };
+  change(manifest);
+  await writeFile(join(directory, MANIFEST_FILE), JSON.stringify(manifest));
+}
+
+const refused = (pattern: RegExp) =>
+  assert.rejects(openBundle(directory), { code: 'BUNDLE_INVALID', message: pattern });
+
+test('a whole bundle opens, and its digest names exactly this content', async () => {
+  await writeBundle();
+  const first = await openBundle(directory);
+  assert.equal(first.manifest.maxDepth, 2);
+  await writeBundle((manifest) => Object.assign(manifest, { name: 'other' }));
+  assert.notEqual((await openBundle(directory)).digest, first.digest);
+});
+
+test('a directory without a manifest says how to make one', () => refused(/rondo convert/));
+
+test('a changed, a truncated and a missing file are each named', async () => {
+  await writeBundle();
+  await writeFile(join(directory, 'block.onnx'), 'Content of block.onnx');
+  await refused(/block\.onnx: expected sha256/);
+  await writeFile(join(directory, 'block.onnx'), 'content of');
+  await refused(/block\.onnx: expected 21 bytes, found 10/);
+  await rm(join(directory, 'block.onnx'));
+  await refused(/block\.onnx: listed in bundle\.json but missing/);
+});
+
+test('a manifest with an unknown field, a wrong type or contradicting shapes is refused', async () => {
+  await writeBundle((manifest) => Object.assign(manifest, { maxDeth: 3 }));
+  await refused(/maxDeth/);
+  await writeBundle((manifest) => Object.assign(manifest, { maxDepth: 0 }));
+  await refused(/maxDepth/);
+  await writeBundle((manifest) => Object.assign(manifest.layers, { coda: 1 }));
+  await refused(/1 coda layers/);
+  await writeBundle((manifest) => Object.assign(manifest.graphs, { head: 'other.onnx' }));
+  await refused(/other\.onnx/);
+  await writeFile(join(directory, MANIFEST_FILE), '{');
+  await refused(/not JSON/);
+});
