@@ -1,0 +1,55 @@
+import { RondoProcess } from './rondo-process.ts';
+
+export interface ClusterOptions {
+  readonly bundle: string;
+  readonly workers: number;
+  readonly placement: 'homed' | 'staged';
+}
+
+/** Workers and a coordinator as real processes on loopback, one engine thread each. */
+export class Cluster implements AsyncDisposable {
+  readonly url: string;
+  readonly workers: readonly RondoProcess[];
+  readonly #coordinator: RondoProcess;
+
+  private constructor(coordinator: RondoProcess, workers: readonly RondoProcess[]) {
+    this.#coordinator = coordinator;
+    this.workers = workers;
+    this.url = coordinator.ready.replace(/\/$/, '');
+  }
+
+  static async start({ bundle, workers: count, placement }: ClusterOptions): Promise<Cluster> {
+    const start = () =>
+      RondoProcess.start(
+        'worker',
+        '--model',
+        bundle,
+        '--listen',
+        '127.0.0.1:0',
+        '--threads',
+        '1',
+        '--kv-mb',
+        '64',
+      );
+    const workers = await Promise.all(Array.from({ length: count }, start));
+    const addresses = workers.flatMap((worker) => ['--worker', worker.ready]);
+    const coordinator = await RondoProcess.start(
+      ...['coordinator', '--model', bundle, '--listen', '127.0.0.1:0', '--placement', placement],
+      ...addresses,
+    );
+    return new Cluster(coordinator, workers);
+  }
+
+  async post(path: string, body: unknown): Promise<Response> {
+    return fetch(`${this.url}${path}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#coordinator.stop();
+    await Promise.all(this.workers.map((worker) => worker.stop()));
+  }
+}
