@@ -60,17 +60,23 @@ test('packages are entered through their index', () => {
 
 test('only the chassis reads the environment', () => {
   assert.deepEqual(environmentReads(packages), []);
-  const files = { 'a.ts': 'process.env.HOME', 'b.ts': "import { env } from 'node:process';" };
+  const files = {
+    'a.ts': 'process.env.HOME;',
+    'b.ts': "import { env } from 'node:process';",
+    'c.ts': '// process.env',
+  };
   assert.equal(environmentReads(wrong('cli', [], files)).length, 2);
   assert.equal(environmentReads(wrong('chassis', [], files)).length, 0);
 });
 
-test('files of a package import each other in one direction', () => {
+test('files of a package load each other in one direction', () => {
   assert.deepEqual(importCycles(packages), []);
   const files = {
     'a.ts': "import './b.ts';",
     'b.ts': "import './deep/c.ts';",
-    'deep/c.ts': "import type {} from '../a.ts';",
+    'deep/c.ts': "import '../a.ts';",
+    'd.ts': "import type { E } from './e.ts';",
+    'e.ts': "import './d.ts';",
   };
   assert.deepEqual(importCycles(wrong('core', [], files)), ['core: a.ts → b.ts → deep/c.ts → a.ts']);
 });

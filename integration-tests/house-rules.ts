@@ -38,7 +38,7 @@ function packageOf(specifier: string): string | undefined {
 }
 
 const usedBy = (file: SourceFile): string[] =>
-  file.imports.flatMap((specifier) => packageOf(specifier) ?? []);
+  file.imports.flatMap(({ specifier }) => packageOf(specifier) ?? []);
 
 /** Each manifest names only siblings below it, and npm packages that it may have. */
 export const forbiddenDependencies = (packages: readonly SourcePackage[]): string[] =>
@@ -82,6 +82,7 @@ export const deepImports = (packages: readonly SourcePackage[]): string[] =>
   packages.flatMap(({ name, files }) =>
     files.flatMap((file) =>
       file.imports
+        .map(({ specifier }) => specifier)
         .filter(
           (specifier) =>
             (specifier.startsWith(SCOPE) && specifier.split('/').length > 2) ||
@@ -91,15 +92,13 @@ export const deepImports = (packages: readonly SourcePackage[]): string[] =>
     ),
   );
 
-/** Settings come from the chassis: nobody else reads the environment. */
+/** Settings come from the chassis: no other service reads the environment. */
 export const environmentReads = (packages: readonly SourcePackage[]): string[] =>
-  packages.flatMap(({ name, files }) =>
-    files
-      .filter(
-        (file) => name !== 'chassis' && /\bprocess\s*\.\s*env\b|\benv\b[^;]*'node:process'/.test(file.text),
-      )
-      .map((file) => `${name}/${file.path} reads process.env`),
-  );
+  packages
+    .filter(({ name }) => name !== 'chassis' && name !== 'integration-tests')
+    .flatMap(({ name, files }) =>
+      files.filter((file) => file.readsEnvironment).map((file) => `${name}/${file.path} reads process.env`),
+    );
 
 /** File names are nouns in kebab case, and say what is inside. */
 export const vagueNames = (packages: readonly SourcePackage[]): string[] =>
@@ -112,7 +111,7 @@ export const vagueNames = (packages: readonly SourcePackage[]): string[] =>
       .map((file) => `${name}/${file.path}`),
   );
 
-/** Files of one package import each other in one direction, types included. */
+/** Files of one package load each other in one direction; types may refer to each other. */
 export const importCycles = (packages: readonly SourcePackage[]): string[] =>
   packages.flatMap(({ name, files }) => {
     const importsOf = new Map(files.map((file) => [file.path, localImports(file)]));
@@ -137,5 +136,5 @@ const resolveWithin = (file: SourceFile, specifier: string): string =>
 
 const localImports = (file: SourceFile): string[] =>
   file.imports
-    .filter((specifier) => specifier.startsWith('.'))
-    .map((specifier) => resolveWithin(file, specifier));
+    .filter(({ specifier, typeOnly }) => specifier.startsWith('.') && !typeOnly)
+    .map(({ specifier }) => resolveWithin(file, specifier));

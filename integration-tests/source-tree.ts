@@ -2,13 +2,20 @@ import { globSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import ts from 'typescript';
 
+/** A module that a file names, by import, re-export, dynamic import or import type. */
+export interface Import {
+  readonly specifier: string;
+  /** Erased before the program runs. */
+  readonly typeOnly: boolean;
+}
+
 /** One TypeScript file of a package. */
 export interface SourceFile {
   /** Relative to its package, such as `page-pool.ts`. */
   readonly path: string;
-  readonly text: string;
-  /** Every module it names: static and dynamic imports, re-exports, type imports. */
-  readonly imports: readonly string[];
+  readonly imports: readonly Import[];
+  /** Whether it touches `process.env`. */
+  readonly readsEnvironment: boolean;
 }
 
 /** A workspace: what its manifest promises and what its files do. */
@@ -28,10 +35,43 @@ const readManifest = (path: string) => JSON.parse(readFileSync(path, 'utf8')) as
 
 export const isTest = (file: SourceFile): boolean => file.path.endsWith('.test.ts');
 
+/** What `text`, the content of the file at `path`, imports and reads. */
 export function sourceFile(path: string, text: string): SourceFile {
-  const imports = ts.preProcessFile(text, true, true).importedFiles.map((reference) => reference.fileName);
-  return { path, text, imports: [...new Set(imports)] };
+  const imports: Import[] = [];
+  let readsEnvironment = false;
+  const visit = (node: ts.Node): void => {
+    const named = importOf(node);
+    if (named) imports.push(named);
+    if (ts.isPropertyAccessExpression(node) && node.getText().replaceAll(/\s/g, '') === 'process.env') {
+      readsEnvironment = true;
+    }
+    if (ts.isImportSpecifier(node) && (node.propertyName ?? node.name).text === 'env')
+      readsEnvironment = true;
+    ts.forEachChild(node, visit);
+  };
+  visit(ts.createSourceFile(path, text, ts.ScriptTarget.ESNext, true));
+  return { path, imports, readsEnvironment };
 }
+
+function importOf(node: ts.Node): Import | undefined {
+  if (ts.isImportDeclaration(node)) {
+    return { specifier: literal(node.moduleSpecifier), typeOnly: node.importClause?.isTypeOnly ?? false };
+  }
+  if (ts.isExportDeclaration(node) && node.moduleSpecifier) {
+    return { specifier: literal(node.moduleSpecifier), typeOnly: node.isTypeOnly };
+  }
+  if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) {
+    return { specifier: literal(node.arguments[0]), typeOnly: false };
+  }
+  if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument)) {
+    return { specifier: literal(node.argument.literal), typeOnly: true };
+  }
+  return undefined;
+}
+
+/** A module named by anything but a literal escapes every rule, so it breaks them all. */
+const literal = (node: ts.Node | undefined): string =>
+  node && ts.isStringLiteralLike(node) ? node.text : '(computed)';
 
 /** All workspaces below `root`, by directory name. */
 export function readPackages(root: string): SourcePackage[] {

@@ -174,7 +174,8 @@ def make_transformers_model(name: str, seed: int) -> None:
     checkpoint = directory / "checkpoint"
     size = sum(p.numel() * p.element_size() for p in model.parameters())
     model.save_pretrained(checkpoint, max_shard_size=f"{size // 1000 // shards + 1}KB" if shards > 1 else "1GB")
-    model.to(torch.float32)
+    # Loaded anew: casting back and forth would leave rotary frequencies rounded.
+    model = model_class.from_pretrained(checkpoint, dtype=torch.float32, attn_implementation="eager").eval()
     ids = prompts(config.vocab_size, seed + 1000)
     write_case(directory, "plain", ids, lambda prompt: model(prompt).logits)
     same = looped_logits(model, ids[17], 0, config.num_hidden_layers - 1, 1, 1.0)
