@@ -1,1 +1,15 @@
-export {};
+export {
+  byteSize,
+  choice,
+  flag,
+  integer,
+  list,
+  type Setting,
+  type SettingSources,
+  type Settings,
+  settings,
+  text,
+} from './config.ts';
+export { Lifecycle } from './lifecycle.ts';
+export { createLog, type Logger, type LogLevel, type LogOptions } from './log.ts';
+export { type Counter, type Gauge, type Histogram, Metrics } from './metrics.ts';

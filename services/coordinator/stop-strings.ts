@@ -17,7 +17,7 @@ export class StopStrings {
 
   push(piece: string): StopScan {
     const text = this.#held + piece;
-    const cut = earliest(text, this.#stops);
+    const cut = firstComplete(text, this.#stops);
     if (cut !== undefined) {
       this.#held = '';
       return { text: text.slice(0, cut), stopped: true };
@@ -35,9 +35,18 @@ export class StopStrings {
   }
 }
 
-function earliest(text: string, stops: readonly string[]): number | undefined {
-  const found = stops.map((stop) => text.indexOf(stop)).filter((index) => index >= 0);
-  return found.length === 0 ? undefined : Math.min(...found);
+/** Where the stop string that is complete first begins: the same place however the text was cut into pieces. */
+function firstComplete(text: string, stops: readonly string[]): number | undefined {
+  let cut: number | undefined;
+  let cutEnd = Number.POSITIVE_INFINITY;
+  for (const stop of stops) {
+    const start = text.indexOf(stop);
+    const end = start + stop.length;
+    if (start < 0 || end > cutEnd || (end === cutEnd && start >= cut!)) continue;
+    cut = start;
+    cutEnd = end;
+  }
+  return cut;
 }
 
 /** Length of the longest end of `text` that some stop string begins with. */

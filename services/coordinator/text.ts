@@ -18,7 +18,7 @@ export class TextCodec {
   constructor(tokenizer: Tokenizer, table: TokenBytes, chatTemplate: ChatTemplate | undefined) {
     this.#tokenizer = tokenizer;
     this.#table = table;
-    this.#longestBytes = Math.max(1, ...lengths(table.bytes));
+    this.#longestBytes = table.bytes.reduce((longest, bytes) => Math.max(longest, bytes?.length ?? 0), 1);
     this.chatTemplate = chatTemplate;
   }
 
@@ -60,12 +60,6 @@ export class TextCodec {
   }
 }
 
-const lengths = function* (table: TokenBytes['bytes']): Iterable<number> {
-  let longest = 0;
-  for (const bytes of table) longest = Math.max(longest, bytes?.length ?? 0);
-  yield longest;
-};
-
 /**
  * Reads the bundle's tokenizer files; undefined for a bundle that has none and takes token ids only.
  * @throws RondoError BUNDLE_INVALID naming the file that cannot be used.
@@ -81,7 +75,7 @@ export async function openText(bundle: Bundle): Promise<TextCodec | undefined> {
       ? undefined
       : await readFile(bundlePath(bundle, files.chatTemplate), 'utf8');
   try {
-    const table = tokenBytes(path, json as TokenizerJson);
+    const table = tokenBytes(path, json as unknown as TokenizerJson);
     return new TextCodec(new Tokenizer(json, config), table, parseChatTemplate(config, template));
   } catch (cause) {
     if (cause instanceof RondoError) throw cause;

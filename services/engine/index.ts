@@ -10,3 +10,12 @@ export type {
   StackBatch,
   StackResult,
 } from './engine.ts';
+export { PagePool, type Reservation } from './page-pool.ts';
+export {
+  type HeadRow,
+  logprobOf,
+  needsLogits,
+  sample,
+  type TokenHistory,
+  topLogprobs,
+} from './sampler.ts';

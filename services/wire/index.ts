@@ -1,1 +1,12 @@
-export {};
+export {
+  type Hello,
+  type MicrobatchChunk,
+  type PassesFrame,
+  type PassesReply,
+  rowsPerFrame,
+} from './frames.ts';
+export type { GenerateStreamEvent, Load, OpenedEvent, WorkerDescription } from './messages.ts';
+export type { PassesLink } from './passes-link.ts';
+export { PROTOCOL_REVISION } from './proto.ts';
+export { connectWorker, type WorkerClient } from './worker-client.ts';
+export { type CloseOptions, serveWorker, type WorkerHandlers, type WorkerServer } from './worker-server.ts';

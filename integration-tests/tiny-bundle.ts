@@ -1,0 +1,36 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { convert, openCheckpoint } from '@rondo/converter';
+
+const CHECKPOINT = new URL('./fixtures/tiny/llama-gqa/checkpoint', import.meta.url).pathname;
+
+/** A bundle of the tiny checkpoint with a tokenizer, looped: one layer, two layers × `loops`, one layer. */
+export class TinyBundle implements AsyncDisposable {
+  readonly directory: string;
+
+  private constructor(directory: string) {
+    this.directory = directory;
+  }
+
+  static async make(loops: number): Promise<TinyBundle> {
+    const directory = join(await mkdtemp(join(tmpdir(), 'rondo-tiny-')), 'bundle');
+    const checkpoint = await openCheckpoint(CHECKPOINT);
+    const loopLayers = { first: 1, last: 2 };
+    await convert({
+      checkpoint,
+      out: directory,
+      precision: 'f32',
+      loopLayers,
+      loops,
+      damping: 1 / loops,
+      name: 'tiny',
+    });
+    await checkpoint.close();
+    return new TinyBundle(directory);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await rm(join(this.directory, '..'), { recursive: true });
+  }
+}

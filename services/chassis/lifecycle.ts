@@ -1,0 +1,79 @@
+import type { Logger } from 'pino';
+
+interface Closer {
+  readonly name: string;
+  readonly close: () => unknown;
+}
+
+/** How long stopping may take before the process leaves anyway; shorter than Kubernetes' 30 s. */
+const STOP_MS_MAX = 25_000;
+
+/** What was started, to be stopped in reverse order: whoever depends on a part stops before it. */
+export class Lifecycle {
+  readonly #log: Logger;
+  readonly #closers: Closer[] = [];
+  #stopped: Promise<boolean> | undefined;
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  /** Call right after `name` has started. After stop() began, it is closed at once. */
+  onStop(name: string, close: () => unknown): void {
+    const closer = { name, close };
+    if (this.#stopped === undefined) this.#closers.push(closer);
+    else this.#stopped = this.#stopped.then(async (clean) => (await this.#close(closer)) && clean);
+  }
+
+  /** Closes everything once, the newest first; a part that fails is logged and does not keep the others. True: all closed. */
+  stop(): Promise<boolean> {
+    this.#stopped ??= this.#stopAll();
+    return this.#stopped;
+  }
+
+  /**
+   * From now on SIGINT and SIGTERM stop everything and end the process: with 0, or 1 when a part failed to stop or took too long.
+   * A second signal ends it at once with 1. An error that nobody caught is logged and ends it with 1: its state is unknown.
+   */
+  ownProcess(): void {
+    const leave = (signal: NodeJS.Signals): void => {
+      if (this.#stopped !== undefined) {
+        this.#log.warn({ signal }, 'stopped by a second signal');
+        process.exit(1);
+      }
+      this.#log.info({ signal }, 'stopping');
+      setTimeout(() => {
+        this.#log.error({ stopMsMax: STOP_MS_MAX }, 'stopping took too long');
+        process.exit(1);
+      }, STOP_MS_MAX).unref();
+      void this.stop().then((clean) => process.exit(clean ? 0 : 1));
+    };
+    process.on('SIGINT', leave);
+    process.on('SIGTERM', leave);
+    const crash = (error: unknown): void => {
+      this.#log.fatal({ err: error }, 'uncaught error');
+      process.exit(1);
+    };
+    process.on('uncaughtException', crash);
+    process.on('unhandledRejection', crash);
+  }
+
+  async #stopAll(): Promise<boolean> {
+    let clean = true;
+    for (const closer of this.#closers.toReversed()) {
+      clean = (await this.#close(closer)) && clean;
+    }
+    return clean;
+  }
+
+  async #close({ name, close }: Closer): Promise<boolean> {
+    try {
+      await close();
+      this.#log.debug({ part: name }, 'stopped');
+      return true;
+    } catch (error) {
+      this.#log.error({ part: name, err: error }, 'failed to stop');
+      return false;
+    }
+  }
+}

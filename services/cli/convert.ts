@@ -1,0 +1,82 @@
+import type { Manifest } from '@rondo/bundle';
+import { type Checkpoint, convert as convertCheckpoint, openCheckpoint } from '@rondo/converter';
+import { Command, Option } from 'commander';
+import { countOption, fractionOption, layersOption } from './options.ts';
+import { progressBar } from './progress.ts';
+
+interface ConvertFlags {
+  readonly out: string;
+  readonly loops?: number;
+  readonly loopLayers?: { first: number; last: number };
+  readonly loopDamping?: number;
+  readonly precision: Manifest['precision'];
+  readonly name?: string;
+}
+
+/** `rondo convert`: a checkpoint becomes a bundle, looped as asked. */
+export const convertCommand = (): Command =>
+  new Command('convert')
+    .description('write a checkpoint as a bundle, the form in which Rondo serves it')
+    .argument('<checkpoint>', 'a Hugging Face directory (safetensors) or a .gguf file')
+    .requiredOption('--out <bundle>', 'directory to write; an older bundle there is replaced')
+    .option('--loops <n>', 'how often the block is applied (default: as trained)', countOption('--loops'))
+    .option(
+      '--loop-layers <a-b>',
+      'layers to repeat, 0-based and inclusive: those before run once, those after run once',
+      layersOption('--loop-layers'),
+    )
+    .option(
+      '--loop-damping <x>',
+      'h + x * (block(h) - h) per pass; 1 repeats plainly, 1/loops takes damped sub-steps',
+      fractionOption('--loop-damping', 1),
+    )
+    .addOption(
+      new Option('--precision <kind>', 'how weights are stored')
+        .choices(['f32', 'int8', 'int4'])
+        .default('f32'),
+    )
+    .option('--name <name>', "the model's name in the API (default: the checkpoint's)")
+    .addHelpText(
+      'after',
+      `
+Reads the Llama family, Qwen2, Qwen3, Gemma and Ouro. Ouro is looped already; any other can be looped without
+training by repeating some of its middle layers: rondo scan finds out which.
+
+Examples:
+  rondo convert .cache/checkpoints/smollm2-135m-instruct --out bundles/plain --loops 1
+  rondo convert model.gguf --out bundles/looped --loop-layers 10-13 --loops 2 --loop-damping 0.5 --precision int8`,
+    )
+    .action(convert);
+
+async function convert(path: string, flags: ConvertFlags): Promise<void> {
+  const checkpoint = await openCheckpoint(path);
+  try {
+    const manifest = await write(checkpoint, flags);
+    process.stdout.write(`${summary(manifest, flags.out)}\n`);
+  } finally {
+    await checkpoint.close();
+  }
+}
+
+async function write(checkpoint: Checkpoint, { loopDamping, ...flags }: ConvertFlags): Promise<Manifest> {
+  const progress = progressBar('converting', 0);
+  try {
+    return await convertCheckpoint({
+      checkpoint,
+      ...flags,
+      damping: loopDamping,
+      onProgress: (done, total) => progress.update(done, total),
+    });
+  } finally {
+    progress.stop();
+  }
+}
+
+function summary({ name, layers, maxDepth, precision, files }: Manifest, out: string): string {
+  const loop =
+    maxDepth > 1
+      ? `${layers.prelude} layers, then a block of ${layers.block} applied ${maxDepth} times, then ${layers.coda}`
+      : `${layers.block} layers, not looped`;
+  const megabytes = files.reduce((sum, file) => sum + file.bytes, 0) / 1e6;
+  return `${out}: ${name}, ${loop}; ${precision}, ${megabytes.toFixed(0)} MB\nserve it: rondo run --model ${out}`;
+}

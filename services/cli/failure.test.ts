@@ -1,0 +1,26 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { RondoError } from '@rondo/core';
+import { describeFailure } from './failure.ts';
+
+const expected = new RondoError('CONFIG_INVALID', '--threads x: expected a whole number from 1', {
+  cause: new Error('deeper'),
+});
+
+test('an expected error is one line, without a stack', () => {
+  assert.equal(describeFailure(expected, 'info'), 'rondo: --threads x: expected a whole number from 1\n');
+});
+
+test('at level debug the stack follows, down to the first cause', () => {
+  const text = describeFailure(expected, 'debug');
+  assert.match(text, /^rondo: --threads x/);
+  assert.match(text, /failure\.test\.ts/);
+  assert.match(text, /caused by: Error: deeper/);
+});
+
+test('a defect says that it is one', () => {
+  assert.match(
+    describeFailure(new TypeError('x is undefined'), 'info'),
+    /x is undefined\n.*defect.*RONDO_LOG/,
+  );
+});

@@ -1,0 +1,43 @@
+import { Command } from 'commander';
+import { convertCommand } from './convert.ts';
+import { coordinatorCommand } from './coordinator.ts';
+import { exitWith } from './failure.ts';
+import { pullCommand } from './pull.ts';
+import { runCommand } from './run.ts';
+import { scanCommand } from './scan.ts';
+import { workerCommand } from './worker.ts';
+
+const program = new Command('rondo')
+  .description(
+    'Serves looped Transformers: one block of layers, applied again and again, on one machine or a cluster.',
+  )
+  .addHelpText(
+    'after',
+    `
+From nothing to an answer:
+  rondo pull smollm2-135m-instruct
+  rondo convert .cache/checkpoints/smollm2-135m-instruct --out bundles/looped \\
+    --loop-layers 10-13 --loops 2 --loop-damping 0.5 --precision int8
+  rondo run --model bundles/looped
+
+RONDO_LOG (trace, debug, info, warn, error, silent) sets how much goes to standard error.`,
+  );
+
+for (const command of [
+  pullCommand(),
+  convertCommand(),
+  runCommand(),
+  workerCommand(),
+  coordinatorCommand(),
+  scanCommand(),
+]) {
+  command
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'rondo: ')) })
+    .showHelpAfterError(`rondo: 'rondo ${command.name()} --help' explains it`);
+  program.addCommand(command);
+}
+program
+  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'rondo: ')) })
+  .showHelpAfterError("rondo: 'rondo --help' lists the commands");
+
+await program.parseAsync().catch(exitWith);

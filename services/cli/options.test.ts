@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  addressesOption,
+  addressOption,
+  countOption,
+  countsOption,
+  fractionOption,
+  layersOption,
+} from './options.ts';
+
+/** Each of `values` is refused by an error that names option and value. */
+function refuses(parse: (option: string) => (value: string) => unknown, values: string[]): void {
+  for (const value of values) {
+    assert.throws(
+      () => parse('--it')(value),
+      (error: Error) =>
+        error.message.startsWith(`--it ${value || "''"}: expected `) || assert.fail(error.message),
+      `took '${value}'`,
+    );
+  }
+}
+
+test('a count is a whole number from 1 and nothing that only begins with one', () => {
+  assert.equal(countOption('--it')('12'), 12);
+  refuses(countOption, ['', '0', '-1', '1.5', '1e3', '0x10', '2 ', '3x', 'NaN', 'Infinity', '9'.repeat(30)]);
+});
+
+test('counts are separated by commas', () => {
+  assert.deepEqual(countsOption('--it')('2,4,8'), [2, 4, 8]);
+  refuses(countsOption, ['', '2,', ',2', '2,0', '2;4', '2, 4']);
+});
+
+test('a fraction lies above 0 and not above its bound', () => {
+  const upToOne = (option: string) => fractionOption(option, 1);
+  assert.deepEqual(['0.5', '.25', '1'].map(upToOne('--it')), [0.5, 0.25, 1]);
+  refuses(upToOne, ['', '0', '0.0', '-0.5', '1.01', '1/2', '0.5x', 'NaN', '5e-1', '0,5']);
+});
+
+test('layers are a range that does not run backwards', () => {
+  assert.deepEqual(layersOption('--it')('10-13'), { first: 10, last: 13 });
+  assert.deepEqual(layersOption('--it')('4-4'), { first: 4, last: 4 });
+  refuses(layersOption, ['', '4', '13-10', '-1-3', '1-', '1..3', '1-3-5', 'a-b']);
+});
+
+test('an address has a host and a port', () => {
+  for (const value of ['127.0.0.1:0', 'worker-1.local:65535', '[::1]:80'])
+    assert.equal(addressOption('--it')(value), value);
+  refuses(addressOption, [
+    '',
+    '8080',
+    ':8080',
+    'host',
+    'host:',
+    'host:65536',
+    'host:x',
+    '::1:80',
+    'http://host:80',
+  ]);
+});
+
+test('addresses add up in the order given', () => {
+  const parse = addressesOption('--worker');
+  assert.deepEqual(parse('a:1', parse('b:2')), ['b:2', 'a:1']);
+});

@@ -1,0 +1,61 @@
+import { type Address, address, RondoError } from '@rondo/core';
+
+/** Parsers of option values. Each refuses a malformed value by naming option, value and what was expected. */
+
+const refuse = (option: string, value: string, expected: string): never => {
+  throw new RondoError('CONFIG_INVALID', `${option} ${value || "''"}: expected ${expected}`);
+};
+
+/** A whole number from 1, in plain decimal digits. */
+export const countOption =
+  (option: string) =>
+  (value: string): number => {
+    const count = /^\d{1,15}$/.test(value) ? Number(value) : 0;
+    return count >= 1 ? count : refuse(option, value, 'a whole number from 1');
+  };
+
+/** Whole numbers from 1, separated by commas. */
+export const countsOption =
+  (option: string) =>
+  (value: string): number[] =>
+    value.split(',').map((part) => {
+      const count = /^\d{1,15}$/.test(part) ? Number(part) : 0;
+      return count >= 1 ? count : refuse(option, value, 'whole numbers from 1, separated by commas');
+    });
+
+/** A decimal number greater than 0 and at most `max`. */
+export const fractionOption =
+  (option: string, max: number) =>
+  (value: string): number => {
+    const number = /^\d*\.?\d+$/.test(value) ? Number(value) : 0;
+    return number > 0 && number <= max
+      ? number
+      : refuse(option, value, `a number above 0 and at most ${max}`);
+  };
+
+/** `a-b`, 0-based and inclusive. */
+export const layersOption =
+  (option: string) =>
+  (value: string): { first: number; last: number } => {
+    const match = /^(\d{1,6})-(\d{1,6})$/.exec(value);
+    const [first, last] = [Number(match?.[1]), Number(match?.[2])];
+    return match && first <= last
+      ? { first, last }
+      : refuse(option, value, 'first-last, 0-based and inclusive, such as 10-13');
+  };
+
+const EXPECTED_ADDRESS = 'host:port, such as 127.0.0.1:7600 or [::1]:7600';
+
+/** `host:port`; an IPv6 host stands in brackets. Port 0 takes a free one where something listens. */
+export const addressOption =
+  (option: string) =>
+  (value: string): Address => {
+    const match = /^(\[[0-9a-fA-F:.]+\]|[^\s:/[\]]+):(\d{1,5})$/.exec(value);
+    return match && Number(match[2]) <= 65_535 ? address(value) : refuse(option, value, EXPECTED_ADDRESS);
+  };
+
+/** An address that may be given several times. */
+export const addressesOption = (option: string) => {
+  const parse = addressOption(option);
+  return (value: string, earlier: Address[] = []): Address[] => [...earlier, parse(value)];
+};

@@ -1,0 +1,78 @@
+import { availableParallelism } from 'node:os';
+import { openBundle } from '@rondo/bundle';
+import { startCoordinator } from '@rondo/coordinator';
+import { type Address, address } from '@rondo/core';
+import { startWorker } from '@rondo/worker';
+import { Command } from 'commander';
+import { placementOption } from './coordinator.ts';
+import { firstSteps } from './first-steps.ts';
+import { addressOption, countOption } from './options.ts';
+import { keepWorker, serve } from './serve.ts';
+
+interface RunFlags {
+  readonly model: string;
+  readonly listen: Address;
+  readonly workers: number;
+  readonly threads?: number;
+  readonly kvMb: number;
+  readonly placement: 'homed' | 'staged';
+}
+
+/** `rondo run`: a coordinator and its workers in one process, talking over loopback as a cluster does. */
+export const runCommand = (): Command =>
+  new Command('run')
+    .description('serve a bundle on this machine: coordinator and workers in one process')
+    .requiredOption('--model <bundle>', 'a bundle directory, made by rondo convert')
+    .option('--listen <host:port>', 'where to listen', addressOption('--listen'), address('127.0.0.1:8080'))
+    .option('--workers <n>', 'workers, each with its own engine', countOption('--workers'), 2)
+    .option(
+      '--threads <n>',
+      'threads of each engine (default: the processors, shared out)',
+      countOption('--threads'),
+    )
+    .option('--kv-mb <n>', 'memory of each worker for K and V, in MiB', countOption('--kv-mb'), 512)
+    .addOption(placementOption())
+    .addHelpText(
+      'after',
+      `
+Examples:
+  rondo run --model bundles/looped
+  rondo run --model bundles/looped --listen 0.0.0.0:8080 --workers 1 --kv-mb 2048
+  rondo run --model bundles/looped --workers 3 --placement staged`,
+    )
+    .action(run);
+
+const run = (flags: RunFlags): Promise<void> =>
+  serve('run', async (process_) => {
+    const { log, metrics, lifecycle } = process_;
+    const bundle = await openBundle(flags.model);
+    const threads = flags.threads ?? Math.max(1, Math.floor(availableParallelism() / flags.workers));
+    const workers: Address[] = [];
+    for (let index = 1; index <= flags.workers; index++) {
+      const worker = await startWorker({
+        bundle,
+        listen: address('127.0.0.1:0'),
+        workerId: `worker-${index}`,
+        threads,
+        kvBytes: flags.kvMb * 2 ** 20,
+        log,
+        metrics,
+      });
+      keepWorker(worker, process_);
+      workers.push(worker.address);
+    }
+    const coordinator = await startCoordinator({
+      bundle,
+      workers,
+      listen: flags.listen,
+      placement: flags.placement,
+      modelName: bundle.manifest.name,
+      log,
+      metrics,
+    });
+    lifecycle.onStop('coordinator', () => coordinator.stop());
+    const chats = bundle.manifest.tokenizer?.chatTemplate !== undefined;
+    process.stdout.write(
+      `ready ${coordinator.url}\n${firstSteps(coordinator.url, bundle.manifest.name, chats)}`,
+    );
+  });

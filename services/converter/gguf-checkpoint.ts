@@ -1,0 +1,144 @@
+import { type Architecture, architectureNames, findArchitecture, type NameTable } from './architecture.ts';
+import type { Fields } from './fields.ts';
+import { type GgufFile, openGgufFile } from './gguf.ts';
+import { tokenizerFromGguf } from './gguf-tokenizer.ts';
+import type { ModelSpec, RopeSpec } from './model-spec.ts';
+import { defaultRope, linearRope, yarnRope } from './rope.ts';
+import { type Source, storedName } from './source.ts';
+
+/** Settings that other members of a family may carry and that would change results. */
+const REFUSED = [
+  'expert_count',
+  'attn_logit_softcapping',
+  'final_logit_softcapping',
+  'logit_scale',
+  'residual_scale',
+  'embedding_scale',
+  'attention.scale',
+  'attention.clamp_kqv',
+  'attention.max_alibi_bias',
+];
+
+/** Opens one .gguf file: hyper-parameters, tensors and tokenizer all come from it. */
+export async function openGguf(path: string): Promise<Source> {
+  const gguf = await openGgufFile(path);
+  const { file, metadata, tensors } = gguf;
+  try {
+    if (metadata.number('split.count', 1) > 1) {
+      metadata.unsupported('split.count', '1: merge the parts with llama-gguf-split --merge');
+    }
+    const name = metadata.text('general.architecture');
+    const architecture = findArchitecture(name);
+    if (!architecture?.gguf) {
+      return metadata.unsupported('general.architecture', architectureNames('gguf').join(', '));
+    }
+    return {
+      format: 'gguf',
+      inventory: path,
+      architecture,
+      names: architecture.gguf.names,
+      model: await modelFromMetadata(gguf, architecture, architecture.gguf.names),
+      licence: metadata.text('general.license', 'unknown'),
+      files: [file],
+      tensors,
+      normOffset: 0,
+      interleavedRope: architecture.gguf.interleavedRope,
+      tokenizerFiles: tokenizerFromGguf(metadata),
+    };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+async function modelFromMetadata(
+  gguf: GgufFile,
+  architecture: Architecture,
+  names: NameTable,
+): Promise<ModelSpec> {
+  const { metadata, tensors } = gguf;
+  const fields = metadata.under(`${architecture.name}.`);
+  for (const key of REFUSED) if (fields.has(key) && fields.number(key) !== 0) fields.unsupported(key, 'none');
+  const hidden = fields.count('embedding_length');
+  const heads = fields.count('attention.head_count');
+  const kvHeads = fields.count('attention.head_count_kv', heads);
+  const headDim = fields.count('attention.key_length', hidden / heads);
+  const context = fields.count('context_length');
+  for (const key of ['attention.value_length', 'rope.dimension_count']) {
+    if (fields.count(key, headDim) !== headDim) fields.unsupported(key, `the head size ${headDim}`);
+  }
+  if (fields.number('attention.sliding_window', context) < context) {
+    fields.unsupported('attention.sliding_window', `at least the context of ${context}`);
+  }
+  const stored = (name: string) => tensors.get(storedName(names, name) ?? '');
+  const bos = metadata.ids('tokenizer.ggml.bos_token_id')[0];
+  const eos = ['tokenizer.ggml.eos_token_id', 'tokenizer.ggml.eot_token_id'].flatMap((key) =>
+    metadata.ids(key),
+  );
+  return {
+    architecture: architecture.name,
+    layers: fields.count('block_count'),
+    hidden,
+    heads,
+    kvHeads,
+    headDim,
+    ffn: fields.count('feed_forward_length'),
+    vocab: stored('embedding')?.shape[0] ?? fields.count('vocab_size'),
+    context,
+    normEpsilon: fields.number('attention.layer_norm_rms_epsilon'),
+    activation: Object.values(architecture.activations)[0]!,
+    embeddingScale: architecture.embeddingScale(hidden),
+    tiedHead: !stored('head'),
+    // GGUF has no key for biases: they are there or not.
+    qkvBias: stored('layers.0.q.bias') !== undefined,
+    outputBias: stored('layers.0.o.bias') !== undefined,
+    headNorms: architecture.headNorms,
+    sandwichNorms: architecture.sandwichNorms,
+    rope: await ropeFromMetadata(gguf, fields, names, headDim, context),
+    ...(bos !== undefined && { bos }),
+    eos: [...new Set(eos)],
+  };
+}
+
+async function ropeFromMetadata(
+  { tensors }: GgufFile,
+  fields: Fields,
+  names: NameTable,
+  headDim: number,
+  context: number,
+): Promise<RopeSpec> {
+  const base = fields.number('rope.freq_base', 10_000);
+  const type = fields.text('rope.scaling.type', fields.has('rope.scale_linear') ? 'linear' : 'none');
+  const factor = () => fields.number('rope.scaling.factor', fields.number('rope.scale_linear', 1));
+  // Llama 3's scaling is stored as one divisor per frequency.
+  const divisors = tensors.get(storedName(names, 'ropeFactors') ?? '');
+  if (divisors) {
+    if (type !== 'none') fields.unsupported('rope.scaling.type', `none beside tensor ${divisors.name}`);
+    const values = await divisors.file.read(divisors);
+    const plain = defaultRope(base, headDim);
+    return {
+      inverseFrequencies: plain.inverseFrequencies.map((value, at) => Math.fround(value / values[at]!)),
+      attentionFactor: 1,
+    };
+  }
+  switch (type) {
+    case 'none':
+      return defaultRope(base, headDim);
+    case 'linear':
+      return linearRope(base, headDim, factor());
+    case 'yarn': {
+      const rope = yarnRope(base, headDim, {
+        factor: factor(),
+        original: fields.count('rope.scaling.original_context_length', context),
+        betaFast: fields.number('rope.scaling.yarn_beta_fast', 32),
+        betaSlow: fields.number('rope.scaling.yarn_beta_slow', 1),
+        truncate: true,
+      });
+      // llama.cpp multiplies its own factor onto YaRN's.
+      const extra = fields.number('rope.scaling.attn_factor', 1);
+      return { ...rope, attentionFactor: rope.attentionFactor * extra };
+    }
+    default:
+      return fields.unsupported('rope.scaling.type', 'none, linear, yarn');
+  }
+}

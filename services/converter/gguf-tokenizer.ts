@@ -1,0 +1,163 @@
+import { exactPreTokenizer, sequence, split } from './exact-pretokenizer.ts';
+import type { Fields } from './fields.ts';
+import { sentencePieceTokenizer } from './sentencepiece.ts';
+import { type Json, TOKEN_TYPE, type TokenizerParts, vocabulary } from './tokenizer-parts.ts';
+
+/** What distinguishes one byte-level BPE from another; the rest follows from the vocabulary. */
+interface ByteLevelStyle {
+  readonly normalizer: Json | null;
+  readonly preTokenizer: Json;
+  /** A piece that is a token is taken whole, merges or not. */
+  readonly ignoreMerges: boolean;
+  /** Whether a beginning-of-sequence token is added when the file does not say. */
+  readonly addBos: boolean;
+}
+
+const byteLevel = (useRegex: boolean): Json => ({
+  type: 'ByteLevel',
+  add_prefix_space: false,
+  trim_offsets: true,
+  use_regex: useRegex,
+});
+
+/** The pattern of GPT-4's family with runs of digits cut at `digits`. */
+const wordPattern = (digits: string): string =>
+  `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|${digits}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`;
+
+const GPT2: ByteLevelStyle = {
+  normalizer: null,
+  preTokenizer: byteLevel(true),
+  ignoreMerges: false,
+  addBos: false,
+};
+
+/** By `tokenizer.ggml.pre`: the name llama.cpp gives to a pre-tokenizer. */
+const BYTE_LEVEL_STYLES: Readonly<Record<string, ByteLevelStyle>> = {
+  'gpt-2': GPT2,
+  default: GPT2,
+  smollm: { ...GPT2, preTokenizer: sequence({ type: 'Digits', individual_digits: true }, byteLevel(true)) },
+  'llama-bpe': {
+    normalizer: null,
+    preTokenizer: sequence(split(wordPattern('\\p{N}{1,3}')), byteLevel(false)),
+    ignoreMerges: true,
+    addBos: true,
+  },
+  qwen2: {
+    normalizer: { type: 'NFC' },
+    preTokenizer: sequence(split(wordPattern('\\p{N}')), byteLevel(false)),
+    ignoreMerges: false,
+    addBos: false,
+  },
+};
+
+/**
+ * Rebuilds tokenizer.json and tokenizer_config.json from GGUF metadata; empty when the file holds no tokenizer.
+ * @throws RondoError CHECKPOINT_UNSUPPORTED for a model or pre-tokenizer whose rules are not known here: a wrong guess
+ * would give wrong ids without any error.
+ */
+export function tokenizerFromGguf(metadata: Fields): Map<string, Uint8Array> {
+  const fields = metadata.under('tokenizer.ggml.');
+  if (!fields.has('model') || fields.text('model') === 'none') return new Map();
+  const model = fields.text('model');
+  const tokens = fields.texts('tokens');
+  const types = fields.has('token_type') ? fields.numbers('token_type') : tokens.map(() => TOKEN_TYPE.normal);
+  if (types.length !== tokens.length) fields.fail('token_type', `${tokens.length} types, one for each token`);
+  const tokenizer =
+    model === 'gpt2'
+      ? byteLevelTokenizer(fields, tokens)
+      : model === 'llama'
+        ? sentencePieceTokenizer(fields, tokens, types)
+        : fields.unsupported('model', 'gpt2, llama');
+  const special = (key: string): string | undefined => {
+    const id = fields.ids(key)[0];
+    if (id === undefined) return undefined;
+    return tokens[id] ?? fields.fail(key, `an id below ${tokens.length}`);
+  };
+  const bos = special('bos_token_id');
+  const addBos = fields.flag('add_bos_token', tokenizer.addBos);
+  const template = metadata.has('tokenizer.chat_template')
+    ? metadata.text('tokenizer.chat_template')
+    : undefined;
+  const names: Record<string, string | undefined> = {
+    bos_token: bos,
+    eos_token: special('eos_token_id'),
+    unk_token: special('unknown_token_id'),
+    pad_token: special('padding_token_id'),
+  };
+  return new Map([
+    [
+      'tokenizer.json',
+      encode({
+        version: '1.0',
+        truncation: null,
+        padding: null,
+        added_tokens: addedTokens(tokens, types, tokenizer.space),
+        normalizer: tokenizer.normalizer,
+        pre_tokenizer: exactPreTokenizer(tokenizer.preTokenizer),
+        post_processor: addBos && bos !== undefined ? prependToken(bos, tokens.indexOf(bos)) : null,
+        decoder: tokenizer.decoder,
+        model: tokenizer.model,
+      }),
+    ],
+    [
+      'tokenizer_config.json',
+      encode({
+        tokenizer_class: 'PreTrainedTokenizerFast',
+        add_bos_token: addBos,
+        clean_up_tokenization_spaces: false,
+        ...Object.fromEntries(Object.entries(names).filter(([, token]) => token !== undefined)),
+        ...(template !== undefined && { chat_template: template }),
+      }),
+    ],
+  ]);
+}
+
+function byteLevelTokenizer(fields: Fields, tokens: readonly string[]): TokenizerParts {
+  const pre = fields.text('pre', 'default');
+  const style = Object.hasOwn(BYTE_LEVEL_STYLES, pre) ? BYTE_LEVEL_STYLES[pre] : undefined;
+  if (!style) return fields.unsupported('pre', Object.keys(BYTE_LEVEL_STYLES).join(', '));
+  return {
+    model: {
+      type: 'BPE',
+      dropout: null,
+      unk_token: null,
+      continuing_subword_prefix: null,
+      end_of_word_suffix: null,
+      fuse_unk: false,
+      byte_fallback: false,
+      ignore_merges: style.ignoreMerges,
+      vocab: vocabulary(tokens),
+      merges: fields.texts('merges').map((merge) => merge.split(' ')),
+    },
+    normalizer: style.normalizer,
+    preTokenizer: style.preTokenizer,
+    decoder: byteLevel(true),
+    space: ' ',
+    addBos: style.addBos,
+  };
+}
+
+/** Added tokens are sought in the raw text, where a space is a space. */
+const addedTokens = (tokens: readonly string[], types: readonly number[], space: string): Json[] =>
+  tokens.flatMap((token, id) => {
+    const type = types[id];
+    if (type !== TOKEN_TYPE.control && type !== TOKEN_TYPE.userDefined && type !== TOKEN_TYPE.unknown)
+      return [];
+    const special = type !== TOKEN_TYPE.userDefined;
+    const content = special ? token : token.replaceAll(space, ' ');
+    return [{ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special }];
+  });
+
+const prependToken = (token: string, id: number): Json => ({
+  type: 'TemplateProcessing',
+  single: [{ SpecialToken: { id: token, type_id: 0 } }, { Sequence: { id: 'A', type_id: 0 } }],
+  pair: [
+    { SpecialToken: { id: token, type_id: 0 } },
+    { Sequence: { id: 'A', type_id: 0 } },
+    { SpecialToken: { id: token, type_id: 1 } },
+    { Sequence: { id: 'B', type_id: 1 } },
+  ],
+  special_tokens: { [token]: { id: token, ids: [id], tokens: [token] } },
+});
+
+const encode = (value: Json): Uint8Array => new TextEncoder().encode(JSON.stringify(value));

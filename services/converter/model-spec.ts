@@ -1,0 +1,96 @@
+/** What a checkpoint computes, free of any architecture's own vocabulary. All sizes in elements. */
+export interface ModelSpec {
+  /** The checkpoint's own word for its architecture: `model_type` or `general.architecture`. */
+  readonly architecture: string;
+  readonly layers: number;
+  readonly hidden: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly ffn: number;
+  readonly vocab: number;
+  /** Longest sequence in positions. */
+  readonly context: number;
+  readonly normEpsilon: number;
+  readonly activation: Activation;
+  /** Factor on the embedding's output: √hidden for Gemma, else 1. */
+  readonly embeddingScale: number;
+  /** The head is the embedding matrix. */
+  readonly tiedHead: boolean;
+  readonly qkvBias: boolean;
+  readonly outputBias: boolean;
+  /** RMS norms over each query and key head (Qwen3). */
+  readonly headNorms: boolean;
+  /** Norms also on the outputs of attention and feed-forward (Ouro). */
+  readonly sandwichNorms: boolean;
+  readonly rope: RopeSpec;
+  /** Present for models that were trained looped. */
+  readonly loop?: NativeLoop;
+  readonly bos?: number;
+  /** Ids that end a generation. */
+  readonly eos: readonly number[];
+}
+
+export type Activation = 'silu' | 'gelu-tanh';
+
+export interface RopeSpec {
+  /** [headDim / 2] radians per position, after scaling. */
+  readonly inverseFrequencies: readonly number[];
+  /** Factor on cosine and sine (YaRN), else 1. */
+  readonly attentionFactor: number;
+}
+
+export interface NativeLoop {
+  readonly passes: number;
+  /** The final norm follows every pass; its output feeds the next pass, the gate and the head. */
+  readonly normAfterPass: true;
+  readonly gate: boolean;
+  /** Cumulative exit probability that ends a row; 1 never does. */
+  readonly exitThreshold: number;
+}
+
+/**
+ * Neutral name of a tensor: `embedding`, `finalNorm`, `head`, `gate.weight`, `gate.bias`, and per layer i
+ * `layers.i.` + `attentionNorm`, `attentionOutNorm`, `ffnNorm`, `ffnOutNorm`, `q`, `k`, `v`, `o` (each also with
+ * `.bias`), `qNorm`, `kNorm`, `gate`, `up`, `down`.
+ */
+export type TensorName = string;
+
+/** Every tensor that `model` consists of, with its shape, rows first; linear weights are [out, in]. */
+export function tensorShapes(model: ModelSpec): Map<TensorName, readonly number[]> {
+  const { hidden, ffn, vocab, headDim } = model;
+  const [queries, keys] = [model.heads * headDim, model.kvHeads * headDim];
+  const shapes = new Map<TensorName, readonly number[]>([
+    ['embedding', [vocab, hidden]],
+    ['finalNorm', [hidden]],
+  ]);
+  if (!model.tiedHead) shapes.set('head', [vocab, hidden]);
+  if (model.loop?.gate) shapes.set('gate.weight', [hidden]).set('gate.bias', [1]);
+  for (let layer = 0; layer < model.layers; layer++) {
+    const put = (name: string, ...shape: number[]) => shapes.set(`layers.${layer}.${name}`, shape);
+    put('attentionNorm', hidden);
+    put('ffnNorm', hidden);
+    if (model.sandwichNorms) {
+      put('attentionOutNorm', hidden);
+      put('ffnOutNorm', hidden);
+    }
+    put('q', queries, hidden);
+    put('k', keys, hidden);
+    put('v', keys, hidden);
+    put('o', hidden, queries);
+    if (model.qkvBias) {
+      put('q.bias', queries);
+      put('k.bias', keys);
+      put('v.bias', keys);
+    }
+    if (model.outputBias) put('o.bias', hidden);
+    if (model.headNorms) {
+      put('qNorm', headDim);
+      put('kNorm', headDim);
+    }
+    put('gate', ffn, hidden);
+    put('up', ffn, hidden);
+    put('down', hidden, ffn);
+  }
+  return shapes;
+}

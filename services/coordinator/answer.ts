@@ -1,0 +1,143 @@
+import { randomUUID } from 'node:crypto';
+import { sequenceId } from '@rondo/core';
+import type { FastifyReply } from 'fastify';
+import type { Admission } from './admission.ts';
+import { type ChoiceDelta, type ChoiceEnd, type ChoiceToken, choiceDeltas, type PromptToken } from './choice.ts';
+import { Detokenizer } from './detokenizer.ts';
+import type { Generation, SequenceRequest } from './generation.ts';
+import type { ModelFacts } from './generation-fields.ts';
+import { merge } from './merge.ts';
+import { sendEvents } from './sse.ts';
+import { StopStrings } from './stop-strings.ts';
+import type { TextCodec } from './text.ts';
+import { type Usage, usageOf } from './usage.ts';
+
+/** What the generating endpoints work with. */
+export interface Kitchen {
+  readonly model: ModelFacts;
+  readonly codec: TextCodec | undefined;
+  readonly admission: Admission;
+  readonly generation: Generation;
+}
+
+/** One choice to generate; its place in the list is its index in the answer. */
+export interface ChoicePlan {
+  readonly request: SequenceRequest;
+  readonly stops: readonly string[];
+}
+
+/** A choice once all of it is there. */
+export interface WholeChoice {
+  readonly text: string;
+  readonly tokens: readonly ChoiceToken[];
+  readonly promptTokens: readonly PromptToken[];
+  readonly end: ChoiceEnd;
+}
+
+/** How an endpoint words its answer. */
+export interface AnswerWords {
+  /** Chunks of choice `index` sent before its first text. */
+  opening(index: number): object[];
+  /** The chunk of one delta; undefined sends none. */
+  chunk(index: number, delta: ChoiceDelta): object | undefined;
+  /** The last chunk, sent when the client asked for usage. */
+  usageChunk(usage: Usage): object;
+  whole(choices: readonly WholeChoice[], usage: Usage): object;
+}
+
+export interface AnswerPlan {
+  readonly choices: readonly ChoicePlan[];
+  /** Tokens of all prompts, each counted once. */
+  readonly promptTokens: number;
+  readonly stream: boolean;
+  readonly includeUsage: boolean;
+  readonly words: AnswerWords;
+}
+
+/**
+ * Generates all choices side by side and answers, whole or as a stream. A client that leaves ends its sequences at once.
+ * @throws RondoError whatever failed before anything was sent; OVERLOADED when the coordinator is full.
+ */
+export async function answer(kitchen: Kitchen, plan: AnswerPlan, reply: FastifyReply): Promise<unknown> {
+  const admitted = kitchen.admission.enter();
+  const abort = new AbortController();
+  reply.raw.once('close', () => {
+    if (!reply.raw.writableFinished) abort.abort();
+  });
+  try {
+    const deltas = runChoices(kitchen, plan.choices, abort);
+    if (!plan.stream) return await collect(plan, deltas);
+    await sendEvents(reply, chunks(plan, deltas));
+    return reply;
+  } catch (error) {
+    abort.abort();
+    throw error;
+  } finally {
+    admitted.leave();
+  }
+}
+
+interface IndexedDelta {
+  readonly index: number;
+  readonly delta: ChoiceDelta;
+}
+
+function runChoices(
+  kitchen: Kitchen,
+  choices: readonly ChoicePlan[],
+  abort: AbortController,
+): AsyncGenerator<IndexedDelta, void, undefined> {
+  const requestId = randomUUID();
+  const run = async function* ({ request, stops }: ChoicePlan, index: number): AsyncGenerator<IndexedDelta> {
+    const id = sequenceId(`${requestId}.${index}`);
+    const deltas = choiceDeltas(kitchen.generation.run(id, request, abort.signal), {
+      detokenizer: kitchen.codec && new Detokenizer(kitchen.codec),
+      stops: new StopStrings(stops),
+      stopIds: request.stopIds,
+      promptLength: request.promptIds.length,
+      promptDepth: request.exit.maxDepth,
+    });
+    for await (const delta of deltas) yield { index, delta };
+  };
+  return merge(choices.map(run), abort);
+}
+
+async function* chunks(
+  plan: AnswerPlan,
+  deltas: AsyncIterable<IndexedDelta>,
+): AsyncGenerator<object, void, undefined> {
+  const ends: ChoiceEnd[] = [];
+  const opened = new Set<number>();
+  // With usage asked for, OpenAI's chunks all carry the field, null until the last.
+  const dress = (chunk: object) => (plan.includeUsage ? { ...chunk, usage: null } : chunk);
+  for await (const { index, delta } of deltas) {
+    if (!opened.has(index)) {
+      opened.add(index);
+      for (const chunk of plan.words.opening(index)) yield dress(chunk);
+    }
+    if (delta.end !== undefined) ends.push(delta.end);
+    const chunk = plan.words.chunk(index, delta);
+    if (chunk !== undefined) yield dress(chunk);
+  }
+  if (plan.includeUsage) yield plan.words.usageChunk(usageOf(plan.promptTokens, ends));
+}
+
+async function collect(plan: AnswerPlan, deltas: AsyncIterable<IndexedDelta>): Promise<object> {
+  const parts = plan.choices.map((): ChoiceDelta[] => []);
+  for await (const { index, delta } of deltas) parts[index]!.push(delta);
+  const choices = parts.map(joined);
+  return plan.words.whole(
+    choices,
+    usageOf(
+      plan.promptTokens,
+      choices.map(({ end }) => end),
+    ),
+  );
+}
+
+const joined = (deltas: readonly ChoiceDelta[]): WholeChoice => ({
+  text: deltas.map(({ text }) => text).join(''),
+  tokens: deltas.flatMap(({ tokens }) => tokens),
+  promptTokens: deltas.flatMap(({ promptTokens }) => promptTokens),
+  end: deltas.at(-1)!.end!,
+});

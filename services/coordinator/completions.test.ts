@@ -1,0 +1,212 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { TINY, tinyBundle } from './test-bundle.ts';
+import { testCoordinator } from './test-coordinator.ts';
+import { ScriptedWorker } from './test-worker.ts';
+
+const bytes = (text: string): number[] => [...Buffer.from(text)];
+const saying = (text: string) => new ScriptedWorker({ reply: () => [...bytes(text), TINY.end] });
+
+test('a prompt gets its continuation, without the token that ended it, and what it cost', async (context) => {
+  const { post } = await testCoordinator(context, { workers: { 'a:1': saying(' sat.') } });
+  const { status, body } = await post('/v1/completions', { model: 'tiny', prompt: 'the cat' });
+  assert.equal(status, 200);
+  assert.equal(body.object, 'text_completion');
+  assert.deepEqual(body.choices, [{ index: 0, text: ' sat.', logprobs: null, finish_reason: 'stop' }]);
+  assert.deepEqual(body.usage, {
+    prompt_tokens: 3,
+    completion_tokens: 6,
+    total_tokens: 9,
+    passes: { prompt: 12, generated: 20 },
+  });
+});
+
+test('without max_tokens sixteen tokens are generated', async (context) => {
+  const { post } = await testCoordinator(context);
+  const { body } = await post('/v1/completions', { model: 'tiny', prompt: 'x' });
+  assert.equal(body.choices[0].text, 'a'.repeat(16));
+  assert.equal(body.choices[0].finish_reason, 'length');
+});
+
+test('every field reaches the worker in its own words', async (context) => {
+  const worker = new ScriptedWorker();
+  const { post } = await testCoordinator(context, { workers: { 'a:1': worker } });
+  await post('/v1/completions', {
+    model: 'tiny',
+    prompt: [1, 2],
+    max_tokens: 3,
+    temperature: 0.5,
+    top_p: 0.9,
+    top_k: 7,
+    min_p: 0.1,
+    seed: 11,
+    presence_penalty: 1,
+    frequency_penalty: -1,
+    repetition_penalty: 1.2,
+    logit_bias: { 5: -100 },
+    ignore_eos: true,
+    min_depth: 2,
+    max_depth: 3,
+    exit_threshold: 0.8,
+    user: 'somebody',
+    metadata: { any: 'thing' },
+    suffix: null,
+  });
+  const spec = worker.specs[0]!;
+  assert.deepEqual(spec.promptIds, [1, 2]);
+  assert.equal(spec.maxTokens, 3);
+  assert.deepEqual(spec.stopIds, []);
+  assert.deepEqual(spec.sampling, {
+    temperature: 0.5,
+    topP: 0.9,
+    topK: 7,
+    minP: 0.1,
+    seed: 11,
+    presencePenalty: 1,
+    frequencyPenalty: -1,
+    repetitionPenalty: 1.2,
+    logitBias: new Map([[5, -100]]),
+  });
+  assert.deepEqual(spec.exit, { policy: 'gate', threshold: 0.8, minDepth: 2, maxDepth: 3 });
+  assert.equal(spec.topLogprobs, undefined);
+});
+
+test('a list of prompts times n gives choices in order, each with a seed of its own', async (context) => {
+  const worker = new ScriptedWorker({ reply: (spec) => [spec.promptIds[0]! + (spec.sampling.seed - 5)] });
+  const { post } = await testCoordinator(context, { workers: { 'a:1': worker } });
+  const { body } = await post('/v1/completions', {
+    model: 'tiny',
+    prompt: ['a', 'k'],
+    n: 2,
+    seed: 5,
+    max_tokens: 2,
+  });
+  assert.deepEqual(
+    body.choices.map((choice: { index: number; text: string }) => [choice.index, choice.text]),
+    [
+      [0, 'aa'],
+      [1, 'bb'],
+      [2, 'kk'],
+      [3, 'll'],
+    ],
+  );
+  assert.equal(body.usage.prompt_tokens, 2);
+  assert.equal(body.usage.completion_tokens, 8);
+});
+
+test('a stop string ends the text and cancels the worker', async (context) => {
+  const worker = new ScriptedWorker({ reply: () => [...bytes('one END two'), 120], silentAfter: 9 });
+  const { post } = await testCoordinator(context, { workers: { 'a:1': worker } });
+  const { body } = await post('/v1/completions', {
+    model: 'tiny',
+    prompt: 'x',
+    max_tokens: 50,
+    stop: ['END', 'never'],
+    logprobs: 0,
+  });
+  assert.equal(body.choices[0].text, 'one ');
+  assert.equal(body.choices[0].finish_reason, 'stop');
+  assert.deepEqual(body.choices[0].logprobs.tokens, ['o', 'n', 'e', ' ']);
+  assert.equal(body.usage.completion_tokens, 7);
+  assert.deepEqual(body.usage.passes, { prompt: 4, generated: 24 });
+  assert.equal(worker.held, 0);
+});
+
+test('echo with logprobs and max_tokens 0 scores the prompt alone', async (context) => {
+  const { post } = await testCoordinator(context);
+  const { status, body } = await post('/v1/completions', {
+    model: 'tiny',
+    prompt: 'é cat',
+    max_tokens: 0,
+    echo: true,
+    logprobs: 1,
+  });
+  assert.equal(status, 200);
+  const [choice] = body.choices;
+  assert.equal(choice.text, 'é cat');
+  assert.deepEqual(choice.logprobs.tokens, ['bytes:\\xc3', 'bytes:\\xa9', ' ', 'cat']);
+  assert.deepEqual(choice.logprobs.token_logprobs, [null, -0.5, -0.5, -0.5]);
+  assert.deepEqual(choice.logprobs.top_logprobs.slice(2), [
+    { '!': -0.25, ' ': -0.5 },
+    { '<|end|>': -0.25, cat: -0.5 },
+  ].map((top, index) => (index === 1 ? { ...choice.logprobs.top_logprobs[3] } : top)));
+  assert.equal(choice.logprobs.top_logprobs[0], null);
+  assert.equal(choice.logprobs.top_logprobs[3].cat, -0.5);
+  assert.deepEqual(choice.logprobs.text_offset, [0, 0, 1, 2]);
+  assert.equal(body.usage.completion_tokens, 0);
+});
+
+test('text offsets of generated tokens go on behind the echoed prompt', async (context) => {
+  const { post } = await testCoordinator(context, { workers: { 'a:1': saying('ok') } });
+  const { body } = await post('/v1/completions', { model: 'tiny', prompt: 'the', echo: true, logprobs: 0 });
+  assert.equal(body.choices[0].text, 'theok');
+  assert.deepEqual(body.choices[0].logprobs.text_offset, [0, 3, 4]);
+  assert.deepEqual(body.choices[0].logprobs.top_logprobs, [null, { o: -0.5 }, { k: -0.5 }]);
+});
+
+test('a stream joins to the whole answer and ends with usage and [DONE]', async (context) => {
+  const { stream } = await testCoordinator(context, { workers: { 'a:1': saying('so 😀 END') } });
+  const { events, headers, broken } = await stream('/v1/completions', {
+    model: 'tiny',
+    prompt: 'the',
+    echo: true,
+    stop: ' END',
+    logprobs: 0,
+    stream_options: { include_usage: true },
+  });
+  assert.match(headers.get('content-type') ?? '', /^text\/event-stream/);
+  assert.equal(broken, false);
+  assert.equal(events.at(-1), '[DONE]');
+  const chunks = events.slice(0, -1);
+  const texts = chunks.flatMap((chunk) => chunk.choices.map((choice: { text: string }) => choice.text));
+  assert.equal(texts.join(''), 'theso 😀');
+  assert.ok(texts.every((text) => !text.includes('\ufffd')));
+  assert.deepEqual(chunks.flatMap((chunk) => chunk.choices.flatMap((choice: any) => choice.logprobs.text_offset)), [
+    0, 3, 4, 5, 6, 6, 6, 6,
+  ]);
+  assert.deepEqual(chunks.slice(0, -1).map((chunk) => chunk.usage), chunks.slice(1).map(() => null));
+  assert.deepEqual(chunks.at(-1).choices, []);
+  assert.equal(chunks.at(-1).usage.prompt_tokens, 1);
+  assert.equal(chunks.at(-2).choices[0].finish_reason, 'stop');
+});
+
+test('a bundle without a tokenizer answers token ids with token ids', async (context) => {
+  const bundle = await tinyBundle({ tokenizer: false });
+  const { post } = await testCoordinator(context, { bundle });
+  const { body } = await post('/v1/completions', { model: 'tiny', prompt: [5, 6], max_tokens: 2 });
+  assert.deepEqual(body.choices[0].token_ids, [97, 97]);
+  assert.equal(body.choices[0].text, '');
+  for (const [path, asked, param] of [
+    ['/v1/completions', { model: 'tiny', prompt: 'text' }, 'prompt'],
+    ['/v1/chat/completions', { model: 'tiny', messages: [{ role: 'user', content: 'hi' }] }, 'messages'],
+    ['/tokenize', { prompt: 'text' }, 'prompt'],
+    ['/detokenize', { tokens: [1] }, 'tokens'],
+  ] as const) {
+    const refusal = await post(path, asked);
+    assert.equal(refusal.status, 400, path);
+    assert.equal(refusal.body.error.param, param);
+    assert.match(refusal.body.error.message, /without a tokenizer/);
+  }
+});
+
+test('more choices than fit at once are answered one after the other', async (context) => {
+  const worker = new ScriptedWorker({ positions: 40 });
+  const { post } = await testCoordinator(context, { workers: { 'a:1': worker } });
+  const { status, body } = await post('/v1/completions', { model: 'tiny', prompt: 'x', n: 16, max_tokens: 9 });
+  assert.equal(status, 200);
+  assert.equal(body.choices.length, 16);
+});
+
+test('a staged coordinator cuts the depths over its workers', async (context) => {
+  const workers = { 'a:1': new ScriptedWorker({ id: 'a' }), 'b:1': new ScriptedWorker({ id: 'b' }) };
+  const { post } = await testCoordinator(context, { workers, placement: 'staged' });
+  await post('/v1/completions', { model: 'tiny', prompt: 'x' });
+  const stages = workers['a:1'].specs[0]!.route.stages;
+  assert.deepEqual(
+    stages.map(({ worker, depths }) => [worker.id, worker.address, depths.first, depths.end]),
+    [
+      ['a', 'a:1', 0, 2],
+      ['b', 'b:1', 2, 4],
+    ],
+  );
+});

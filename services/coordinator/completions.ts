@@ -1,0 +1,178 @@
+import { randomUUID } from 'node:crypto';
+import { LIMITS } from '@rondo/core';
+import { z } from 'zod';
+import type { AnswerPlan, AnswerWords, Kitchen, WholeChoice } from './answer.ts';
+import type { ChoiceDelta, ChoiceToken, PromptToken } from './choice.ts';
+import {
+  generationFields,
+  type ModelFacts,
+  parseBody,
+  samplingOf,
+  unsupported,
+  validGeneration,
+} from './generation-fields.ts';
+import { characters, completionLogprobs, type ReportedToken } from './logprobs.ts';
+import { invalid } from './openai-error.ts';
+import { type Prompt, parsePrompts } from './prompt.ts';
+import type { TextCodec } from './text.ts';
+import { tokenBudget } from './token-budget.ts';
+
+/** OpenAI's default of the completions endpoint. */
+const MAX_TOKENS_DEFAULT = 16;
+
+const schema = z.strictObject({
+  ...generationFields,
+  prompt: z.unknown().optional(),
+  max_tokens: z.int().min(0).optional(),
+  max_completion_tokens: z.int().min(0).optional(),
+  logprobs: z.int().min(0).max(LIMITS.topLogprobsMax).optional(),
+  echo: z.boolean().default(false),
+  best_of: z.int().optional(),
+  suffix: unsupported((value) => value === ''),
+});
+
+/**
+ * A /v1/completions request, checked. Choice `promptIndex * n + i` is the i-th continuation of a prompt.
+ * @throws RondoError with the field at fault as param.
+ */
+export function planCompletion(body: unknown, kitchen: Pick<Kitchen, 'model' | 'codec'>): AnswerPlan {
+  const { model, codec } = kitchen;
+  const fields = parseBody(schema, body);
+  const valid = validGeneration(fields, model);
+  if (fields.best_of !== undefined && fields.best_of !== fields.n) {
+    throw invalid('best_of', 'ranking of extra choices is not supported; use n');
+  }
+  if (fields.prompt === undefined) throw invalid('prompt', 'is required');
+  const prompts = parsePrompts(fields.prompt, model, codec);
+  if (prompts.length * valid.n > LIMITS.sequencesMax) {
+    throw invalid('n', `prompts times n: at most ${LIMITS.sequencesMax} choices, got ${prompts.length * valid.n}`);
+  }
+  const newName = fields.max_completion_tokens !== undefined;
+  const choices = prompts.flatMap((prompt) => {
+    const maxTokens = tokenBudget({
+      promptParam: 'prompt',
+      promptTokens: prompt.ids.length,
+      maxTokensParam: newName ? 'max_completion_tokens' : 'max_tokens',
+      maxTokens: newName ? fields.max_completion_tokens : fields.max_tokens,
+      otherwise: MAX_TOKENS_DEFAULT,
+      context: model.manifest.shape.context,
+    });
+    return Array.from({ length: valid.n }, (_, choice) => ({
+      stops: valid.stops,
+      request: {
+        promptIds: prompt.ids,
+        maxTokens,
+        stopIds: valid.stopIds,
+        sampling: samplingOf(valid.sampling, choice),
+        exit: valid.exit,
+        topLogprobs: fields.logprobs,
+        promptLogprobs: fields.echo && fields.logprobs !== undefined,
+      },
+    }));
+  });
+  return {
+    choices,
+    promptTokens: prompts.reduce((sum, { ids }) => sum + ids.length, 0),
+    stream: valid.stream,
+    includeUsage: valid.includeUsage,
+    words: new CompletionWords(model, codec, {
+      prompts,
+      n: valid.n,
+      echo: fields.echo,
+      logprobs: fields.logprobs !== undefined,
+      tokenIds: valid.returnTokenIds || codec === undefined,
+    }),
+  };
+}
+
+interface Wishes {
+  readonly prompts: readonly Prompt[];
+  readonly n: number;
+  readonly echo: boolean;
+  readonly logprobs: boolean;
+  readonly tokenIds: boolean;
+}
+
+/** The words of OpenAI's text_completion objects. */
+class CompletionWords implements AnswerWords {
+  readonly #codec: TextCodec | undefined;
+  readonly #wishes: Wishes;
+  readonly #envelope: object;
+  /** Of each choice in a stream: characters sent so far, and prompt tokens not yet echoed. */
+  readonly #offsets = new Map<number, number>();
+  readonly #unechoed = new Map<number, PromptToken[]>();
+
+  constructor(model: ModelFacts, codec: TextCodec | undefined, wishes: Wishes) {
+    this.#codec = codec;
+    this.#wishes = wishes;
+    this.#envelope = {
+      id: `cmpl-${randomUUID()}`,
+      object: 'text_completion',
+      created: Math.floor(Date.now() / 1000),
+      model: model.name,
+    };
+  }
+
+  opening(index: number): object[] {
+    if (this.#wishes.echo) this.#unechoed.set(index, []);
+    return [];
+  }
+
+  chunk(index: number, delta: ChoiceDelta): object | undefined {
+    const waiting = this.#unechoed.get(index);
+    waiting?.push(...delta.promptTokens);
+    // Log probabilities of a prompt come in several events; the echo waits for the last.
+    if (delta.tokens.length === 0 && delta.text === '' && delta.end === undefined) return undefined;
+    this.#unechoed.delete(index);
+    const echo = waiting === undefined ? [] : this.#echo(index, waiting);
+    return { ...this.#envelope, choices: [this.#choice(index, delta, echo)] };
+  }
+
+  usageChunk(usage: object): object {
+    return { ...this.#envelope, choices: [], usage };
+  }
+
+  whole(choices: readonly WholeChoice[], usage: object): object {
+    const worded = choices.map((choice, index) =>
+      this.#choice(index, choice, this.#wishes.echo ? this.#echo(index, choice.promptTokens) : []),
+    );
+    return { ...this.#envelope, choices: worded, usage };
+  }
+
+  #choice(index: number, delta: ChoiceDelta, echo: readonly ReportedToken[]): object {
+    const text = echo.map((token) => token.text).join('') + delta.text;
+    const offset = this.#offsets.get(index) ?? 0;
+    this.#offsets.set(index, offset + characters(text));
+    const { logprobs, tokenIds } = this.#wishes;
+    return {
+      index,
+      text,
+      logprobs: logprobs ? completionLogprobs(this.#codec, [...echo, ...delta.tokens], offset) : null,
+      finish_reason: delta.end?.reason ?? null,
+      ...(tokenIds ? this.#tokenIds(index, delta.tokens) : {}),
+    };
+  }
+
+  #tokenIds(index: number, tokens: readonly ChoiceToken[]): object {
+    const { prompts, n } = this.#wishes;
+    return {
+      token_ids: tokens.map(({ id }) => id),
+      prompt_token_ids: prompts[Math.floor(index / n)]?.ids,
+    };
+  }
+
+  /** The prompt's tokens as the answer repeats them; the first has no log probability. */
+  #echo(index: number, reported: readonly PromptToken[]): ReportedToken[] {
+    const { ids, implied } = this.#wishes.prompts[Math.floor(index / this.#wishes.n)]!;
+    const shown = this.#codec?.pieces(ids.slice(implied)) ?? [];
+    return ids.map((id, position) => {
+      const known = position === 0 ? undefined : reported[position - 1];
+      return {
+        id,
+        logprob: known?.logprob ?? null,
+        top: known?.top ?? [],
+        text: shown[position - implied] ?? '',
+      };
+    });
+  }
+}

@@ -1,0 +1,115 @@
+import type { Bundle } from '@rondo/bundle';
+import type { Logger, Metrics } from '@rondo/chassis';
+import { type Address, LIMITS, RondoError, systemClock } from '@rondo/core';
+import { connectWorker, type WorkerClient } from '@rondo/wire';
+import { Admission } from './admission.ts';
+import { Generation } from './generation.ts';
+import { checkHealth } from './health.ts';
+import { createHttp } from './http.ts';
+import { Membership } from './membership.ts';
+import type { Placement } from './placement.ts';
+import { SequenceMetrics } from './sequence-metrics.ts';
+import { openText } from './text.ts';
+import { linkWorker } from './worker-link.ts';
+
+export interface CoordinatorOptions {
+  readonly bundle: Bundle;
+  readonly workers: readonly Address[];
+  /** `host:port`; port 0 takes a free one. */
+  readonly listen: Address;
+  readonly placement: Placement;
+  /** The name clients ask for. */
+  readonly modelName: string;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  /** How to reach a worker; gRPC unless told otherwise. */
+  readonly connect?: (address: Address) => WorkerClient;
+  /** How long a worker may be unreachable at start, in milliseconds. */
+  readonly connectMs?: number;
+}
+
+export interface RunningCoordinator {
+  /** Where clients connect, with the real port. */
+  readonly url: string;
+  /** Refuses new requests, ends running ones, closes all connections. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Links all workers, opens the tokenizer, then listens.
+ * @throws RondoError NO_WORKER, BUNDLE_MISMATCH or PROTOCOL_MISMATCH for a worker that cannot be worked with,
+ * BUNDLE_INVALID for unusable tokenizer files, CONFIG_INVALID for a port that is taken.
+ */
+export async function startCoordinator(options: CoordinatorOptions): Promise<RunningCoordinator> {
+  const { bundle, log, metrics } = options;
+  if (options.workers.length === 0) {
+    throw new RondoError('CONFIG_INVALID', 'a coordinator needs at least one worker: --worker host:port');
+  }
+  const codec = await openText(bundle);
+  const membership = await join(options);
+  const admission = new Admission(LIMITS.requestsInFlightMax);
+  const http = createHttp({
+    kitchen: {
+      model: { name: options.modelName, manifest: bundle.manifest },
+      codec,
+      admission,
+      generation: new Generation({
+        membership,
+        placement: options.placement,
+        bundleDigest: bundle.digest,
+        maxDepth: bundle.manifest.maxDepth,
+        metrics: new SequenceMetrics(metrics),
+        clock: systemClock,
+      }),
+    },
+    health: () => checkHealth(membership, bundle, admission.draining),
+    metrics,
+    log,
+  });
+  const url = await listen(http, options.listen).catch((error: unknown) => {
+    membership.close();
+    throw error;
+  });
+  log.info({ url, model: options.modelName, workers: membership.links.length }, 'coordinator listens');
+  return {
+    url,
+    async stop() {
+      admission.drain();
+      await http.close();
+      membership.close();
+    },
+  };
+}
+
+/** Links every worker, or none: the first that cannot be worked with ends the start. */
+async function join(options: CoordinatorOptions): Promise<Membership> {
+  const { bundle, log, connect = connectWorker, connectMs = LIMITS.workerConnectMs } = options;
+  const outcomes = await Promise.allSettled(
+    options.workers.map((address) => linkWorker(address, { bundle, log, connect, connectMs })),
+  );
+  const links = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
+  try {
+    const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
+    return new Membership(links, bundle.manifest.maxDepth);
+  } catch (error) {
+    for (const link of links) link.client.close();
+    throw error;
+  }
+}
+
+async function listen(http: ReturnType<typeof createHttp>, address: Address): Promise<string> {
+  const colon = address.lastIndexOf(':');
+  const host = address.slice(0, colon).replace(/^\[(.*)\]$/, '$1');
+  const port = Number(address.slice(colon + 1));
+  if (colon < 1 || !Number.isInteger(port) || port < 0 || port > 65535) {
+    throw new RondoError('CONFIG_INVALID', `listen address '${address}': expected host:port`);
+  }
+  try {
+    return await http.listen({ host, port });
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    const reason = code === 'EADDRINUSE' ? 'the port is taken; choose another with --listen' : message;
+    throw new RondoError('CONFIG_INVALID', `cannot listen on ${address}: ${reason}`, { cause });
+  }
+}

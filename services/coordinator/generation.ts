@@ -1,0 +1,205 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  type Clock,
+  type GenerateEvent,
+  type GenerateSpec,
+  RondoError,
+  type Route,
+  type SequenceId,
+  type WorkerId,
+} from '@rondo/core';
+import type { GenerateStreamEvent } from '@rondo/wire';
+import type { Membership } from './membership.ts';
+import { type Placement, place } from './placement.ts';
+import type { SequenceMetrics } from './sequence-metrics.ts';
+import { unlessAborted, WaitingLine } from './waiting-line.ts';
+
+/** What a request asks of one sequence; where it runs is decided here. */
+export type SequenceRequest = Omit<GenerateSpec, 'sequenceId' | 'route' | 'bundleDigest'>;
+
+export interface GenerationOptions {
+  readonly membership: Membership;
+  readonly placement: Placement;
+  readonly bundleDigest: string;
+  readonly maxDepth: number;
+  readonly metrics: SequenceMetrics;
+  readonly clock: Clock;
+}
+
+/** A sequence whose pages are reserved on every worker of its route. */
+interface OpenSequence {
+  readonly route: Route;
+  readonly events: AsyncIterator<GenerateStreamEvent>;
+  /** Ends the worker's call, cancelling it unless it has finished, and gives back what was booked. */
+  close(finished: boolean): Promise<void>;
+}
+
+/** A cancelled sequence frees its pages within one step; so often and so long (ms) a lonely waiter looks again. */
+const LATE_FREES = { tries: 10, everyMs: 100 };
+
+/** Brings sequences from prompt to last token on the workers: places, waits for room, keeps the tokens in order. */
+export class Generation {
+  readonly #options: GenerationOptions;
+  readonly #line = new WaitingLine();
+
+  constructor(options: GenerationOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The events of one sequence: tokens 0, 1, 2 … exactly once and in order, `finished` last. Anything of another epoch,
+   * and tokens seen before, are dropped and counted. Ending the iteration cancels the worker's call.
+   * @throws RondoError OVERLOADED or KV_EXHAUSTED when no worker has room and none will come free, NO_WORKER when none
+   * answers, WORKER_LOST when the home is lost on the way, CANCELLED when `signal` is raised.
+   */
+  async *run(
+    id: SequenceId,
+    request: SequenceRequest,
+    signal: AbortSignal,
+  ): AsyncGenerator<GenerateEvent, void, undefined> {
+    const { metrics, clock } = this.#options;
+    const watch = metrics.watch(request.promptIds.length, clock);
+    let open: OpenSequence | undefined;
+    let finished = false;
+    try {
+      open = await this.#open(id, request, signal);
+      watch.opened();
+      for await (const event of this.#inOrder(open)) {
+        if (event.type === 'token') watch.token();
+        if (event.type === 'finished') {
+          finished = true;
+          watch.finished(event);
+        }
+        yield event;
+      }
+    } catch (thrown) {
+      if (signal.aborted) throw new RondoError('CANCELLED', 'the request was cancelled', { cause: thrown });
+      throw thrown;
+    } finally {
+      await open?.close(finished);
+      watch.end();
+    }
+  }
+
+  async *#inOrder(open: OpenSequence): AsyncGenerator<GenerateEvent, void, undefined> {
+    const { metrics } = this.#options;
+    let nextIndex = 0;
+    for (;;) {
+      const { value: event, done } = await open.events.next();
+      if (done) throw new RondoError('WORKER_LOST', `worker ${open.route.home.id} ended the stream too early`);
+      if (event.epoch !== open.route.epoch) {
+        metrics.dropped('stale-epoch');
+        continue;
+      }
+      switch (event.type) {
+        case 'opened':
+          break;
+        case 'token':
+          if (event.index < nextIndex) {
+            metrics.dropped('repeated');
+            break;
+          }
+          if (event.index > nextIndex) {
+            throw new RondoError(
+              'WORKER_LOST',
+              `worker ${open.route.home.id} sent token ${event.index} where ${nextIndex} was due`,
+            );
+          }
+          nextIndex++;
+          yield event;
+          break;
+        case 'prompt-logprobs':
+          yield event;
+          break;
+        case 'finished':
+          yield event;
+          return;
+      }
+    }
+  }
+
+  /** Tries all workers; when none has room, waits in line for a sequence to end and tries again. */
+  async #open(id: SequenceId, request: SequenceRequest, signal: AbortSignal): Promise<OpenSequence> {
+    const { membership } = this.#options;
+    let epoch = 0;
+    const attempt = () => this.#openAnywhere(id, request, signal, () => ++epoch);
+    if (this.#line.length === 0) {
+      const ended = membership.ended;
+      const outcome = await attempt();
+      if (!(outcome instanceof RondoError)) return outcome;
+      if (membership.booked === 0 && membership.ended === ended) throw outcome;
+    }
+    return this.#line.takeTurn(signal, async () => {
+      for (let lonely = 0; ; ) {
+        const outcome = await attempt();
+        if (!(outcome instanceof RondoError)) return outcome;
+        if (membership.booked > 0) await unlessAborted(membership.nextEnd(), signal);
+        else if (lonely++ === LATE_FREES.tries) throw outcome;
+        else await delay(LATE_FREES.everyMs, undefined, { signal });
+      }
+    });
+  }
+
+  /** One try on each possible home; returns the refusal when all lack room. */
+  async #openAnywhere(
+    id: SequenceId,
+    request: SequenceRequest,
+    signal: AbortSignal,
+    nextEpoch: () => number,
+  ): Promise<OpenSequence | RondoError> {
+    const { membership, placement, maxDepth } = this.#options;
+    const tried = new Set<WorkerId>();
+    let noRoom: RondoError | undefined;
+    let unreachable: RondoError | undefined;
+    for (;;) {
+      const view = membership.view().filter(({ worker }) => !tried.has(worker.id));
+      const route = place(view, { placement, exit: request.exit, maxDepth, epoch: nextEpoch() });
+      if (route === undefined) break;
+      try {
+        return await this.#openOn(route, id, request, signal);
+      } catch (thrown) {
+        const error = RondoError.from(thrown);
+        if (signal.aborted || !error.retryable) throw error;
+        if (error.code === 'OVERLOADED' || error.code === 'KV_EXHAUSTED') noRoom = error;
+        else unreachable = error;
+        tried.add(route.home.id);
+      }
+    }
+    if (noRoom !== undefined) return noRoom;
+    throw new RondoError('NO_WORKER', `no worker answers: ${unreachable?.message ?? 'none is known'}`, {
+      cause: unreachable,
+    });
+  }
+
+  async #openOn(
+    route: Route,
+    id: SequenceId,
+    request: SequenceRequest,
+    signal: AbortSignal,
+  ): Promise<OpenSequence> {
+    const { membership, bundleDigest } = this.#options;
+    const spec: GenerateSpec = { ...request, sequenceId: id, route, bundleDigest };
+    const booking = membership.book(route, request.promptIds.length + request.maxTokens);
+    const call = new AbortController();
+    let events: AsyncIterator<GenerateStreamEvent> | undefined;
+    const close = async (finished: boolean) => {
+      if (!finished) call.abort();
+      // How a cancelled call ends no longer matters, only that it has.
+      await events?.return?.().catch(() => undefined);
+      booking.end();
+    };
+    try {
+      const { client } = membership.link(route.home.id);
+      events = client.generate(spec, AbortSignal.any([signal, call.signal]))[Symbol.asyncIterator]();
+      const first = await events.next();
+      if (first.done || first.value.type !== 'opened') {
+        throw new RondoError('WORKER_LOST', `worker ${route.home.id} sent tokens before it opened the sequence`);
+      }
+      booking.opened();
+      return { route, events, close };
+    } catch (error) {
+      await close(false);
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,135 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Logger, Metrics } from '@rondo/chassis';
+import { ERRORS, LIMITS, RondoError } from '@rondo/core';
+import { fastify, type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { answer, type Kitchen } from './answer.ts';
+import { planChat } from './chat.ts';
+import { planCompletion } from './completions.ts';
+import type { Health } from './health.ts';
+import { parseJsonBody } from './json-body.ts';
+import { openAiError } from './openai-error.ts';
+import { detokenize, tokenize } from './tokenize.ts';
+
+export interface HttpOptions {
+  readonly kitchen: Kitchen;
+  readonly health: () => Promise<Health>;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+}
+
+/** How long a refused client should wait, in seconds: a sequence ends about that often. */
+const RETRY_AFTER_S = 1;
+
+/** The HTTP door: routes, and OpenAI's error object for whatever goes wrong on any of them. */
+export function createHttp(options: HttpOptions): FastifyInstance {
+  const { kitchen, metrics } = options;
+  const requests = metrics.counter('rondo_http_requests_total', 'HTTP requests by route and status', [
+    'route',
+    'status',
+  ]);
+  const http = fastify({
+    logger: false,
+    bodyLimit: LIMITS.httpBodyBytes,
+    forceCloseConnections: true,
+    genReqId: requestId,
+    clientErrorHandler: refuseBrokenHttp,
+    frameworkErrors: (error, request, reply) => sendError(options, error, request, reply),
+  });
+
+  http.removeAllContentTypeParsers();
+  http.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_request: unknown, body: Buffer) =>
+    parseJsonBody(body),
+  );
+  http.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id);
+  });
+  http.addHook('onResponse', async (request, reply) => {
+    requests.inc({ route: request.routeOptions.url ?? 'unknown', status: String(reply.raw.statusCode) });
+  });
+  http.setErrorHandler((error: FastifyError, request, reply) => sendError(options, error, request, reply));
+  http.setNotFoundHandler((request, reply) => {
+    sendError(options, noSuchRoute(http, request), request, reply);
+  });
+
+  http.post('/v1/completions', (request, reply) => answer(kitchen, planCompletion(request.body, kitchen), reply));
+  http.post('/v1/chat/completions', (request, reply) => answer(kitchen, planChat(request.body, kitchen), reply));
+  http.post('/tokenize', async (request) => tokenize(request.body, kitchen));
+  http.post('/detokenize', async (request) => detokenize(request.body, kitchen));
+
+  const model = {
+    id: kitchen.model.name,
+    object: 'model',
+    created: Math.floor(Date.now() / 1000),
+    owned_by: 'rondo',
+    max_model_len: kitchen.model.manifest.shape.context,
+    max_depth: kitchen.model.manifest.maxDepth,
+  };
+  http.get('/v1/models', async () => ({ object: 'list', data: [model] }));
+  // A wildcard, because model names may hold slashes.
+  http.get<{ Params: { '*': string } }>('/v1/models/*', async (request) => {
+    const name = request.params['*'];
+    if (name === model.id) return model;
+    throw new RondoError('MODEL_NOT_FOUND', `the model '${name}' does not exist`, { param: 'model' });
+  });
+  http.get('/live', async () => ({ status: 'ok' }));
+  http.get('/health', async (_request, reply) => {
+    const health = await options.health();
+    return reply.code(health.status === 'ok' ? 200 : 503).send(health);
+  });
+  http.get('/metrics', async (_request, reply) => {
+    reply.header('content-type', metrics.contentType);
+    return metrics.render();
+  });
+  return http;
+}
+
+/** The client's own id when it is short and printable, so that it can be found in both logs. */
+function requestId(request: IncomingMessage): string {
+  const given = request.headers['x-request-id'];
+  return typeof given === 'string' && /^[\x21-\x7e]{1,128}$/.test(given) ? given : randomUUID();
+}
+
+function sendError(options: HttpOptions, thrown: Error, request: FastifyRequest, reply: FastifyReply): void {
+  const error = catalogued(thrown);
+  if (error.httpStatus >= 500) {
+    options.log.error({ err: thrown, requestId: request.id, route: request.url }, 'request failed');
+  }
+  if (reply.sent) return;
+  if (error.httpStatus === 429) reply.header('retry-after', RETRY_AFTER_S);
+  void reply.code(error.httpStatus).send(openAiError(error));
+}
+
+/** Errors of the framework become those of the catalogue; what nobody foresaw keeps its details in the log. */
+function catalogued(thrown: Error): RondoError {
+  if (thrown instanceof RondoError) return thrown;
+  const { code, statusCode = 500, message } = thrown as FastifyError;
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
+    return new RondoError('BODY_TOO_LARGE', `the request body exceeds ${LIMITS.httpBodyBytes} bytes`);
+  }
+  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
+    return new RondoError('INVALID_REQUEST', 'the request body: send it with content-type: application/json');
+  }
+  if (statusCode < 500) return new RondoError('INVALID_REQUEST', message, { cause: thrown });
+  return new RondoError('INTERNAL', 'something failed that should not have; see the server log', {
+    cause: thrown,
+  });
+}
+
+function noSuchRoute(http: FastifyInstance, request: FastifyRequest): RondoError {
+  const path = request.url.split('?')[0] ?? '';
+  const other = (['GET', 'POST'] as const).find((method) => http.hasRoute({ method, url: path }));
+  const hint = other === undefined ? '' : `; use ${other}`;
+  return new RondoError('ROUTE_NOT_FOUND', `no route ${request.method} ${path}${hint}`);
+}
+
+/** Answers bytes that are no HTTP at all. */
+function refuseBrokenHttp(_error: Error, socket: Socket): void {
+  if (!socket.writable) return;
+  const status = ERRORS.INVALID_REQUEST.http;
+  const body = JSON.stringify(openAiError(new RondoError('INVALID_REQUEST', 'malformed HTTP request')));
+  socket.end(
+    `HTTP/1.1 ${status} Bad Request\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
+  );
+}

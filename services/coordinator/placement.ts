@@ -1,0 +1,46 @@
+import { type ExitRule, mayExitEarly, type Route, splitDepths, type WorkerRef } from '@rondo/core';
+
+/** How routes are cut: all depths on one worker, or the depths split over all of them. */
+export type Placement = 'homed' | 'staged';
+
+/** What placement sees of a worker. */
+export interface WorkerView {
+  readonly worker: WorkerRef;
+  /** Positions of full-depth KV that open sequences hold there; a stage counts for its share of the depths. */
+  readonly reservedPositions: number;
+}
+
+export interface Demand {
+  readonly placement: Placement;
+  readonly exit: ExitRule;
+  /** Depths of the bundle. */
+  readonly maxDepth: number;
+  readonly epoch: number;
+}
+
+/**
+ * The route for one sequence, or undefined without a worker.
+ * 1. The least loaded worker is home; ties go to the smaller id.
+ * 2. A sequence that may exit early stays homed: deeper passes read an exited row's K/V, which only its home holds.
+ * 3. Staged: depths are split over the workers in their listed order, beginning at the home.
+ */
+export function place(view: readonly WorkerView[], demand: Demand): Route | undefined {
+  const home = view.toSorted(byLoad)[0]?.worker;
+  if (home === undefined) return undefined;
+  const staged = demand.placement === 'staged' && !mayExitEarly(demand.exit, demand.maxDepth);
+  const workers = staged ? rotatedTo(home, view) : [home];
+  const stages = splitDepths(demand.maxDepth, workers.length).map((depths, index) => ({
+    worker: workers[index]!,
+    depths,
+  }));
+  return { epoch: demand.epoch, home, stages };
+}
+
+const byLoad = (a: WorkerView, b: WorkerView): number =>
+  a.reservedPositions - b.reservedPositions || (a.worker.id < b.worker.id ? -1 : 1);
+
+function rotatedTo(home: WorkerRef, view: readonly WorkerView[]): WorkerRef[] {
+  const workers = view.map(({ worker }) => worker);
+  const first = workers.indexOf(home);
+  return [...workers.slice(first), ...workers.slice(0, first)];
+}

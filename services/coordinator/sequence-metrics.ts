@@ -1,0 +1,90 @@
+import type { Metrics } from '@rondo/chassis';
+import type { Clock, FinishedEvent } from '@rondo/core';
+
+/** Seconds; vLLM's buckets, so that dashboards can be compared. */
+const FIRST_TOKEN_S = [
+  0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80, 160, 640, 2560,
+];
+const BETWEEN_TOKENS_S = [
+  0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80,
+];
+const WHOLE_S = [
+  0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60, 120, 240, 480, 960, 1920, 7680,
+];
+
+/** Follows one sequence; the calls come in the order of its life. */
+export interface SequenceWatch {
+  opened(): void;
+  token(): void;
+  finished(event: FinishedEvent): void;
+  /** Always the last call, however the sequence ended. */
+  end(): void;
+}
+
+/** What the coordinator counts about sequences. Intervals are between stamps of this process only. */
+export class SequenceMetrics {
+  readonly #running;
+  readonly #waiting;
+  readonly #promptTokens;
+  readonly #generatedTokens;
+  readonly #passes;
+  readonly #ended;
+  readonly #dropped;
+  readonly #queue;
+  readonly #firstToken;
+  readonly #betweenTokens;
+  readonly #whole;
+
+  constructor(metrics: Metrics) {
+    this.#running = metrics.gauge('rondo_sequences_running', 'Sequences with pages on a worker');
+    this.#waiting = metrics.gauge('rondo_sequences_waiting', 'Sequences that no worker has opened yet');
+    this.#promptTokens = metrics.counter('rondo_prompt_tokens_total', 'Prompt tokens of opened sequences');
+    this.#generatedTokens = metrics.counter('rondo_generated_tokens_total', 'Tokens received from workers');
+    this.#passes = metrics.counter('rondo_passes_total', 'Passes of finished sequences', ['kind']);
+    this.#ended = metrics.counter('rondo_sequences_ended_total', 'Sequences by how they ended', ['reason']);
+    this.#dropped = metrics.counter('rondo_dropped_events_total', 'Worker events that were dropped', ['reason']);
+    this.#queue = metrics.histogram('rondo_queue_seconds', 'Arrival to open', FIRST_TOKEN_S);
+    this.#firstToken = metrics.histogram('rondo_time_to_first_token_seconds', 'Arrival to first token', FIRST_TOKEN_S);
+    this.#betweenTokens = metrics.histogram('rondo_inter_token_seconds', 'Token to next token', BETWEEN_TOKENS_S);
+    this.#whole = metrics.histogram('rondo_sequence_seconds', 'Arrival to end', WHOLE_S);
+  }
+
+  dropped(reason: 'stale-epoch' | 'repeated'): void {
+    this.#dropped.inc({ reason });
+  }
+
+  watch(promptTokens: number, clock: Clock): SequenceWatch {
+    const arrived = clock.now();
+    const seconds = (since: number) => (clock.now() - since) / 1000;
+    let opened = false;
+    let lastToken: number | undefined;
+    let reason = 'aborted';
+    this.#waiting.inc();
+    return {
+      opened: () => {
+        opened = true;
+        this.#waiting.dec();
+        this.#running.inc();
+        this.#promptTokens.inc(promptTokens);
+        this.#queue.observe(seconds(arrived));
+      },
+      token: () => {
+        this.#generatedTokens.inc();
+        if (lastToken === undefined) this.#firstToken.observe(seconds(arrived));
+        else this.#betweenTokens.observe(seconds(lastToken));
+        lastToken = clock.now();
+      },
+      finished: (event) => {
+        reason = event.reason;
+        this.#passes.inc({ kind: 'prompt' }, event.promptPasses);
+        this.#passes.inc({ kind: 'generated' }, event.generatedPasses);
+      },
+      end: () => {
+        if (opened) this.#running.dec();
+        else this.#waiting.dec();
+        this.#ended.inc({ reason });
+        this.#whole.observe(seconds(arrived));
+      },
+    };
+  }
+}

@@ -1,0 +1,137 @@
+import { type Address, type GenerateSpec, RondoError, type TokenLogprob, workerId } from '@rondo/core';
+import {
+  type GenerateStreamEvent,
+  PROTOCOL_REVISION,
+  type PassesLink,
+  type WorkerClient,
+  type WorkerDescription,
+} from '@rondo/wire';
+
+export interface Script {
+  readonly id?: string;
+  /** Ids that a sequence generates; after them it repeats the last. */
+  readonly reply?: (spec: GenerateSpec) => readonly number[];
+  /** Positions that fit; more are refused with KV_EXHAUSTED. */
+  readonly positions?: number;
+  /** After so many tokens the stream stays silent until it is cancelled. */
+  readonly silentAfter?: number;
+  /** After so many tokens the stream fails. */
+  readonly failAfter?: number;
+  /** Rewrites the events of a sequence, to play a worker that misbehaves. */
+  readonly tamper?: (event: GenerateStreamEvent) => readonly GenerateStreamEvent[];
+  readonly describe?: Partial<WorkerDescription> | RondoError;
+}
+
+const PASSES = 4;
+const LOGPROB = -0.5;
+
+/** A worker in this process that follows a script: it has room or not, opens, sends tokens, notices cancels. */
+export class ScriptedWorker implements WorkerClient {
+  readonly specs: GenerateSpec[] = [];
+  readonly cancelled: string[] = [];
+  held = 0;
+  closed = false;
+  readonly #script: Script;
+
+  constructor(script: Script = {}) {
+    this.#script = script;
+  }
+
+  async describe(): Promise<WorkerDescription> {
+    const { describe = {}, id = 'w1', positions = 1000 } = this.#script;
+    if (describe instanceof RondoError) throw describe;
+    return {
+      workerId: workerId(id),
+      protocolRevision: PROTOCOL_REVISION,
+      bundleDigest: 'd'.repeat(64),
+      bundleName: 'tiny',
+      provider: 'cpu',
+      load: { sequences: 0, sequencesMax: 8, freePositions: positions, totalPositions: positions },
+      ...describe,
+    };
+  }
+
+  async *generate(spec: GenerateSpec, signal: AbortSignal): AsyncGenerator<GenerateStreamEvent> {
+    const { tamper = (event) => [event] } = this.#script;
+    for await (const event of this.#sequence(spec, signal)) yield* tamper(event);
+  }
+
+  openPasses(): PassesLink {
+    throw new Error('the coordinator sends no rows');
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+
+  async *#sequence(spec: GenerateSpec, signal: AbortSignal): AsyncGenerator<GenerateStreamEvent> {
+    this.specs.push(spec);
+    const { epoch } = spec.route;
+    const { positions = 1000 } = this.#script;
+    const needed = spec.promptIds.length + spec.maxTokens;
+    if (this.held + needed > positions) throw new RondoError('KV_EXHAUSTED', `no room for ${needed} positions`);
+    this.held += needed;
+    try {
+      yield { type: 'opened', epoch };
+      if (spec.promptLogprobs) yield* this.#promptLogprobs(spec);
+      yield* this.#tokens(spec, signal);
+    } finally {
+      this.held -= needed;
+    }
+  }
+
+  *#promptLogprobs(spec: GenerateSpec): Generator<GenerateStreamEvent> {
+    // Two events, as prefill in chunks gives them.
+    const { epoch } = spec.route;
+    const tokens = spec.promptIds.slice(1).map((id) => ({ id, logprob: LOGPROB, top: candidates(spec, id) }));
+    const half = Math.ceil(tokens.length / 2);
+    yield { type: 'prompt-logprobs', epoch, first: 1, tokens: tokens.slice(0, half) };
+    yield { type: 'prompt-logprobs', epoch, first: 1 + half, tokens: tokens.slice(half) };
+  }
+
+  async *#tokens(spec: GenerateSpec, signal: AbortSignal): AsyncGenerator<GenerateStreamEvent> {
+    const { reply = () => [97], silentAfter, failAfter } = this.#script;
+    const { epoch } = spec.route;
+    const ids = reply(spec);
+    let index = 0;
+    let stopped = false;
+    while (index < spec.maxTokens && !stopped) {
+      if (index === silentAfter) await cancelOf(signal);
+      if (signal.aborted) {
+        this.cancelled.push(spec.sequenceId);
+        throw new RondoError('CANCELLED', 'cancelled');
+      }
+      if (index === failAfter) throw new RondoError('WORKER_LOST', 'worker w1 went away');
+      const id = ids[Math.min(index, ids.length - 1)]!;
+      yield { type: 'token', epoch, index, id, logprob: LOGPROB, top: candidates(spec, id), passes: PASSES };
+      stopped = spec.stopIds.includes(id);
+      index++;
+    }
+    const promptPasses = spec.promptIds.length * PASSES;
+    const generatedPasses = Math.max(0, index - 1) * PASSES;
+    yield { type: 'finished', epoch, reason: stopped ? 'stop' : 'length', promptPasses, generatedPasses };
+  }
+}
+
+/** `id` is the second likeliest of the candidates. */
+const candidates = (spec: GenerateSpec, id: number): TokenLogprob[] =>
+  [
+    { id: (id + 1) % 256, logprob: LOGPROB / 2 },
+    { id, logprob: LOGPROB },
+    { id: (id + 2) % 256, logprob: LOGPROB * 2 },
+  ].slice(0, spec.topLogprobs ?? 0);
+
+const cancelOf = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+
+/** A way to reach each worker of `workers` by its address. */
+export const connectTo =
+  (workers: Readonly<Record<string, WorkerClient>>) =>
+  (address: Address): WorkerClient => {
+    const worker = workers[address];
+    if (worker === undefined) throw new Error(`no test worker at ${address}`);
+    return worker;
+  };

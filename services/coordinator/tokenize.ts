@@ -1,0 +1,54 @@
+import { LIMITS } from '@rondo/core';
+import { z } from 'zod';
+import type { Kitchen } from './answer.ts';
+import { chatPrompt } from './chat.ts';
+import { messagesSchema } from './chat-messages.ts';
+import { checkModel, parseBody } from './generation-fields.ts';
+import { invalid } from './openai-error.ts';
+import { encodeBounded, noTokenizer } from './prompt.ts';
+
+const tokenizeSchema = z.strictObject({
+  model: z.string().optional(),
+  prompt: z.string().optional(),
+  /** llama.cpp's name for `prompt`. */
+  content: z.string().optional(),
+  messages: messagesSchema.optional(),
+  add_special_tokens: z.boolean().default(true),
+  add_generation_prompt: z.boolean().default(true),
+});
+
+const detokenizeSchema = z.strictObject({
+  model: z.string().optional(),
+  tokens: z.array(z.int().min(0)).max(LIMITS.httpBodyBytes),
+});
+
+type Tokenizing = Pick<Kitchen, 'model' | 'codec'>;
+
+/** POST /tokenize: the ids of a text, or of a conversation through the chat template. */
+export function tokenize(body: unknown, { model, codec }: Tokenizing): object {
+  const fields = parseBody(tokenizeSchema, body);
+  if (fields.model !== undefined) checkModel(fields.model, model);
+  const param = fields.prompt === undefined ? 'content' : 'prompt';
+  const text = fields.prompt ?? fields.content;
+  if ((text === undefined) === (fields.messages === undefined)) {
+    throw invalid('prompt', 'send either prompt or messages');
+  }
+  const tokens =
+    fields.messages !== undefined
+      ? chatPrompt(fields.messages, fields.add_generation_prompt, model, codec)
+      : text === ''
+        ? []
+        : encodeBounded(param, text!, fields.add_special_tokens, model, codec);
+  return { count: tokens.length, max_model_len: model.manifest.shape.context, tokens };
+}
+
+/** POST /detokenize: the text of token ids, control tokens included. */
+export function detokenize(body: unknown, { model, codec }: Tokenizing): object {
+  const fields = parseBody(detokenizeSchema, body);
+  if (fields.model !== undefined) checkModel(fields.model, model);
+  if (codec === undefined) throw noTokenizer('tokens');
+  const { vocab } = model.manifest.shape;
+  const foreign = fields.tokens.find((id) => id >= vocab);
+  if (foreign !== undefined) throw invalid('tokens', `token id ${foreign} is outside the vocabulary of ${vocab}`);
+  return { prompt: codec.decode(fields.tokens) };
+}

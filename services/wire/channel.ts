@@ -1,0 +1,41 @@
+import type { ChannelOptions } from '@grpc/grpc-js';
+import { type Address, LIMITS, RondoError } from '@rondo/core';
+
+const KEEPALIVE_MS = 10_000;
+/** Longer than any stall of a healthy peer's event loop: engines run in threads of their own. */
+const KEEPALIVE_TIMEOUT_MS = 20_000;
+
+const SHARED: ChannelOptions = {
+  'grpc.max_send_message_length': LIMITS.grpcMessageBytes,
+  'grpc.max_receive_message_length': LIMITS.grpcMessageBytes,
+  'grpc.keepalive_time_ms': KEEPALIVE_MS,
+  'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
+};
+
+export const SERVER_OPTIONS: ChannelOptions = SHARED;
+
+export const CLIENT_OPTIONS: ChannelOptions = {
+  ...SHARED,
+  'grpc.keepalive_permit_without_calls': 1,
+  // Whoever asked retries, with a new epoch; gRPC's own retries would also buffer every frame sent.
+  'grpc.enable_retries': 0,
+  // A client owns its connection, so that closing it closes the connection.
+  'grpc.use_local_subchannel_pool': 1,
+  // Workers of one cluster talk directly, whatever proxy the environment names.
+  'grpc.enable_http_proxy': 0,
+  'grpc.service_config_disable_resolution': 1,
+  'grpc.initial_reconnect_backoff_ms': 100,
+  'grpc.max_reconnect_backoff_ms': 2000,
+};
+
+/** The host of `host:port` (`[host]:port` for IPv6). CONFIG_INVALID when the address is anything else. */
+export function hostOf(address: Address): string {
+  const [, host, port] = /^(\[[0-9a-fA-F:.]+\]|[^:\s/[\]]+):(\d{1,5})$/.exec(address) ?? [];
+  if (host === undefined || Number(port) > 65535) {
+    throw new RondoError(
+      'CONFIG_INVALID',
+      `'${address}' is no address: expected host:port, such as 127.0.0.1:7001`,
+    );
+  }
+  return host;
+}

@@ -1,0 +1,230 @@
+import {
+  type Address,
+  address,
+  type ExitPolicy,
+  type FinishReason,
+  type GenerateEvent,
+  type GenerateSpec,
+  RondoError,
+  sequenceId,
+  type WorkerId,
+  workerId,
+} from '@rondo/core';
+import { type Codec, enumField, malformed, nonEmpty, present, uint32 } from './fields.ts';
+import { messageTypes, PROTOCOL_REVISION } from './proto.ts';
+import * as pb from './proto-types.ts';
+import { routeFromProto, routeToProto } from './route-message.ts';
+
+/** What a worker says of itself: who it is, what it holds and how full it is. */
+export interface WorkerDescription {
+  readonly workerId: WorkerId;
+  readonly protocolRevision: number;
+  readonly bundleDigest: string;
+  readonly bundleName: string;
+  /** The execution provider that really ran the warm-up pass. */
+  readonly provider: string;
+  /** The address that peers should use; absent: the one they dialled. */
+  readonly advertisedAddress?: Address | undefined;
+  readonly load: Load;
+}
+
+export interface Load {
+  readonly sequences: number;
+  readonly sequencesMax: number;
+  /** Positions of full-depth KV that could still be reserved. */
+  readonly freePositions: number;
+  readonly totalPositions: number;
+}
+
+/** Pages are reserved on every worker of the route: the first event of every accepted sequence. */
+export interface OpenedEvent {
+  readonly type: 'opened';
+  readonly epoch: number;
+}
+
+export type GenerateStreamEvent = GenerateEvent | OpenedEvent;
+
+/** Throws PROTOCOL_MISMATCH unless the peer speaks our revision. */
+export function checkRevision(revision: number, peer: string): void {
+  if (revision === PROTOCOL_REVISION) return;
+  throw new RondoError(
+    'PROTOCOL_MISMATCH',
+    `${peer} speaks protocol revision ${revision}, this process ${PROTOCOL_REVISION}: run the same Rondo version on both`,
+  );
+}
+
+const exitPolicy = enumField<ExitPolicy>('ExitPolicy', {
+  none: pb.ExitPolicy.EXIT_POLICY_NONE,
+  gate: pb.ExitPolicy.EXIT_POLICY_GATE,
+  'latent-diff': pb.ExitPolicy.EXIT_POLICY_LATENT_DIFF,
+});
+
+const finishReason = enumField<FinishReason>('FinishReason', {
+  stop: pb.FinishReason.FINISH_REASON_STOP,
+  length: pb.FinishReason.FINISH_REASON_LENGTH,
+});
+
+export const describeResponse: Codec<WorkerDescription> = {
+  encode: (worker) =>
+    messageTypes.describeResponse.encode({
+      workerId: worker.workerId,
+      protocolRevision: uint32(worker.protocolRevision, 'protocolRevision'),
+      bundleDigest: worker.bundleDigest,
+      bundleName: worker.bundleName,
+      provider: worker.provider,
+      advertisedAddress: worker.advertisedAddress ?? '',
+      load: {
+        sequences: uint32(worker.load.sequences, 'load.sequences'),
+        sequencesMax: uint32(worker.load.sequencesMax, 'load.sequencesMax'),
+        freePositions: uint32(worker.load.freePositions, 'load.freePositions'),
+        totalPositions: uint32(worker.load.totalPositions, 'load.totalPositions'),
+      },
+    }),
+  decode(bytes) {
+    const message = messageTypes.describeResponse.decode(bytes);
+    const id = workerId(nonEmpty(message.workerId, 'DescribeResponse', 'worker_id'));
+    const load = present(message.load, 'DescribeResponse', 'load');
+    return {
+      workerId: id,
+      protocolRevision: message.protocolRevision,
+      bundleDigest: message.bundleDigest,
+      bundleName: message.bundleName,
+      provider: message.provider,
+      ...(message.advertisedAddress !== '' && { advertisedAddress: address(message.advertisedAddress) }),
+      load: {
+        sequences: load.sequences,
+        sequencesMax: load.sequencesMax,
+        freePositions: load.freePositions,
+        totalPositions: load.totalPositions,
+      },
+    };
+  },
+};
+
+function samplingFromProto(message: pb.Sampling): GenerateSpec['sampling'] {
+  const { logitBiasId: ids, logitBiasValue: values } = message;
+  if (ids.length !== values.length) {
+    throw malformed('Sampling', `${ids.length} logit_bias_id but ${values.length} logit_bias_value`);
+  }
+  return {
+    temperature: message.temperature,
+    topP: message.topP,
+    topK: message.topK,
+    minP: message.minP,
+    seed: message.seed,
+    presencePenalty: message.presencePenalty,
+    frequencyPenalty: message.frequencyPenalty,
+    repetitionPenalty: message.repetitionPenalty,
+    logitBias: new Map(ids.map((id, index) => [id, values[index]!])),
+  };
+}
+
+export const generateRequest: Codec<GenerateSpec> = {
+  encode({ sampling, exit, ...spec }) {
+    return messageTypes.generateRequest.encode({
+      sequenceId: spec.sequenceId,
+      route: routeToProto(spec.route),
+      bundleDigest: spec.bundleDigest,
+      protocolRevision: PROTOCOL_REVISION,
+      promptIds: spec.promptIds.map((id) => uint32(id, 'promptIds')),
+      maxTokens: uint32(spec.maxTokens, 'maxTokens'),
+      stopIds: spec.stopIds.map((id) => uint32(id, 'stopIds')),
+      sampling: {
+        temperature: sampling.temperature,
+        topP: sampling.topP,
+        topK: uint32(sampling.topK, 'topK'),
+        minP: sampling.minP,
+        seed: uint32(sampling.seed, 'seed'),
+        presencePenalty: sampling.presencePenalty,
+        frequencyPenalty: sampling.frequencyPenalty,
+        repetitionPenalty: sampling.repetitionPenalty,
+        logitBiasId: [...sampling.logitBias.keys()].map((id) => uint32(id, 'logitBias')),
+        logitBiasValue: [...sampling.logitBias.values()],
+      },
+      exit: {
+        policy: exitPolicy.encode(exit.policy),
+        threshold: exit.threshold,
+        minDepth: uint32(exit.minDepth, 'minDepth'),
+        maxDepth: uint32(exit.maxDepth, 'maxDepth'),
+      },
+      topLogprobs: spec.topLogprobs === undefined ? null : uint32(spec.topLogprobs, 'topLogprobs'),
+      promptLogprobs: spec.promptLogprobs,
+      traceparent: spec.traceparent ?? '',
+    });
+  },
+  decode(bytes) {
+    const message = messageTypes.generateRequest.decode(bytes);
+    checkRevision(message.protocolRevision, 'the caller');
+    const exit = present(message.exit, 'GenerateRequest', 'exit');
+    if (message.promptIds.length === 0) throw malformed('GenerateRequest', 'prompt_ids is empty');
+    return {
+      sequenceId: sequenceId(nonEmpty(message.sequenceId, 'GenerateRequest', 'sequence_id')),
+      route: routeFromProto(message.route, 'GenerateRequest'),
+      bundleDigest: message.bundleDigest,
+      promptIds: message.promptIds,
+      maxTokens: message.maxTokens,
+      stopIds: message.stopIds,
+      sampling: samplingFromProto(present(message.sampling, 'GenerateRequest', 'sampling')),
+      exit: {
+        policy: exitPolicy.decode(exit.policy),
+        threshold: exit.threshold,
+        minDepth: exit.minDepth,
+        maxDepth: exit.maxDepth,
+      },
+      ...(typeof message.topLogprobs === 'number' && { topLogprobs: message.topLogprobs }),
+      promptLogprobs: message.promptLogprobs,
+      ...(message.traceparent !== '' && { traceparent: message.traceparent }),
+    };
+  },
+};
+
+const topOf = (top: readonly pb.TokenLogprob[]) => top.map(({ id, logprob }) => ({ id, logprob }));
+
+function eventToProto(event: GenerateStreamEvent): Omit<pb.GenerateResponse, 'epoch'> {
+  switch (event.type) {
+    case 'opened':
+      return { opened: {} };
+    case 'prompt-logprobs': {
+      const tokens = event.tokens.map(({ id, logprob, top }) => ({ id, logprob, top: [...top] }));
+      return { promptLogprobs: { first: event.first, tokens } };
+    }
+    case 'token': {
+      const { index, id, logprob, top, passes } = event;
+      return { token: { index, id, logprob, top: [...top], passes } };
+    }
+    case 'finished': {
+      const { promptPasses, generatedPasses } = event;
+      return { finished: { reason: finishReason.encode(event.reason), promptPasses, generatedPasses } };
+    }
+  }
+}
+
+function eventFromProto(message: pb.GenerateResponse): GenerateStreamEvent {
+  const { epoch, token, finished, promptLogprobs } = message;
+  if (token) {
+    const { index, id, logprob, passes } = token;
+    return { type: 'token', epoch, index, id, logprob, top: topOf(token.top), passes };
+  }
+  if (finished) {
+    const { promptPasses, generatedPasses } = finished;
+    return {
+      type: 'finished',
+      epoch,
+      reason: finishReason.decode(finished.reason),
+      promptPasses,
+      generatedPasses,
+    };
+  }
+  if (promptLogprobs) {
+    const tokens = promptLogprobs.tokens.map(({ id, logprob, top }) => ({ id, logprob, top: topOf(top) }));
+    return { type: 'prompt-logprobs', epoch, first: promptLogprobs.first, tokens };
+  }
+  if (message.opened) return { type: 'opened', epoch };
+  throw malformed('GenerateResponse', 'it holds no event that this process knows');
+}
+
+export const generateResponse: Codec<GenerateStreamEvent> = {
+  encode: (event) =>
+    messageTypes.generateResponse.encode({ epoch: uint32(event.epoch, 'epoch'), ...eventToProto(event) }),
+  decode: (bytes) => eventFromProto(messageTypes.generateResponse.decode(bytes)),
+};

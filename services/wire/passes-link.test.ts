@@ -1,0 +1,220 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Client, credentials } from '@grpc/grpc-js';
+import { RondoError, sequenceId } from '@rondo/core';
+import { helloFrame, type MicrobatchChunk, type PassesFrame, passesFrame, rowsPerFrame } from './frames.ts';
+import { workerService } from './proto.ts';
+import { fromStatus } from './status.ts';
+import { hello, route, startPair } from './test-samples.ts';
+
+const id = sequenceId('seq-1');
+
+const microbatch = (...chunks: Partial<MicrobatchChunk>[]): PassesFrame & { type: 'microbatch' } => ({
+  type: 'microbatch',
+  chunks: chunks.map((chunk) => ({
+    sequenceId: id,
+    epoch: 3,
+    depth: 1,
+    start: 0,
+    rows: 1,
+    state: new Float32Array(4),
+    ...chunk,
+  })),
+});
+
+test('a stage is opened, fed and closed over one stream, and floats arrive bit for bit', async () => {
+  const special = new Uint32Array([0x7fc01234, 0x80000000, 0xff800000, 0x00000001]);
+  const floats = new Float32Array(special.buffer);
+  const frames: PassesFrame[] = [
+    { type: 'open-stage', sequenceId: id, route, positions: 20 },
+    microbatch({ state: floats }, { rows: 2, start: 7, state: new Float32Array([1, 2, 3, 4, 5, 6, 7, 8]) }),
+    { type: 'close-stage', sequenceId: id, epoch: 3 },
+  ];
+  const seen: PassesFrame[] = [];
+  let greeted: unknown;
+  await using pair = await startPair({
+    async passes(given, received, reply) {
+      greeted = given;
+      for await (const frame of received) {
+        seen.push(frame);
+        if (frame.type === 'open-stage') reply({ type: 'stage-opened', sequenceId: id, epoch: 3 });
+        if (frame.type === 'close-stage') {
+          reply({
+            type: 'stage-failed',
+            sequenceId: id,
+            epoch: 3,
+            error: new RondoError('KV_EXHAUSTED', 'full'),
+          });
+        }
+      }
+    },
+  });
+  const link = pair.client.openPasses(hello);
+  for (const frame of frames) await link.send(frame);
+  link.close();
+  const replies = [];
+  for await (const reply of link.events) replies.push(reply);
+  assert.deepEqual(replies[0], { type: 'stage-opened', sequenceId: id, epoch: 3 });
+  assert.ok(replies[1]?.type === 'stage-failed' && replies[1].error.code === 'KV_EXHAUSTED');
+  assert.equal(replies.length, 2);
+  assert.deepEqual(greeted, hello);
+  assert.deepEqual(seen, frames);
+  const state = seen[1]?.type === 'microbatch' ? seen[1].chunks[0]?.state : undefined;
+  assert.deepEqual(new Uint32Array(state?.buffer ?? new ArrayBuffer()), special);
+  await assert.rejects(link.send(frames[0]!), { code: 'CANCELLED', message: /is closed/ });
+});
+
+test('a sender is held back to what its receiver takes', async () => {
+  const hidden = 1024;
+  const rows = rowsPerFrame(hidden);
+  const frame = microbatch({ rows, state: new Float32Array(rows * hidden) });
+  const count = 400;
+  let sent = 0;
+  let taken = 0;
+  await using pair = await startPair({
+    async passes(_hello, frames) {
+      for await (const _ of frames) {
+        taken++;
+        assert.ok(sent - taken < 100, `${sent} sent, ${taken} taken`);
+      }
+    },
+  });
+  const link = pair.client.openPasses(hello);
+  for (; sent < count; sent++) await link.send(frame);
+  link.close();
+  for await (const _ of link.events);
+  assert.equal(taken, count);
+});
+
+test('a frame too large is rejected and the link goes on', async () => {
+  await using pair = await startPair({
+    async passes(_hello, frames, reply) {
+      for await (const _ of frames) reply({ type: 'stage-opened', sequenceId: id, epoch: 3 });
+    },
+  });
+  const link = pair.client.openPasses(hello);
+  const huge = microbatch({ rows: 100, state: new Float32Array(100 * 1024) });
+  await assert.rejects(link.send(huge), { code: 'INTERNAL', message: /allowed are/ });
+  await link.send(microbatch({}));
+  link.close();
+  let replies = 0;
+  for await (const _ of link.events) replies++;
+  assert.equal(replies, 1);
+});
+
+test("a peer's refusal reaches the replies and every later send", async () => {
+  const why = 'bundle sha256:abc here, sha256:def there';
+  await using pair = await startPair({
+    async passes() {
+      throw new RondoError('BUNDLE_MISMATCH', why);
+    },
+  });
+  const link = pair.client.openPasses({ ...hello, bundleDigest: 'sha256:def' });
+  const refused = { code: 'BUNDLE_MISMATCH', message: why };
+  await assert.rejects(async () => {
+    for await (const _ of link.events);
+  }, refused);
+  await assert.rejects(link.send(microbatch({})), refused);
+});
+
+test('a hello of another revision is refused and says why', async () => {
+  let entered = false;
+  await using pair = await startPair({
+    async passes() {
+      entered = true;
+    },
+  });
+  const link = pair.client.openPasses({ ...hello, protocolRevision: 2 });
+  await assert.rejects(link.events[Symbol.asyncIterator]().next(), {
+    code: 'PROTOCOL_MISMATCH',
+    message: /worker w-2 speaks protocol revision 2, this process 1/,
+  });
+  assert.equal(entered, false);
+});
+
+test('a malformed frame fails the handler and ends the stream with what was wrong', async () => {
+  const thrown = Promise.withResolvers<RondoError>();
+  await using pair = await startPair({
+    async passes(_hello, frames) {
+      try {
+        for await (const _ of frames);
+      } catch (error) {
+        thrown.resolve(RondoError.from(error));
+        throw error;
+      }
+    },
+  });
+  const raw = new Client(pair.server.address, credentials.createInsecure());
+  const asIs = (bytes: Buffer): Buffer => bytes;
+  const call = raw.makeBidiStreamRequest<Buffer, Buffer>(workerService.passes.path, asIs, asIs);
+  call.write(helloFrame.encode(hello));
+  call.write(passesFrame.encode(microbatch({})));
+  call.write(Buffer.from([255]));
+  const error = await new Promise((resolve) => call.resume().on('error', resolve));
+  assert.equal(fromStatus(error, pair.server.address).code, 'PROTOCOL_MISMATCH');
+  assert.match((await thrown.promise).message, /malformed PassesRequest/);
+  raw.close();
+});
+
+test('a peer that vanishes ends its frames with an error, one that closes ends them in order', async () => {
+  const ends: string[] = [];
+  const ended = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  await using pair = await startPair({
+    async passes(given, frames, reply) {
+      reply({ type: 'stage-opened', sequenceId: id, epoch: 1 });
+      try {
+        for await (const _ of frames);
+        ends.push(`${given.workerId} closed`);
+      } catch (error) {
+        ends.push(`${given.workerId} ${RondoError.from(error).code}`);
+      }
+      ended[ends.length - 1]?.resolve();
+    },
+  });
+  const orderly = pair.client.openPasses(hello);
+  orderly.close();
+  for await (const _ of orderly.events);
+  await ended[0]?.promise;
+  const abrupt = pair.client.openPasses(hello);
+  const events = abrupt.events[Symbol.asyncIterator]();
+  await events.next();
+  const next = events.next();
+  pair.client.close();
+  await assert.rejects(next, { code: 'CANCELLED' });
+  await ended[1]?.promise;
+  assert.deepEqual(ends, ['w-2 closed', 'w-2 CANCELLED']);
+});
+
+test('a peer that ends the stream on its own is lost to the sender', async () => {
+  await using pair = await startPair({ async passes() {} });
+  const link = pair.client.openPasses(hello);
+  const lost = { code: 'WORKER_LOST' };
+  await assert.rejects(link.events[Symbol.asyncIterator]().next(), lost);
+  await assert.rejects(link.send(microbatch({})), lost);
+});
+
+test('a server that stops ends the stream, also a sender that waits for it to take more', async () => {
+  const full = Promise.withResolvers<void>();
+  const release = Promise.withResolvers<void>();
+  const pair = await startPair({
+    async passes() {
+      await release.promise;
+    },
+  });
+  const rows = rowsPerFrame(1024);
+  const frame = microbatch({ rows, state: new Float32Array(rows * 1024) });
+  const link = pair.client.openPasses(hello);
+  const sending = (async () => {
+    for (let sent = 0; ; sent++) {
+      if (sent === 50) full.resolve();
+      await link.send(frame);
+    }
+  })();
+  // Fewer than 50 frames fit the buffers on the way, so the sender waits by the time the server has said it is alive.
+  await Promise.race([full.promise, pair.client.describe()]);
+  const closed = pair.server.close({ graceMs: 0 });
+  await assert.rejects(sending, { code: 'WORKER_LOST' });
+  release.resolve();
+  await closed;
+  pair.client.close();
+});

@@ -1,0 +1,63 @@
+import type { ClientDuplexStream } from '@grpc/grpc-js';
+import { type Address, RondoError } from '@rondo/core';
+import {
+  type Hello,
+  helloFrame,
+  type PassesFrame,
+  type PassesReply,
+  passesFrame,
+  passesReply,
+} from './frames.ts';
+import { Outflow } from './outflow.ts';
+
+/** The sending end of a Passes stream. Frames arrive in the order in which they were sent. */
+export interface PassesLink {
+  /**
+   * Resolves when the stream takes more, at once unless the peer reads slower than we send. States must stay unchanged until then.
+   * Rejects with INTERNAL a frame too large or ill-shaped (the link goes on), with the link's failure once it has failed.
+   */
+  send(frame: PassesFrame): Promise<void>;
+  /** To be iterated once. Ends after close(); throws the peer's RondoError, or WORKER_LOST when it vanished. */
+  readonly events: AsyncIterable<PassesReply>;
+  /** No more frames; the peer finishes those it has and ends the stream. */
+  close(): void;
+}
+
+/** `failure` turns what the stream threw into the RondoError to report. */
+export function openPassesLink(
+  call: ClientDuplexStream<Buffer, Buffer>,
+  hello: Hello,
+  peer: Address,
+  failure: (thrown: unknown) => RondoError,
+): PassesLink {
+  const life = new AbortController();
+  const outflow = new Outflow(call, life.signal);
+  let closed = false;
+
+  async function* replies(): AsyncGenerator<PassesReply> {
+    try {
+      for await (const bytes of call) yield passesReply.decode(bytes as Buffer);
+    } catch (error) {
+      throw failure(error);
+    }
+    if (!closed) throw life.signal.reason;
+  }
+
+  // Also without anyone iterating `events`: an error event that nobody hears would end the process.
+  call.on('error', (error) => life.abort(failure(error)));
+  call.on('end', () =>
+    life.abort(new RondoError('WORKER_LOST', `worker ${peer} ended the stream of passes`)),
+  );
+  call.write(helloFrame.encode(hello));
+  return {
+    async send(frame) {
+      if (closed) throw new RondoError('CANCELLED', `the stream of passes to worker ${peer} is closed`);
+      await outflow.write(passesFrame.encode(frame));
+    },
+    events: replies(),
+    close() {
+      closed = true;
+      call.end();
+    },
+  };
+}

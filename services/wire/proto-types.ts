@@ -1,0 +1,241 @@
+// Written by compile-proto.ts from proto/: run `make proto` after a change there.
+
+export type DescribeRequest = Record<string, never>;
+
+export interface DescribeResponse {
+  workerId: string;
+  protocolRevision: number;
+  bundleDigest: string;
+  bundleName: string;
+  /** Execution provider that really ran the warm-up pass. */
+  provider: string;
+  /** The address that peers should use; empty: the one they dialled. */
+  advertisedAddress: string;
+  load?: Load | null;
+}
+
+export interface Load {
+  sequences: number;
+  sequencesMax: number;
+  /** Positions of full-depth KV that could still be reserved. */
+  freePositions: number;
+  totalPositions: number;
+}
+
+export interface GenerateRequest {
+  sequenceId: string;
+  route?: Route | null;
+  bundleDigest: string;
+  protocolRevision: number;
+  promptIds: number[];
+  maxTokens: number;
+  /** Empty: only max_tokens ends the sequence. */
+  stopIds: number[];
+  sampling?: Sampling | null;
+  exit?: Exit | null;
+  /** Absent: no log probabilities. */
+  topLogprobs?: number | null;
+  promptLogprobs: boolean;
+  traceparent: string;
+}
+
+export interface Sampling {
+  temperature: number;
+  topP: number;
+  topK: number;
+  minP: number;
+  seed: number;
+  presencePenalty: number;
+  frequencyPenalty: number;
+  repetitionPenalty: number;
+  logitBiasId: number[];
+  logitBiasValue: number[];
+}
+
+export const ExitPolicy = {
+  EXIT_POLICY_UNSPECIFIED: 0,
+  EXIT_POLICY_NONE: 1,
+  EXIT_POLICY_GATE: 2,
+  EXIT_POLICY_LATENT_DIFF: 3,
+} as const;
+export type ExitPolicy = number;
+
+export interface Exit {
+  policy: ExitPolicy;
+  threshold: number;
+  minDepth: number;
+  maxDepth: number;
+}
+
+export interface GenerateResponse {
+  /** Receivers drop events whose epoch is not the route's. */
+  epoch: number;
+  /** Pages are reserved on every worker of the route. */
+  opened?: Opened | null;
+  promptLogprobs?: PromptLogprobs | null;
+  token?: Token | null;
+  finished?: Finished | null;
+  /** Set when decoded: the member that is present. */
+  event?: 'opened' | 'promptLogprobs' | 'token' | 'finished';
+}
+
+export type Opened = Record<string, never>;
+
+export interface TokenLogprob {
+  id: number;
+  logprob: number;
+}
+
+export interface Token {
+  index: number;
+  id: number;
+  logprob: number;
+  top: TokenLogprob[];
+  passes: number;
+}
+
+export interface PromptToken {
+  id: number;
+  logprob: number;
+  top: TokenLogprob[];
+}
+
+export interface PromptLogprobs {
+  first: number;
+  tokens: PromptToken[];
+}
+
+export const FinishReason = {
+  FINISH_REASON_UNSPECIFIED: 0,
+  FINISH_REASON_STOP: 1,
+  FINISH_REASON_LENGTH: 2,
+} as const;
+export type FinishReason = number;
+
+export interface Finished {
+  reason: FinishReason;
+  promptPasses: number;
+  generatedPasses: number;
+}
+
+/** One long-lived stream per pair of workers, opened by the sender of rows; many sequences share it. */
+export interface PassesRequest {
+  hello?: Hello | null;
+  openStage?: OpenStage | null;
+  microbatch?: Microbatch | null;
+  closeStage?: CloseStage | null;
+  /** Set when decoded: the member that is present. */
+  frame?: 'hello' | 'openStage' | 'microbatch' | 'closeStage';
+}
+
+export interface PassesResponse {
+  stageOpened?: StageOpened | null;
+  stageFailed?: StageFailed | null;
+  /** Set when decoded: the member that is present. */
+  frame?: 'stageOpened' | 'stageFailed';
+}
+
+/** First frame of every stream. A receiver with another digest or revision ends the stream and says why. */
+export interface Hello {
+  protocolRevision: number;
+  bundleDigest: string;
+  workerId: string;
+}
+
+/** Sent by the home: reserves pages for `positions` positions at each depth of the stages that the receiver runs. */
+export interface OpenStage {
+  sequenceId: string;
+  route?: Route | null;
+  positions: number;
+}
+
+export interface StageOpened {
+  sequenceId: string;
+  epoch: number;
+}
+
+/** Answers open_stage or reports a later fault of one sequence; the stream goes on. */
+export interface StageFailed {
+  sequenceId: string;
+  epoch: number;
+  error?: ErrorDetail | null;
+}
+
+export interface CloseStage {
+  sequenceId: string;
+  epoch: number;
+}
+
+/** Rows travelling together. The arrays chunk_* have one element per chunk; state holds the rows of all chunks in order. */
+export interface Microbatch {
+  chunkSequenceId: string[];
+  chunkEpoch: number[];
+  /** Depth of the next pass; a chunk at max_depth is done and travels home. */
+  chunkDepth: number[];
+  /** Position of the chunk's first row. */
+  chunkStart: number[];
+  chunkRows: number[];
+  /** [rows, hidden] */
+  state?: Tensor | null;
+  /** W3C trace context of the first chunk's request, if it is sampled. */
+  traceparent: string;
+}
+
+export interface ErrorDetail {
+  /** A code of Rondo's error catalogue. */
+  code: string;
+  message: string;
+  param: string;
+}
+
+export interface WorkerRef {
+  workerId: string;
+  /** host:port of the worker's gRPC server. */
+  address: string;
+}
+
+/** Depths first_depth (inclusive) to end_depth (exclusive) run on one worker. */
+export interface Stage {
+  worker?: WorkerRef | null;
+  firstDepth: number;
+  endDepth: number;
+}
+
+/** Stages are in depth order and cover all depths. Anything from an older epoch is dropped. */
+export interface Route {
+  epoch: number;
+  home?: WorkerRef | null;
+  stages: Stage[];
+}
+
+/** Numbers equal ONNX TensorProto.DataType. */
+export const DataType = {
+  DATA_TYPE_UNSPECIFIED: 0,
+  DATA_TYPE_FLOAT32: 1,
+  DATA_TYPE_FLOAT16: 10,
+} as const;
+export type DataType = number;
+
+/** Row-major, contiguous, little-endian. */
+export interface Tensor {
+  dataType: DataType;
+  dims: number[];
+  data: Uint8Array;
+}
+
+export interface HealthCheckRequest {
+  /** Empty: the whole server. */
+  service: string;
+}
+
+export interface HealthCheckResponse {
+  status: ServingStatus;
+}
+
+export const ServingStatus = {
+  UNKNOWN: 0,
+  SERVING: 1,
+  NOT_SERVING: 2,
+  SERVICE_UNKNOWN: 3,
+} as const;
+export type ServingStatus = number;

@@ -1,0 +1,138 @@
+import { Client, credentials, Metadata } from '@grpc/grpc-js';
+import { type Address, type GenerateSpec, RondoError } from '@rondo/core';
+import { CLIENT_OPTIONS, hostOf } from './channel.ts';
+import type { Hello } from './frames.ts';
+import {
+  checkRevision,
+  describeResponse,
+  type GenerateStreamEvent,
+  generateRequest,
+  generateResponse,
+  type WorkerDescription,
+} from './messages.ts';
+import { openPassesLink, type PassesLink } from './passes-link.ts';
+import { workerService } from './proto.ts';
+import { fromStatus } from './status.ts';
+
+/** One worker as its callers see it. Failures are RondoErrors: the worker's own, or WORKER_LOST when it is not there. */
+export interface WorkerClient {
+  /** PROTOCOL_MISMATCH when the worker speaks another revision. */
+  describe(signal?: AbortSignal): Promise<WorkerDescription>;
+  /** The call starts with the first `next()`. Aborting, or leaving the loop, cancels it on the worker too. */
+  generate(spec: GenerateSpec, signal: AbortSignal): AsyncIterable<GenerateStreamEvent>;
+  /** Never throws for the network's sake: a peer that is away or refuses shows in the link's events and sends. */
+  openPasses(hello: Hello): PassesLink;
+  /** Cancels whatever still runs and closes the connection. */
+  close(): void;
+}
+
+interface Call {
+  cancel(): void;
+  on(event: 'status', listener: () => void): unknown;
+}
+
+/** Connects on first use and again after every loss; calls fail at once while the worker is away. */
+export function connectWorker(address: Address): WorkerClient {
+  return new GrpcWorkerClient(address);
+}
+
+const identity = (bytes: Buffer): Buffer => bytes;
+
+const cancelled = (address: Address, cause: unknown): RondoError =>
+  new RondoError('CANCELLED', `the call to worker ${address} was cancelled`, { cause });
+
+class GrpcWorkerClient implements WorkerClient {
+  readonly #address: Address;
+  readonly #client: Client;
+  readonly #calls = new Set<Call>();
+  #closed = false;
+
+  constructor(address: Address) {
+    hostOf(address);
+    this.#address = address;
+    // With the scheme: a host that is named like one ("unix:7001") would be taken for it.
+    this.#client = new Client(`dns:${address}`, credentials.createInsecure(), CLIENT_OPTIONS);
+  }
+
+  async describe(signal?: AbortSignal): Promise<WorkerDescription> {
+    this.#refuseWhenOver(signal);
+    const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
+    const { path } = workerService.describe;
+    const call = this.#client.makeUnaryRequest(path, identity, identity, Buffer.alloc(0), (error, bytes) => {
+      if (error !== null) reject(error);
+      else resolve(bytes ?? Buffer.alloc(0));
+    });
+    this.#hold(call, signal);
+    try {
+      const description = describeResponse.decode(await promise);
+      checkRevision(description.protocolRevision, `worker ${this.#address}`);
+      return description;
+    } catch (error) {
+      throw this.#failure(error, signal);
+    }
+  }
+
+  async *generate(spec: GenerateSpec, signal: AbortSignal): AsyncGenerator<GenerateStreamEvent> {
+    this.#refuseWhenOver(signal);
+    const { path } = workerService.generate;
+    const request = generateRequest.encode(spec);
+    const call = this.#client.makeServerStreamRequest(path, identity, identity, request);
+    // The error reaches the loop below; after the loop nobody would hear it, and the process would end.
+    call.on('error', () => {});
+    this.#hold(call, signal);
+    let finished = false;
+    try {
+      for await (const bytes of call.iterator({ destroyOnReturn: false })) {
+        const event = generateResponse.decode(bytes as Buffer);
+        finished = event.type === 'finished';
+        yield event;
+        if (finished) return;
+      }
+      throw new RondoError(
+        'WORKER_LOST',
+        `worker ${this.#address} ended ${spec.sequenceId} before it was finished`,
+      );
+    } catch (error) {
+      throw this.#failure(error, signal);
+    } finally {
+      // A finished call only has its status to come; cancelling it would look like a client that went away.
+      if (finished) call.resume();
+      else call.cancel();
+    }
+  }
+
+  openPasses(hello: Hello): PassesLink {
+    this.#refuseWhenOver();
+    const { path } = workerService.passes;
+    const call = this.#client.makeBidiStreamRequest(path, identity, identity, new Metadata());
+    this.#hold(call);
+    return openPassesLink(call, hello, this.#address, (error) => this.#failure(error));
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const call of this.#calls) call.cancel();
+    this.#client.close();
+  }
+
+  #refuseWhenOver(signal?: AbortSignal): void {
+    if (signal?.aborted === true) throw cancelled(this.#address, signal.reason);
+    if (this.#closed) throw cancelled(this.#address, new Error('the client is closed'));
+  }
+
+  /** Cancels `call` with the signal or the client, as long as it runs. */
+  #hold(call: Call, signal?: AbortSignal): void {
+    const cancel = (): void => call.cancel();
+    this.#calls.add(call);
+    signal?.addEventListener('abort', cancel, { once: true });
+    call.on('status', () => {
+      this.#calls.delete(call);
+      signal?.removeEventListener('abort', cancel);
+    });
+  }
+
+  #failure(error: unknown, signal?: AbortSignal): RondoError {
+    if (signal?.aborted === true || this.#closed) return cancelled(this.#address, signal?.reason ?? error);
+    return fromStatus(error, this.#address);
+  }
+}

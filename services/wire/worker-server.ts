@@ -1,0 +1,211 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  logVerbosity,
+  Server,
+  ServerCredentials,
+  type ServerDuplexStream,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type sendUnaryData,
+  setLogVerbosity,
+} from '@grpc/grpc-js';
+import { type Address, address, type GenerateSpec, RondoError } from '@rondo/core';
+import { hostOf, SERVER_OPTIONS } from './channel.ts';
+import {
+  type Hello,
+  helloFrame,
+  type PassesFrame,
+  type PassesReply,
+  passesFrame,
+  passesReply,
+} from './frames.ts';
+import { Health } from './health.ts';
+import {
+  describeResponse,
+  type GenerateStreamEvent,
+  generateRequest,
+  generateResponse,
+  type WorkerDescription,
+} from './messages.ts';
+import { healthService, workerService } from './proto.ts';
+import { ServedCall } from './served-call.ts';
+import { toStatus } from './status.ts';
+
+/** What a worker does; whatever a handler throws reaches the caller as a RondoError. */
+export interface WorkerHandlers {
+  describe(): WorkerDescription;
+  /** `signal` fires when the caller cancels or is lost, and when the server stops: free everything, then end or throw. */
+  generate(spec: GenerateSpec, signal: AbortSignal): AsyncIterable<GenerateStreamEvent>;
+  /**
+   * One peer's stream, until the promise settles. `frames` ends when the peer closed its link in order and throws when it
+   * vanished, sent a malformed frame, or the server stops; in all cases the peer's stages are to be freed.
+   * Frames are read from the network only as fast as they are taken here, and while replies flow off.
+   */
+  passes(
+    hello: Hello,
+    frames: AsyncIterable<PassesFrame>,
+    reply: (reply: PassesReply) => void,
+  ): Promise<void>;
+}
+
+export interface CloseOptions {
+  /** How long running Generate calls may go on before they are ended with WORKER_LOST, in milliseconds. */
+  readonly graceMs?: number;
+}
+
+export interface WorkerServer {
+  /** Where it really listens: with the port that was chosen when 0 was asked for. */
+  readonly address: Address;
+  /**
+   * Takes no new call, waits for running Generate calls up to the grace, ends whatever still runs and says why.
+   * Passes streams end with the last Generate: a worker that holds stages for others drains them before it closes.
+   */
+  close(options?: CloseOptions): Promise<void>;
+}
+
+const GRACE_MS = 5000;
+/** What ending calls and idle connections may take before their sockets are destroyed. */
+const FORCE_MS = 500;
+
+// Its one line on standard error ("E No address added …") says less than the error we throw.
+setLogVerbosity(logVerbosity.NONE);
+
+/** Listens on `listen` (`host:port`; port 0 takes a free one). CONFIG_INVALID when the address cannot be had. */
+export async function serveWorker(listen: Address, handlers: WorkerHandlers): Promise<WorkerServer> {
+  const server = new GrpcWorkerServer(handlers);
+  await server.bind(listen);
+  return server;
+}
+
+class GrpcWorkerServer implements WorkerServer {
+  readonly #server = new Server(SERVER_OPTIONS);
+  readonly #health = new Health();
+  readonly #handlers: WorkerHandlers;
+  readonly #calls = new Set<ServedCall>();
+  readonly #generating = new Set<Promise<void>>();
+  #address: Address = address('');
+  #closed: Promise<void> | undefined;
+
+  constructor(handlers: WorkerHandlers) {
+    this.#handlers = handlers;
+    this.#server.addService(workerService, {
+      describe: (_call: ServerUnaryCall<Buffer, Buffer>, reply: sendUnaryData<Buffer>) =>
+        this.#describe(reply),
+      generate: (stream: ServerWritableStream<Buffer, Buffer>) => this.#generate(stream),
+      passes: (stream: ServerDuplexStream<Buffer, Buffer>) => this.#passes(stream),
+    });
+    this.#server.addService(healthService, this.#health.handlers);
+  }
+
+  get address(): Address {
+    return this.#address;
+  }
+
+  async bind(listen: Address): Promise<void> {
+    const host = hostOf(listen);
+    await new Promise<void>((resolve, reject) => {
+      this.#server.bindAsync(listen, ServerCredentials.createInsecure(), (error, port) => {
+        this.#address = address(`${host}:${port}`);
+        if (error === null) resolve();
+        else reject(cannotListen(listen, error));
+      });
+    });
+  }
+
+  close(options: CloseOptions = {}): Promise<void> {
+    this.#closed ??= this.#close(options.graceMs ?? GRACE_MS);
+    return this.#closed;
+  }
+
+  async #close(graceMs: number): Promise<void> {
+    this.#health.stop();
+    const quiet = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
+    await within(graceMs, Promise.all(this.#generating));
+    const stopping = new RondoError('WORKER_LOST', `worker ${this.#address} is stopping`);
+    for (const call of this.#calls) call.fail(stopping);
+    await within(FORCE_MS, quiet);
+    this.#server.forceShutdown();
+  }
+
+  #describe(reply: sendUnaryData<Buffer>): void {
+    try {
+      reply(null, describeResponse.encode(this.#handlers.describe()));
+    } catch (error) {
+      reply(toStatus(RondoError.from(error)));
+    }
+  }
+
+  #generate(stream: ServerWritableStream<Buffer, Buffer>): void {
+    const running = this.#run(stream, async ({ signal, outflow }) => {
+      const spec = generateRequest.decode(stream.request);
+      for await (const event of this.#handlers.generate(spec, signal)) {
+        await outflow.write(generateResponse.encode(event));
+      }
+    });
+    this.#generating.add(running);
+    void running.finally(() => this.#generating.delete(running));
+  }
+
+  #passes(stream: ServerDuplexStream<Buffer, Buffer>): void {
+    void this.#run(stream, async (call) => {
+      const received = stream[Symbol.asyncIterator]() as AsyncIterator<Buffer, undefined>;
+      const first = await received.next();
+      if (first.done === true) return;
+      const hello = helloFrame.decode(first.value);
+      const reply = (answer: PassesReply): void => {
+        // Frames wait for replies to flow off, so that what piles up here is bounded by what is open.
+        if (!call.ended) stream.write(passesReply.encode(answer));
+      };
+      await this.#handlers.passes(hello, framesOf(received, call), reply);
+    });
+  }
+
+  /** Runs a call's work to its end and tells the caller how it ended. Never rejects. */
+  async #run(
+    stream: ServerWritableStream<Buffer, Buffer> | ServerDuplexStream<Buffer, Buffer>,
+    work: (call: ServedCall) => Promise<void>,
+  ): Promise<void> {
+    const call = new ServedCall(stream);
+    this.#calls.add(call);
+    try {
+      await work(call);
+      call.finish();
+    } catch (error) {
+      call.fail(RondoError.from(error));
+    } finally {
+      this.#calls.delete(call);
+    }
+  }
+}
+
+async function* framesOf(
+  received: AsyncIterator<Buffer, undefined>,
+  call: ServedCall,
+): AsyncGenerator<PassesFrame> {
+  try {
+    for (;;) {
+      await call.outflow.drained();
+      const next = await received.next();
+      if (next.done === true) return;
+      yield passesFrame.decode(next.value);
+    }
+  } catch (error) {
+    // The stream's own complaint ("premature close") says less than why the call ended.
+    call.signal.throwIfAborted();
+    throw error;
+  }
+}
+
+function cannotListen(listen: Address, error: Error): RondoError {
+  const inUse = error.message.includes('EADDRINUSE');
+  const why = inUse ? 'the port is in use: stop whoever holds it or choose another' : error.message;
+  return new RondoError('CONFIG_INVALID', `cannot listen on ${listen}: ${why}`, { cause: error });
+}
+
+/** Waits for `work`, but no longer than `ms` milliseconds. */
+async function within(ms: number, work: Promise<unknown>): Promise<void> {
+  const timer = new AbortController();
+  const timeout = delay(ms, undefined, { signal: timer.signal }).catch(() => undefined);
+  await Promise.race([work, timeout]);
+  timer.abort();
+}

@@ -1,0 +1,25 @@
+import type { Stack } from '@rondo/engine';
+import type { Tenant } from './tenant.ts';
+
+/** What the engine can run: a stack, or the head. */
+export type Phase = Stack | 'head';
+
+/** Consecutive positions of one sequence that move together; a decode row is a chunk of 1. */
+export interface Chunk {
+  readonly tenant: Tenant;
+  readonly phase: Phase;
+  /** Passes its rows have spent; in the block this is the depth of the next one. */
+  readonly passes: number;
+  /** Position of the first row. */
+  readonly start: number;
+  readonly rows: number;
+  /** Token ids [rows] for the prelude, states [rows·hidden] for all else. */
+  readonly input: Int32Array | Float32Array;
+  /** ∏(1 − λ) over the passes spent, for models with an exit gate. */
+  readonly survival: number;
+  /** Head only: candidates will not do. */
+  readonly wantLogits: boolean;
+}
+
+/** Depth of the K/V that a chunk's next run reads and writes: prelude and coda have one. */
+export const depthOf = (chunk: Chunk): number => (chunk.phase === 'block' ? chunk.passes : 0);

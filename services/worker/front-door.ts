@@ -1,0 +1,131 @@
+import type { Manifest } from '@rondo/bundle';
+import { type GenerateSpec, isHomed, LIMITS, mayExitEarly, RondoError } from '@rondo/core';
+import { rowsPerFrame } from '@rondo/wire';
+import type { Chunk } from './chunk.ts';
+import { HomeSequence } from './home.ts';
+import { depthsOf, otherStageWorkers } from './itinerary.ts';
+import type { KvPools } from './kv-pools.ts';
+import type { PeerLinks } from './peer-links.ts';
+import { Residency } from './residency.ts';
+import type { Tenants } from './tenants.ts';
+
+export interface FrontDoorDeps {
+  readonly self: string;
+  readonly bundleDigest: string;
+  readonly manifest: Manifest;
+  readonly tenants: Tenants;
+  readonly pools: KvPools;
+  readonly peers: PeerLinks;
+  ready(chunk: Chunk): void;
+  closed(home: HomeSequence): void;
+}
+
+/** Where sequences that will live here come in: checked, given their pages on every worker of the route, or refused. */
+export class FrontDoor {
+  readonly #deps: FrontDoorDeps;
+
+  constructor(deps: FrontDoorDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Opens a sequence with all of its pages reserved; nothing runs before `start`. Aborting closes it at any time.
+   * @throws RondoError BUNDLE_MISMATCH, WORKER_LOST (the route is not for this worker), INVALID_REQUEST,
+   * CONTEXT_LENGTH_EXCEEDED, OVERLOADED, KV_EXHAUSTED, or what a stage worker answered.
+   */
+  async open(spec: GenerateSpec, signal: AbortSignal): Promise<HomeSequence> {
+    const { tenants, peers, self } = this.#deps;
+    this.#check(spec);
+    signal.throwIfAborted();
+    tenants.admit(spec.sequenceId, spec.route);
+    const home = this.#settleIn(spec);
+    tenants.add(home);
+    signal.addEventListener('abort', () => home.close(), { once: true });
+    try {
+      const { positions } = home.residency;
+      await Promise.all(
+        otherStageWorkers(spec.route, self).map(({ address }) =>
+          peers.openStage(address, spec.sequenceId, spec.route, positions),
+        ),
+      );
+    } catch (thrown) {
+      home.close();
+      throw thrown;
+    }
+    return home;
+  }
+
+  #settleIn(spec: GenerateSpec): HomeSequence {
+    const { self, manifest, pools, ready, closed } = this.#deps;
+    const { shape, layers } = manifest;
+    const positions = Math.min(spec.promptIds.length + spec.maxTokens, shape.context);
+    const depths = depthsOf(spec.route, self);
+    const residency = Residency.open(pools, {
+      positions,
+      depths,
+      preludeLayers: layers.prelude,
+      codaLayers: layers.coda,
+    });
+    if (!residency) {
+      throw new RondoError(
+        'KV_EXHAUSTED',
+        `worker ${self} has no pages left for ${positions} positions at ${depths.length} depths`,
+      );
+    }
+    const homed = isHomed(spec.route);
+    const plan = {
+      chunkRows: homed
+        ? LIMITS.prefillChunkRows
+        : Math.min(LIMITS.prefillChunkRows, rowsPerFrame(shape.hidden)),
+      chunksInFlight: homed ? 1 : spec.route.stages.length,
+      tokensMax: positions - spec.promptIds.length,
+      hidden: shape.hidden,
+      candidates: manifest.headCandidates,
+    };
+    return new HomeSequence(spec, residency, plan, { ready, closed });
+  }
+
+  #check(spec: GenerateSpec): void {
+    const { self, bundleDigest, manifest } = this.#deps;
+    const { route, promptIds, maxTokens, exit } = spec;
+    const { context, vocab } = manifest.shape;
+    const invalid = (message: string, param?: string) =>
+      new RondoError('INVALID_REQUEST', message, { param });
+    if (spec.bundleDigest !== bundleDigest) {
+      throw new RondoError(
+        'BUNDLE_MISMATCH',
+        `the request is for bundle ${spec.bundleDigest}, worker ${self} runs ${bundleDigest}`,
+      );
+    }
+    if (route.home.id !== self) {
+      throw new RondoError('WORKER_LOST', `the route names worker ${route.home.id}, here is worker ${self}`);
+    }
+    const covered = route.stages.reduce(
+      (end, { depths }) => (depths.first === end ? depths.end : Number.NaN),
+      0,
+    );
+    if (covered !== manifest.maxDepth)
+      throw invalid(`the route's stages do not cover depths 0…${manifest.maxDepth - 1}`);
+    if (promptIds.length === 0) throw invalid('the prompt is empty', 'prompt');
+    const stray = promptIds.find((id) => !Number.isInteger(id) || id < 0 || id >= vocab);
+    if (stray !== undefined) throw invalid(`token id ${stray} is outside 0…${vocab - 1}`, 'prompt');
+    if (promptIds.length + Math.min(maxTokens, 1) > context) {
+      throw new RondoError(
+        'CONTEXT_LENGTH_EXCEEDED',
+        `a prompt of ${promptIds.length} tokens leaves no room to answer in a context of ${context}`,
+        { param: 'prompt' },
+      );
+    }
+    if (!(exit.minDepth >= 1 && exit.minDepth <= exit.maxDepth && exit.maxDepth <= manifest.maxDepth)) {
+      throw invalid(
+        `1 ≤ min_depth ${exit.minDepth} ≤ max_depth ${exit.maxDepth} ≤ ${manifest.maxDepth} does not hold`,
+      );
+    }
+    if (!isHomed(route) && mayExitEarly(exit, manifest.maxDepth)) {
+      throw invalid(
+        'rows of a staged route run every pass: a sequence that may exit early must be homed',
+        'max_depth',
+      );
+    }
+  }
+}

@@ -1,0 +1,225 @@
+import {
+  type ExitRule,
+  type FinishReason,
+  type GenerateEvent,
+  type GenerateSpec,
+  isHomed,
+  type PromptLogprobsEvent,
+  RondoError,
+  type Route,
+  type SequenceId,
+} from '@rondo/core';
+import { type HeadRow, logprobOf, needsLogits, sample, topLogprobs } from '@rondo/engine';
+import type { Chunk } from './chunk.ts';
+import { EventQueue } from './event-queue.ts';
+import type { Residency } from './residency.ts';
+import type { Resident } from './tenant.ts';
+
+export interface HomePlan {
+  /** Longest chunk of the prompt, in rows. */
+  readonly chunkRows: number;
+  /** Chunks of the prompt that may be on their way at once. */
+  readonly chunksInFlight: number;
+  /** Tokens to generate at most. */
+  readonly tokensMax: number;
+  readonly hidden: number;
+  /** Top logits per row of the head. */
+  readonly candidates: number;
+}
+
+interface Ways {
+  /** Puts a chunk where the step finds it. */
+  ready(chunk: Chunk): void;
+  /** The sequence has ended, however it did. */
+  closed(home: HomeSequence): void;
+}
+
+/** A sequence's life on its home worker: prompt chunks in, rows through prelude, passes and coda, tokens out. */
+export class HomeSequence implements Resident {
+  readonly kind = 'home';
+  readonly events = new EventQueue<GenerateEvent>();
+  readonly residency: Residency;
+  readonly #spec: GenerateSpec;
+  readonly #plan: HomePlan;
+  readonly #ways: Ways;
+  readonly #mayExit: boolean;
+  readonly #output: number[] = [];
+  #open = true;
+  /** Position of the first prompt row not yet released. */
+  #released = 0;
+  #inFlight = 0;
+  #inPrelude = false;
+  #promptPasses = 0;
+  #generatedPasses = 0;
+
+  constructor(spec: GenerateSpec, residency: Residency, plan: HomePlan, ways: Ways) {
+    this.residency = residency;
+    this.#spec = spec;
+    this.#plan = plan;
+    this.#ways = ways;
+    this.#mayExit = isHomed(spec.route);
+  }
+
+  get sequenceId(): SequenceId {
+    return this.#spec.sequenceId;
+  }
+
+  get route(): Route {
+    return this.#spec.route;
+  }
+
+  get open(): boolean {
+    return this.#open;
+  }
+
+  /** Sends the first chunk of the prompt on its way; when nobody asks for its rows, the sequence is finished. */
+  start(): void {
+    if (this.#plan.tokensMax > 0 || this.#spec.promptLogprobs) this.#releasePrompt();
+    else this.#finish('length');
+  }
+
+  /** The rule by which this chunk may leave the loop early; prompt rows always run every pass. */
+  exitRule(chunk: Chunk): ExitRule | undefined {
+    return this.#mayExit && chunk.start >= this.#promptRows ? this.#spec.exit : undefined;
+  }
+
+  /** A chunk has left the prelude: the next one may enter, if not too many are on their way. */
+  leftPrelude(): void {
+    this.#inPrelude = false;
+    this.#releasePrompt();
+  }
+
+  /** A chunk is through all of its passes and the coda. */
+  throughStacks(chunk: Chunk): void {
+    const inPrompt = chunk.start < this.#promptRows;
+    if (inPrompt) {
+      this.#promptPasses += chunk.rows * chunk.passes;
+      this.#inFlight--;
+    } else {
+      this.#generatedPasses += chunk.passes;
+    }
+    const forHead = this.#rowsForHead(chunk);
+    if (forHead) this.#ways.ready(forHead);
+    if (inPrompt) this.#releasePrompt();
+  }
+
+  /** The head has run on a chunk: log probabilities of the prompt's tokens, then perhaps the next token. */
+  heard(chunk: Chunk, rows: readonly HeadRow[]): void {
+    const first = chunk.start + 1;
+    const ofPrompt = rows.slice(0, Math.max(0, this.#promptRows - first));
+    if (ofPrompt.length > 0) {
+      const tokens = ofPrompt.map((row, index) =>
+        this.#promptLogprob(row, this.#spec.promptIds[first + index]!),
+      );
+      this.events.push({ type: 'prompt-logprobs', epoch: this.route.epoch, first, tokens });
+    }
+    if (chunk.start + chunk.rows < this.#promptRows) return;
+    if (this.#plan.tokensMax === 0) this.#finish('length');
+    else this.#sample(chunk, rows.at(-1)!);
+  }
+
+  fail(error: RondoError): void {
+    this.events.end(error);
+    this.close();
+  }
+
+  /** Ends the sequence without another event; the second call does nothing. */
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.events.end();
+    this.#ways.closed(this);
+  }
+
+  get #promptRows(): number {
+    return this.#spec.promptIds.length;
+  }
+
+  #releasePrompt(): void {
+    const rows = Math.min(this.#plan.chunkRows, this.#promptRows - this.#released);
+    if (rows === 0 || this.#inPrelude || this.#inFlight >= this.#plan.chunksInFlight || !this.#open) return;
+    const start = this.#released;
+    this.#released += rows;
+    this.#inFlight++;
+    this.#inPrelude = true;
+    this.#enterPrelude(start, this.#spec.promptIds.slice(start, start + rows));
+  }
+
+  #enterPrelude(start: number, ids: readonly number[]): void {
+    this.#ways.ready({
+      tenant: this,
+      phase: 'prelude',
+      passes: 0,
+      start,
+      rows: ids.length,
+      input: Int32Array.from(ids),
+      survival: 1,
+      wantLogits: false,
+    });
+  }
+
+  /** The part of a chunk that the head must see: generated rows, the prompt's last, or all with prompt logprobs. */
+  #rowsForHead(chunk: Chunk): Chunk | undefined {
+    const end = chunk.start + chunk.rows;
+    const all = this.#spec.promptLogprobs || chunk.start >= this.#promptRows;
+    const first = all ? chunk.start : this.#promptRows - 1;
+    if (first >= end) return undefined;
+    const { hidden, candidates } = this.#plan;
+    return {
+      ...chunk,
+      phase: 'head',
+      start: first,
+      rows: end - first,
+      input: chunk.input.slice((first - chunk.start) * hidden),
+      // A token of the prompt may be an unlikely one.
+      wantLogits: first < this.#promptRows - 1 || needsLogits(this.#spec.sampling, candidates),
+    };
+  }
+
+  #promptLogprob(row: HeadRow, id: number): PromptLogprobsEvent['tokens'][number] {
+    const logprob = logprobOf(row, id);
+    if (logprob === undefined) throw new RondoError('INTERNAL', `no logit of prompt token ${id} came back`);
+    return { id, logprob, top: topLogprobs(row, this.#spec.topLogprobs ?? 0) };
+  }
+
+  #sample(chunk: Chunk, row: HeadRow): void {
+    const index = this.#output.length;
+    const history = { prompt: this.#spec.promptIds, output: this.#output };
+    const chosen = sample(row, this.#spec.sampling, history, index);
+    if (chosen === 'needs-logits') {
+      const { hidden } = this.#plan;
+      const state = chunk.input.slice(-hidden);
+      this.#ways.ready({
+        ...chunk,
+        start: chunk.start + chunk.rows - 1,
+        rows: 1,
+        input: state,
+        wantLogits: true,
+      });
+      return;
+    }
+    this.#output.push(chosen.id);
+    this.events.push({
+      type: 'token',
+      epoch: this.route.epoch,
+      index,
+      ...chosen,
+      top: topLogprobs(row, this.#spec.topLogprobs ?? 0),
+      passes: chunk.passes,
+    });
+    if (this.#spec.stopIds.includes(chosen.id)) this.#finish('stop');
+    else if (this.#output.length >= this.#plan.tokensMax) this.#finish('length');
+    else this.#enterPrelude(this.#promptRows + index, [chosen.id]);
+  }
+
+  #finish(reason: FinishReason): void {
+    this.events.push({
+      type: 'finished',
+      epoch: this.route.epoch,
+      reason,
+      promptPasses: this.#promptPasses,
+      generatedPasses: this.#generatedPasses,
+    });
+    this.close();
+  }
+}

@@ -1,0 +1,46 @@
+import { type Address, type Route, stageAt, type WorkerRef } from '@rondo/core';
+import type { Phase } from './chunk.ts';
+
+export interface Whereabouts {
+  /** This worker's id. */
+  readonly self: string;
+  readonly maxDepth: number;
+  readonly codaLayers: number;
+}
+
+export type Stop =
+  | { readonly at: 'here'; readonly phase: Phase }
+  | { readonly at: 'peer'; readonly worker: WorkerRef };
+
+/** Where rows go that are in the loop with `passes` passes behind them: another pass, or home to coda and head. */
+export function stopInLoop(where: Whereabouts, route: Route, passes: number, exited: boolean): Stop {
+  const stage = exited || passes >= where.maxDepth ? undefined : stageAt(route, passes);
+  if (stage)
+    return stage.worker.id === where.self
+      ? { at: 'here', phase: 'block' }
+      : { at: 'peer', worker: stage.worker };
+  if (route.home.id !== where.self) return { at: 'peer', worker: route.home };
+  return { at: 'here', phase: where.codaLayers > 0 ? 'coda' : 'head' };
+}
+
+/** Depths of a route whose passes run on worker `self`. */
+export const depthsOf = (route: Route, self: string): number[] =>
+  route.stages
+    .filter((stage) => stage.worker.id === self)
+    .flatMap(({ depths }) =>
+      Array.from({ length: depths.end - depths.first }, (_, index) => depths.first + index),
+    );
+
+/** The other workers that run passes of this route, each once. */
+export function otherStageWorkers(route: Route, self: string): WorkerRef[] {
+  const others = route.stages.map((stage) => stage.worker).filter((worker) => worker.id !== self);
+  return [...new Map(others.map((worker) => [worker.id, worker])).values()];
+}
+
+/** Addresses that worker `self` sends to for this route: the home opens all its stages, a stage passes rows on. */
+export function nextWorkers(route: Route, self: string): Address[] {
+  if (route.home.id === self) return otherStageWorkers(route, self).map((worker) => worker.address);
+  return route.stages
+    .filter((stage) => stage.worker.id === self)
+    .map((stage) => (stageAt(route, stage.depths.end)?.worker ?? route.home).address);
+}

@@ -1,0 +1,36 @@
+import type { Reservation } from '@rondo/engine';
+
+/** Pages of one (sequence, depth) of a stack, in position order, and how far K and V are written in them. */
+export class PageTable {
+  readonly pages: number[] = [];
+  #written = 0;
+  readonly #pagePositions: number;
+
+  constructor(pagePositions: number) {
+    this.#pagePositions = pagePositions;
+  }
+
+  /** K and V of positions 0…written−1 lie in the pages. */
+  get written(): number {
+    return this.#written;
+  }
+
+  /** Takes pages until positions below `end` have one. @returns the pages taken now. */
+  reach(end: number, reservation: Reservation): number[] {
+    const first = this.pages.length;
+    while (this.pages.length * this.#pagePositions < end) this.pages.push(reservation.take());
+    return this.pages.slice(first);
+  }
+
+  wrote(end: number): void {
+    this.#written = end;
+  }
+
+  /** Page and slot of a position that has a page. */
+  locate(position: number): { page: number; slot: number } {
+    return {
+      page: this.pages[Math.floor(position / this.#pagePositions)]!,
+      slot: position % this.#pagePositions,
+    };
+  }
+}

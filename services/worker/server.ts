@@ -1,0 +1,69 @@
+import { type GenerateSpec, LIMITS, RondoError } from '@rondo/core';
+import type { GenerateStreamEvent, Load, WorkerDescription, WorkerHandlers } from '@rondo/wire';
+import type { FrontDoor } from './front-door.ts';
+import type { KvPools } from './kv-pools.ts';
+import { pagesPerPosition } from './residency.ts';
+import type { StageHost } from './stage-host.ts';
+import type { Tenants } from './tenants.ts';
+
+export interface ServerDeps {
+  readonly about: Omit<WorkerDescription, 'load'>;
+  readonly load: () => Load;
+  readonly frontDoor: FrontDoor;
+  readonly stageHost: StageHost;
+  /** Set once the engine is broken: nothing is taken in any more. */
+  readonly broken: () => RondoError | undefined;
+  /** A sequence that lived here ended with an error. */
+  sequenceFailed(spec: GenerateSpec, error: RondoError): void;
+}
+
+/** What the network may ask of this worker. */
+export function workerHandlers(deps: ServerDeps): WorkerHandlers {
+  const refuseWhenBroken = (): void => {
+    const error = deps.broken();
+    if (error) throw new RondoError('WORKER_LOST', `this worker's engine is broken: ${error.message}`);
+  };
+  return {
+    describe: () => ({ ...deps.about, load: deps.load() }),
+
+    async *generate(spec, signal): AsyncGenerator<GenerateStreamEvent> {
+      try {
+        refuseWhenBroken();
+        const home = await deps.frontDoor.open(spec, signal);
+        try {
+          yield { type: 'opened', epoch: spec.route.epoch };
+          home.start();
+          yield* home.events;
+        } finally {
+          home.close();
+        }
+      } catch (thrown) {
+        const error = RondoError.from(thrown);
+        if (!signal.aborted) deps.sequenceFailed(spec, error);
+        throw error;
+      }
+    },
+
+    async passes(hello, frames, reply) {
+      refuseWhenBroken();
+      await deps.stageHost.serve(hello, frames, reply);
+    },
+  };
+}
+
+/** How full a worker is, in positions of sequences that run all of their passes here. */
+export function loadOf(
+  tenants: Tenants,
+  pools: KvPools,
+  layers: { prelude: number; coda: number },
+  maxDepth: number,
+): Load {
+  const depths = Array.from({ length: maxDepth }, (_, depth) => depth);
+  const perPosition = pagesPerPosition({ depths, preludeLayers: layers.prelude, codaLayers: layers.coda });
+  return {
+    sequences: tenants.count,
+    sequencesMax: LIMITS.sequencesMax,
+    freePositions: pools.positions('free', perPosition),
+    totalPositions: pools.positions('capacity', perPosition),
+  };
+}

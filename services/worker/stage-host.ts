@@ -1,0 +1,110 @@
+import { RondoError } from '@rondo/core';
+import type { Hello, MicrobatchChunk, PassesFrame, PassesReply } from '@rondo/wire';
+import { HostedStage } from './hosted-stage.ts';
+import { depthsOf } from './itinerary.ts';
+import type { KvPools } from './kv-pools.ts';
+import { Residency } from './residency.ts';
+import type { Tenant } from './tenant.ts';
+import type { Tenants } from './tenants.ts';
+
+export interface StageHostDeps {
+  readonly self: string;
+  readonly bundleDigest: string;
+  readonly context: number;
+  readonly tenants: Tenants;
+  readonly pools: KvPools;
+  arrive(tenant: Tenant, chunk: MicrobatchChunk): void;
+  closed(stage: HostedStage): void;
+  /** Rows of a sequence or epoch that is not here (any more). */
+  stale(chunk: MicrobatchChunk): void;
+}
+
+type Reply = (reply: PassesReply) => void;
+type OpenStage = Extract<PassesFrame, { type: 'open-stage' }>;
+
+/** The receiving end of other workers' links: opens stages for their sequences and takes in their rows. */
+export class StageHost {
+  readonly #deps: StageHostDeps;
+
+  constructor(deps: StageHostDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Serves one peer's stream until it ends; then the stages opened on it are closed: their home is gone.
+   * @throws RondoError BUNDLE_MISMATCH when the peer runs another model.
+   */
+  async serve(hello: Hello, frames: AsyncIterable<PassesFrame>, reply: Reply): Promise<void> {
+    if (hello.bundleDigest !== this.#deps.bundleDigest) {
+      throw new RondoError(
+        'BUNDLE_MISMATCH',
+        `worker ${hello.workerId} runs bundle ${hello.bundleDigest}, worker ${this.#deps.self} runs ${this.#deps.bundleDigest}`,
+      );
+    }
+    const stages = new Set<HostedStage>();
+    try {
+      for await (const frame of frames) {
+        if (frame.type === 'open-stage') this.#open(frame, stages, reply);
+        else if (frame.type === 'close-stage') this.#close(frame.sequenceId, frame.epoch, stages);
+        else for (const chunk of frame.chunks) this.#arrive(chunk);
+      }
+    } finally {
+      for (const stage of [...stages]) stage.close();
+    }
+  }
+
+  #open(frame: OpenStage, stages: Set<HostedStage>, reply: Reply): void {
+    const { sequenceId, route } = frame;
+    const { epoch } = route;
+    try {
+      const residency = this.#reserve(frame);
+      const stage = new HostedStage(sequenceId, route, residency, {
+        failed: (error) => reply({ type: 'stage-failed', sequenceId, epoch, error }),
+        closed: (ended) => {
+          stages.delete(ended);
+          this.#deps.closed(ended);
+        },
+      });
+      stages.add(stage);
+      this.#deps.tenants.add(stage);
+      reply({ type: 'stage-opened', sequenceId, epoch });
+    } catch (thrown) {
+      reply({ type: 'stage-failed', sequenceId, epoch, error: RondoError.from(thrown) });
+    }
+  }
+
+  #reserve({ sequenceId, route, positions }: OpenStage): Residency {
+    const { self, context, tenants, pools } = this.#deps;
+    const depths = depthsOf(route, self);
+    if (depths.length === 0 || route.home.id === self) {
+      throw new RondoError(
+        'WORKER_LOST',
+        `worker ${self} runs no stage of sequence ${sequenceId} for another home`,
+      );
+    }
+    if (positions < 1 || positions > context) {
+      throw new RondoError(
+        'INVALID_REQUEST',
+        `a stage of ${positions} positions, the context has ${context}`,
+      );
+    }
+    tenants.admit(sequenceId, route);
+    const residency = Residency.open(pools, { positions, depths, preludeLayers: 0, codaLayers: 0 });
+    if (residency) return residency;
+    throw new RondoError(
+      'KV_EXHAUSTED',
+      `worker ${self} has no pages left for ${positions} positions at ${depths.length} depths`,
+    );
+  }
+
+  #close(sequenceId: HostedStage['sequenceId'], epoch: number, stages: Set<HostedStage>): void {
+    const tenant = this.#deps.tenants.find(sequenceId, epoch);
+    if (tenant?.kind === 'stage' && stages.has(tenant)) tenant.close();
+  }
+
+  #arrive(chunk: MicrobatchChunk): void {
+    const tenant = this.#deps.tenants.find(chunk.sequenceId, chunk.epoch);
+    if (tenant) this.#deps.arrive(tenant, chunk);
+    else this.#deps.stale(chunk);
+  }
+}

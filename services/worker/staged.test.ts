@@ -1,0 +1,211 @@
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { address, type Route } from '@rondo/core';
+import { connectWorker, PROTOCOL_REVISION } from '@rondo/wire';
+import {
+  generate,
+  homedRoute,
+  stagedRoute,
+  startTestWorker,
+  type TestWorker,
+  testSpec,
+  whenEmpty,
+} from './test-cluster.ts';
+import { generateAlone, type TestShape } from './test-model.ts';
+
+const SHAPE: TestShape = { prelude: 1, coda: 1, maxDepth: 4 };
+
+const running: TestWorker[] = [];
+after(async () => {
+  for (const worker of running) await worker.stop();
+});
+
+async function start(count: number, ...args: Parameters<typeof startTestWorker>): Promise<TestWorker[]> {
+  const workers = await Promise.all(Array.from({ length: count }, () => startTestWorker(...args)));
+  running.push(...workers);
+  return workers;
+}
+
+const prompt = (length: number, salt = 0) =>
+  Array.from({ length }, (_, index) => (index * 7 + salt * 5 + 3) % 32);
+const allEmpty = (workers: readonly TestWorker[]) => Promise.all(workers.map(whenEmpty));
+
+async function agrees(
+  worker: TestWorker,
+  shape: TestShape,
+  spec: ReturnType<typeof testSpec>,
+): Promise<void> {
+  const { promptPasses: _, generatedPasses: __, ...outcome } = await generate(worker, spec);
+  assert.deepEqual(outcome, generateAlone(shape, spec));
+}
+
+test('passes cut over two and three workers give the tokens of the model run row by row', async () => {
+  for (const shape of [SHAPE, { prelude: 0, coda: 0, maxDepth: 3 }]) {
+    for (const count of [2, 3]) {
+      const workers = await start(count, shape);
+      const home = workers[0]!;
+      const route = stagedRoute(workers, shape.maxDepth);
+      await agrees(home, shape, testSpec(route, { promptIds: prompt(200), maxTokens: 12 }));
+      await agrees(
+        home,
+        shape,
+        testSpec(route, { promptIds: prompt(130), maxTokens: 2, promptLogprobs: true }),
+      );
+      await allEmpty(workers);
+      assert.deepEqual(
+        workers.map((worker) => [
+          ...new Set(
+            worker.engine.batches
+              .filter(({ stack }) => stack === 'block')
+              .flatMap(({ depths }) => [...depths]),
+          ),
+        ]),
+        route.stages.map(({ depths }) =>
+          Array.from({ length: depths.end - depths.first }, (_, index) => depths.first + index),
+        ),
+        'every worker runs the depths of its stage and no other',
+      );
+    }
+  }
+});
+
+test('many staged and homed sequences share workers, each giving what it gives alone', async () => {
+  const workers = await start(3, SHAPE);
+  const [a, b, c] = workers as [TestWorker, TestWorker, TestWorker];
+  const routes: [TestWorker, Route][] = [
+    [a, stagedRoute([a, b, c], 4)],
+    [b, stagedRoute([b, a], 4)],
+    [c, stagedRoute([c, a, c, b], 4)],
+    [c, { ...stagedRoute([a, b], 4), home: c.ref }],
+    [b, homedRoute(b, 4)],
+  ];
+  await Promise.all(
+    routes.flatMap(([home, route]) =>
+      [1, 40, 150].map((length, index) =>
+        agrees(home, SHAPE, testSpec(route, { promptIds: prompt(length, index), maxTokens: 15 })),
+      ),
+    ),
+  );
+  await allEmpty(workers);
+});
+
+test('chunks of a long prompt are on their way through the stages together', async () => {
+  const workers = await start(2, SHAPE);
+  const hold = Promise.withResolvers<void>();
+  workers[1]!.engine.gate = hold.promise;
+  const spec = testSpec(stagedRoute(workers, 4), { promptIds: prompt(300), maxTokens: 1 });
+  const outcome = generate(workers[0]!, spec);
+  const preludes = () => workers[0]!.engine.batches.filter((batch) => batch.stack === 'prelude').length;
+  while (preludes() < 2) await workers[0]!.client.describe();
+  hold.resolve();
+  assert.deepEqual((await outcome).ids, generateAlone(SHAPE, spec).ids);
+});
+
+test('leaving a staged sequence frees its pages on every worker', async () => {
+  const workers = await start(3, SHAPE);
+  const spec = testSpec(stagedRoute(workers, 4), { promptIds: prompt(100), maxTokens: 300 });
+  for await (const event of workers[0]!.client.generate(spec, new AbortController().signal)) {
+    if (event.type === 'token' && event.index === 2) break;
+  }
+  await allEmpty(workers);
+});
+
+test('a stage without room refuses for the whole sequence, and nothing stays reserved', async () => {
+  const [home] = await start(1, SHAPE);
+  const [small] = await start(1, SHAPE, { pools: { block: 3 } });
+  const route = stagedRoute([home!, small!], 4);
+  await assert.rejects(generate(home!, testSpec(route, { promptIds: prompt(40) })), {
+    code: 'KV_EXHAUSTED',
+    message: new RegExp(small!.ref.id),
+  });
+  await allEmpty([home!, small!]);
+  await agrees(home!, SHAPE, testSpec(route));
+});
+
+test('a lost stage worker fails the sequences that use it and no other', async () => {
+  const [home, stays, goes] = (await start(3, SHAPE)) as [TestWorker, TestWorker, TestWorker];
+  running.splice(running.indexOf(goes), 1);
+  const hold = Promise.withResolvers<void>();
+  goes.engine.gate = hold.promise;
+  const long = { promptIds: prompt(20), maxTokens: 30 };
+  const doomed = assert.rejects(generate(home, testSpec(stagedRoute([home, goes], 4), long)), {
+    code: 'WORKER_LOST',
+  });
+  const between = assert.rejects(generate(home, testSpec(stagedRoute([home, stays, goes], 4), long)), {
+    code: 'WORKER_LOST',
+  });
+  const survivor = testSpec(stagedRoute([home, stays], 4), long);
+  const survives = agrees(home, SHAPE, survivor);
+  while ((await goes.client.describe()).load.sequences < 2);
+  const stopped = goes.stop();
+  await Promise.all([doomed, between, survives]);
+  hold.resolve();
+  await stopped;
+  await allEmpty([home, stays]);
+  await assert.rejects(generate(home, testSpec(stagedRoute([home, goes], 4))), { code: 'WORKER_LOST' });
+  await agrees(home, SHAPE, testSpec(stagedRoute([home, stays], 4)));
+});
+
+test('a failing engine on a stage fails the sequence at its home', async () => {
+  const workers = await start(2, SHAPE);
+  workers[1]!.engine.failure = new Error('bad weather');
+  await assert.rejects(generate(workers[0]!, testSpec(stagedRoute(workers, 4))), {
+    code: 'ENGINE_FAILED',
+    message: /bad weather/,
+  });
+  await allEmpty(workers);
+});
+
+test('workers with different bundles do not run passes for each other, and say which they have', async () => {
+  const [home] = await start(1, SHAPE);
+  const [foreign] = await start(1, SHAPE, { digest: 'f'.repeat(64) });
+  await assert.rejects(generate(home!, testSpec(stagedRoute([home!, foreign!], 4))), {
+    code: 'BUNDLE_MISMATCH',
+    message: /dddd.*ffff/,
+  });
+  await allEmpty([home!, foreign!]);
+});
+
+test('a sequence that may exit early is refused on a staged route', async () => {
+  const workers = await start(2, SHAPE);
+  const exit = { policy: 'gate', threshold: 0.5, minDepth: 1, maxDepth: 4 } as const;
+  await assert.rejects(generate(workers[0]!, testSpec(stagedRoute(workers, 4), { exit })), {
+    code: 'INVALID_REQUEST',
+  });
+});
+
+test('rows of unknown sequences and old epochs are dropped and counted', async () => {
+  const [worker] = (await start(1, SHAPE, { name: 'wren' })) as [TestWorker];
+  const client = connectWorker(worker.running.address);
+  const peer = { id: 'elsewhere' as never, address: address('127.0.0.1:1') };
+  const link = client.openPasses({
+    protocolRevision: PROTOCOL_REVISION,
+    bundleDigest: 'd'.repeat(64),
+    workerId: peer.id,
+  });
+  const replies = link.events[Symbol.asyncIterator]();
+  const route: Route = {
+    epoch: 5,
+    home: peer,
+    stages: [{ worker: worker.ref, depths: { first: 0, end: 4 } }],
+  };
+  const sequence = testSpec(route).sequenceId;
+  await link.send({ type: 'open-stage', sequenceId: sequence, route, positions: 16 });
+  assert.equal((await replies.next()).value?.type, 'stage-opened');
+  const chunk = { sequenceId: sequence, epoch: 4, depth: 0, start: 0, rows: 1, state: new Float32Array(4) };
+  await link.send({
+    type: 'microbatch',
+    chunks: [chunk, { ...chunk, sequenceId: 'who' as never, epoch: 5 }],
+  });
+  // Of the right epoch but out of order: that is refused loudly.
+  await link.send({ type: 'microbatch', chunks: [{ ...chunk, epoch: 5, start: 3 }] });
+  const reply = (await replies.next()).value;
+  assert.ok(reply?.type === 'stage-failed');
+  assert.match(reply.error.message, /position 3 came while 0 positions were written/);
+  assert.match(await worker.metrics.render(), /rondo_stale_chunks_total\{worker="wren"\} 2\b/);
+  await link.send({ type: 'open-stage', sequenceId: sequence, route: { ...route, epoch: 6 }, positions: 16 });
+  assert.equal((await replies.next()).value?.type, 'stage-opened');
+  link.close();
+  await whenEmpty(worker);
+  client.close();
+});

@@ -1,0 +1,135 @@
+import type { Engine, HeadBatch, HeadResult, PoolSizes, Stack, StackBatch, StackResult } from '@rondo/engine';
+import {
+  CANDIDATES,
+  embed,
+  gateOf,
+  HIDDEN,
+  headOf,
+  keyOf,
+  latentDiffOf,
+  passRow,
+  type TestShape,
+  VOCAB,
+} from './test-model.ts';
+
+const PAGE_POSITIONS = 16;
+
+type Page = (readonly number[] | undefined)[];
+
+/**
+ * The test model behind the engine's seam, with K in real pages. It throws where an engine would silently compute
+ * nonsense: a slot read before it was written, the null page written, a page in two chunks of one batch.
+ */
+export class TestEngine implements Engine {
+  readonly description;
+  readonly batches: StackBatch[] = [];
+  /** Runs wait for it: lets a test look at a worker in the middle of a step. */
+  gate: Promise<unknown> = Promise.resolve();
+  /** Runs fail with it while it is set. */
+  failure: Error | undefined;
+  closed = false;
+  readonly #layers: Record<Stack, number>;
+  readonly #pages: Record<Stack, Page[]>;
+
+  constructor(shape: TestShape, pools: Partial<PoolSizes> = {}) {
+    const sizes: PoolSizes = {
+      prelude: shape.prelude > 0 ? 65 : 1,
+      block: 64 * shape.maxDepth + 1,
+      coda: shape.coda > 0 ? 65 : 1,
+      ...pools,
+    };
+    this.description = { provider: 'test', threads: 1, pools: sizes };
+    this.#layers = { prelude: shape.prelude, block: 1, coda: shape.coda };
+    const blank = (count: number): Page[] => Array.from({ length: count }, () => []);
+    this.#pages = { prelude: blank(sizes.prelude), block: blank(sizes.block), coda: blank(sizes.coda) };
+  }
+
+  async runStack(batch: StackBatch): Promise<StackResult> {
+    await this.#enter();
+    this.batches.push(batch);
+    const { stack } = batch;
+    const pages = this.#pages[stack];
+    for (const page of batch.freshPages) pages[page] = [];
+    for (const { fromPage, toPage, slot } of batch.copies)
+      pages[toPage]![slot] = this.#read(stack, fromPage, slot);
+    const chunks = batch.starts.length;
+    const padded = Math.max(...batch.rowCounts);
+    const state = new Float32Array(chunks * padded * HIDDEN);
+    const [gate, latentDiff] = [new Float32Array(chunks * padded), new Float32Array(chunks * padded)];
+    const written = new Set<string>();
+    for (let chunk = 0; chunk < chunks; chunk++) {
+      for (let row = 0; row < batch.rowCounts[chunk]!; row++) {
+        const at = chunk * padded + row;
+        const input =
+          batch.stack === 'prelude'
+            ? embed(batch.input[at]!)
+            : [...batch.input.subarray(at * HIDDEN, (at + 1) * HIDDEN)];
+        const after = this.#layers[stack] > 0 ? this.#passRow(batch, chunk, row, input, written) : input;
+        state.set(after, at * HIDDEN);
+        gate[at] = gateOf(after);
+        latentDiff[at] = latentDiffOf(input, after);
+      }
+    }
+    return { state, ...(stack === 'block' && { gate, latentDiff }), runMs: 1 };
+  }
+
+  async runHead({ state, wantLogits }: HeadBatch): Promise<HeadResult> {
+    await this.#enter();
+    const rows = Array.from({ length: state.length / HIDDEN }, (_, row) =>
+      headOf([...state.subarray(row * HIDDEN, (row + 1) * HIDDEN)], wantLogits),
+    );
+    const topLogits = new Float32Array(rows.length * CANDIDATES);
+    const topIds = new Int32Array(rows.length * CANDIDATES);
+    const logits = new Float32Array(wantLogits ? rows.length * VOCAB : 0);
+    rows.forEach((row, index) => {
+      topLogits.set(row.topLogits, index * CANDIDATES);
+      topIds.set(row.topIds, index * CANDIDATES);
+      if (row.logits) logits.set(row.logits, index * VOCAB);
+    });
+    const logSumExp = Float32Array.from(rows, (row) => row.logSumExp);
+    return { topLogits, topIds, logSumExp, ...(wantLogits && { logits }), runMs: 1 };
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+  }
+
+  async #enter(): Promise<void> {
+    await this.gate;
+    if (this.failure) throw this.failure;
+  }
+
+  #passRow(
+    batch: StackBatch,
+    chunk: number,
+    row: number,
+    input: readonly number[],
+    written: Set<string>,
+  ): readonly number[] {
+    const { stack } = batch;
+    const perChunk = batch.pageTable.length / batch.starts.length;
+    const pageOf = (position: number): number =>
+      batch.pageTable[chunk * perChunk + Math.floor(position / PAGE_POSITIONS)] ?? 0;
+    const position = batch.starts[chunk]! + row;
+    const past = Array.from({ length: position }, (_, earlier) =>
+      this.#read(stack, pageOf(earlier), earlier % PAGE_POSITIONS),
+    );
+    const page = pageOf(position);
+    const slot = position % PAGE_POSITIONS;
+    if (page === 0) throw new Error(`${stack}: position ${position} has no page`);
+    if (written.has(`${page} ${slot}`))
+      throw new Error(`${stack}: page ${page} is written by two chunks of one batch`);
+    if (this.#pages[stack][page]![slot])
+      throw new Error(`${stack}: slot ${slot} of page ${page} is written twice`);
+    written.add(`${page} ${slot}`);
+    this.#pages[stack][page]![slot] = keyOf(input);
+    return passRow(stack, batch.depths[chunk]!, input, past);
+  }
+
+  #read(stack: Stack, page: number, slot: number): readonly number[] {
+    const key = this.#pages[stack][page]?.[slot];
+    if (!key || page === 0)
+      throw new Error(`${stack}: slot ${slot} of page ${page} is read but was never written`);
+    return key;
+  }
+}

@@ -1,0 +1,68 @@
+import type { Metrics } from '@rondo/chassis';
+import type { Load } from '@rondo/wire';
+import type { Phase } from './chunk.ts';
+import type { StepReport } from './step.ts';
+
+const ROW_BUCKETS = [1, 2, 4, 8, 16, 32, 64, 128, 256];
+const SECOND_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
+
+/** What a worker tells Prometheus. */
+export class WorkerMetrics {
+  readonly #load: () => Load;
+  readonly #rows;
+  readonly #seconds;
+  readonly #failures;
+  readonly #stale;
+  readonly #sequences;
+  readonly #freePositions;
+
+  constructor(metrics: Metrics, load: () => Load) {
+    this.#load = load;
+    this.#rows = metrics.histogram('rondo_step_rows', 'Rows in one engine run', ROW_BUCKETS, ['phase']);
+    this.#seconds = metrics.histogram(
+      'rondo_step_run_seconds',
+      'Time inside the graph runtime of one engine run',
+      SECOND_BUCKETS,
+      ['phase'],
+    );
+    this.#failures = metrics.counter(
+      'rondo_step_failures_total',
+      'Engine runs that failed, with all sequences in them',
+      ['phase'],
+    );
+    this.#stale = metrics.counter(
+      'rondo_stale_chunks_total',
+      'Chunks dropped because their sequence or epoch is not here',
+    );
+    this.#sequences = metrics.gauge(
+      'rondo_worker_sequences',
+      'Sequences that live on this worker or run passes on it',
+    );
+    this.#freePositions = metrics.gauge(
+      'rondo_worker_free_positions',
+      'Positions of full-depth K/V that could still be reserved',
+    );
+    this.occupancy();
+  }
+
+  /** Sequences have come or gone. */
+  occupancy(): void {
+    const { sequences, freePositions } = this.#load();
+    this.#sequences.set(sequences);
+    this.#freePositions.set(freePositions);
+  }
+
+  ran({ phase, rows, runMs }: StepReport): void {
+    this.#rows.observe({ phase }, rows);
+    this.#seconds.observe({ phase }, runMs / 1000);
+    this.occupancy();
+  }
+
+  failed(phase: Phase): void {
+    this.#failures.inc({ phase });
+  }
+
+  staleChunk(): void {
+    this.#stale.inc();
+  }
+}

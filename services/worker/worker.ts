@@ -1,0 +1,161 @@
+import { randomUUID } from 'node:crypto';
+import type { Bundle } from '@rondo/bundle';
+import type { Logger, Metrics } from '@rondo/chassis';
+import { type Address, type RondoError, workerId } from '@rondo/core';
+import { createEngine, type Engine } from '@rondo/engine';
+import { PROTOCOL_REVISION, serveWorker } from '@rondo/wire';
+import type { Chunk } from './chunk.ts';
+import { FrontDoor } from './front-door.ts';
+import { Inbox } from './inbox.ts';
+import { otherStageWorkers } from './itinerary.ts';
+import { KvPools } from './kv-pools.ts';
+import { PeerLinks } from './peer-links.ts';
+import { loadOf, workerHandlers } from './server.ts';
+import { Settlement } from './settle.ts';
+import { StageHost } from './stage-host.ts';
+import { Step } from './step.ts';
+import type { Tenant } from './tenant.ts';
+import { Tenants } from './tenants.ts';
+import { WorkerMetrics } from './worker-metrics.ts';
+
+export interface WorkerOptions {
+  readonly bundle: Bundle;
+  /** `host:port` to listen on; port 0 takes a free one. */
+  readonly listen: Address;
+  /** The address that others should use, where it is not the one listened on. */
+  readonly advertise?: Address | undefined;
+  /** A fresh one by default: a restarted worker has lost its K/V and is another. */
+  readonly workerId?: string | undefined;
+  readonly threads: number;
+  readonly kvBytes: number;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+}
+
+export interface RunningWorker {
+  /** Where it really listens. */
+  readonly address: Address;
+  readonly workerId: string;
+  /** Settles, with the reason, only when the worker can serve no more and has to be restarted. */
+  readonly broken: Promise<RondoError>;
+  /** Takes nothing new, lets running sequences end for a short while, then frees everything. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts an engine for the bundle and serves it.
+ * @throws RondoError of `createEngine`, or CONFIG_INVALID when the address cannot be listened on.
+ */
+export async function startWorker(options: WorkerOptions): Promise<RunningWorker> {
+  const { bundle, threads, kvBytes } = options;
+  const engine = await createEngine(bundle, { threads, kvBytes, provider: 'cpu' });
+  return serveEngine(engine, options).catch(async (error: unknown) => {
+    await engine.close();
+    throw error;
+  });
+}
+
+/** The rooms of a worker around a running engine, which it owns from now on. */
+export async function serveEngine(
+  engine: Engine,
+  { bundle, listen, advertise, workerId: name, log, metrics }: Omit<WorkerOptions, 'threads' | 'kvBytes'>,
+): Promise<RunningWorker> {
+  const { manifest, digest: bundleDigest } = bundle;
+  const { layers, maxDepth, shape } = manifest;
+  const self = workerId(name ?? randomUUID());
+  const pools = new KvPools(engine.description.pools, manifest.pagePositions);
+  const tenants = new Tenants();
+  const inbox = new Inbox();
+  const load = () => loadOf(tenants, pools, layers, maxDepth);
+  const meters = new WorkerMetrics(metrics.labelled({ worker: self }), load);
+  const { promise: broken, resolve: settleBroken } = Promise.withResolvers<RondoError>();
+  let failure: RondoError | undefined;
+
+  const ready = (chunk: Chunk): void => {
+    inbox.put(chunk);
+    step.wake();
+  };
+  const closed = (tenant: Tenant): void => {
+    inbox.remove(tenant);
+    tenants.remove(tenant);
+    tenant.residency.close();
+    if (tenant.kind === 'stage') return;
+    for (const { address } of otherStageWorkers(tenant.route, self)) {
+      peers.closeStage(address, tenant.sequenceId, tenant.route.epoch);
+    }
+  };
+
+  const peers = new PeerLinks(
+    { protocolRevision: PROTOCOL_REVISION, bundleDigest, workerId: self },
+    {
+      stageFailed: (sequenceId, epoch, error) => tenants.find(sequenceId, epoch)?.fail(error),
+      lost(address, error) {
+        log.warn({ address, code: error.code }, error.message);
+        tenants.failUsersOf(address, self, error);
+      },
+    },
+  );
+  const settlement = new Settlement({ self, maxDepth, codaLayers: layers.coda }, shape.hidden, {
+    ready,
+    send: (to, chunks) => peers.send(to, chunks),
+  });
+  const step = new Step(engine, shape.hidden, inbox, settlement, {
+    ran: (report) => meters.ran(report),
+    failed(phase, chunks, error) {
+      meters.failed(phase);
+      log.error({ phase, chunks, code: error.code }, error.message);
+    },
+    broken(error) {
+      failure = error;
+      tenants.failAll(error);
+      settleBroken(error);
+    },
+    idle() {
+      meters.occupancy();
+      if (tenants.count === 0) pools.checkIdle();
+    },
+  });
+
+  const frontDoor = new FrontDoor({ self, bundleDigest, manifest, tenants, pools, peers, ready, closed });
+  const stageHost = new StageHost({
+    self,
+    bundleDigest,
+    context: shape.context,
+    tenants,
+    pools,
+    arrive: (tenant, chunk) => settlement.arrive(tenant, chunk),
+    closed,
+    stale: () => meters.staleChunk(),
+  });
+  const server = await serveWorker(
+    listen,
+    workerHandlers({
+      about: {
+        workerId: self,
+        protocolRevision: PROTOCOL_REVISION,
+        bundleDigest,
+        bundleName: manifest.name,
+        provider: engine.description.provider,
+        advertisedAddress: advertise,
+      },
+      load,
+      frontDoor,
+      stageHost,
+      broken: () => failure,
+      sequenceFailed: ({ sequenceId }, { code, message }) => log.warn({ sequenceId, code }, message),
+    }),
+  );
+  log.info({ address: server.address, workerId: self, bundle: manifest.name }, 'worker listens');
+
+  return {
+    address: server.address,
+    workerId: self,
+    broken,
+    async stop() {
+      await server.close();
+      peers.close();
+      await step.quiet();
+      await engine.close();
+    },
+  };
+}
