@@ -18,11 +18,11 @@ export class Lifecycle {
     this.#log = log;
   }
 
-  /** Call right after `name` has started. After stop() began, it is closed at once. */
+  /** Call right after `name` has started. What starts while all else stops is stopped too. */
   onStop(name: string, close: () => unknown): void {
-    const closer = { name, close };
-    if (this.#stopped === undefined) this.#closers.push(closer);
-    else this.#stopped = this.#stopped.then(async (clean) => (await this.#close(closer)) && clean);
+    this.#closers.push({ name, close });
+    if (this.#stopped === undefined) return;
+    this.#stopped = this.#stopped.then(async (clean) => (await this.#stopAll()) && clean);
   }
 
   /** Closes everything once, the newest first; a part that fails is logged and does not keep the others. True: all closed. */
@@ -60,7 +60,7 @@ export class Lifecycle {
 
   async #stopAll(): Promise<boolean> {
     let clean = true;
-    for (const closer of this.#closers.toReversed()) {
+    for (let closer = this.#closers.pop(); closer !== undefined; closer = this.#closers.pop()) {
       clean = (await this.#close(closer)) && clean;
     }
     return clean;

@@ -31,13 +31,13 @@ for (const command of [
   coordinatorCommand(),
   scanCommand(),
 ]) {
-  command
-    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'rondo: ')) })
-    .showHelpAfterError(`rondo: 'rondo ${command.name()} --help' explains it`);
   program.addCommand(command);
 }
-program
-  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'rondo: ')) })
-  .showHelpAfterError("rondo: 'rondo --help' lists the commands");
+for (const command of [program, ...program.commands]) {
+  const help = command === program ? 'rondo --help' : `rondo ${command.name()} --help`;
+  command.configureOutput({
+    outputError: (text, write) => write(`${text.replace(/^error: /, 'rondo: ').trimEnd()} (see ${help})\n`),
+  });
+}
 
 await program.parseAsync().catch(exitWith);

@@ -1,11 +1,11 @@
 import { availableParallelism } from 'node:os';
-import { openBundle } from '@rondo/bundle';
-import { startCoordinator } from '@rondo/coordinator';
+import { type Bundle, openBundle } from '@rondo/bundle';
+import { openText, startCoordinator } from '@rondo/coordinator';
 import { type Address, address } from '@rondo/core';
 import { startWorker } from '@rondo/worker';
 import { Command } from 'commander';
 import { placementOption } from './coordinator.ts';
-import { firstSteps } from './first-steps.ts';
+import { firstSteps, type Speech } from './first-steps.ts';
 import { addressOption, countOption } from './options.ts';
 import { keepWorker, serve } from './serve.ts';
 
@@ -47,8 +47,7 @@ const run = (flags: RunFlags): Promise<void> =>
     const { log, metrics, lifecycle } = process_;
     const bundle = await openBundle(flags.model);
     const threads = flags.threads ?? Math.max(1, Math.floor(availableParallelism() / flags.workers));
-    const workers: Address[] = [];
-    for (let index = 1; index <= flags.workers; index++) {
+    const startOne = async (index: number): Promise<Address> => {
       const worker = await startWorker({
         bundle,
         listen: address('127.0.0.1:0'),
@@ -59,8 +58,11 @@ const run = (flags: RunFlags): Promise<void> =>
         metrics,
       });
       keepWorker(worker, process_);
-      workers.push(worker.address);
-    }
+      return worker.address;
+    };
+    const workers = await Promise.all(
+      Array.from({ length: flags.workers }, (_, index) => startOne(index + 1)),
+    );
     const coordinator = await startCoordinator({
       bundle,
       workers,
@@ -71,8 +73,12 @@ const run = (flags: RunFlags): Promise<void> =>
       metrics,
     });
     lifecycle.onStop('coordinator', () => coordinator.stop());
-    const chats = bundle.manifest.tokenizer?.chatTemplate !== undefined;
-    process.stdout.write(
-      `ready ${coordinator.url}\n${firstSteps(coordinator.url, bundle.manifest.name, chats)}`,
-    );
+    const steps = firstSteps(coordinator.url, bundle.manifest.name, await speechOf(bundle));
+    process.stdout.write(`ready ${coordinator.url}\n${steps}`);
   });
+
+async function speechOf(bundle: Bundle): Promise<Speech> {
+  const codec = await openText(bundle);
+  if (codec === undefined) return 'ids';
+  return codec.chatTemplate === undefined ? 'text' : 'messages';
+}

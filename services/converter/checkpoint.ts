@@ -101,6 +101,7 @@ class OpenedCheckpoint implements Checkpoint {
     this.model = source.model;
     this.tokenizerFiles = source.tokenizerFiles;
     this.#source = source;
+    requireWholeHeads(source);
     this.#tensors = matchTensors(source);
   }
 
@@ -119,6 +120,14 @@ class OpenedCheckpoint implements Checkpoint {
   async close(): Promise<void> {
     await Promise.all(this.#source.files.map((file) => file.close()));
   }
+}
+
+function requireWholeHeads({ inventory, model: { heads, kvHeads, headDim } }: Source): void {
+  if (heads % kvHeads === 0 && headDim % 2 === 0) return;
+  throw new RondoError(
+    'CHECKPOINT_INVALID',
+    `${inventory}: expected heads in whole groups and of even size, found ${heads} heads over ${kvHeads} key-value heads of ${headDim}`,
+  );
 }
 
 /** Finds every tensor of the model and refuses those that are missing, misshapen or unknown. */

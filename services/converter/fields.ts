@@ -73,6 +73,16 @@ export class Fields {
     );
   }
 
+  /** Shapes and offsets. */
+  sizes(key: string): readonly number[] {
+    return this.#typed<readonly number[]>(
+      key,
+      'a list of whole numbers',
+      undefined,
+      (value: unknown) => Array.isArray(value) && value.every((item) => isInt(item) && item >= 0),
+    );
+  }
+
   /** One token id or a list of them. */
   ids(key: string): number[] {
     const value = this.raw(key);

@@ -1,3 +1,4 @@
+import { RondoError } from '@rondo/core';
 import { type Architecture, architectureNames, findArchitecture, type NameTable } from './architecture.ts';
 import type { Fields } from './fields.ts';
 import { type GgufFile, openGgufFile } from './gguf.ts';
@@ -5,6 +6,7 @@ import { tokenizerFromGguf } from './gguf-tokenizer.ts';
 import type { ModelSpec, RopeSpec } from './model-spec.ts';
 import { defaultRope, linearRope, yarnRope } from './rope.ts';
 import { type Source, storedName } from './source.ts';
+import { elementsOf } from './tensor-file.ts';
 
 /** Settings that other members of a family may carry and that would change results. */
 const REFUSED = [
@@ -114,6 +116,12 @@ async function ropeFromMetadata(
   const divisors = tensors.get(storedName(names, 'ropeFactors') ?? '');
   if (divisors) {
     if (type !== 'none') fields.unsupported('rope.scaling.type', `none beside tensor ${divisors.name}`);
+    if (elementsOf(divisors.shape) !== headDim / 2) {
+      throw new RondoError(
+        'CHECKPOINT_INVALID',
+        `${fields.file}: tensor ${divisors.name}: expected shape [${headDim / 2}], found [${divisors.shape}]`,
+      );
+    }
     const values = await divisors.file.read(divisors);
     const plain = defaultRope(base, headDim);
     return {

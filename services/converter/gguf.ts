@@ -64,10 +64,11 @@ function parseHeader(
     }
     const tensorCount = cursor.u64();
     const entryCount = cursor.u64();
-    const values: Record<string, unknown> = {};
+    const values: Record<string, unknown> = Object.create(null);
     for (let entry = 0; entry < entryCount; entry++) values[cursor.text()] = cursor.value(cursor.u32());
     const metadata = new Fields(file.path, values);
-    const infos = Array.from({ length: Math.min(tensorCount, bytes.length) }, () => tensorInfo(cursor));
+    const infos: TensorInfo[] = [];
+    while (infos.length < tensorCount) infos.push(tensorInfo(cursor));
     const alignment = metadata.count('general.alignment', 32);
     const dataStart = Math.ceil(cursor.at / alignment) * alignment;
     return { metadata, tensors: new Map(infos.map((info) => [info.name, place(file, info, dataStart)])) };
@@ -86,7 +87,8 @@ interface TensorInfo {
 
 function tensorInfo(cursor: Cursor): TensorInfo {
   const name = cursor.text();
-  const dims = Array.from({ length: cursor.u32() }, () => cursor.u64());
+  const dims: number[] = [];
+  for (let left = cursor.u32(); left > 0; left--) dims.push(cursor.u64());
   // GGUF counts dimensions from the innermost.
   return { name, shape: dims.reverse(), type: cursor.u32(), offset: cursor.u64() };
 }

@@ -63,7 +63,7 @@ function exactTokenizer(path: string, bytes: Uint8Array): Uint8Array {
 
 /** The `license:` line of a model card's front matter. */
 const licenceOf = (readme: string): string =>
-  /^---\n[\s\S]*?^license:\s*"?([^\s"]+)"?\s*$[\s\S]*?^---/m.exec(readme)?.[1] ?? 'unknown';
+  /^---\r?\n[\s\S]*?^license:\s*"?([^\s"]+)"?\s*$[\s\S]*?^---/m.exec(readme)?.[1] ?? 'unknown';
 
 function modelFromConfig(
   config: Fields,
@@ -75,8 +75,6 @@ function modelFromConfig(
   const kvHeads = config.count('num_key_value_heads', heads);
   const headDim = config.count('head_dim', architecture.defaults.headDim ?? hidden / heads);
   const context = config.count('max_position_embeddings');
-  if (heads % kvHeads !== 0) config.fail('num_key_value_heads', `a divisor of ${heads} heads`);
-  if (headDim % 2 !== 0) config.fail('head_dim', 'an even number');
   const actKey = config.has('hidden_activation') ? 'hidden_activation' : 'hidden_act';
   const activation = architecture.activations[config.text(actKey, Object.keys(architecture.activations)[0])];
   if (!activation) config.unsupported(actKey, Object.keys(architecture.activations).join(', '));

@@ -51,14 +51,17 @@ async function readHeader(file: TensorFile): Promise<StoredTensor[]> {
   return header
     .keys()
     .filter((name) => name !== '__metadata__')
-    .map((name) => readEntry(file, name, header.object(name)!, 8 + length));
+    .map((name) => {
+      const entry = header.object(name) ?? header.fail(name, 'an object');
+      return readEntry(file, name, entry, 8 + length);
+    });
 }
 
 function readEntry(file: TensorFile, name: string, entry: Fields, dataStart: number): StoredTensor {
   const format = SAFETENSORS_FORMATS.get(entry.text('dtype'));
   if (!format) return entry.unsupported('dtype', [...SAFETENSORS_FORMATS.keys()].join(', '));
-  const shape = entry.numbers('shape');
-  const [begin = 0, end = 0] = entry.numbers('data_offsets');
+  const shape = entry.sizes('shape');
+  const [begin = 0, end = 0] = entry.sizes('data_offsets');
   const tensor: StoredTensor = { name, file, shape, format, offset: dataStart + begin };
   const bytes = storedBytes(tensor);
   if (end - begin !== bytes) {

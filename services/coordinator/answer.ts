@@ -2,7 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { sequenceId } from '@rondo/core';
 import type { FastifyReply } from 'fastify';
 import type { Admission } from './admission.ts';
-import { type ChoiceDelta, type ChoiceEnd, type ChoiceToken, choiceDeltas, type PromptToken } from './choice.ts';
+import {
+  type ChoiceDelta,
+  type ChoiceEnd,
+  type ChoiceToken,
+  choiceDeltas,
+  type PromptToken,
+} from './choice.ts';
 import { Detokenizer } from './detokenizer.ts';
 import type { Generation, SequenceRequest } from './generation.ts';
 import type { ModelFacts } from './generation-fields.ts';
@@ -95,7 +101,7 @@ function runChoices(
       stops: new StopStrings(stops),
       stopIds: request.stopIds,
       promptLength: request.promptIds.length,
-      promptDepth: request.exit.maxDepth,
+      promptDepth: kitchen.model.manifest.maxDepth,
     });
     for await (const delta of deltas) yield { index, delta };
   };

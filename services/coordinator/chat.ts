@@ -130,7 +130,13 @@ class ChatWords implements AnswerWords {
   chunk(index: number, { text, tokens, end }: ChoiceDelta): object {
     const delta = text === '' ? {} : { content: text };
     return this.#chunk([
-      { index, delta, logprobs: this.#report(tokens), finish_reason: end?.reason ?? null, ...this.#ids(tokens) },
+      {
+        index,
+        delta,
+        logprobs: this.#report(tokens),
+        finish_reason: end?.reason ?? null,
+        ...this.#ids(tokens),
+      },
     ]);
   }
 

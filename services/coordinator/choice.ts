@@ -37,7 +37,7 @@ export interface ChoiceOptions {
   /** Ids that end the sequence and are no part of the answer. */
   readonly stopIds: readonly number[];
   readonly promptLength: number;
-  /** Passes of a prompt row: prefill runs to the request's full depth. */
+  /** Passes of a prompt row: prefill always runs the bundle's full depth. */
   readonly promptDepth: number;
 }
 
@@ -61,6 +61,7 @@ export async function* choiceDeltas(
         if (options.stopIds.includes(event.id)) break;
         const step = text.push(event);
         if (step.stopped) {
+          // Nobody is left to report what was spent; the passes of prompt rows are known beforehand.
           const promptPasses = options.promptLength * options.promptDepth;
           yield { ...step.delta, end: { reason: 'stop', tokens, promptPasses, generatedPasses } };
           return;

@@ -45,7 +45,10 @@ export function planCompletion(body: unknown, kitchen: Pick<Kitchen, 'model' | '
   if (fields.prompt === undefined) throw invalid('prompt', 'is required');
   const prompts = parsePrompts(fields.prompt, model, codec);
   if (prompts.length * valid.n > LIMITS.sequencesMax) {
-    throw invalid('n', `prompts times n: at most ${LIMITS.sequencesMax} choices, got ${prompts.length * valid.n}`);
+    throw invalid(
+      'n',
+      `prompts times n: at most ${LIMITS.sequencesMax} choices, got ${prompts.length * valid.n}`,
+    );
   }
   const newName = fields.max_completion_tokens !== undefined;
   const choices = prompts.flatMap((prompt) => {

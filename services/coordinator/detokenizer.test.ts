@@ -18,7 +18,11 @@ test('the pieces of any text join to that text', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'grapheme' }), (text) => {
       const detokenizer = new Detokenizer(codec);
-      const joined = codec.encode(text, false).map((id) => detokenizer.push(id)).join('') + detokenizer.end();
+      const joined =
+        codec
+          .encode(text, false)
+          .map((id) => detokenizer.push(id))
+          .join('') + detokenizer.end();
       assert.equal(joined, text);
     }),
   );

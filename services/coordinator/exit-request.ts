@@ -26,7 +26,8 @@ export function narrowExit(manifest: Manifest, fields: ExitFields): ExitRule {
     throw invalid('exit_threshold', `the model '${manifest.name}' has no exit signal to compare it with`);
   }
   if (threshold < 0 || (policy === 'gate' && threshold > 1)) {
-    const range = policy === 'gate' ? 'a cumulative probability from 0 to 1' : 'a relative change of 0 or more';
+    const range =
+      policy === 'gate' ? 'a cumulative probability from 0 to 1' : 'a relative change of 0 or more';
     throw invalid('exit_threshold', `expected ${range}, got ${threshold}`);
   }
   return { policy, threshold, minDepth, maxDepth };

@@ -78,9 +78,13 @@ export function parseBody<T extends z.ZodType>(schema: T, body: unknown): z.outp
 /** @throws RondoError MODEL_NOT_FOUND unless `name` is the model served here. */
 export function checkModel(name: string, model: ModelFacts): void {
   if (name === model.name) return;
-  throw new RondoError('MODEL_NOT_FOUND', `the model '${name}' does not exist; this server has '${model.name}'`, {
-    param: 'model',
-  });
+  throw new RondoError(
+    'MODEL_NOT_FOUND',
+    `the model '${name}' does not exist; this server has '${model.name}'`,
+    {
+      param: 'model',
+    },
+  );
 }
 
 /** @throws RondoError for an unknown model, a bias for an id outside the vocabulary, or a depth the model lacks. */
@@ -135,7 +139,10 @@ function logitBias(fields: Readonly<Record<string, unknown>>, vocab: number): Ma
 }
 
 /** Accepts a field only with a value that changes nothing. */
-export const unsupported = (isNeutral: (value: unknown) => boolean, remedy = 'not supported by this server') =>
+export const unsupported = (
+  isNeutral: (value: unknown) => boolean,
+  remedy = 'not supported by this server',
+) =>
   z
     .unknown()
     .refine((value) => value === undefined || isNeutral(value), remedy)

@@ -32,7 +32,12 @@ const request: SequenceRequest = {
 
 async function setUp(workers: Record<string, ScriptedWorker>) {
   const metrics = new Metrics();
-  const options = { bundle, connect: connectTo(workers), connectMs: 1000, log: createLog('test', { level: 'silent' }) };
+  const options = {
+    bundle,
+    connect: connectTo(workers),
+    connectMs: 1000,
+    log: createLog('test', { level: 'silent' }),
+  };
   const links = await Promise.all(Object.keys(workers).map((at) => linkWorker(address(at), options)));
   const membership = new Membership(links, bundle.manifest.maxDepth);
   const generation = new Generation({
@@ -44,7 +49,8 @@ async function setUp(workers: Record<string, ScriptedWorker>) {
     clock: systemClock,
   });
   const never = new AbortController().signal;
-  const run = (name: string, signal = never, asked = request) => generation.run(sequenceId(name), asked, signal);
+  const run = (name: string, signal = never, asked = request) =>
+    generation.run(sequenceId(name), asked, signal);
   return { run, membership, metrics };
 }
 

@@ -86,7 +86,8 @@ export class Generation {
     let nextIndex = 0;
     for (;;) {
       const { value: event, done } = await open.events.next();
-      if (done) throw new RondoError('WORKER_LOST', `worker ${open.route.home.id} ended the stream too early`);
+      if (done)
+        throw new RondoError('WORKER_LOST', `worker ${open.route.home.id} ended the stream too early`);
       if (event.epoch !== open.route.epoch) {
         metrics.dropped('stale-epoch');
         continue;
@@ -193,7 +194,10 @@ export class Generation {
       events = client.generate(spec, AbortSignal.any([signal, call.signal]))[Symbol.asyncIterator]();
       const first = await events.next();
       if (first.done || first.value.type !== 'opened') {
-        throw new RondoError('WORKER_LOST', `worker ${route.home.id} sent tokens before it opened the sequence`);
+        throw new RondoError(
+          'WORKER_LOST',
+          `worker ${route.home.id} sent tokens before it opened the sequence`,
+        );
       }
       booking.opened();
       return { route, events, close };

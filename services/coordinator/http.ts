@@ -3,7 +3,13 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Logger, Metrics } from '@rondo/chassis';
 import { ERRORS, LIMITS, RondoError } from '@rondo/core';
-import { fastify, type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  fastify,
+} from 'fastify';
 import { answer, type Kitchen } from './answer.ts';
 import { planChat } from './chat.ts';
 import { planCompletion } from './completions.ts';
@@ -39,8 +45,10 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   });
 
   http.removeAllContentTypeParsers();
-  http.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_request: unknown, body: Buffer) =>
-    parseJsonBody(body),
+  http.addContentTypeParser(
+    'application/json',
+    { parseAs: 'buffer' },
+    async (_request: unknown, body: Buffer) => parseJsonBody(body),
   );
   http.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
@@ -53,8 +61,12 @@ export function createHttp(options: HttpOptions): FastifyInstance {
     sendError(options, noSuchRoute(http, request), request, reply);
   });
 
-  http.post('/v1/completions', (request, reply) => answer(kitchen, planCompletion(request.body, kitchen), reply));
-  http.post('/v1/chat/completions', (request, reply) => answer(kitchen, planChat(request.body, kitchen), reply));
+  http.post('/v1/completions', (request, reply) =>
+    answer(kitchen, planCompletion(request.body, kitchen), reply),
+  );
+  http.post('/v1/chat/completions', (request, reply) =>
+    answer(kitchen, planChat(request.body, kitchen), reply),
+  );
   http.post('/tokenize', async (request) => tokenize(request.body, kitchen));
   http.post('/detokenize', async (request) => detokenize(request.body, kitchen));
 

@@ -1,3 +1,3 @@
 export { type CoordinatorOptions, type RunningCoordinator, startCoordinator } from './coordinator.ts';
-export { type Placement } from './placement.ts';
+export type { Placement } from './placement.ts';
 export { openText, TextCodec } from './text.ts';

@@ -19,6 +19,9 @@ export function parseJsonBody(bytes: Uint8Array): unknown {
   } catch (cause) {
     const [, param, value] = NOT_JSON_NUMBER.exec(text) ?? [];
     const reason = value === undefined ? (cause as Error).message : `JSON has no number ${value}`;
-    throw new RondoError('INVALID_REQUEST', `the request body is not valid JSON: ${reason}`, { param, cause });
+    throw new RondoError('INVALID_REQUEST', `the request body is not valid JSON: ${reason}`, {
+      param,
+      cause,
+    });
   }
 }

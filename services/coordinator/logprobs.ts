@@ -65,7 +65,10 @@ export function completionLogprobs(
 export const characters = (text: string): number => [...text].length;
 
 /** Two ids may share a name; the likelier one keeps it. */
-function topByLabel(codec: TextCodec | undefined, candidates: readonly TokenLogprob[]): Record<string, number> {
+function topByLabel(
+  codec: TextCodec | undefined,
+  candidates: readonly TokenLogprob[],
+): Record<string, number> {
   const byLabel = new Map<string, number>();
   for (const { id, logprob } of candidates) {
     const label = tokenLabel(codec, id);

@@ -1,4 +1,4 @@
-import { passesIn, type Route, RondoError, type WorkerId } from '@rondo/core';
+import { passesIn, RondoError, type Route, type WorkerId } from '@rondo/core';
 import type { WorkerView } from './placement.ts';
 import type { WorkerLink } from './worker-link.ts';
 

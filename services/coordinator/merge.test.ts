@@ -11,9 +11,17 @@ async function* counting(name: string, count: number, ended: string[]): AsyncGen
 }
 
 test('every value of every source comes once, each source in its own order', async () => {
-  const seen = await Array.fromAsync(merge([counting('a', 3, []), counting('b', 2, [])], new AbortController()));
-  assert.deepEqual(seen.filter((value) => value.startsWith('a')), ['a0', 'a1', 'a2']);
-  assert.deepEqual(seen.filter((value) => value.startsWith('b')), ['b0', 'b1']);
+  const seen = await Array.fromAsync(
+    merge([counting('a', 3, []), counting('b', 2, [])], new AbortController()),
+  );
+  assert.deepEqual(
+    seen.filter((value) => value.startsWith('a')),
+    ['a0', 'a1', 'a2'],
+  );
+  assert.deepEqual(
+    seen.filter((value) => value.startsWith('b')),
+    ['b0', 'b1'],
+  );
 });
 
 test('leaving the merge raises the abort and ends every source', async () => {

@@ -39,9 +39,12 @@ export function invalidBySchema(error: z.ZodError): RondoError {
   return invalid(spell(issue.path), issue.message);
 }
 
-const spell = (path: readonly PropertyKey[]): string =>
-  path
+/** List indices are told for messages only: elsewhere the field is what the client set. */
+function spell(path: readonly PropertyKey[]): string {
+  const told = path[0] === 'messages' ? path : path.filter((key) => typeof key !== 'number');
+  return told
     .map((key, index) =>
       typeof key === 'number' ? `[${key}]` : index === 0 ? String(key) : `.${String(key)}`,
     )
     .join('');
+}

@@ -40,7 +40,10 @@ test('no stage is without a pass when there are more workers than depths', () =>
 
 test('a sequence that may exit early stays homed even when staging is asked for', () => {
   const view = [worker('a', 0), worker('b', 0)];
-  for (const exit of [{ ...full, maxDepth: 3 }, { ...full, policy: 'gate' as const }]) {
+  for (const exit of [
+    { ...full, maxDepth: 3 },
+    { ...full, policy: 'gate' as const },
+  ]) {
     assert.deepEqual(described(view, { ...demand, placement: 'staged', exit }), ['a 0-4']);
   }
 });

@@ -77,7 +77,8 @@ export function encodeBounded(
   const ids = codec.encode(text, addSpecial);
   if (ids.length === 0) throw invalid(param, 'holds no token');
   const foreign = ids.find((id) => id >= vocab);
-  if (foreign !== undefined) throw invalid(param, `token id ${foreign} is outside the vocabulary of ${vocab}`);
+  if (foreign !== undefined)
+    throw invalid(param, `token id ${foreign} is outside the vocabulary of ${vocab}`);
   return ids;
 }
 

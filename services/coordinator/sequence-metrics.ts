@@ -3,7 +3,8 @@ import type { Clock, FinishedEvent } from '@rondo/core';
 
 /** Seconds; vLLM's buckets, so that dashboards can be compared. */
 const FIRST_TOKEN_S = [
-  0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80, 160, 640, 2560,
+  0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80, 160, 640,
+  2560,
 ];
 const BETWEEN_TOKENS_S = [
   0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80,
@@ -42,10 +43,20 @@ export class SequenceMetrics {
     this.#generatedTokens = metrics.counter('rondo_generated_tokens_total', 'Tokens received from workers');
     this.#passes = metrics.counter('rondo_passes_total', 'Passes of finished sequences', ['kind']);
     this.#ended = metrics.counter('rondo_sequences_ended_total', 'Sequences by how they ended', ['reason']);
-    this.#dropped = metrics.counter('rondo_dropped_events_total', 'Worker events that were dropped', ['reason']);
+    this.#dropped = metrics.counter('rondo_dropped_events_total', 'Worker events that were dropped', [
+      'reason',
+    ]);
     this.#queue = metrics.histogram('rondo_queue_seconds', 'Arrival to open', FIRST_TOKEN_S);
-    this.#firstToken = metrics.histogram('rondo_time_to_first_token_seconds', 'Arrival to first token', FIRST_TOKEN_S);
-    this.#betweenTokens = metrics.histogram('rondo_inter_token_seconds', 'Token to next token', BETWEEN_TOKENS_S);
+    this.#firstToken = metrics.histogram(
+      'rondo_time_to_first_token_seconds',
+      'Arrival to first token',
+      FIRST_TOKEN_S,
+    );
+    this.#betweenTokens = metrics.histogram(
+      'rondo_inter_token_seconds',
+      'Token to next token',
+      BETWEEN_TOKENS_S,
+    );
     this.#whole = metrics.histogram('rondo_sequence_seconds', 'Arrival to end', WHOLE_S);
   }
 

@@ -22,7 +22,11 @@ export interface TestAnswer {
 
 /** A coordinator on a real socket in front of scripted workers; stopped when the test ends. */
 export async function testCoordinator(context: TestContext, options: TestOptions = {}) {
-  const { bundle = await tinyBundle(), workers = { 'a:1': new ScriptedWorker() }, placement = 'homed' } = options;
+  const {
+    bundle = await tinyBundle(),
+    workers = { 'a:1': new ScriptedWorker() },
+    placement = 'homed',
+  } = options;
   const running = await startCoordinator({
     bundle,
     workers: Object.keys(workers).map(address),
@@ -43,14 +47,21 @@ export async function testCoordinator(context: TestContext, options: TestOptions
     return { status: response.status, headers: response.headers, body: isJson ? JSON.parse(text) : text };
   };
   const headers = { 'content-type': 'application/json' };
-  const postBytes = (path: string, body: string | Uint8Array<ArrayBuffer>, extra: Record<string, string> = {}) =>
-    send(path, { method: 'POST', headers: { ...headers, ...extra }, body });
+  const postBytes = (
+    path: string,
+    body: string | Uint8Array<ArrayBuffer>,
+    extra: Record<string, string> = {},
+  ) => send(path, { method: 'POST', headers: { ...headers, ...extra }, body });
   const post = (path: string, body: object, extra: Record<string, string> = {}) =>
     postBytes(path, JSON.stringify(body), extra);
   const get = (path: string) => send(path, {});
   /** The `data:` payloads of a stream, parsed but for `[DONE]`; `broken` when the transfer was cut. */
   const stream = async (path: string, body: object) => {
-    const response = await fetch(url + path, { method: 'POST', headers, body: JSON.stringify({ ...body, stream: true }) });
+    const response = await fetch(url + path, {
+      method: 'POST',
+      headers,
+      body: JSON.stringify({ ...body, stream: true }),
+    });
     const decoder = new TextDecoder();
     let text = '';
     let broken = false;

@@ -1,8 +1,8 @@
 import { type Address, type GenerateSpec, RondoError, type TokenLogprob, workerId } from '@rondo/core';
 import {
   type GenerateStreamEvent,
-  PROTOCOL_REVISION,
   type PassesLink,
+  PROTOCOL_REVISION,
   type WorkerClient,
   type WorkerDescription,
 } from '@rondo/wire';
@@ -32,6 +32,7 @@ export class ScriptedWorker implements WorkerClient {
   held = 0;
   closed = false;
   readonly #script: Script;
+  #changed = Promise.withResolvers<void>();
 
   constructor(script: Script = {}) {
     this.#script = script;
@@ -56,6 +57,25 @@ export class ScriptedWorker implements WorkerClient {
     for await (const event of this.#sequence(spec, signal)) yield* tamper(event);
   }
 
+  /** Resolves once `count` sequences were opened. */
+  opens(count: number): Promise<void> {
+    return this.#until(() => this.specs.length >= count);
+  }
+
+  /** Resolves once `count` sequences were cancelled and have given back their positions. */
+  cancels(count: number): Promise<void> {
+    return this.#until(() => this.cancelled.length >= count && this.held === 0);
+  }
+
+  async #until(isTrue: () => boolean): Promise<void> {
+    while (!isTrue()) await this.#changed.promise;
+  }
+
+  #announce(): void {
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
+  }
+
   openPasses(): PassesLink {
     throw new Error('the coordinator sends no rows');
   }
@@ -69,14 +89,18 @@ export class ScriptedWorker implements WorkerClient {
     const { epoch } = spec.route;
     const { positions = 1000 } = this.#script;
     const needed = spec.promptIds.length + spec.maxTokens;
-    if (this.held + needed > positions) throw new RondoError('KV_EXHAUSTED', `no room for ${needed} positions`);
+    if (this.held + needed > positions)
+      throw new RondoError('KV_EXHAUSTED', `no room for ${needed} positions`);
     this.held += needed;
+    this.#announce();
     try {
       yield { type: 'opened', epoch };
       if (spec.promptLogprobs) yield* this.#promptLogprobs(spec);
       yield* this.#tokens(spec, signal);
     } finally {
       this.held -= needed;
+      if (signal.aborted) this.cancelled.push(spec.sequenceId);
+      this.#announce();
     }
   }
 
@@ -97,10 +121,7 @@ export class ScriptedWorker implements WorkerClient {
     let stopped = false;
     while (index < spec.maxTokens && !stopped) {
       if (index === silentAfter) await cancelOf(signal);
-      if (signal.aborted) {
-        this.cancelled.push(spec.sequenceId);
-        throw new RondoError('CANCELLED', 'cancelled');
-      }
+      if (signal.aborted) throw new RondoError('CANCELLED', 'cancelled');
       if (index === failAfter) throw new RondoError('WORKER_LOST', 'worker w1 went away');
       const id = ids[Math.min(index, ids.length - 1)]!;
       yield { type: 'token', epoch, index, id, logprob: LOGPROB, top: candidates(spec, id), passes: PASSES };

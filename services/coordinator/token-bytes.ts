@@ -79,10 +79,7 @@ const BYTE_OF_CHARACTER: ReadonlyMap<string, number> = (() => {
     (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || (byte >= 0xae && byte <= 0xff);
   let moved = 0x100;
   return new Map(
-    Array.from({ length: 256 }, (_, byte) => [
-      String.fromCodePoint(printable(byte) ? byte : moved++),
-      byte,
-    ]),
+    Array.from({ length: 256 }, (_, byte) => [String.fromCodePoint(printable(byte) ? byte : moved++), byte]),
   );
 })();
 

@@ -49,6 +49,7 @@ export function detokenize(body: unknown, { model, codec }: Tokenizing): object 
   if (codec === undefined) throw noTokenizer('tokens');
   const { vocab } = model.manifest.shape;
   const foreign = fields.tokens.find((id) => id >= vocab);
-  if (foreign !== undefined) throw invalid('tokens', `token id ${foreign} is outside the vocabulary of ${vocab}`);
+  if (foreign !== undefined)
+    throw invalid('tokens', `token id ${foreign} is outside the vocabulary of ${vocab}`);
   return { prompt: codec.decode(fields.tokens) };
 }

@@ -30,7 +30,10 @@ export async function linkWorker(address: Address, options: LinkOptions): Promis
   try {
     const description = await describeWithin(options.connectMs, address, client);
     checkDescription(address, description, options.bundle);
-    options.log.info({ worker: description.workerId, address, provider: description.provider }, 'worker joined');
+    options.log.info(
+      { worker: description.workerId, address, provider: description.provider },
+      'worker joined',
+    );
     return {
       client,
       worker: { id: description.workerId, address: description.advertisedAddress ?? address },

@@ -83,8 +83,8 @@ export function topLogprobs(row: HeadRow, count: number): TokenLogprob[] {
   }));
 }
 
-/** Tokens this many temperatures below the likeliest are ranked only when a draw or filter reaches for them. */
-const LIKELY_SPAN = 16;
+/** Temperatures below the likeliest token: the first tells almost every draw, and ranking few tokens is cheap. */
+const SPANS = [4, 8, 16];
 
 /** The token id that the draw falls on, among all logits. */
 function chooseAmong(
@@ -93,10 +93,12 @@ function chooseAmong(
   index: number,
   mass = massOf(logits, params.temperature),
 ): number {
-  const floor = largestOf(logits) - LIKELY_SPAN * params.temperature;
-  return (
-    choose(rankTokens(logits, floor), params, index, mass) ?? choose(rankTokens(logits), params, index, mass)!
-  );
+  const largest = largestOf(logits);
+  for (const span of SPANS) {
+    const id = choose(rankTokens(logits, largest - span * params.temperature), params, index, mass);
+    if (id !== undefined) return id;
+  }
+  return choose(rankTokens(logits), params, index, mass)!;
 }
 
 /**

@@ -11,12 +11,14 @@ export class ServedCall {
   readonly #life = new AbortController();
   readonly outflow: Outflow;
   #ended = false;
+  #callerGone = false;
 
   constructor(stream: ServerStream) {
     this.#stream = stream;
     this.outflow = new Outflow(stream, this.signal);
     stream.on('cancelled', () => {
       this.#ended = true;
+      this.#callerGone = true;
       this.#life.abort(
         new RondoError('CANCELLED', 'the caller cancelled the call or its connection was lost'),
       );
@@ -30,6 +32,11 @@ export class ServedCall {
   /** The caller has its status, or is gone: nothing more can be written. */
   get ended(): boolean {
     return this.#ended;
+  }
+
+  /** The caller cancelled, or its connection was lost. A reset may show in the stream's end before it shows here. */
+  get callerGone(): boolean {
+    return this.#callerGone;
   }
 
   finish(): void {

@@ -27,6 +27,7 @@ test('any 32-bit pattern, NaN payloads and −0 too, survives at any offset in a
         assert.deepEqual(bitsOf(floatsOf(frame.subarray(offset))), [...bits]);
       },
     ),
+    { examples: [[Uint32Array.of(0x7f800001, 0xffc01234, 0x80000000, 0xff800000, 1), [2], 3]] },
   );
 });
 

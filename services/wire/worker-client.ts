@@ -83,6 +83,8 @@ class GrpcWorkerClient implements WorkerClient {
     let finished = false;
     try {
       for await (const bytes of call.iterator({ destroyOnReturn: false })) {
+        // What arrived before the abort must not surface after it.
+        signal.throwIfAborted();
         const event = generateResponse.decode(bytes as Buffer);
         finished = event.type === 'finished';
         yield event;

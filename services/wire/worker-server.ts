@@ -37,8 +37,8 @@ export interface WorkerHandlers {
   /** `signal` fires when the caller cancels or is lost, and when the server stops: free everything, then end or throw. */
   generate(spec: GenerateSpec, signal: AbortSignal): AsyncIterable<GenerateStreamEvent>;
   /**
-   * One peer's stream, until the promise settles. `frames` ends when the peer closed its link in order and throws when it
-   * vanished, sent a malformed frame, or the server stops; in all cases the peer's stages are to be freed.
+   * One peer's stream, until the promise settles. `frames` ends when the peer closed its link or is gone, and throws on a
+   * malformed frame and when the server stops; in all cases the stages opened on it are to be freed.
    * Frames are read from the network only as fast as they are taken here, and while replies flow off.
    */
   passes(
@@ -190,6 +190,7 @@ async function* framesOf(
       yield passesFrame.decode(next.value);
     }
   } catch (error) {
+    if (call.callerGone) return;
     // The stream's own complaint ("premature close") says less than why the call ended.
     call.signal.throwIfAborted();
     throw error;

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Bundle } from '@rondo/bundle';
 import type { Logger, Metrics } from '@rondo/chassis';
-import { type Address, type RondoError, workerId } from '@rondo/core';
+import { type Address, RondoError, workerId } from '@rondo/core';
 import { createEngine, type Engine } from '@rondo/engine';
 import { PROTOCOL_REVISION, serveWorker } from '@rondo/wire';
 import type { Chunk } from './chunk.ts';
@@ -85,6 +85,13 @@ export async function serveEngine(
     }
   };
 
+  const breakDown = (error: RondoError): void => {
+    failure = error;
+    log.fatal({ code: error.code }, `this worker is broken: ${error.message}`);
+    tenants.failAll(error);
+    settleBroken(error);
+  };
+
   const peers = new PeerLinks(
     { protocolRevision: PROTOCOL_REVISION, bundleDigest, workerId: self },
     {
@@ -105,14 +112,15 @@ export async function serveEngine(
       meters.failed(phase);
       log.error({ phase, chunks, code: error.code }, error.message);
     },
-    broken(error) {
-      failure = error;
-      tenants.failAll(error);
-      settleBroken(error);
-    },
+    broken: breakDown,
     idle() {
       meters.occupancy();
-      if (tenants.count === 0) pools.checkIdle();
+      if (tenants.count > 0) return;
+      try {
+        pools.checkIdle();
+      } catch (thrown) {
+        breakDown(RondoError.from(thrown));
+      }
     },
   });
 

@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { chmod, copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+
+const RONDO = new URL('../rondo', import.meta.url).pathname;
+/** Where the tools of a POSIX shell are, and no Node that could help by chance. */
+const TOOLS = '/usr/bin:/bin';
+
+let root: string;
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'rondo-launcher-'));
+  await copyFile(RONDO, join(root, 'rondo'));
+  await writeFile(join(root, '.nvmrc'), '24.21.0\n');
+});
+afterEach(() => rm(root, { recursive: true }));
+
+/** A stand-in for Node that says a version and repeats its arguments. */
+async function placeNode(path: string, version: string): Promise<void> {
+  await mkdir(join(root, path, '..'), { recursive: true });
+  await writeFile(
+    join(root, path),
+    `#!/bin/sh\n[ "$1" = --version ] && echo ${version} || echo "${version} $@"\n`,
+  );
+  await chmod(join(root, path), 0o755);
+}
+
+const launch = (command: string, ...args: string[]) =>
+  new Promise<{ code: unknown; stdout: string; stderr: string }>((resolve) => {
+    const options = { cwd: '/', env: { PATH: `${join(root, 'bin')}:${TOOLS}` } };
+    execFile(command, args, options, (error, stdout, stderr) =>
+      resolve({ code: error?.code ?? 0, stdout, stderr }),
+    );
+  });
+
+test('a Node that is too old, or packages that are missing, end with what to run', async () => {
+  await placeNode('bin/node', 'v22.1.0');
+  const old = await launch(join(root, 'rondo'), 'run');
+  assert.deepEqual([old.code, old.stdout], [1, '']);
+  assert.match(old.stderr, /^rondo: Node 22 is too old, Node 24 is needed; run: make setup \(in .*\)\n$/);
+  await placeNode('bin/node', 'v24.0.0');
+  const bare = await launch(join(root, 'rondo'), 'run');
+  assert.deepEqual([bare.code, bare.stdout], [1, '']);
+  assert.match(bare.stderr, /^rondo: the packages are not installed; run: make setup \(in .*\)\n$/);
+});
+
+test('the local Node comes first, from any directory and through links', async () => {
+  await placeNode('bin/node', 'v26.0.0');
+  await mkdir(join(root, 'node_modules/@rondo'), { recursive: true });
+  const main = join(root, 'services/cli/main.ts');
+  assert.equal((await launch(join(root, 'rondo'), 'run', 'a b')).stdout, `v26.0.0 ${main} run a b\n`);
+  await placeNode('.node/bin/node', 'v24.21.0');
+  await mkdir(join(root, 'links'));
+  await symlink('../rondo', join(root, 'links/relative'));
+  await symlink(join(root, 'links/relative'), join(root, 'links/absolute'));
+  assert.equal((await launch(join(root, 'links/absolute'), 'pull')).stdout, `v24.21.0 ${main} pull\n`);
+});

@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { firstSteps } from './first-steps.ts';
+
+/** The JSON bodies of the curl commands, read as a shell would. */
+const bodies = (text: string) =>
+  [...text.matchAll(/-d '(.*)'$/gm)].map(
+    (match) => JSON.parse(match[1]!.replaceAll("'\\''", "'")) as Record<string, unknown>,
+  );
+
+test('a model with a chat template is asked with messages', () => {
+  const text = firstSteps('http://127.0.0.1:8080', 'smol', 'messages');
+  const [ask, watch] = bodies(text);
+  assert.deepEqual(ask, {
+    model: 'smol',
+    messages: [{ role: 'user', content: 'What is the capital of France?' }],
+    max_tokens: 64,
+  });
+  assert.equal(watch?.stream, true);
+  assert.match(text, /http:\/\/127\.0\.0\.1:8080\/v1\/chat\/completions/);
+  assert.match(text, /client\.chat\.completions\.create\(\{"model":"smol"/);
+});
+
+test('a model without one is asked with text, and one without a tokenizer with ids', () => {
+  const text = firstSteps('http://127.0.0.1:8080', 'base', 'text');
+  assert.equal(bodies(text)[0]?.prompt, 'What is the capital of France?');
+  assert.doesNotMatch(text, /chat/);
+  assert.deepEqual(bodies(firstSteps('http://127.0.0.1:8080', 'bare', 'ids'))[0]?.prompt, [1, 2, 3]);
+});
+
+test('a name with a quote stays one shell word', () => {
+  assert.equal(bodies(firstSteps('http://127.0.0.1:8080', "it's", 'text'))[0]?.model, "it's");
+});

@@ -1,0 +1,187 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { type ErrorCode, RondoError } from '@rondo/core';
+import fc from 'fast-check';
+import { openCheckpoint } from './checkpoint.ts';
+import { tensorShapes } from './model-spec.ts';
+import {
+  type GgufValue,
+  ggufBytes,
+  tinyGgufTensors,
+  tinyMetadata,
+  tinyTensor,
+  writeTinyDirectory,
+} from './tiny-checkpoint.ts';
+
+let root: string;
+let file: string;
+before(async () => {
+  root = await mkdtemp(join(tmpdir(), 'rondo-gguf-'));
+  file = join(root, 'tiny.gguf');
+});
+after(() => rm(root, { recursive: true, force: true }));
+
+async function refused(bytes: Uint8Array, code: ErrorCode, ...words: string[]): Promise<void> {
+  await writeFile(file, bytes);
+  await assert.rejects(openCheckpoint(file), (error: Error & { code: string }) => {
+    assert.equal(error.code, code, error.message);
+    for (const word of words) assert.ok(error.message.includes(word), `${word} in ${error.message}`);
+    return true;
+  });
+}
+
+async function opened(bytes: Uint8Array) {
+  await writeFile(file, bytes);
+  return openCheckpoint(file);
+}
+
+const withEntry = (key: string, value: GgufValue) => ({ ...tinyMetadata(), [key]: value });
+
+test('a GGUF file and the directory it was made from are one model', async () => {
+  const gguf = await opened(ggufBytes());
+  const directory = await openCheckpoint(await writeTinyDirectory(join(root, 'directory')));
+  const { normEpsilon, ...model } = gguf.model;
+  const { normEpsilon: exact, ...expected } = directory.model;
+  assert.deepEqual(model, expected);
+  assert.equal(normEpsilon, Math.fround(exact));
+  for (const name of tensorShapes(gguf.model).keys()) {
+    assert.deepEqual(await gguf.read(name), await directory.read(name), name);
+  }
+  assert.equal(gguf.licence, 'mit');
+  assert.equal(gguf.name, 'tiny');
+  await gguf.close();
+  await directory.close();
+});
+
+test('without an output matrix the head is the embedding', async () => {
+  const tensors = tinyGgufTensors();
+  tensors.delete('output.weight');
+  const checkpoint = await opened(ggufBytes(tinyMetadata(), tensors));
+  assert.equal(checkpoint.model.tiedHead, true);
+  assert.deepEqual(await checkpoint.read('head'), tinyTensor(1, 10, 16).values);
+  await checkpoint.close();
+});
+
+test("Llama 3's frequency divisors are applied", async () => {
+  const divisors = Float32Array.of(1, 1, 4, 8);
+  const tensors = tinyGgufTensors().set('rope_freqs.weight', { shape: [4], values: divisors });
+  const plain = await opened(ggufBytes());
+  const scaled = await opened(ggufBytes(tinyMetadata(), tensors));
+  assert.deepEqual(
+    scaled.model.rope.inverseFrequencies,
+    plain.model.rope.inverseFrequencies.map((value, at) => Math.fround(value / divisors[at]!)),
+  );
+  await plain.close();
+  await scaled.close();
+});
+
+test('a turn may end on its own token', async () => {
+  const checkpoint = await opened(ggufBytes(withEntry('tokenizer.ggml.eot_token_id', { u32: 5 })));
+  assert.deepEqual(checkpoint.model.eos, [2, 5]);
+  await checkpoint.close();
+});
+
+test('a directory with one GGUF file in it is named after the directory', async () => {
+  const directory = await mkdtemp(join(root, 'named-'));
+  await writeFile(join(directory, 'whatever.gguf'), ggufBytes());
+  const checkpoint = await openCheckpoint(directory);
+  assert.equal(checkpoint.name, directory.split('/').at(-1));
+  await checkpoint.close();
+  await writeFile(join(directory, 'second.gguf'), ggufBytes());
+  await assert.rejects(openCheckpoint(directory), /holds 2 \.gguf files/);
+});
+
+test('a file cut anywhere is refused as truncated', async () => {
+  const bytes = ggufBytes();
+  for (let length = bytes.length - 33; length > 4; length -= 97) {
+    await refused(bytes.subarray(0, length), 'CHECKPOINT_INVALID', 'tiny.gguf', 'truncated');
+  }
+});
+
+test('a file with a wrong byte opens, or is refused by an error of the catalogue', async () => {
+  const bytes = ggufBytes();
+  await fc.assert(
+    fc.asyncProperty(fc.nat(1800), fc.integer({ min: 1, max: 255 }), async (at, change) => {
+      const wrong = Buffer.from(bytes);
+      wrong[at] = wrong[at]! ^ change;
+      await writeFile(file, wrong);
+      try {
+        await (await openCheckpoint(file)).close();
+      } catch (error) {
+        assert.ok(error instanceof RondoError && error.code.startsWith('CHECKPOINT_'), String(error));
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('a foreign file is refused', () =>
+  refused(Buffer.from('PK\u0003\u0004 something else'), 'CHECKPOINT_INVALID', 'not a GGUF file', '"PK'));
+
+test('an empty file is refused', () => refused(Buffer.of(), 'CHECKPOINT_INVALID', 'not a GGUF file'));
+
+test('another version is refused', async () => {
+  const bytes = ggufBytes();
+  bytes.writeUInt32BE(3, 4);
+  await refused(bytes, 'CHECKPOINT_UNSUPPORTED', 'big-endian');
+});
+
+test('a packing that is not read is refused by number', () =>
+  refused(
+    ggufBytes(tinyMetadata(), tinyGgufTensors(), 23),
+    'CHECKPOINT_UNSUPPORTED',
+    'token_embd.weight',
+    'type 23',
+    'Q4_1',
+  ));
+
+test('rows that do not fill blocks are refused', () =>
+  refused(
+    ggufBytes(tinyMetadata(), tinyGgufTensors(), 8),
+    'CHECKPOINT_INVALID',
+    'token_embd.weight',
+    'multiples of 32',
+  ));
+
+test('an unknown architecture is refused by name', () =>
+  refused(
+    ggufBytes(withEntry('general.architecture', { text: 'mamba' })),
+    'CHECKPOINT_UNSUPPORTED',
+    'mamba',
+    'llama, qwen2, qwen3, gemma',
+  ));
+
+test('a missing tensor is named', async () => {
+  const tensors = tinyGgufTensors();
+  tensors.delete('blk.0.attn_v.weight');
+  await refused(
+    ggufBytes(tinyMetadata(), tensors),
+    'CHECKPOINT_INVALID',
+    'blk.0.attn_v.weight is missing',
+    '[8,16]',
+  );
+});
+
+test('a tensor of the wrong shape is named', () =>
+  refused(
+    ggufBytes(withEntry('llama.feed_forward_length', { u32: 32 })),
+    'CHECKPOINT_INVALID',
+    'blk.0.ffn_gate.weight',
+    'expected shape [32,16], found [24,16]',
+  ));
+
+const unsupported: Record<string, [string, GgufValue]> = {
+  experts: ['llama.expert_count', { u32: 8 }],
+  'a soft cap on logits': ['llama.final_logit_softcapping', { f32: 30 }],
+  'a sliding window': ['llama.attention.sliding_window', { u32: 8 }],
+  'an unknown rope scaling': ['llama.rope.scaling.type', { text: 'longrope' }],
+  'a rope over part of the head': ['llama.rope.dimension_count', { u32: 4 }],
+  'one part of several': ['split.count', { u32: 2 }],
+};
+for (const [what, [key, value]] of Object.entries(unsupported)) {
+  test(`${what} is refused by key`, () =>
+    refused(ggufBytes(withEntry(key, value)), 'CHECKPOINT_UNSUPPORTED', 'tiny.gguf', key));
+}

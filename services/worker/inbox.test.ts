@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Chunk, Phase } from './chunk.ts';
+import { Inbox } from './inbox.ts';
+import type { Tenant } from './tenant.ts';
+
+const tenant = (name: string) => ({ sequenceId: name }) as unknown as Tenant;
+const [wren, robin] = [tenant('wren'), tenant('robin')];
+
+const chunk = (of: Tenant, phase: Phase, passes: number, start: number): Chunk => ({
+  tenant: of,
+  phase,
+  passes,
+  start,
+  rows: 1,
+  input: new Float32Array(1),
+  survival: 1,
+  wantLogits: false,
+});
+
+test('of one sequence, phase and depth only the earliest is on offer', () => {
+  const inbox = new Inbox();
+  const chunks = [chunk(wren, 'block', 1, 0), chunk(wren, 'block', 1, 1), chunk(wren, 'block', 0, 2)];
+  for (const each of chunks) inbox.put(each);
+  assert.deepEqual(inbox.fronts(), [chunks[0], chunks[2]]);
+  inbox.take([chunks[0]!]);
+  assert.deepEqual(new Set(inbox.fronts()), new Set([chunks[1], chunks[2]]));
+});
+
+test('coda and head do not tell passes apart: their K/V have one depth', () => {
+  const inbox = new Inbox();
+  inbox.put(chunk(wren, 'coda', 2, 0));
+  inbox.put(chunk(wren, 'coda', 1, 1));
+  assert.equal(inbox.fronts().length, 1);
+});
+
+test('who ran steps behind the others', () => {
+  const inbox = new Inbox();
+  const chunks = [chunk(wren, 'block', 0, 0), chunk(wren, 'block', 0, 1), chunk(robin, 'block', 0, 0)];
+  for (const each of chunks) inbox.put(each);
+  inbox.take([chunks[0]!]);
+  assert.deepEqual(inbox.fronts(), [chunks[2], chunks[1]]);
+});
+
+test('a removed sequence leaves nothing behind', () => {
+  const inbox = new Inbox();
+  inbox.put(chunk(wren, 'block', 0, 0));
+  inbox.put(chunk(robin, 'head', 2, 0));
+  inbox.remove(wren);
+  assert.deepEqual(
+    inbox.fronts().map((front) => front.tenant),
+    [robin],
+  );
+  inbox.remove(robin);
+  assert.ok(inbox.empty);
+});

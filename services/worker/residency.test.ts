@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { KvPools } from './kv-pools.ts';
+import { Residency } from './residency.ts';
+
+const pools = () => new KvPools({ prelude: 11, block: 31, coda: 11 }, 16);
+const HOMED = { positions: 40, depths: [0, 1, 2], preludeLayers: 1, codaLayers: 0 };
+
+test('a sequence reserves all of its positions in every table it has, and nothing for stacks without layers', () => {
+  const kv = pools();
+  const residency = Residency.open(kv, HOMED)!;
+  assert.deepEqual([kv.freePages('prelude'), kv.freePages('block'), kv.freePages('coda')], [7, 21, 10]);
+  residency.close();
+  kv.checkIdle();
+});
+
+test('when one pool is short, none is touched', () => {
+  const kv = pools();
+  assert.equal(Residency.open(kv, { ...HOMED, positions: 176 }), undefined);
+  kv.checkIdle();
+});
+
+test('pages are taken as positions are reached and told to the engine once', () => {
+  const residency = Residency.open(pools(), HOMED)!;
+  assert.equal(residency.reach('block', 1, 16).length, 1);
+  const pages = residency.reach('block', 1, 17);
+  assert.equal(pages.length, 2);
+  assert.deepEqual(residency.drain('block').freshPages, pages);
+  assert.deepEqual(residency.drain('block').freshPages, []);
+  assert.deepEqual(residency.reach('coda', 0, 17), [], 'a stack without layers has no pages');
+});
+
+test('an exited row is copied to every deeper depth, into pages taken for it', () => {
+  const residency = Residency.open(pools(), HOMED)!;
+  const [from] = residency.reach('block', 0, 6);
+  residency.copyDeeper(5, 0);
+  const [second, third] = [residency.reach('block', 1, 6)[0], residency.reach('block', 2, 6)[0]];
+  const { freshPages, copies } = residency.drain('block');
+  assert.deepEqual(copies, [
+    { fromPage: from, toPage: second, slot: 5 },
+    { fromPage: from, toPage: third, slot: 5 },
+  ]);
+  assert.deepEqual(freshPages, [from, second, third]);
+  assert.equal(residency.written('block', 2), 6);
+});
+
+test('pages of a sequence in a running step are returned when the step ends', () => {
+  const kv = pools();
+  const residency = Residency.open(kv, HOMED)!;
+  residency.enterStep();
+  residency.close();
+  assert.throws(() => kv.checkIdle(), /held though no sequence is here/);
+  residency.leaveStep();
+  kv.checkIdle();
+});
+
+test('a depth that runs elsewhere has no table here', () => {
+  const residency = Residency.open(pools(), { ...HOMED, depths: [1] })!;
+  assert.throws(() => residency.reach('block', 0, 1), /depth 0 of the block does not run on this worker/);
+});
