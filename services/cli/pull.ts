@@ -1,11 +1,9 @@
-import { relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join, relative } from 'node:path';
 import { settings, text } from '@rondo/chassis';
 import { pull as pullCheckpoint } from '@rondo/converter';
 import { Command } from 'commander';
+import { CACHE } from './cache.ts';
 import { progressBar } from './progress.ts';
-
-const CACHE = fileURLToPath(new URL('../../.cache/checkpoints', import.meta.url));
 
 interface PullFlags {
   readonly cache: string;
@@ -16,7 +14,7 @@ export const pullCommand = (): Command =>
   new Command('pull')
     .description('download a checkpoint, or check one that is here; prints its path')
     .argument('<source>', 'smollm2-135m-instruct, a Hugging Face repository such as owner/name, or a path')
-    .option('--cache <directory>', 'where checkpoints are kept', CACHE)
+    .option('--cache <directory>', 'where checkpoints are kept', join(CACHE, 'checkpoints'))
     .addHelpText(
       'after',
       `

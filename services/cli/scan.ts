@@ -1,9 +1,10 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openBundle } from '@rondo/bundle';
 import { convert, openCheckpoint, type PreparedWeights, prepareWeights } from '@rondo/converter';
 import { bundlePerplexity, type LoopCandidate, loopCandidates } from '@rondo/lab';
 import { Command } from 'commander';
+import { CACHE } from './cache.ts';
 import { countOption, countsOption } from './options.ts';
 import { progressBar } from './progress.ts';
 
@@ -44,8 +45,8 @@ Example:
 
 async function scan(path: string, flags: ScanFlags): Promise<void> {
   const checkpoint = await openCheckpoint(path);
-  // Beside the checkpoint: bundles link to the weights, and links do not cross file systems.
-  const directory = await mkdtemp(join(process.cwd(), '.rondo-scan-'));
+  await mkdir(CACHE, { recursive: true });
+  const directory = await mkdtemp(join(CACHE, 'scan-'));
   try {
     const text = await readFile(flags.text ?? DEFAULT_TEXT, 'utf8');
     const prepared = await prepareWeights(checkpoint, 'f32', directory);

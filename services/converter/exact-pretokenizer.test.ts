@@ -19,7 +19,7 @@ function cut(text: string, preTokenizer: Record<string, unknown> | null): string
 
 const BYTE_LEVEL = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true };
 
-// Expected cuts: tokenizers 0.22 (Rust).
+// Expected cuts: tokenizers 0.23 (Rust).
 
 test('a byte order mark is no space', () => {
   assert.deepEqual(cut('a  \ufeff', BYTE_LEVEL), ['a', ' ', ' \ufeff']);

@@ -44,9 +44,10 @@ export class Fields {
     return this.raw(key) !== undefined;
   }
 
-  /** A positive whole number. */
-  count(key: string, fallback?: number): number {
-    return this.#typed(key, 'a positive whole number', fallback, (value) => isInt(value) && value > 0);
+  /** A positive whole number, at most `max`. */
+  count(key: string, fallback?: number, max = 2 ** 31): number {
+    const expected = `a whole number from 1 to ${max}`;
+    return this.#typed(key, expected, fallback, (value) => isInt(value) && value > 0 && value <= max);
   }
 
   number(key: string, fallback?: number): number {

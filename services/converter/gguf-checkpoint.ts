@@ -3,7 +3,7 @@ import { type Architecture, architectureNames, findArchitecture, type NameTable 
 import type { Fields } from './fields.ts';
 import { type GgufFile, openGgufFile } from './gguf.ts';
 import { tokenizerFromGguf } from './gguf-tokenizer.ts';
-import type { ModelSpec, RopeSpec } from './model-spec.ts';
+import { HEAD_DIM_MAX, type ModelSpec, type RopeSpec } from './model-spec.ts';
 import { defaultRope, linearRope, yarnRope } from './rope.ts';
 import { type Source, storedName } from './source.ts';
 import { elementsOf } from './tensor-file.ts';
@@ -64,7 +64,7 @@ async function modelFromMetadata(
   const hidden = fields.count('embedding_length');
   const heads = fields.count('attention.head_count');
   const kvHeads = fields.count('attention.head_count_kv', heads);
-  const headDim = fields.count('attention.key_length', hidden / heads);
+  const headDim = fields.count('attention.key_length', hidden / heads, HEAD_DIM_MAX);
   const context = fields.count('context_length');
   for (const key of ['attention.value_length', 'rope.dimension_count']) {
     if (fields.count(key, headDim) !== headDim) fields.unsupported(key, `the head size ${headDim}`);

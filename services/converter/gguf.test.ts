@@ -47,7 +47,7 @@ test('a GGUF file and the directory it was made from are one model', async () =>
   const { normEpsilon: exact, ...expected } = directory.model;
   assert.deepEqual(model, expected);
   assert.equal(normEpsilon, Math.fround(exact));
-  for (const name of tensorShapes(gguf.model).keys()) {
+  for (const [name] of tensorShapes(gguf.model)) {
     assert.deepEqual(await gguf.read(name), await directory.read(name), name);
   }
   assert.equal(gguf.licence, 'mit');

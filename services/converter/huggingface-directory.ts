@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { type Architecture, architectureNames, findArchitecture } from './architecture.ts';
 import { exactPreTokenizer } from './exact-pretokenizer.ts';
 import { Fields } from './fields.ts';
-import type { ModelSpec } from './model-spec.ts';
+import { HEAD_DIM_MAX, type ModelSpec } from './model-spec.ts';
 import { ropeFromConfig } from './rope.ts';
 import { openSafetensors } from './safetensors.ts';
 import type { Source } from './source.ts';
@@ -73,7 +73,7 @@ function modelFromConfig(
   const hidden = config.count('hidden_size');
   const heads = config.count('num_attention_heads');
   const kvHeads = config.count('num_key_value_heads', heads);
-  const headDim = config.count('head_dim', architecture.defaults.headDim ?? hidden / heads);
+  const headDim = config.count('head_dim', architecture.defaults.headDim ?? hidden / heads, HEAD_DIM_MAX);
   const context = config.count('max_position_embeddings');
   const actKey = config.has('hidden_activation') ? 'hidden_activation' : 'hidden_act';
   const activation = architecture.activations[config.text(actKey, Object.keys(architecture.activations)[0])];

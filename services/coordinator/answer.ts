@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { sequenceId } from '@rondo/core';
+import type { Logger } from '@rondo/chassis';
+import { RondoError, sequenceId } from '@rondo/core';
 import type { FastifyReply } from 'fastify';
 import type { Admission } from './admission.ts';
 import {
@@ -24,6 +25,7 @@ export interface Kitchen {
   readonly codec: TextCodec | undefined;
   readonly admission: Admission;
   readonly generation: Generation;
+  readonly log: Logger;
 }
 
 /** One choice to generate; its place in the list is its index in the answer. */
@@ -75,9 +77,15 @@ export async function answer(kitchen: Kitchen, plan: AnswerPlan, reply: FastifyR
     if (!plan.stream) return await collect(plan, deltas);
     await sendEvents(reply, chunks(plan, deltas));
     return reply;
-  } catch (error) {
+  } catch (thrown) {
     abort.abort();
-    throw error;
+    if (!reply.sent) throw thrown;
+    // The client has been told within the stream; nobody further up can answer it any more.
+    const error = RondoError.from(thrown);
+    if (error.code !== 'CANCELLED') {
+      kitchen.log.error({ err: thrown, requestId: reply.request.id }, 'a stream broke off');
+    }
+    return reply;
   } finally {
     admitted.leave();
   }

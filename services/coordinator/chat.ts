@@ -61,8 +61,8 @@ export function planChat(body: unknown, kitchen: Pick<Kitchen, 'model' | 'codec'
     promptTokens: promptIds.length,
     maxTokensParam: newName ? 'max_completion_tokens' : 'max_tokens',
     maxTokens: newName ? fields.max_completion_tokens : fields.max_tokens,
-    otherwise: model.manifest.shape.context,
-    context: model.manifest.shape.context,
+    otherwise: model.context.usual,
+    context: model.context,
   });
   return {
     choices: Array.from({ length: valid.n }, (_, choice) => ({

@@ -58,7 +58,7 @@ export function planCompletion(body: unknown, kitchen: Pick<Kitchen, 'model' | '
       maxTokensParam: newName ? 'max_completion_tokens' : 'max_tokens',
       maxTokens: newName ? fields.max_completion_tokens : fields.max_tokens,
       otherwise: MAX_TOKENS_DEFAULT,
-      context: model.manifest.shape.context,
+      context: model.context,
     });
     return Array.from({ length: valid.n }, (_, choice) => ({
       stops: valid.stops,

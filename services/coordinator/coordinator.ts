@@ -3,6 +3,7 @@ import type { Logger, Metrics } from '@rondo/chassis';
 import { type Address, LIMITS, RondoError, systemClock } from '@rondo/core';
 import { connectWorker, type WorkerClient } from '@rondo/wire';
 import { Admission } from './admission.ts';
+import { contextRoom } from './context-room.ts';
 import { Generation } from './generation.ts';
 import { checkHealth } from './health.ts';
 import { createHttp } from './http.ts';
@@ -47,12 +48,19 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
   }
   const codec = await openText(bundle);
   const membership = await join(options);
+  const modelContext = bundle.manifest.shape.context;
+  const positions = membership.links.map((link) => link.totalPositions);
+  const context = contextRoom(modelContext, options.placement, positions);
+  if (context.usual < modelContext) {
+    log.warn({ modelContext, positions }, "a worker's KV memory holds less than the model's context");
+  }
   const admission = new Admission(LIMITS.requestsInFlightMax);
   const http = createHttp({
     kitchen: {
-      model: { name: options.modelName, manifest: bundle.manifest },
+      model: { name: options.modelName, manifest: bundle.manifest, context },
       codec,
       admission,
+      log,
       generation: new Generation({
         membership,
         placement: options.placement,
@@ -64,7 +72,6 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     },
     health: () => checkHealth(membership, bundle, admission.draining),
     metrics,
-    log,
   });
   const url = await listen(http, options.listen).catch((error: unknown) => {
     membership.close();

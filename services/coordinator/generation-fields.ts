@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import type { Manifest } from '@rondo/bundle';
 import { type ExitRule, LIMITS, RondoError, type SamplingParams } from '@rondo/core';
 import { z } from 'zod';
+import type { ContextRoom } from './context-room.ts';
 import { narrowExit } from './exit-request.ts';
 import { invalid, invalidBySchema } from './openai-error.ts';
 
@@ -46,6 +47,7 @@ export type GenerationFields = z.infer<z.ZodObject<typeof generationFields>>;
 export interface ModelFacts {
   readonly name: string;
   readonly manifest: Manifest;
+  readonly context: ContextRoom;
 }
 
 /** The shared fields, checked and in the words of the inside. */

@@ -67,7 +67,7 @@ test('a client that leaves while waiting for a whole answer ends its sequences t
 });
 
 test('when no worker has room the answer is 429 and says when to come back', async (context) => {
-  const worker = new ScriptedWorker({ positions: 4 });
+  const worker = new ScriptedWorker({ positions: 40, heldByOthers: 35 });
   const { post } = await testCoordinator(context, { workers: { 'a:1': worker } });
   const { status, headers, body } = await post('/v1/completions', completion);
   assert.equal(status, 429);

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Logger, Metrics } from '@rondo/chassis';
+import type { Metrics } from '@rondo/chassis';
 import { ERRORS, LIMITS, RondoError } from '@rondo/core';
 import {
   type FastifyError,
@@ -22,7 +22,6 @@ export interface HttpOptions {
   readonly kitchen: Kitchen;
   readonly health: () => Promise<Health>;
   readonly metrics: Metrics;
-  readonly log: Logger;
 }
 
 /** How long a refused client should wait, in seconds: a sequence ends about that often. */
@@ -75,7 +74,7 @@ export function createHttp(options: HttpOptions): FastifyInstance {
     object: 'model',
     created: Math.floor(Date.now() / 1000),
     owned_by: 'rondo',
-    max_model_len: kitchen.model.manifest.shape.context,
+    max_model_len: kitchen.model.context.most,
     max_depth: kitchen.model.manifest.maxDepth,
   };
   http.get('/v1/models', async () => ({ object: 'list', data: [model] }));
@@ -106,7 +105,7 @@ function requestId(request: IncomingMessage): string {
 function sendError(options: HttpOptions, thrown: Error, request: FastifyRequest, reply: FastifyReply): void {
   const error = catalogued(thrown);
   if (error.httpStatus >= 500) {
-    options.log.error({ err: thrown, requestId: request.id, route: request.url }, 'request failed');
+    options.kitchen.log.error({ err: thrown, requestId: request.id, route: request.url }, 'request failed');
   }
   if (reply.sent) return;
   if (error.httpStatus === 429) reply.header('retry-after', RETRY_AFTER_S);

@@ -64,13 +64,14 @@ export function encodeBounded(
   model: ModelFacts,
   codec: TextCodec | undefined,
 ): number[] {
-  const { context, vocab } = model.manifest.shape;
+  const { vocab } = model.manifest.shape;
+  const { most } = model.context;
   if (codec === undefined) throw noTokenizer(param);
   const fewest = codec.fewestTokens(text);
-  if (fewest > context) {
+  if (fewest > most) {
     throw new RondoError(
       'CONTEXT_LENGTH_EXCEEDED',
-      `${param}: at least ${fewest} tokens, and the model's context holds ${context}`,
+      `${param}: at least ${fewest} tokens, and the context holds ${most}`,
       { param },
     );
   }

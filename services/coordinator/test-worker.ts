@@ -13,6 +13,8 @@ export interface Script {
   readonly reply?: (spec: GenerateSpec) => readonly number[];
   /** Positions that fit; more are refused with KV_EXHAUSTED. */
   readonly positions?: number;
+  /** Positions of them that sequences of another coordinator hold. */
+  readonly heldByOthers?: number;
   /** After so many tokens the stream stays silent until it is cancelled. */
   readonly silentAfter?: number;
   /** After so many tokens the stream fails. */
@@ -87,9 +89,9 @@ export class ScriptedWorker implements WorkerClient {
   async *#sequence(spec: GenerateSpec, signal: AbortSignal): AsyncGenerator<GenerateStreamEvent> {
     this.specs.push(spec);
     const { epoch } = spec.route;
-    const { positions = 1000 } = this.#script;
+    const { positions = 1000, heldByOthers = 0 } = this.#script;
     const needed = spec.promptIds.length + spec.maxTokens;
-    if (this.held + needed > positions)
+    if (heldByOthers + this.held + needed > positions)
       throw new RondoError('KV_EXHAUSTED', `no room for ${needed} positions`);
     this.held += needed;
     this.#announce();

@@ -1,4 +1,5 @@
 import { RondoError } from '@rondo/core';
+import type { ContextRoom } from './context-room.ts';
 
 /** What a request asks for, and the names of its fields for the error. */
 export interface BudgetDemand {
@@ -7,9 +8,9 @@ export interface BudgetDemand {
   readonly maxTokensParam: string;
   /** As the request said it; undefined leaves it to `otherwise`. */
   readonly maxTokens: number | undefined;
-  /** Tokens to generate when nothing was said; the rest of the context bounds it. */
+  /** Tokens to generate when nothing was said, if that much fits. */
   readonly otherwise: number;
-  readonly context: number;
+  readonly context: ContextRoom;
 }
 
 /**
@@ -18,20 +19,20 @@ export interface BudgetDemand {
  */
 export function tokenBudget(demand: BudgetDemand): number {
   const { promptTokens, maxTokens, context } = demand;
-  const room = context - promptTokens;
+  const room = context.most - promptTokens;
   if (room < 0 || (room === 0 && maxTokens !== 0)) {
     throw tooLong(
       demand.promptParam,
-      `the prompt has ${promptTokens} tokens and the model's context holds ${context}, the answer included`,
+      `the prompt has ${promptTokens} tokens and the context holds ${context.most}, the answer included`,
     );
   }
   if (maxTokens !== undefined && maxTokens > room) {
     throw tooLong(
       demand.maxTokensParam,
-      `${maxTokens} tokens after a prompt of ${promptTokens} exceed the model's context of ${context}; at most ${room} fit`,
+      `${maxTokens} tokens after a prompt of ${promptTokens} exceed the context of ${context.most}; at most ${room} fit`,
     );
   }
-  return maxTokens ?? Math.min(demand.otherwise, room);
+  return maxTokens ?? Math.max(1, Math.min(demand.otherwise, context.usual - promptTokens));
 }
 
 const tooLong = (param: string, message: string): RondoError =>

@@ -39,7 +39,7 @@ export function tokenize(body: unknown, { model, codec }: Tokenizing): object {
       : text === ''
         ? []
         : encodeBounded(param, text!, fields.add_special_tokens, model, codec);
-  return { count: tokens.length, max_model_len: model.manifest.shape.context, tokens };
+  return { count: tokens.length, max_model_len: model.context.most, tokens };
 }
 
 /** POST /detokenize: the text of token ids, control tokens included. */

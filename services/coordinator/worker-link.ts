@@ -8,6 +8,8 @@ import { PROTOCOL_REVISION, type WorkerClient, type WorkerDescription } from '@r
 export interface WorkerLink {
   readonly worker: WorkerRef;
   readonly client: WorkerClient;
+  /** Positions of full-depth KV that the worker holds when it is empty. */
+  readonly totalPositions: number;
 }
 
 export interface LinkOptions {
@@ -36,6 +38,7 @@ export async function linkWorker(address: Address, options: LinkOptions): Promis
     );
     return {
       client,
+      totalPositions: description.load.totalPositions,
       worker: { id: description.workerId, address: description.advertisedAddress ?? address },
     };
   } catch (error) {

