@@ -23,29 +23,27 @@ MANIFESTS := package.json package-lock.json .npmrc $(wildcard services/*/package
 
 # What `make run` serves: these layers of this model are the block, applied LOOPS times, damped (docs/adr/0007).
 MODEL := smollm2-135m-instruct
-LOOP_LAYERS := 10-13
+LOOP_LAYERS := 4-7
 LOOPS := 2
 LOOP_DAMPING := 0.5
 PRECISION := int8
 LISTEN := 127.0.0.1:8080
-CHECKPOINT := .cache/checkpoints/$(MODEL)
 BUNDLE := .cache/bundles/$(MODEL)-$(LOOP_LAYERS)x$(LOOPS)-$(LOOP_DAMPING)-$(PRECISION)
 TESTS := 'services/**/*.test.ts' 'integration-tests/**/*.test.ts'
 CONVERTER := $(filter-out %.test.ts,$(wildcard services/converter/*.ts services/converter/*/*.ts))
 
 ##@ Use
 .PHONY: run
-run: $(BUNDLE)/bundle.json ## serve a looped SmolLM2 on 127.0.0.1:8080: sets up, pulls and converts once (LISTEN, MODEL, LOOP_LAYERS, LOOPS, LOOP_DAMPING, PRECISION)
+run: $(BUNDLE)/bundle.json ## serve a looped SmolLM2 on 127.0.0.1:8080; sets up, pulls and converts the first time
 	@exec ./rondo run --model $(BUNDLE) --listen $(LISTEN)
 
 .PHONY: bundle
-bundle: $(BUNDLE)/bundle.json ## only pull and convert what `run` serves
+bundle: $(BUNDLE)/bundle.json ## make what `run` serves and print where it is
+	@echo $(BUNDLE)
 
-$(CHECKPOINT): | setup
-	@./rondo pull $(MODEL) --out $@
-
-$(BUNDLE)/bundle.json: $(CONVERTER) | setup $(CHECKPOINT)
-	@./rondo convert $(CHECKPOINT) --out $(BUNDLE) --name $(MODEL)-looped --precision $(PRECISION) \
+$(BUNDLE)/bundle.json: $(CONVERTER) | setup
+	@checkpoint=$$(./rondo pull $(MODEL)); \
+	./rondo convert "$$checkpoint" --out $(BUNDLE) --name $(MODEL)-looped --precision $(PRECISION) \
 	  --loop-layers $(LOOP_LAYERS) --loops $(LOOPS) --loop-damping $(LOOP_DAMPING)
 	@touch $@
 
@@ -55,34 +53,37 @@ setup: $(PACKAGES) ## install Node (when PATH's is too old) and the packages; qu
 
 .PHONY: check
 check: setup ## lint, format and types
-	@npx --no-install biome ci --error-on-warnings
-	@npx --no-install tsc --project .
+	@node_modules/.bin/biome ci --error-on-warnings $(if $(MAKE_TERMOUT),,--colors=off)
+	@node_modules/.bin/tsc --project .
 	@node services/wire/compile-proto.ts --check
 
 .PHONY: test
-test: setup ## all tests; says at its end what was skipped and why (TESTS=path for fewer)
-	@node --test --test-concurrency=2 --test-timeout=240000 \
+test: setup ## all tests; says at its end what was skipped and why; TESTS=<file> for one
+	@node --test --test-concurrency=2 --test-timeout=180000 \
 	  --test-reporter=spec --test-reporter-destination=stdout \
 	  --test-reporter=./integration-tests/skip-report.ts --test-reporter-destination=stdout \
 	  $(TESTS)
 
 .PHONY: fmt
 fmt: setup ## format and apply safe lint fixes
-	@npx --no-install biome check --write
+	@node_modules/.bin/biome check --write
 
 .PHONY: proto
 proto: setup ## rewrite services/wire/proto-types.ts after a change under proto/
 	@node services/wire/compile-proto.ts
 
 .PHONY: clean
-clean: ## remove the packages, the local Node, bundles and everything made here, but not pulled checkpoints
-	@rm -rf node_modules .node .cache/bundles
+clean: ## remove all that was installed or made here, but not pulled checkpoints
+	@rm -rf node_modules .node .cache/bundles .cache/compile .cache/scan-*
 
 .PHONY: help
 help: ## this page
+	@echo 'make <target> [VARIABLE=value …]'
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	  /^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
+	@printf '\nVariables\n'
+	@$(foreach name,LISTEN MODEL LOOP_LAYERS LOOPS LOOP_DAMPING PRECISION TESTS,printf '  %-13s %s\n' $(name) "$($(name))";)
 
 $(LOCAL_NODE): .nvmrc
 	@if [ "$$($@ --version 2>/dev/null)" != v$(NODE_VERSION) ]; then \

@@ -65,7 +65,7 @@ export class RondoProcess implements AsyncDisposable {
 
   /** Asks it to end and waits; the exit code says whether it ended well. */
   async stop(): Promise<number | null> {
-    if (this.#child.exitCode !== null) return this.#child.exitCode;
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return this.#child.exitCode;
     const exited = once(this.#child, 'exit');
     this.#child.kill('SIGTERM');
     const [code] = (await exited) as [number | null];

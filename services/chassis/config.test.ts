@@ -29,11 +29,11 @@ test('a setting comes from its flag, else the environment, else its default', ()
 });
 
 test('the environment of the process is read when none is given', () => {
-  process.env['RONDO_TEST_SETTING'] = 'here';
+  process.env.RONDO_TEST_SETTING = 'here';
   try {
     assert.equal(settings({ value: text('RONDO_TEST_SETTING', 'default') }).value, 'here');
   } finally {
-    delete process.env['RONDO_TEST_SETTING'];
+    delete process.env.RONDO_TEST_SETTING;
   }
 });
 

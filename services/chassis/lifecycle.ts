@@ -25,15 +25,16 @@ export class Lifecycle {
     this.#stopped = this.#stopped.then(async (clean) => (await this.#stopAll()) && clean);
   }
 
-  /** Closes everything once, the newest first; a part that fails is logged and does not keep the others. True: all closed. */
+  /** Closes everything once, the newest first. False when a part failed: it is logged, and the others close all the same. */
   stop(): Promise<boolean> {
     this.#stopped ??= this.#stopAll();
     return this.#stopped;
   }
 
   /**
-   * From now on SIGINT and SIGTERM stop everything and end the process: with 0, or 1 when a part failed to stop or took too long.
-   * A second signal ends it at once with 1. An error that nobody caught is logged and ends it with 1: its state is unknown.
+   * From now on SIGINT and SIGTERM stop everything and end the process: with 0, or 1 when a part failed to stop or took
+   * too long. A second signal ends it at once with 1. An error that nobody caught is logged and ends it with 1: what it
+   * left behind is unknown.
    */
   ownProcess(): void {
     const leave = (signal: NodeJS.Signals): void => {

@@ -16,10 +16,10 @@ test('a line is JSON with level, time and name, and an error keeps its code', ()
 });
 
 test('a level in RONDO_LOG that does not exist is fatal', () => {
-  process.env['RONDO_LOG'] = 'loud';
+  process.env.RONDO_LOG = 'loud';
   try {
     assert.throws(() => createLog('worker'), { code: 'CONFIG_INVALID', message: /RONDO_LOG="loud"/ });
   } finally {
-    delete process.env['RONDO_LOG'];
+    delete process.env.RONDO_LOG;
   }
 });

@@ -15,8 +15,8 @@ export interface LogOptions {
 }
 
 /**
- * A logger of JSON lines named `name`. Nothing is redacted, so nothing secret may be handed in: prompts and generated text are
- * never logged. CONFIG_INVALID when RONDO_LOG is no level.
+ * A logger of JSON lines named `name`. Nothing is redacted, so nothing secret may be handed in: prompts and generated
+ * text are never logged. CONFIG_INVALID when RONDO_LOG is no level.
  */
 export function createLog(name: string, options: LogOptions = {}): Logger {
   const level = options.level ?? settings({ level: choice('RONDO_LOG', LEVELS, 'info') }).level;

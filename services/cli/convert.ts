@@ -44,7 +44,7 @@ training by repeating some of its middle layers: rondo scan finds out which.
 
 Examples:
   rondo convert .cache/checkpoints/smollm2-135m-instruct --out bundles/plain --loops 1
-  rondo convert model.gguf --out bundles/looped --loop-layers 10-13 --loops 2 --loop-damping 0.5 --precision int8`,
+  rondo convert model.gguf --out bundles/looped --loop-layers 4-7 --loops 2 --loop-damping 0.5 --precision int8`,
     )
     .action(convert);
 

@@ -17,7 +17,7 @@ const program = new Command('rondo')
 From nothing to an answer:
   rondo pull smollm2-135m-instruct
   rondo convert .cache/checkpoints/smollm2-135m-instruct --out bundles/looped \\
-    --loop-layers 10-13 --loops 2 --loop-damping 0.5 --precision int8
+    --loop-layers 4-7 --loops 2 --loop-damping 0.5 --precision int8
   rondo run --model bundles/looped
 
 RONDO_LOG (trace, debug, info, warn, error, silent) sets how much goes to standard error.`,

@@ -41,7 +41,7 @@ export const layersOption =
     const [first, last] = [Number(match?.[1]), Number(match?.[2])];
     return match && first <= last
       ? { first, last }
-      : refuse(option, value, 'first-last, 0-based and inclusive, such as 10-13');
+      : refuse(option, value, 'first-last, 0-based and inclusive, such as 4-7');
   };
 
 const EXPECTED_ADDRESS = 'host:port, such as 127.0.0.1:7600 or [::1]:7600';

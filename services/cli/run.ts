@@ -6,15 +6,16 @@ import { startWorker } from '@rondo/worker';
 import { Command } from 'commander';
 import { placementOption } from './coordinator.ts';
 import { firstSteps, type Speech } from './first-steps.ts';
+import { defaultKvMb, KV_HELP } from './kv-memory.ts';
 import { addressOption, countOption } from './options.ts';
-import { keepWorker, serve } from './serve.ts';
+import { type Chassis, keepWorker, serve } from './serve.ts';
 
 interface RunFlags {
   readonly model: string;
   readonly listen: Address;
   readonly workers: number;
   readonly threads?: number;
-  readonly kvMb: number;
+  readonly kvMb?: number;
   readonly placement: 'homed' | 'staged';
 }
 
@@ -30,7 +31,7 @@ export const runCommand = (): Command =>
       'threads of each engine (default: the processors, shared out)',
       countOption('--threads'),
     )
-    .option('--kv-mb <n>', 'memory of each worker for K and V, in MiB', countOption('--kv-mb'), 512)
+    .option('--kv-mb <n>', `memory of each worker for K and V, in MiB ${KV_HELP}`, countOption('--kv-mb'))
     .addOption(placementOption())
     .addHelpText(
       'after',
@@ -43,39 +44,39 @@ Examples:
     .action(run);
 
 const run = (flags: RunFlags): Promise<void> =>
-  serve('run', async (process_) => {
-    const { log, metrics, lifecycle } = process_;
-    const bundle = await openBundle(flags.model);
-    const threads = flags.threads ?? Math.max(1, Math.floor(availableParallelism() / flags.workers));
-    const startOne = async (index: number): Promise<Address> => {
-      const worker = await startWorker({
-        bundle,
-        listen: address('127.0.0.1:0'),
-        workerId: `worker-${index}`,
-        threads,
-        kvBytes: flags.kvMb * 2 ** 20,
-        log,
-        metrics,
-      });
-      keepWorker(worker, process_);
-      return worker.address;
-    };
-    const workers = await Promise.all(
-      Array.from({ length: flags.workers }, (_, index) => startOne(index + 1)),
-    );
-    const coordinator = await startCoordinator({
+  serve('run', (chassis) => start(flags, chassis), { quiet: true });
+
+async function start(flags: RunFlags, chassis: Chassis): Promise<void> {
+  const { log, metrics, lifecycle } = chassis;
+  const bundle = await openBundle(flags.model);
+  const threads = flags.threads ?? Math.max(1, Math.floor(availableParallelism() / flags.workers));
+  const startOne = async (index: number): Promise<Address> => {
+    const worker = await startWorker({
       bundle,
-      workers,
-      listen: flags.listen,
-      placement: flags.placement,
-      modelName: bundle.manifest.name,
+      listen: address('127.0.0.1:0'),
+      workerId: `worker-${index}`,
+      threads,
+      kvBytes: (flags.kvMb ?? defaultKvMb()) * 2 ** 20,
       log,
       metrics,
     });
-    lifecycle.onStop('coordinator', () => coordinator.stop());
-    const steps = firstSteps(coordinator.url, bundle.manifest.name, await speechOf(bundle));
-    process.stdout.write(`ready ${coordinator.url}\n${steps}`);
+    keepWorker(worker, chassis);
+    return worker.address;
+  };
+  const workers = await Promise.all(Array.from({ length: flags.workers }, (_, index) => startOne(index + 1)));
+  const coordinator = await startCoordinator({
+    bundle,
+    workers,
+    listen: flags.listen,
+    placement: flags.placement,
+    modelName: bundle.manifest.name,
+    log,
+    metrics,
   });
+  lifecycle.onStop('coordinator', () => coordinator.stop());
+  const steps = firstSteps(coordinator.url, bundle.manifest.name, await speechOf(bundle));
+  process.stdout.write(`ready ${coordinator.url}\n${steps}`);
+}
 
 async function speechOf(bundle: Bundle): Promise<Speech> {
   const codec = await openText(bundle);

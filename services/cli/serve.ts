@@ -1,20 +1,30 @@
-import { createLog, Lifecycle, type Logger, Metrics } from '@rondo/chassis';
+import { createLog, Lifecycle, type Logger, Metrics, settings, text } from '@rondo/chassis';
 import type { RunningWorker } from '@rondo/worker';
 import { exitWith } from './failure.ts';
 
 /** What every serving process has. */
-export interface Process {
+export interface Chassis {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly lifecycle: Lifecycle;
+}
+
+interface ServeOptions {
+  /** A person reads along: only warnings are logged unless RONDO_LOG says otherwise. */
+  readonly quiet?: boolean;
 }
 
 /**
  * Runs `start` in a process that stops at SIGINT or SIGTERM: what has started by then is stopped, newest first.
  * The same happens when `start` fails, before its error goes on.
  */
-export async function serve(name: string, start: (process: Process) => Promise<void>): Promise<void> {
-  const log = createLog(name);
+export async function serve(
+  name: string,
+  start: (chassis: Chassis) => Promise<void>,
+  { quiet = false }: ServeOptions = {},
+): Promise<void> {
+  const unset = settings({ level: text('RONDO_LOG', '') }).level === '';
+  const log = createLog(name, quiet && unset ? { level: 'warn' } : {});
   const lifecycle = new Lifecycle(log);
   lifecycle.ownProcess();
   try {
@@ -26,7 +36,7 @@ export async function serve(name: string, start: (process: Process) => Promise<v
 }
 
 /** Stops `worker` with the process, and the process when the worker can serve no more: a supervisor starts it again. */
-export function keepWorker(worker: RunningWorker, { lifecycle }: Process): void {
+export function keepWorker(worker: RunningWorker, { lifecycle }: Chassis): void {
   lifecycle.onStop(`worker ${worker.address}`, () => worker.stop());
   void worker.broken.then(async (error) => {
     await lifecycle.stop();

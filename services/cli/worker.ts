@@ -3,6 +3,7 @@ import { openBundle } from '@rondo/bundle';
 import { type Address, address } from '@rondo/core';
 import { startWorker } from '@rondo/worker';
 import { Command } from 'commander';
+import { defaultKvMb, KV_HELP } from './kv-memory.ts';
 import { addressOption, countOption } from './options.ts';
 import { keepWorker, serve } from './serve.ts';
 
@@ -11,7 +12,7 @@ interface WorkerFlags {
   readonly listen: Address;
   readonly advertise?: Address;
   readonly threads: number;
-  readonly kvMb: number;
+  readonly kvMb?: number;
 }
 
 /** `rondo worker`: one engine that serves passes and whole sequences over gRPC. */
@@ -26,7 +27,7 @@ export const workerCommand = (): Command =>
       addressOption('--advertise'),
     )
     .option('--threads <n>', 'threads of the engine', countOption('--threads'), availableParallelism())
-    .option('--kv-mb <n>', 'memory for K and V, in MiB', countOption('--kv-mb'), 512)
+    .option('--kv-mb <n>', `memory for K and V, in MiB ${KV_HELP}`, countOption('--kv-mb'))
     .addHelpText(
       'after',
       `
@@ -39,16 +40,16 @@ Examples:
     .action(worker);
 
 const worker = (flags: WorkerFlags): Promise<void> =>
-  serve('worker', async (process_) => {
+  serve('worker', async (chassis) => {
     const running = await startWorker({
       bundle: await openBundle(flags.model),
       listen: flags.listen,
       advertise: flags.advertise,
       threads: flags.threads,
-      kvBytes: flags.kvMb * 2 ** 20,
-      log: process_.log,
-      metrics: process_.metrics,
+      kvBytes: (flags.kvMb ?? defaultKvMb()) * 2 ** 20,
+      log: chassis.log,
+      metrics: chassis.metrics,
     });
-    keepWorker(running, process_);
+    keepWorker(running, chassis);
     process.stdout.write(`ready ${flags.advertise ?? running.address}\n`);
   });

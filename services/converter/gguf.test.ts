@@ -78,6 +78,35 @@ test("Llama 3's frequency divisors are applied", async () => {
   await scaled.close();
 });
 
+test('Qwen2 keeps the order of its rows and has biases on q, k and v', async () => {
+  const metadata = Object.fromEntries(
+    Object.entries(tinyMetadata()).map(([key, value]) => [key.replace(/^llama\./, 'qwen2.'), value]),
+  );
+  const tensors = tinyGgufTensors()
+    .set('blk.0.attn_q.bias', tinyTensor(20, 16))
+    .set('blk.0.attn_k.bias', tinyTensor(21, 8))
+    .set('blk.0.attn_v.bias', tinyTensor(22, 8));
+  const stored = tensors.get('blk.0.attn_q.weight')!.values;
+  const qwen2 = { ...metadata, 'general.architecture': { text: 'qwen2' } };
+  const checkpoint = await opened(ggufBytes(qwen2, tensors));
+  assert.equal(checkpoint.model.qkvBias, true);
+  assert.equal(checkpoint.model.outputBias, false);
+  assert.deepEqual(await checkpoint.read('layers.0.q'), stored);
+  assert.deepEqual(await checkpoint.read('layers.0.q.bias'), tinyTensor(20, 16).values);
+  await checkpoint.close();
+});
+
+test("Gemma's norms are stored ready to multiply", async () => {
+  const metadata = Object.fromEntries(
+    Object.entries(tinyMetadata()).map(([key, value]) => [key.replace(/^llama\./, 'gemma.'), value]),
+  );
+  const gemma = { ...metadata, 'general.architecture': { text: 'gemma' } };
+  const checkpoint = await opened(ggufBytes(gemma, tinyGgufTensors()));
+  assert.deepEqual(await checkpoint.read('finalNorm'), tinyTensor(2, 16).values);
+  assert.equal(checkpoint.model.embeddingScale, 4);
+  await checkpoint.close();
+});
+
 test('a turn may end on its own token', async () => {
   const checkpoint = await opened(ggufBytes(withEntry('tokenizer.ggml.eot_token_id', { u32: 5 })));
   assert.deepEqual(checkpoint.model.eos, [2, 5]);

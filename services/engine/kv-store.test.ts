@@ -46,9 +46,6 @@ test('clearing a page leaves its neighbours', () => {
   store.data.fill(Number.NaN);
   store.clear(Int32Array.of(2));
   const pageFloats = store.data.length / pages;
-  assert.equal(
-    store.data.indexOf(0),
-    2 * pageFloats,
-  );
+  assert.equal(store.data.indexOf(0), 2 * pageFloats);
   assert.equal(store.data.filter((value) => value === 0).length, pageFloats);
 });

@@ -1,4 +1,5 @@
 import { kvBytesPerPosition, type Manifest } from '@rondo/bundle';
+import { RondoError } from '@rondo/core';
 import type { KvCopy } from './engine.ts';
 
 /** Where K/V rows of a run come from: [slices, B, kvHeads, T, headDim], slices = layers · 2. */
@@ -24,7 +25,7 @@ export class KvStore {
     this.#slices = layers * 2;
     this.#positions = pagePositions;
     this.#pageFloats = (kvBytesPerPosition(shape, layers) / 4) * pagePositions;
-    this.data = new Float32Array(pages * this.#pageFloats);
+    this.data = allocate(pages * this.#pageFloats);
   }
 
   /** Rows of the graph's view: one per (page, layer, K|V, head). */
@@ -59,5 +60,17 @@ export class KvStore {
         this.data.set(kv.data.subarray(source, source + headDim), target);
       }
     }
+  }
+}
+
+function allocate(floats: number): Float32Array {
+  try {
+    return new Float32Array(floats);
+  } catch (cause) {
+    throw new RondoError(
+      'CONFIG_INVALID',
+      `KV memory: ${Math.ceil((floats * 4) / 2 ** 20)} MiB in one piece cannot be had; give a smaller --kv-mb`,
+      { cause },
+    );
   }
 }

@@ -202,15 +202,19 @@ test('frames end also for a handler that was busy when its peer went away', asyn
     },
   });
   const raw = new Client(pair.server.address, credentials.createInsecure());
+  // Answered on the same connection, so whatever was sent before has arrived by then.
+  const arrival = () =>
+    new Promise((resolve) =>
+      raw.makeUnaryRequest(workerService.describe.path, asIs, asIs, Buffer.alloc(0), resolve),
+    );
   const call = raw.makeBidiStreamRequest<Buffer, Buffer>(workerService.passes.path, asIs, asIs);
   call.on('error', () => {});
   call.write(helloFrame.encode(hello));
+  call.write(passesFrame.encode(microbatch({})));
   await once(call, 'data');
+  await arrival();
   call.cancel();
-  // Answered on the same connection, so the cancellation has arrived by then.
-  await new Promise((resolve) =>
-    raw.makeUnaryRequest(workerService.describe.path, asIs, asIs, Buffer.alloc(0), resolve),
-  );
+  await arrival();
   gate.resolve();
   await ended.promise;
   raw.close();
@@ -228,16 +232,53 @@ test('a peer that does not read its replies is not read from without end', async
     },
   });
   const link = pair.client.openPasses(hello);
-  for (let sent = 0; sent < 1000; sent++) void link.send({ type: 'close-stage', sequenceId: id, epoch: 3 });
+  const replies = link.events[Symbol.asyncIterator]();
+  const first = replies.next();
+  for (let sent = 0; sent < 1000; sent++) await link.send({ type: 'close-stage', sequenceId: id, epoch: 3 });
   link.close();
+  await first;
   for (let before = -1; before !== replied; ) {
     before = replied;
     await pair.client.describe();
   }
   assert.ok(replied < 300, `${replied} replies wait for a reader`);
-  let read = 0;
-  for await (const _ of link.events) read++;
+  let read = 1;
+  while ((await replies.next()).done !== true) read++;
   assert.equal(read, 1000);
+});
+
+test('a state may be reused as soon as its frame was handed over', async () => {
+  const seen: number[] = [];
+  await using pair = await startPair({
+    async passes(_hello, frames) {
+      for await (const frame of frames) {
+        if (frame.type === 'microbatch') seen.push(...(frame.chunks[0]?.state ?? []));
+      }
+    },
+  });
+  const link = pair.client.openPasses(hello);
+  const state = Float32Array.of(1, 2);
+  const sent = link.send(microbatch({ state }));
+  state.fill(0);
+  await sent;
+  link.close();
+  for await (const _ of link.events);
+  assert.deepEqual(seen, [1, 2]);
+});
+
+test('leaving the loop over the replies gives up the link on both ends', async () => {
+  const ended = Promise.withResolvers<string>();
+  await using pair = await startPair({
+    async passes(_hello, frames, reply) {
+      reply({ type: 'stage-opened', sequenceId: id, epoch: 1 });
+      for await (const _ of frames);
+      ended.resolve('ended');
+    },
+  });
+  const link = pair.client.openPasses(hello);
+  for await (const _ of link.events) break;
+  await assert.rejects(link.send(microbatch({})), { code: 'CANCELLED', message: /is closed/ });
+  assert.equal(await ended.promise, 'ended');
 });
 
 test('a peer that ends the stream on its own is lost to the sender', async () => {

@@ -13,11 +13,15 @@ import { Outflow } from './outflow.ts';
 /** The sending end of a Passes stream. Frames arrive in the order in which they were sent. */
 export interface PassesLink {
   /**
-   * Resolves when the stream takes more, at once unless the peer reads slower than we send. States must stay unchanged until then.
-   * Rejects with INTERNAL a frame too large or ill-shaped (the link goes on), with the link's failure once it has failed.
+   * Resolves when the stream takes more, at once unless the peer reads slower than we send. The frame is encoded
+   * before the call returns: its states may be reused or transferred at once. Rejects with INTERNAL a frame too large
+   * or ill-shaped (the link goes on), and with the link's failure once it has failed.
    */
   send(frame: PassesFrame): Promise<void>;
-  /** To be iterated once. Ends after close(); throws the peer's RondoError, or WORKER_LOST when it vanished. */
+  /**
+   * To be iterated once, from the start: replies that nobody takes pile up here. Ends after close(); throws the peer's
+   * RondoError, or WORKER_LOST when it vanished. Leaving the loop earlier gives up the whole link.
+   */
   readonly events: AsyncIterable<PassesReply>;
   /** No more frames; the peer finishes those it has and ends the stream. */
   close(): void;
@@ -32,6 +36,7 @@ export function openPassesLink(
 ): PassesLink {
   const life = new AbortController();
   const outflow = new Outflow(call, life.signal);
+  const closedError = () => new RondoError('CANCELLED', `the stream of passes to worker ${peer} is closed`);
   let closed = false;
 
   async function* replies(): AsyncGenerator<PassesReply> {
@@ -39,6 +44,10 @@ export function openPassesLink(
       for await (const bytes of call) yield passesReply.decode(bytes as Buffer);
     } catch (error) {
       throw failure(error);
+    } finally {
+      // Has no effect after an end or an error, which say more.
+      life.abort(closedError());
+      call.cancel();
     }
     if (!closed) throw life.signal.reason;
   }
@@ -51,7 +60,7 @@ export function openPassesLink(
   call.write(helloFrame.encode(hello));
   return {
     async send(frame) {
-      if (closed) throw new RondoError('CANCELLED', `the stream of passes to worker ${peer} is closed`);
+      if (closed) throw closedError();
       await outflow.write(passesFrame.encode(frame));
     },
     events: replies(),

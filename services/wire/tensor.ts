@@ -21,9 +21,9 @@ export function bytesOf(parts: readonly Float32Array[]): Uint8Array {
 }
 
 /**
- * The floats in `bytes`, bit for bit. Always a copy: protobufjs hands out views into the received frame at any offset, which a
- * Float32Array cannot alias unless aligned, which would keep the whole frame alive, and which nobody could
- * transfer to another thread without taking its neighbours along. The copy is the caller's own.
+ * The floats in `bytes`, bit for bit. Always a copy, which is the caller's own: protobufjs hands out views into the
+ * received frame, at offsets that a Float32Array cannot take; a view would keep the whole frame alive, and could not
+ * be transferred to another thread without its neighbours.
  */
 export function floatsOf(bytes: Uint8Array): Float32Array<ArrayBuffer> {
   if (bytes.byteLength % FLOAT_BYTES !== 0) {

@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { Cluster } from './cluster.ts';
+import type { RondoProcess } from './rondo-process.ts';
+import { TinyBundle } from './tiny-bundle.ts';
+
+let bundle: TinyBundle;
+before(async () => {
+  bundle = await TinyBundle.make(2);
+});
+after(() => bundle[Symbol.asyncDispose]());
+
+const request = { model: 'tiny', prompt: 'The quick', max_tokens: 450, ignore_eos: true };
+
+interface Health {
+  readonly workers: {
+    readonly address: string;
+    readonly load: { freePositions: number; totalPositions: number };
+  }[];
+}
+
+const health = async (cluster: Cluster): Promise<Health> =>
+  (await (await fetch(`${cluster.url}/health`)).json()) as Health;
+
+/** Asks until `done`; the test's own time limit bounds it. */
+async function until(cluster: Cluster, done: (health: Health) => boolean): Promise<void> {
+  while (!done(await health(cluster)));
+}
+
+test('a stream whose worker is killed ends in an OpenAI error and a broken socket, and the others serve on', async () => {
+  await using cluster = await Cluster.start({ bundle: bundle.directory, workers: 2, placement: 'homed' });
+  const response = await cluster.post('/v1/completions', { ...request, stream: true });
+  const decoder = new TextDecoder();
+  let text = '';
+  const readToTheEnd = async () => {
+    for await (const part of response.body!) {
+      if (text === '') (await servingWorker(cluster)).kill('SIGKILL');
+      text += decoder.decode(part, { stream: true });
+    }
+  };
+  await assert.rejects(readToTheEnd());
+  assert.ok(!text.includes('[DONE]'));
+  const last = text.split('\n\n').filter(Boolean).at(-1)!;
+  const { error } = JSON.parse(last.replace('data: ', '')) as { error?: { type: string; message: string } };
+  assert.equal(error?.type, 'server_error');
+  assert.match(error.message, /worker/);
+  const next = await cluster.post('/v1/completions', { ...request, max_tokens: 4 });
+  assert.equal(next.status, 200, await next.text());
+});
+
+/** The worker that holds a sequence right now. */
+async function servingWorker(cluster: Cluster): Promise<RondoProcess> {
+  const { workers } = await health(cluster);
+  const busy = workers.find(({ load }) => load.freePositions < load.totalPositions);
+  return cluster.workers.find((worker) => worker.ready === busy?.address)!;
+}
+
+test('clients that leave in the middle give back every page', { timeout: 60_000 }, async () => {
+  await using cluster = await Cluster.start({ bundle: bundle.directory, workers: 2, placement: 'staged' });
+  const idle = (view: Health) =>
+    view.workers.length === 2 && view.workers.every(({ load }) => load.freePositions === load.totalPositions);
+  await until(cluster, idle);
+  for (let round = 0; round < 5; round++) {
+    const controllers = await Promise.all(
+      Array.from({ length: 8 }, async () => {
+        const controller = new AbortController();
+        const response = await fetch(`${cluster.url}/v1/completions`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify({ ...request, stream: true }),
+          signal: controller.signal,
+        });
+        await response.body!.getReader().read();
+        return controller;
+      }),
+    );
+    assert.ok(!idle(await health(cluster)), 'nothing was running');
+    for (const controller of controllers) controller.abort();
+  }
+  await until(cluster, idle);
+});
+
+test('a request spends the passes it asks for and its prompt spends them all', async () => {
+  await using deep = await TinyBundle.make(4);
+  await using cluster = await Cluster.start({ bundle: deep.directory, workers: 1, placement: 'homed' });
+  const passes = async (body: object) => {
+    const response = await cluster.post('/v1/completions', {
+      ...request,
+      max_tokens: 11,
+      temperature: 0,
+      ...body,
+    });
+    assert.equal(response.status, 200, await response.clone().text());
+    const { usage } = (await response.json()) as {
+      usage: { prompt_tokens: number; passes: { prompt: number; generated: number } };
+    };
+    assert.equal(usage.passes.prompt, usage.prompt_tokens * 4);
+    return usage.passes.generated;
+  };
+  assert.equal(await passes({}), 10 * 4);
+  assert.equal(await passes({ max_depth: 1 }), 10);
+  assert.equal(await passes({ max_depth: 3 }), 10 * 3);
+  // Any change is below a threshold of 1000, so every row leaves at the first pass it may.
+  assert.equal(await passes({ exit_threshold: 1000, min_depth: 2 }), 10 * 2);
+});
