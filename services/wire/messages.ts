@@ -57,6 +57,8 @@ const exitPolicy = enumField<ExitPolicy>('ExitPolicy', {
   none: pb.ExitPolicy.EXIT_POLICY_NONE,
   gate: pb.ExitPolicy.EXIT_POLICY_GATE,
   'latent-diff': pb.ExitPolicy.EXIT_POLICY_LATENT_DIFF,
+  confidence: pb.ExitPolicy.EXIT_POLICY_CONFIDENCE,
+  replay: pb.ExitPolicy.EXIT_POLICY_REPLAY,
 });
 
 const finishReason = enumField<FinishReason>('FinishReason', {
@@ -146,6 +148,7 @@ export const generateRequest: Codec<GenerateSpec> = {
         threshold: exit.threshold,
         minDepth: uint32(exit.minDepth, 'minDepth'),
         maxDepth: uint32(exit.maxDepth, 'maxDepth'),
+        depths: (exit.depths ?? []).map((depth) => uint32(depth, 'depths')),
       },
       topLogprobs: spec.topLogprobs === undefined ? null : uint32(spec.topLogprobs, 'topLogprobs'),
       promptLogprobs: spec.promptLogprobs,
@@ -170,6 +173,7 @@ export const generateRequest: Codec<GenerateSpec> = {
         threshold: exit.threshold,
         minDepth: exit.minDepth,
         maxDepth: exit.maxDepth,
+        ...(exit.depths.length > 0 && { depths: exit.depths }),
       },
       ...(typeof message.topLogprobs === 'number' && { topLogprobs: message.topLogprobs }),
       promptLogprobs: message.promptLogprobs,

@@ -69,6 +69,7 @@ test('sequences that run together give what each gives alone, and share steps at
         seed: index,
         topP: index % 2 ? 0.9 : 1,
       },
+      exit: { policy: 'replay', threshold: 0, minDepth: 1, maxDepth: 3, depths: [1, 3, 2].slice(index % 2) },
     }),
   );
   await Promise.all(specs.map((spec) => agrees(worker, SHAPE, spec)));

@@ -10,10 +10,12 @@ import { Inbox } from './inbox.ts';
 import { otherStageWorkers } from './itinerary.ts';
 import { KvPools } from './kv-pools.ts';
 import { PeerLinks } from './peer-links.ts';
+import { Propagation } from './propagation.ts';
 import { loadOf, workerHandlers } from './server.ts';
 import { Settlement } from './settle.ts';
 import { StageHost } from './stage-host.ts';
 import { Step } from './step.ts';
+import type { StepPolicy } from './step-policy.ts';
 import type { Tenant } from './tenant.ts';
 import { Tenants } from './tenants.ts';
 import { WorkerMetrics } from './worker-metrics.ts';
@@ -28,6 +30,8 @@ export interface WorkerOptions {
   readonly workerId?: string | undefined;
   readonly threads: number;
   readonly kvBytes: number;
+  /** How rows are batched; all but `depth` are there to compare with. */
+  readonly policy?: StepPolicy | undefined;
   readonly log: Logger;
   readonly metrics: Metrics;
 }
@@ -58,7 +62,15 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
 /** The rooms of a worker around a running engine, which it owns from now on. */
 export async function serveEngine(
   engine: Engine,
-  { bundle, listen, advertise, workerId: name, log, metrics }: Omit<WorkerOptions, 'threads' | 'kvBytes'>,
+  {
+    bundle,
+    listen,
+    advertise,
+    workerId: name,
+    policy = 'depth',
+    log,
+    metrics,
+  }: Omit<WorkerOptions, 'threads' | 'kvBytes'>,
 ): Promise<RunningWorker> {
   const { manifest, digest: bundleDigest } = bundle;
   const { layers, maxDepth, shape } = manifest;
@@ -102,11 +114,15 @@ export async function serveEngine(
       },
     },
   );
-  const settlement = new Settlement({ self, maxDepth, codaLayers: layers.coda }, shape.hidden, {
-    ready,
-    send: (to, chunks) => peers.send(to, chunks),
-  });
-  const step = new Step(engine, shape.hidden, inbox, settlement, {
+  const propagation = new Propagation();
+  const where = { self, maxDepth, codaLayers: layers.coda };
+  const { hidden } = shape;
+  const settlement = new Settlement(
+    { where, hidden, kvPolicy: manifest.kvPolicy, propagation },
+    { ready, send: (to, chunks) => peers.send(to, chunks) },
+  );
+  const rooms = { engine, hidden, codaLayers: layers.coda, policy, inbox, tenants, propagation, settlement };
+  const step = new Step(rooms, {
     ran: (report) => meters.ran(report),
     failed(phase, chunks, error) {
       meters.failed(phase);
