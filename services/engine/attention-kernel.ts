@@ -368,7 +368,7 @@ function softmax(fn: WasmFunction, names: Names, query: Local, group: number, la
 
 /** x ← exp(x) for x ≤ 0, within 2 units in the last place; 0 below −87. (Moshier, Cephes 2.8, expf) */
 function exponential(x: Local, n: Local): Code {
-  const [log2e, ln2High, ln2Low] = [1.4426950408889634, 0.693359375, -2.1219444e-4];
+  const [log2e, ln2High, ln2Low] = [Math.LOG2E, 0.693359375, -2.1219444e-4];
   const coefficients = [
     1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1,
   ];
