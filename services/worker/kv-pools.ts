@@ -15,7 +15,11 @@ export class KvPools {
   readonly prefixes: PrefixCache | undefined;
   readonly #pools: Readonly<Record<Stack, PagePool>>;
 
-  constructor(sizes: PoolSizes, pagePositions: number, { prefixCache = true } = {}) {
+  constructor(
+    sizes: PoolSizes,
+    pagePositions: number,
+    { prefixCache = true }: { prefixCache?: boolean | undefined } = {},
+  ) {
     this.pagePositions = pagePositions;
     const reclaim = (): boolean => this.prefixes?.evict() ?? false;
     this.#pools = {

@@ -73,7 +73,7 @@ export class PrefixCache {
 
   /** A sequence that came along this chain has released its pages. */
   leave(chain: readonly CachedPages[]): void {
-    // From the tail: what lies deeper in a prompt is then evicted before what leads to it.
+    // From the tail, so that what has been unused longest is an end of the tree and goes without a search for one.
     for (const cached of chain.toReversed()) {
       if (!cached.cached || !this.#isIdle(cached)) continue;
       this.#idle.delete(cached);
