@@ -141,11 +141,12 @@ export class PagePool {
         if (users[page]! > 0 || this.#cached[page]) throw stray(page, this.capacity);
         continue;
       }
-      const places = [free[page]! > 0, users[page]! > 0, users[page] === 0 && this.#cached[page]! > 0];
-      if (places.filter(Boolean).length !== 1)
-        throw new Error(`page pool: page ${page} is lost or held twice (free, used, idle: ${places})`);
-      if (users[page]! > 0) used++;
-      else if (this.#cached[page]) idle++;
+      const isUsed = users[page]! > 0 ? 1 : 0;
+      const isIdle = isUsed ? 0 : this.#cached[page]!;
+      if (free[page]! + isUsed + isIdle !== 1)
+        throw new Error(`page pool: page ${page} is ${free[page] ? 'free and held' : 'lost'}`);
+      used += isUsed;
+      idle += isIdle;
     }
     const counted = [this.#promised, this.#used, this.#idle];
     if ([promised, used, idle].join() !== counted.join())
