@@ -83,11 +83,10 @@ export class PrefixCache {
 
   /** Evicts one page set in favour of a pool that is short; false when nothing is left that is not used. */
   evict(): boolean {
-    let [victim] = this.#idle;
+    let victim = firstOf(this.#idle.values());
     if (!victim) return false;
     // A sequence that keeps its own copy of the victim may have added pages behind it: they cannot be found without it.
-    while (victim.children.size > 0)
-      [victim] = victim.children.values() as Iterable<CachedPages> as [CachedPages];
+    while (victim.children.size > 0) victim = firstOf(victim.children.values())!;
     victim.cached = false;
     this.#idle.delete(victim);
     this.#childrenOf(victim.parent).delete(victim.key);
@@ -133,3 +132,5 @@ export class PrefixCache {
     return ids.slice(index * this.#pagePositions, (index + 1) * this.#pagePositions).join();
   }
 }
+
+const firstOf = <T>(values: Iterator<T, undefined>): T | undefined => values.next().value;
