@@ -18,11 +18,9 @@ export class PageTable {
     return this.#written;
   }
 
-  /** Takes pages until positions below `end` have one. @returns the pages taken now. */
-  reach(end: number, reservation: Reservation): number[] {
-    const first = this.pages.length;
+  /** Takes pages until positions below `end` have one. */
+  reach(end: number, reservation: Reservation): void {
     while (this.pages.length * this.#pagePositions < end) this.pages.push(reservation.take());
-    return this.pages.slice(first);
   }
 
   wrote(end: number): void {

@@ -56,7 +56,7 @@ class Sequence {
     assert.equal(this.residency.written(stack, depth), start);
     const pages = this.residency.reach(stack, depth, end);
     if (stack === 'block') this.#uncopied = Number.POSITIVE_INFINITY;
-    for (const { fromPage, toPage, slot } of this.residency.drain(stack).copies) {
+    for (const { fromPage, toPage, slot } of this.residency.drain(stack)) {
       this.#floats.set(`block ${toPage} ${slot}`, this.#floats.get(`block ${fromPage} ${slot}`)!);
     }
     for (let at = start; at < end; at++) {

@@ -29,8 +29,8 @@ export const pagesPerPosition = (need: Omit<KvNeed, 'positions'>): PageCounts =>
 /**
  * A sequence's K and V on this worker: reserved for all of its positions at open, so that it never stalls for memory
  * later; pages are taken as positions are reached. Pages that the prefix cache has are shared and never written. What the
- * engine must do to pages before the next run (clear fresh ones, copy an exited row's K/V) waits here and dies with the
- * sequence: it can never touch pages of another.
+ * engine must copy before the next run (an exited row's K/V) waits here and dies with the sequence: it can never touch
+ * pages of another.
  */
 export class Residency {
   readonly positions: number;
@@ -40,9 +40,8 @@ export class Residency {
   readonly #reservations: Reservations;
   readonly #tables: ReadonlyMap<string, PageTable>;
   readonly #depths: readonly number[];
-  readonly #fresh: Record<Stack, number[]> = { prelude: [], block: [], coda: [] };
   readonly #prompt: PromptPages | undefined;
-  #copies: KvCopy[] = [];
+  readonly #copies: KvCopy[] = [];
   #inStep = false;
   #closed = false;
 
@@ -85,12 +84,12 @@ export class Residency {
     return this.#table(stack, depth).written;
   }
 
-  /** Page numbers that cover positions below `end`; pages taken for it join the fresh ones. */
+  /** Page numbers that cover positions below `end`. */
   reach(stack: Stack, depth: number, end: number): readonly number[] {
     const reservation = this.#reservations[stack];
     const table = this.#table(stack, depth);
     // A stack without layers keeps no K and V, hence no pages, only the order of its chunks.
-    if (reservation.count > 0) this.#fresh[stack].push(...table.reach(end, reservation));
+    if (reservation.count > 0) table.reach(end, reservation);
     return table.pages;
   }
 
@@ -110,13 +109,9 @@ export class Residency {
     }
   }
 
-  /** What the engine must do before the next run on this stack; handed out once. */
-  drain(stack: Stack): { freshPages: number[]; copies: KvCopy[] } {
-    const freshPages = this.#fresh[stack].splice(0);
-    if (stack !== 'block') return { freshPages, copies: [] };
-    const copies = this.#copies;
-    this.#copies = [];
-    return { freshPages, copies };
+  /** K/V rows that the engine must copy before the next run on this stack; handed out once. */
+  drain(stack: Stack): KvCopy[] {
+    return stack === 'block' ? this.#copies.splice(0) : [];
   }
 
   /** While a step runs on them, pages stay: the engine is still writing there. */
