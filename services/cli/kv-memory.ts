@@ -10,3 +10,6 @@ const MAX_MIB = 4096;
 export const defaultKvMb = (): number => Math.min(MAX_MIB, Math.floor(totalmem() / 8 / MIB));
 
 export const KV_HELP = "(default: an eighth of the machine's memory, at most 4096)";
+
+export const PREFIX_CACHE_HELP =
+  'compute every prompt anew (default: prompts share K and V of their common beginnings)';

@@ -6,7 +6,7 @@ import { startWorker } from '@rondo/worker';
 import { Command } from 'commander';
 import { placementOption } from './coordinator.ts';
 import { firstSteps, type Speech } from './first-steps.ts';
-import { defaultKvMb, KV_HELP } from './kv-memory.ts';
+import { defaultKvMb, KV_HELP, PREFIX_CACHE_HELP } from './kv-memory.ts';
 import { addressOption, countOption } from './options.ts';
 import { type Chassis, keepWorker, serve } from './serve.ts';
 
@@ -16,6 +16,7 @@ interface RunFlags {
   readonly workers: number;
   readonly threads?: number;
   readonly kvMb?: number;
+  readonly prefixCache: boolean;
   readonly placement: 'homed' | 'staged';
 }
 
@@ -32,6 +33,7 @@ export const runCommand = (): Command =>
       countOption('--threads'),
     )
     .option('--kv-mb <n>', `memory of each worker for K and V, in MiB ${KV_HELP}`, countOption('--kv-mb'))
+    .option('--no-prefix-cache', PREFIX_CACHE_HELP)
     .addOption(placementOption())
     .addHelpText(
       'after',
@@ -57,6 +59,7 @@ async function start(flags: RunFlags, chassis: Chassis): Promise<void> {
       workerId: `worker-${index}`,
       threads,
       kvBytes: (flags.kvMb ?? defaultKvMb()) * 2 ** 20,
+      prefixCache: flags.prefixCache,
       log,
       metrics,
     });

@@ -3,7 +3,7 @@ import { openBundle } from '@rondo/bundle';
 import { type Address, address } from '@rondo/core';
 import { startWorker } from '@rondo/worker';
 import { Command } from 'commander';
-import { defaultKvMb, KV_HELP } from './kv-memory.ts';
+import { defaultKvMb, KV_HELP, PREFIX_CACHE_HELP } from './kv-memory.ts';
 import { addressOption, countOption } from './options.ts';
 import { keepWorker, serve } from './serve.ts';
 
@@ -13,6 +13,7 @@ interface WorkerFlags {
   readonly advertise?: Address;
   readonly threads: number;
   readonly kvMb?: number;
+  readonly prefixCache: boolean;
 }
 
 /** `rondo worker`: one engine that serves passes and whole sequences over gRPC. */
@@ -28,6 +29,7 @@ export const workerCommand = (): Command =>
     )
     .option('--threads <n>', 'threads of the engine', countOption('--threads'), availableParallelism())
     .option('--kv-mb <n>', `memory for K and V, in MiB ${KV_HELP}`, countOption('--kv-mb'))
+    .option('--no-prefix-cache', PREFIX_CACHE_HELP)
     .addHelpText(
       'after',
       `
@@ -47,6 +49,7 @@ const worker = (flags: WorkerFlags): Promise<void> =>
       advertise: flags.advertise,
       threads: flags.threads,
       kvBytes: (flags.kvMb ?? defaultKvMb()) * 2 ** 20,
+      prefixCache: flags.prefixCache,
       log: chassis.log,
       metrics: chassis.metrics,
     });

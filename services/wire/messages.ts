@@ -40,6 +40,8 @@ export interface Load {
 export interface OpenedEvent {
   readonly type: 'opened';
   readonly epoch: number;
+  /** Tokens of the prompt whose rows need not run: their K and V were in the prefix cache. */
+  readonly cachedTokens: number;
 }
 
 export type GenerateStreamEvent = GenerateEvent | OpenedEvent;
@@ -187,7 +189,7 @@ const topOf = (top: readonly pb.TokenLogprob[]) => top.map(({ id, logprob }) => 
 function eventToProto(event: GenerateStreamEvent): Omit<pb.GenerateResponse, 'epoch'> {
   switch (event.type) {
     case 'opened':
-      return { opened: {} };
+      return { opened: { cachedTokens: uint32(event.cachedTokens, 'cachedTokens') } };
     case 'prompt-logprobs': {
       const tokens = event.tokens.map(({ id, logprob, top }) => ({ id, logprob, top: [...top] }));
       return { promptLogprobs: { first: event.first, tokens } };
@@ -223,7 +225,7 @@ function eventFromProto(message: pb.GenerateResponse): GenerateStreamEvent {
     const tokens = promptLogprobs.tokens.map(({ id, logprob, top }) => ({ id, logprob, top: topOf(top) }));
     return { type: 'prompt-logprobs', epoch, first: promptLogprobs.first, tokens };
   }
-  if (message.opened) return { type: 'opened', epoch };
+  if (message.opened) return { type: 'opened', epoch, cachedTokens: message.opened.cachedTokens };
   throw malformed('GenerateResponse', 'it holds no event that this process knows');
 }
 

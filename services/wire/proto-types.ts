@@ -83,7 +83,10 @@ export interface GenerateResponse {
   event?: 'opened' | 'promptLogprobs' | 'token' | 'finished';
 }
 
-export type Opened = Record<string, never>;
+export interface Opened {
+  /** Tokens of the prompt whose rows need not run: K and V of a sequence before it are shared. */
+  cachedTokens: number;
+}
 
 export interface TokenLogprob {
   id: number;

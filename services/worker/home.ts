@@ -46,7 +46,7 @@ export class HomeSequence implements Resident {
   readonly #output: number[] = [];
   #open = true;
   /** Position of the first prompt row not yet released. */
-  #released = 0;
+  #released: number;
   #inFlight = 0;
   #inPrelude = false;
   #promptPasses = 0;
@@ -54,6 +54,7 @@ export class HomeSequence implements Resident {
 
   constructor(spec: GenerateSpec, residency: Residency, plan: HomePlan, ways: Ways) {
     this.residency = residency;
+    this.#released = residency.cachedPositions;
     this.#spec = spec;
     this.#plan = plan;
     this.#ways = ways;

@@ -32,6 +32,8 @@ export interface WorkerOptions {
   readonly kvBytes: number;
   /** How rows are batched; all but `depth` are there to compare with. */
   readonly policy?: StepPolicy | undefined;
+  /** Whether prompts share the pages of their common beginnings; they do by default. */
+  readonly prefixCache?: boolean | undefined;
   readonly log: Logger;
   readonly metrics: Metrics;
 }
@@ -62,24 +64,17 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
 /** The rooms of a worker around a running engine, which it owns from now on. */
 export async function serveEngine(
   engine: Engine,
-  {
-    bundle,
-    listen,
-    advertise,
-    workerId: name,
-    policy = 'depth',
-    log,
-    metrics,
-  }: Omit<WorkerOptions, 'threads' | 'kvBytes'>,
+  options: Omit<WorkerOptions, 'threads' | 'kvBytes'>,
 ): Promise<RunningWorker> {
+  const { bundle, listen, advertise, workerId: name, policy = 'depth', prefixCache, log, metrics } = options;
   const { manifest, digest: bundleDigest } = bundle;
   const { layers, maxDepth, shape } = manifest;
   const self = workerId(name ?? randomUUID());
-  const pools = new KvPools(engine.description.pools, manifest.pagePositions);
+  const pools = new KvPools(engine.description.pools, manifest.pagePositions, { prefixCache });
   const tenants = new Tenants();
   const inbox = new Inbox();
   const load = () => loadOf(tenants, pools, layers, maxDepth);
-  const meters = new WorkerMetrics(metrics.labelled({ worker: self }), load);
+  const meters = new WorkerMetrics(metrics.labelled({ worker: self }), load, pools);
   const { promise: broken, resolve: settleBroken } = Promise.withResolvers<RondoError>();
   let failure: RondoError | undefined;
 
@@ -140,7 +135,17 @@ export async function serveEngine(
     },
   });
 
-  const frontDoor = new FrontDoor({ self, bundleDigest, manifest, tenants, pools, peers, ready, closed });
+  const frontDoor = new FrontDoor({
+    self,
+    bundleDigest,
+    manifest,
+    tenants,
+    pools,
+    peers,
+    ready,
+    closed,
+    prefixSought: (positions, found) => meters.prefixSought(positions, found),
+  });
   const stageHost = new StageHost({
     self,
     bundleDigest,
