@@ -3,22 +3,20 @@ import { openBundle } from '@rondo/bundle';
 import { type Address, address } from '@rondo/core';
 import { startWorker } from '@rondo/worker';
 import { Command } from 'commander';
-import { defaultKvMb, KV_HELP, PREFIX_CACHE_HELP } from './kv-memory.ts';
+import { addEngineOptions, type EngineFlags, engineOptions } from './engine-options.ts';
 import { addressOption, countOption } from './options.ts';
 import { keepWorker, serve } from './serve.ts';
 
-interface WorkerFlags {
+interface WorkerFlags extends EngineFlags {
   readonly model: string;
   readonly listen: Address;
   readonly advertise?: Address;
   readonly threads: number;
-  readonly kvMb?: number;
-  readonly prefixCache: boolean;
 }
 
 /** `rondo worker`: one engine that serves passes and whole sequences over gRPC. */
 export const workerCommand = (): Command =>
-  new Command('worker')
+  addEngineOptions(new Command('worker'))
     .description('serve a bundle as one worker of a cluster, over gRPC')
     .requiredOption('--model <bundle>', 'a bundle directory; every worker and the coordinator hold the same')
     .option('--listen <host:port>', 'where to listen', addressOption('--listen'), address('127.0.0.1:7600'))
@@ -28,8 +26,6 @@ export const workerCommand = (): Command =>
       addressOption('--advertise'),
     )
     .option('--threads <n>', 'threads of the engine', countOption('--threads'), availableParallelism())
-    .option('--kv-mb <n>', `memory for K and V, in MiB ${KV_HELP}`, countOption('--kv-mb'))
-    .option('--no-prefix-cache', PREFIX_CACHE_HELP)
     .addHelpText(
       'after',
       `
@@ -48,8 +44,7 @@ const worker = (flags: WorkerFlags): Promise<void> =>
       listen: flags.listen,
       advertise: flags.advertise,
       threads: flags.threads,
-      kvBytes: (flags.kvMb ?? defaultKvMb()) * 2 ** 20,
-      prefixCache: flags.prefixCache,
+      ...engineOptions(flags),
       log: chassis.log,
       metrics: chassis.metrics,
     });

@@ -15,11 +15,17 @@ export interface ConvertOptions extends LoopOptions {
   /** Directory to create; an existing bundle there is replaced, anything else is refused. */
   readonly out: string;
   readonly precision: Precision;
+  /** What deeper passes see of a row that left early; by default its K/V at the exit depth. */
+  readonly kvPolicy?: Manifest['kvPolicy'] | undefined;
+  /** When rows leave unless a request says otherwise; by default as trained, else never. */
+  readonly exit?: ExitDefaults | undefined;
   readonly name?: string | undefined;
   /** Weights written before by `prepareWeights`, for several loops over one checkpoint; linked, not copied. */
   readonly prepared?: PreparedWeights | undefined;
   readonly onProgress?: OnProgress | undefined;
 }
+
+export type ExitDefaults = Pick<Manifest['exit'], 'policy' | 'threshold' | 'minDepth'>;
 
 const WEIGHTS_FILE = 'weights.bin';
 
@@ -156,14 +162,8 @@ function describe(options: ConvertOptions, plan: LoopPlan, headCandidates: numbe
     layers: { prelude: plan.prelude.length, block: plan.block.length, coda: plan.coda.length },
     maxDepth: plan.maxDepth,
     loop: { first: plan.block[0]!, last: plan.block.at(-1)!, damping: plan.damping },
-    exit: {
-      // A gate threshold of 1 never lets a row leave early: Ouro's published default.
-      policy: gated && (model.loop?.exitThreshold ?? 1) < 1 ? 'gate' : 'none',
-      threshold: model.loop?.exitThreshold ?? 1,
-      minDepth: 1,
-      signals: gated ? ['gate', 'latent-diff'] : ['latent-diff'],
-    },
-    kvPolicy: 'last-exited',
+    exit: { ...exitDefaults(options), signals: gated ? ['gate', 'latent-diff'] : ['latent-diff'] },
+    kvPolicy: options.kvPolicy ?? 'last-exited',
     precision,
     pagePositions: LIMITS.pagePositions,
     headCandidates,
@@ -189,4 +189,16 @@ function describe(options: ConvertOptions, plan: LoopPlan, headCandidates: numbe
       },
     }),
   };
+}
+
+/** @throws RondoError CONFIG_INVALID for a signal that the model does not have. */
+function exitDefaults({ checkpoint, exit }: ConvertOptions): ExitDefaults {
+  const gated = checkpoint.model.loop?.gate === true;
+  if (exit?.policy === 'gate' && !gated) {
+    throw new RondoError('CONFIG_INVALID', `--exit-policy gate: ${checkpoint.name} has no exit gate`);
+  }
+  if (exit) return exit;
+  // A gate threshold of 1 never lets a row leave early: Ouro's published default.
+  const threshold = checkpoint.model.loop?.exitThreshold ?? 1;
+  return { policy: gated && threshold < 1 ? 'gate' : 'none', threshold, minDepth: 1 };
 }

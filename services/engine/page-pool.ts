@@ -21,6 +21,7 @@ export class PagePool {
   readonly pages: number;
   readonly #reclaim: () => boolean;
   readonly #free: number[] = [];
+  readonly #freed: (page: number) => void;
   /** Reservations that use each page. */
   readonly #users: Uint32Array;
   /** 1 for pages that stay when their last user leaves. */
@@ -35,13 +36,15 @@ export class PagePool {
    * @param pages size of the pool, the null page included.
    * @param reclaim called when a promised page is wanted and none is free: uncaches something, or returns false when
    * nothing is cached.
+   * @param freed told of each page whose content nobody may read any more.
    */
-  constructor(pages: number, reclaim: () => boolean = () => false) {
+  constructor(pages: number, reclaim: () => boolean = () => false, freed: (page: number) => void = () => {}) {
     if (!Number.isInteger(pages) || pages < 1) {
       throw new RangeError(`a pool needs its null page at least, found ${pages} pages`);
     }
     this.pages = pages;
     this.#reclaim = reclaim;
+    this.#freed = freed;
     this.#users = new Uint32Array(pages);
     this.#cached = new Uint8Array(pages);
     // A stack: low pages first, and a freed page is the next one taken, while it is still in the processor's cache.
@@ -116,7 +119,7 @@ export class PagePool {
     this.#cached[page] = 0;
     if (this.#users[page]! > 0) return;
     this.#idle--;
-    this.#free.push(page);
+    this.#giveBack(page);
   }
 
   /** @throws Error when a page is lost, out of range, used by other than counted, or promised twice: a bug in the bookkeeping. */
@@ -164,6 +167,11 @@ export class PagePool {
     return page;
   }
 
+  #giveBack(page: number): void {
+    this.#free.push(page);
+    this.#freed(page);
+  }
+
   #release(reservation: PageReservation): void {
     this.#reservations.delete(reservation);
     this.#promised -= reservation.count - reservation.taken;
@@ -171,7 +179,7 @@ export class PagePool {
       if (--this.#users[page]! > 0) continue;
       this.#used--;
       if (this.#cached[page]) this.#idle++;
-      else this.#free.push(page);
+      else this.#giveBack(page);
     }
   }
 }

@@ -8,6 +8,12 @@ const STACKS: readonly Stack[] = ['prelude', 'block', 'coda'];
 
 const NOTHING: PageSet = { prelude: [], block: [], coda: [] };
 
+export interface KvPoolsOptions {
+  readonly prefixCache?: boolean | undefined;
+  /** Told of each page whose content nobody may read any more. */
+  readonly freed?: ((stack: Stack, page: number) => void) | undefined;
+}
+
 /** The pools of the three stacks, reserved from together: all or nothing. */
 export class KvPools {
   readonly pagePositions: number;
@@ -15,17 +21,13 @@ export class KvPools {
   readonly prefixes: PrefixCache | undefined;
   readonly #pools: Readonly<Record<Stack, PagePool>>;
 
-  constructor(
-    sizes: PoolSizes,
-    pagePositions: number,
-    { prefixCache = true }: { prefixCache?: boolean | undefined } = {},
-  ) {
+  constructor(sizes: PoolSizes, pagePositions: number, { prefixCache = true, freed }: KvPoolsOptions = {}) {
     this.pagePositions = pagePositions;
     const reclaim = (): boolean => this.prefixes?.evict() ?? false;
     this.#pools = {
-      prelude: new PagePool(sizes.prelude, reclaim),
-      block: new PagePool(sizes.block, reclaim),
-      coda: new PagePool(sizes.coda, reclaim),
+      prelude: new PagePool(sizes.prelude, reclaim, (page) => freed?.('prelude', page)),
+      block: new PagePool(sizes.block, reclaim, (page) => freed?.('block', page)),
+      coda: new PagePool(sizes.coda, reclaim, (page) => freed?.('coda', page)),
     };
     this.prefixes = prefixCache ? new PrefixCache(this.#pools, pagePositions) : undefined;
   }

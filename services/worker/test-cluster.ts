@@ -37,6 +37,7 @@ export async function startTestWorker(
   const metrics = new Metrics();
   const running = await serveEngine(engine, {
     bundle: testBundle(shape, options.digest),
+    poisonFreed: true,
     listen: address('127.0.0.1:0'),
     workerId: options.name,
     prefixCache: options.prefixCache,

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Bundle } from '@rondo/bundle';
 import type { Logger, Metrics } from '@rondo/chassis';
 import { type Address, RondoError, workerId } from '@rondo/core';
-import { createEngine, type Engine } from '@rondo/engine';
+import { createEngine, type Engine, type Stack } from '@rondo/engine';
 import { PROTOCOL_REVISION, serveWorker } from '@rondo/wire';
 import type { Chunk } from './chunk.ts';
 import { FrontDoor } from './front-door.ts';
@@ -34,6 +34,8 @@ export interface WorkerOptions {
   readonly policy?: StepPolicy | undefined;
   /** Whether prompts share the pages of their common beginnings; they do by default. */
   readonly prefixCache?: boolean | undefined;
+  /** For tests: freed pages are overwritten with NaN, so that reading one shows. */
+  readonly poisonFreed?: boolean | undefined;
   readonly log: Logger;
   readonly metrics: Metrics;
 }
@@ -66,11 +68,15 @@ export async function serveEngine(
   engine: Engine,
   options: Omit<WorkerOptions, 'threads' | 'kvBytes'>,
 ): Promise<RunningWorker> {
-  const { bundle, listen, advertise, workerId: name, policy = 'depth', prefixCache, log, metrics } = options;
+  const { bundle, listen, advertise, workerId: name, policy = 'depth', log, metrics } = options;
   const { manifest, digest: bundleDigest } = bundle;
   const { layers, maxDepth, shape } = manifest;
   const self = workerId(name ?? randomUUID());
-  const pools = new KvPools(engine.description.pools, manifest.pagePositions, { prefixCache });
+  const poison = (stack: Stack, page: number) => void engine.poison(stack, Int32Array.of(page));
+  const pools = new KvPools(engine.description.pools, manifest.pagePositions, {
+    prefixCache: options.prefixCache,
+    ...(options.poisonFreed && { freed: poison }),
+  });
   const tenants = new Tenants();
   const inbox = new Inbox();
   const load = () => loadOf(tenants, pools, layers, maxDepth);
