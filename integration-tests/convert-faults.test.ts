@@ -151,3 +151,17 @@ function safetensors(file: Buffer): { header: Record<string, Entry>; data: Buffe
   const { __metadata__, ...header } = JSON.parse(file.toString('utf8', 8, start)) as Record<string, Entry>;
   return { header, data: file.subarray(start) };
 }
+
+test('an --out below a file is one clear line', async () => {
+  const directory = await fresh('below-a-file');
+  await writeFile(join(directory, 'file'), '');
+  const { code, stderr } = await shell(
+    'exec "$1" convert "$2" --out "$3"',
+    RONDO,
+    TINY,
+    join(directory, 'file/out'),
+  );
+  assert.equal(code, 1);
+  assert.match(ownLines(stderr).join('\n'), /^rondo: \S+file\/out.*ENOTDIR/);
+  assert.ok(!stderr.includes('defect'));
+});
