@@ -20,6 +20,8 @@ export interface ConvertOptions extends LoopOptions {
   /** When rows leave unless a request says otherwise; by default as trained, else never. */
   readonly exit?: ExitDefaults | undefined;
   readonly name?: string | undefined;
+  /** Positions of K and V in one page: a multiple of 4; by default `LIMITS.pagePositions`. */
+  readonly pagePositions?: number | undefined;
   /** Weights written before by `prepareWeights`, for several loops over one checkpoint; linked, not copied. */
   readonly prepared?: PreparedWeights | undefined;
   readonly onProgress?: OnProgress | undefined;
@@ -121,7 +123,8 @@ async function writeBundle(options: ConvertOptions, plan: LoopPlan, directory: s
     await onDisk(target, link(options.prepared.path, target));
   }
   const candidates = Math.min(LIMITS.headCandidates, checkpoint.model.vocab);
-  const graphOptions = { model: checkpoint.model, weights, plan, pagePositions: LIMITS.pagePositions };
+  const { pagePositions = LIMITS.pagePositions } = options;
+  const graphOptions = { model: checkpoint.model, weights, plan, pagePositions };
   const contents = new Map<string, Uint8Array>([
     ['prelude.onnx', preludeGraph(graphOptions)],
     ['block.onnx', blockGraph(graphOptions)],
@@ -188,7 +191,7 @@ function describe(options: ConvertOptions, plan: LoopPlan, headCandidates: numbe
     exit: { ...exitDefaults(options), signals: gated ? ['gate', 'latent-diff'] : ['latent-diff'] },
     kvPolicy: options.kvPolicy ?? 'last-exited',
     precision,
-    pagePositions: LIMITS.pagePositions,
+    pagePositions: options.pagePositions ?? LIMITS.pagePositions,
     headCandidates,
     tokens: { ...(model.bos !== undefined && { bos: model.bos }), eos: [...model.eos] },
     graphs: {
