@@ -64,9 +64,12 @@ const queriesMax = (shape: KernelShape): number => itemRowsMax(shape) * groupOf(
 
 const roundUp = (value: number, step: number): number => Math.ceil(value / step) * step;
 
-/** Query rows that share each loaded key or value: with four positions, twelve sums fill the machine's registers. */
+/** Query rows that share each loaded key or value. */
 const QUERY_BLOCK = 3;
-/** Positions, or vectors of values, that one block works on. */
+/**
+ * Positions, or vectors of values, that one block works on. 3 · 4 sums, the key or value at hand, one query or weight kept
+ * and one loaded anew are 15 vectors, all the registers V8 gives: keeping more in locals spilled, and cost a quarter.
+ */
 const SPAN = 4;
 
 /**
@@ -281,28 +284,35 @@ function score(
 ): Code {
   const headBytes = headDim * 4;
   const unroll = [4, 2].find((count) => headDim % (4 * count) === 0) ?? 1;
-  const [position, at, from, key] = fn.locals('i32', 4) as Locals4;
-  const keys = fn.locals('v128', SPAN);
-  const part = fn.local('v128');
+  const [position, at, from, keyAt] = fn.locals('i32', 4) as Locals4;
+  const [key, first] = fn.locals('v128', 2) as [Local, Local];
   const sums = Array.from({ length: block }, () => fn.locals('v128', SPAN));
-  const step = (offset: number): Code => [
-    keys.map((local, index) => set(local, vector.load(get(key), index * headBytes + offset))),
-    sums.map((row, index) => [
-      set(part, vector.load(get(from), index * headBytes + offset)),
-      row.map((sum, lane) => set(sum, vector.multiplyAdd(get(part), get(keys[lane]!), get(sum)))),
-    ]),
-  ];
+  const step = (offset: number): Code => {
+    const query = (index: number) => vector.load(get(from), index * headBytes + offset);
+    return [
+      set(first, query(0)),
+      Array.from({ length: SPAN }, (_, lane) => [
+        set(key, vector.load(get(keyAt), lane * headBytes + offset)),
+        sums.map((row, index) =>
+          set(
+            row[lane]!,
+            vector.multiplyAdd(index === 0 ? get(first) : query(index), get(key), get(row[lane]!)),
+          ),
+        ),
+      ]),
+    ];
+  };
   const target = add(
     add(get(names.scores), multiply(get(query), get(names.stride))),
     multiply(add(get(pageStart), get(position)), int(4)),
   );
   return loopOver(position, int(0), int(pagePositions), SPAN, [
     sums.flat().map((sum) => set(sum, vector.floats(0))),
-    set(key, add(get(page), multiply(get(position), int(headBytes)))),
+    set(keyAt, add(get(page), multiply(get(position), int(headBytes)))),
     set(from, add(get(names.queryTile), multiply(get(query), int(headBytes)))),
     loopOver(at, int(0), int(headBytes), unroll * 16, [
       Array.from({ length: unroll }, (_, index) => step(index * 16)),
-      set(key, add(get(key), int(unroll * 16))),
+      set(keyAt, add(get(keyAt), int(unroll * 16))),
       set(from, add(get(from), int(unroll * 16))),
     ]),
     set(at, target),
@@ -409,12 +419,12 @@ function mix(
   block: number,
 ): Code {
   const headBytes = headDim * 4;
-  const [at, weight, weightEnd, value] = fn.locals('i32', 4) as Locals4;
+  const [at, weight, weightEnd, valueAt] = fn.locals('i32', 4) as Locals4;
   const sum = fn.local('i32');
   const weightOf = fn.locals('i32', block);
-  const values = fn.locals('v128', SPAN);
-  const splat = fn.local('v128');
+  const [value, first] = fn.locals('v128', 2) as [Local, Local];
   const sums = Array.from({ length: block }, () => fn.locals('v128', SPAN));
+  const splat = (index: number): Code => vector.loadSplat(add(get(weightOf[index]!), get(weight)));
   const turn = (width: number): Code => {
     const overSums = (body: (local: Local, offset: number) => Code): Code =>
       sums.map((row, index) =>
@@ -423,16 +433,19 @@ function mix(
     return [
       set(sum, add(add(get(names.sumTile), multiply(get(query), int(headBytes))), get(at))),
       overSums((local, offset) => set(local, vector.load(get(sum), offset))),
-      set(value, add(get(page), get(at))),
+      set(valueAt, add(get(page), get(at))),
       loopOver(weight, int(0), get(weightEnd), 4, [
-        values.slice(0, width).map((local, lane) => set(local, vector.load(get(value), lane * 16))),
-        sums.map((row, index) => [
-          set(splat, vector.loadSplat(add(get(weightOf[index]!), get(weight)))),
-          row
-            .slice(0, width)
-            .map((local, lane) => set(local, vector.multiplyAdd(get(splat), get(values[lane]!), get(local)))),
+        set(first, splat(0)),
+        Array.from({ length: width }, (_, lane) => [
+          set(value, vector.load(get(valueAt), lane * 16)),
+          sums.map((row, index) =>
+            set(
+              row[lane]!,
+              vector.multiplyAdd(index === 0 ? get(first) : splat(index), get(value), get(row[lane]!)),
+            ),
+          ),
         ]),
-        set(value, add(get(value), int(headBytes))),
+        set(valueAt, add(get(valueAt), int(headBytes))),
       ]),
       overSums((local, offset) => vector.store(get(sum), get(local), offset)),
     ];

@@ -84,7 +84,10 @@ export class AttentionThreads {
     Atomics.add(this.#control, CONTROL.job, 1);
     Atomics.notify(this.#control, CONTROL.job);
     await Promise.all(
-      this.#threads.map((thread) => new Promise<void>((resolve) => thread.once('exit', () => resolve()))),
+      this.#threads.map((thread) => {
+        thread.ref();
+        return new Promise<void>((resolve) => thread.once('exit', () => resolve()));
+      }),
     );
   }
 }
