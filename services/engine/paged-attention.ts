@@ -1,16 +1,11 @@
 import type { Manifest } from '@rondo/bundle';
 import { LIMITS, RondoError } from '@rondo/core';
-import {
-  attentionKernel,
-  itemRowsMax,
-  type KernelLayout,
-  type KernelShape,
-  scratchFloats,
-} from './attention-kernel.ts';
 import { AttentionThreads, CONTROL_BYTES, ITEMS_MAX } from './attention-threads.ts';
 import type { KvCopy, PoolSizes, Stack, StackBatch } from './engine.ts';
+import { attentionKernel } from './kernel/attention-kernel.ts';
+import { MemoryPlan } from './kernel/memory-plan.ts';
+import { itemRowsMax, type KernelLayout, type KernelShape, scratchFloats } from './kernel/shape.ts';
 import { KvStore, pageFloatsOf } from './kv-store.ts';
-import { MemoryPlan } from './memory-plan.ts';
 import { fillRotaryTable } from './rotary-table.ts';
 
 export interface PagedAttentionOptions {

@@ -1,4 +1,4 @@
-import { type Code, type Local, unsigned } from './wasm-code.ts';
+import { type Code, type Local, unsigned } from './code.ts';
 
 const TYPES = { i32: 0x7f, f32: 0x7d, v128: 0x7b } as const;
 type Type = keyof typeof TYPES;

@@ -1,5 +1,5 @@
 import { RondoError } from '@rondo/core';
-import { WASM_PAGE_BYTES } from './wasm-module.ts';
+import { WASM_PAGE_BYTES } from './module.ts';
 
 const MEMORY_PAGES_MAX = 65_536;
 /** Areas start on cache lines. */

@@ -1,0 +1,139 @@
+import {
+  add,
+  type Code,
+  divide,
+  get,
+  ifElse,
+  int,
+  type Local,
+  lessThan,
+  load,
+  loopOver,
+  loopWhile,
+  multiply,
+  remainder,
+  set,
+  subtract,
+  vector,
+} from './code.ts';
+import { mix } from './mix.ts';
+import { WasmFunction } from './module.ts';
+import { type Locals7, type Names, QUERY_BLOCK } from './registers.ts';
+import { score } from './score.ts';
+import { groupOf, type KernelLayout, type KernelShape, queriesMax } from './shape.ts';
+import { softmax } from './softmax.ts';
+
+/** See `attentionKernel`. */
+export function attendFunction(shape: KernelShape, layout: KernelLayout): WasmFunction {
+  const { heads, kvHeads, headDim, pagePositions } = shape;
+  const group = groupOf(shape);
+  const headBytes = headDim * 4;
+  const headPageBytes = pagePositions * headBytes;
+  const fn = new WasmFunction('attend', 3);
+  const [item, layer, scratch] = [fn.parameter(0), fn.parameter(1), fn.parameter(2)];
+  const i32 = () => fn.local('i32');
+  const names: Names = {
+    firstRow: i32(),
+    queries: i32(),
+    positions: i32(),
+    stride: i32(),
+    queryTile: i32(),
+    sumTile: i32(),
+    inverses: i32(),
+    scores: i32(),
+  };
+  const [kvHead, table, page, pageStart, query, source, at] = fn.locals('i32', 7) as Locals7;
+  const entry = (index: number): Code => load(multiply(get(item), int(16)), layout.items + index * 4);
+  /** Address of head `query % group` of the group, in row `query / group` of the item, of an array of rows. */
+  const ofQuery = (base: number, rowHeads: number): Code =>
+    add(
+      multiply(add(get(names.firstRow), divide(get(query), int(group))), int(rowHeads * headBytes)),
+      add(
+        multiply(add(multiply(get(kvHead), int(group)), remainder(get(query), int(group))), int(headBytes)),
+        int(base),
+      ),
+    );
+  const tileRow = (tile: Local): Code => add(get(tile), multiply(get(query), int(headBytes)));
+  const overPages = (part: 0 | 1, body: Code): Code =>
+    loopOver(pageStart, int(0), get(names.positions), pagePositions, [
+      set(
+        page,
+        add(
+          add(
+            load(add(get(table), multiply(divide(get(pageStart), int(pagePositions)), int(4)))),
+            get(layer),
+          ),
+          add(multiply(get(kvHead), int(headPageBytes)), int(part * kvHeads * headPageBytes)),
+        ),
+      ),
+      body,
+    ]);
+  fn.body([
+    set(names.firstRow, entry(0)),
+    set(names.queries, multiply(entry(1), int(group))),
+    set(kvHead, entry(2)),
+    set(table, entry(3)),
+    set(
+      names.positions,
+      add(
+        load(multiply(subtract(add(get(names.firstRow), entry(1)), int(1)), int(4)), layout.positions),
+        int(1),
+      ),
+    ),
+    set(
+      names.stride,
+      multiply(
+        divide(add(get(names.positions), int(pagePositions - 1)), int(pagePositions)),
+        int(pagePositions * 4),
+      ),
+    ),
+    set(names.queryTile, get(scratch)),
+    set(names.sumTile, add(get(names.queryTile), int(queriesMax(shape) * headBytes))),
+    set(names.inverses, add(get(names.sumTile), int(queriesMax(shape) * headBytes))),
+    set(names.scores, add(get(names.inverses), int(queriesMax(shape) * 16))),
+    loopOver(query, int(0), get(names.queries), 1, [
+      set(source, ofQuery(layout.qkv, heads + 2 * kvHeads)),
+      loopOver(at, int(0), int(headBytes), 16, [
+        vector.store(add(tileRow(names.queryTile), get(at)), vector.load(add(get(source), get(at)))),
+        vector.store(add(tileRow(names.sumTile), get(at)), vector.floats(0)),
+      ]),
+    ]),
+    overPages(
+      0,
+      overBlocks(query, names, (block) => score(fn, shape, names, query, page, pageStart, block)),
+    ),
+    softmax(fn, names, query, group, layout),
+    overPages(
+      1,
+      overBlocks(query, names, (block) => mix(fn, shape, names, query, page, pageStart, block)),
+    ),
+    loopOver(query, int(0), get(names.queries), 1, [
+      set(source, ofQuery(layout.out, heads)),
+      loopOver(at, int(0), int(headBytes), 16, [
+        vector.store(
+          add(get(source), get(at)),
+          vector.multiply(
+            vector.load(add(tileRow(names.sumTile), get(at))),
+            vector.loadSplat(add(get(names.inverses), multiply(get(query), int(4)))),
+          ),
+        ),
+      ]),
+    ]),
+  ]);
+  return fn;
+}
+
+/** `body` for blocks of QUERY_BLOCK queries, then for what is left in one smaller block. */
+function overBlocks(query: Local, { queries }: Names, body: (block: number) => Code): Code {
+  const left = subtract(get(queries), get(query));
+  const remaining = (block: number): Code =>
+    block === 0 ? [] : ifElse(lessThan(left, int(block)), remaining(block - 1), body(block));
+  return [
+    set(query, int(0)),
+    loopWhile(lessThan(int(QUERY_BLOCK - 1), left), [
+      body(QUERY_BLOCK),
+      set(query, add(get(query), int(QUERY_BLOCK))),
+    ]),
+    remaining(QUERY_BLOCK - 1),
+  ];
+}

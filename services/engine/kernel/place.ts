@@ -1,0 +1,55 @@
+import { add, type Code, get, int, load, loopOver, multiply, scalar, set, vector } from './code.ts';
+import { WasmFunction } from './module.ts';
+import type { Locals4, Locals7 } from './registers.ts';
+import type { KernelLayout, KernelShape } from './shape.ts';
+
+/** See `attentionKernel`. */
+export function placeFunction(name: string, shape: KernelShape, layout: KernelLayout): WasmFunction {
+  const { heads, kvHeads, headDim, pagePositions } = shape;
+  const headBytes = headDim * 4;
+  const half = headBytes / 2;
+  const headPageBytes = pagePositions * headBytes;
+  const fn = new WasmFunction(name, 3);
+  const [first, end, layer] = [fn.parameter(0), fn.parameter(1), fn.parameter(2)];
+  const [row, turn, source, slot, target, head, at] = fn.locals('i32', 7) as Locals7;
+  /** Halves that do not fill vectors are turned number by number. */
+  const lanes = half % 16 === 0 ? vector : scalar;
+  const [low, high, cos, sin] = fn.locals(lanes.type, 4) as Locals4;
+  const rotate = (scale: number): Code => {
+    const scaled = (value: Code) => (scale === 1 ? value : lanes.multiply(value, lanes.floats(scale)));
+    const turned = (value: Code, offset: number) =>
+      lanes.store(add(get(target), get(at)), scaled(value), offset);
+    return loopOver(at, int(0), int(half), lanes.bytes, [
+      set(low, lanes.load(add(get(source), get(at)))),
+      set(high, lanes.load(add(get(source), get(at)), half)),
+      set(cos, lanes.load(add(get(turn), get(at)), layout.cos)),
+      set(sin, lanes.load(add(get(turn), get(at)), layout.sin)),
+      turned(lanes.subtract(lanes.multiply(get(low), get(cos)), lanes.multiply(get(high), get(sin))), 0),
+      turned(lanes.add(lanes.multiply(get(high), get(cos)), lanes.multiply(get(low), get(sin))), half),
+    ]);
+  };
+  const nextHead = set(source, add(get(source), int(headBytes)));
+  const nextSlot = set(target, add(get(target), int(headPageBytes)));
+  fn.body(
+    loopOver(row, get(first), get(end), 1, [
+      set(turn, multiply(load(multiply(get(row), int(4)), layout.positions), int(half))),
+      set(source, add(multiply(get(row), int((heads + 2 * kvHeads) * headBytes)), int(layout.qkv))),
+      set(slot, add(load(multiply(get(row), int(4)), layout.slots), get(layer))),
+      loopOver(head, int(0), int(heads), 1, [
+        set(target, get(source)),
+        rotate(1 / Math.sqrt(headDim)),
+        nextHead,
+      ]),
+      set(target, get(slot)),
+      loopOver(head, int(0), int(kvHeads), 1, [rotate(1), nextHead, nextSlot]),
+      loopOver(head, int(0), int(kvHeads), 1, [
+        loopOver(at, int(0), int(headBytes), 16, [
+          vector.store(add(get(target), get(at)), vector.load(add(get(source), get(at)))),
+        ]),
+        nextHead,
+        nextSlot,
+      ]),
+    ]),
+  );
+  return fn;
+}

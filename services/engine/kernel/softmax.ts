@@ -1,0 +1,102 @@
+import {
+  add,
+  type Code,
+  divide,
+  get,
+  int,
+  type Local,
+  load,
+  loopOver,
+  multiply,
+  scalar,
+  set,
+  vector,
+} from './code.ts';
+import type { WasmFunction } from './module.ts';
+import type { Locals4, Names } from './registers.ts';
+import type { KernelLayout } from './shape.ts';
+
+/** Scores of each query become exp(score − largest), 0 beyond its row's own position; 1 / Σ goes to `inverses`. */
+export function softmax(
+  fn: WasmFunction,
+  names: Names,
+  query: Local,
+  group: number,
+  layout: KernelLayout,
+): Code {
+  const [row, end, at, bound] = fn.locals('i32', 4) as Locals4;
+  const [largest, total, x, n] = fn.locals('v128', 4) as Locals4;
+  const across = (value: Local, fold: (left: Code, right: Code) => Code): Code =>
+    fold(
+      fold(vector.lane(get(value), 0), vector.lane(get(value), 1)),
+      fold(vector.lane(get(value), 2), vector.lane(get(value), 3)),
+    );
+  return loopOver(query, int(0), get(names.queries), 1, [
+    set(row, add(get(names.scores), multiply(get(query), get(names.stride)))),
+    // One behind the last score that this row sees.
+    set(
+      end,
+      add(
+        get(row),
+        multiply(
+          add(
+            load(
+              multiply(add(get(names.firstRow), divide(get(query), int(group))), int(4)),
+              layout.positions,
+            ),
+            int(1),
+          ),
+          int(4),
+        ),
+      ),
+    ),
+    set(bound, add(get(row), get(names.stride))),
+    loopOver(at, get(end), get(bound), 4, scalar.store(get(at), scalar.floats(Number.NEGATIVE_INFINITY))),
+    set(largest, vector.floats(Number.NEGATIVE_INFINITY)),
+    loopOver(at, get(row), get(end), 16, set(largest, vector.max(get(largest), vector.load(get(at))))),
+    set(largest, vector.splat(across(largest, scalar.max))),
+    set(total, vector.floats(0)),
+    loopOver(at, get(row), get(bound), 16, [
+      set(x, vector.subtract(vector.load(get(at)), get(largest))),
+      exponential(x, n),
+      vector.store(get(at), get(x)),
+      set(total, vector.add(get(total), get(x))),
+    ]),
+    scalar.store(
+      add(get(names.inverses), multiply(get(query), int(4))),
+      scalar.divide(scalar.floats(1), across(total, scalar.add)),
+    ),
+  ]);
+}
+
+/** x ← exp(x) for x ≤ 0, within 2 units in the last place; 0 below −87. (Moshier, Cephes 2.8, expf) */
+function exponential(x: Local, n: Local): Code {
+  const [log2e, ln2High, ln2Low] = [Math.LOG2E, 0.693359375, -2.1219444e-4];
+  const coefficients = [
+    1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1,
+  ];
+  const [leading, ...others] = coefficients as [number, ...number[]];
+  const polynomial = others.reduce<Code>(
+    (sum, coefficient) => vector.multiplyAdd(sum, get(x), vector.floats(coefficient)),
+    vector.floats(leading),
+  );
+  const power = vector.shiftLeft(vector.addInts(vector.toInts(get(n)), vector.ints(127)), 23);
+  const zeroed = (value: Code): Code => vector.andNot(value, vector.lessThan(get(n), vector.floats(-125.5)));
+  return [
+    set(n, vector.nearest(vector.multiply(get(x), vector.floats(log2e)))),
+    set(x, vector.negativeMultiplyAdd(get(n), vector.floats(ln2High), get(x))),
+    set(x, vector.negativeMultiplyAdd(get(n), vector.floats(ln2Low), get(x))),
+    set(
+      x,
+      zeroed(
+        vector.multiply(
+          vector.add(
+            vector.multiplyAdd(vector.multiply(get(x), get(x)), polynomial, get(x)),
+            vector.floats(1),
+          ),
+          power,
+        ),
+      ),
+    ),
+  ];
+}
