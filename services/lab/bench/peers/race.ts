@@ -24,8 +24,9 @@ export interface RacePlan {
   readonly cells: readonly Cell[];
   readonly repeats: number;
   readonly vocab: number;
-  /** No further repeat begins after this time on the monotonic clock, in milliseconds. */
-  readonly deadlineMs: number;
+  /** Times on the monotonic clock, in milliseconds: after the first no repeat begins, after the second nothing. */
+  readonly lastRepeatMs: number;
+  readonly lastRunMs: number;
 }
 
 /** A variant this much slower than its engine's fastest, in decoding and in prefill, is not repeated. */
@@ -35,6 +36,8 @@ export interface RaceResult {
   readonly trials: readonly Trial[];
   /** Contestants that failed, with the reason. */
   readonly failures: ReadonlyMap<Contestant, string>;
+  /** Cells that some contestants did not run in for lack of time. */
+  readonly unfinished: readonly Cell[];
 }
 
 /**
@@ -49,6 +52,7 @@ export async function race(
   const processes = new Map<string, PeerProcess>();
   const failures = new Map<Contestant, string>();
   const trials: Trial[] = [];
+  const unfinished = new Set<Cell>();
   /** Undefined when it fails; then it has left the race. */
   const attempt = async <T>(contestant: Contestant, work: () => Promise<T>): Promise<T | undefined> => {
     try {
@@ -87,8 +91,12 @@ export async function race(
       const inCell = contestants.map((contestant) => ({ cell, contestant, runs: [] as DecodeTimes[] }));
       trials.push(...inCell);
       for (let repeat = 0; repeat < plan.repeats; repeat++) {
-        if (repeat > 0 && performance.now() > plan.deadlineMs) break;
+        if (repeat > 0 && performance.now() > plan.lastRepeatMs) break;
         for (const trial of inCell) {
+          if (performance.now() > plan.lastRunMs) {
+            if (repeat === 0) unfinished.add(cell);
+            break;
+          }
           if (failures.has(trial.contestant) || (repeat > 0 && hopeless(trial, inCell))) continue;
           await run(trial);
           context.progress(outcome(trial, repeat + 1, plan.repeats));
@@ -98,7 +106,7 @@ export async function race(
   } finally {
     await Promise.all([...processes.values()].map((peer) => peer.stop()));
   }
-  return { trials: trials.filter(({ runs }) => runs.length > 0), failures };
+  return { trials: trials.filter(({ runs }) => runs.length > 0), failures, unfinished: [...unfinished] };
 }
 
 export const decodeRate = ({ sequences }: Cell, { decodeMs }: DecodeTimes): number =>

@@ -7,6 +7,15 @@ import { AutoModelForCausalLM, BaseStreamer, env, Tensor } from '@huggingface/tr
 const [directory, threads, dtype] = process.argv.slice(2);
 const say = (message) => process.stdout.write(`bench ${JSON.stringify(message)}\n`);
 
+/** Is handed the prompt, then every step's tokens. */
+class StepTimes extends BaseStreamer {
+  times = [];
+  put() {
+    this.times.push(performance.now());
+  }
+  end() {}
+}
+
 env.allowRemoteModels = false;
 env.localModelPath = dirname(directory);
 const model = await AutoModelForCausalLM.from_pretrained(basename(directory), {
@@ -26,15 +35,6 @@ for await (const line of createInterface({ input: process.stdin })) {
   }
 }
 process.exit(0);
-
-/** Is handed the prompt, then every step's tokens. */
-class StepTimes extends BaseStreamer {
-  times = [];
-  put() {
-    this.times.push(performance.now());
-  }
-  end() {}
-}
 
 /** One static batch. The first token belongs to the prefill, so that `generate` steps remain. */
 async function measure(prompts, generate) {
