@@ -4,6 +4,8 @@ export interface ClusterOptions {
   readonly bundle: string;
   readonly workers: number;
   readonly placement: 'homed' | 'staged';
+  /** More options of each worker. */
+  readonly workerOptions?: readonly string[];
 }
 
 /** Workers and a coordinator as real processes on loopback, one engine thread each. */
@@ -18,7 +20,8 @@ export class Cluster implements AsyncDisposable {
     this.url = coordinator.ready.replace(/\/$/, '');
   }
 
-  static async start({ bundle, workers: count, placement }: ClusterOptions): Promise<Cluster> {
+  static async start(options: ClusterOptions): Promise<Cluster> {
+    const { bundle, workers: count, placement, workerOptions = [] } = options;
     const start = () =>
       RondoProcess.start(
         'worker',
@@ -30,6 +33,7 @@ export class Cluster implements AsyncDisposable {
         '1',
         '--kv-mb',
         '64',
+        ...workerOptions,
       );
     const workers = await Promise.all(Array.from({ length: count }, start));
     const addresses = workers.flatMap((worker) => ['--worker', worker.ready]);

@@ -3,21 +3,20 @@ import { openBundle } from '@rondo/bundle';
 import { type Address, address } from '@rondo/core';
 import { startWorker } from '@rondo/worker';
 import { Command } from 'commander';
-import { defaultKvMb, KV_HELP } from './kv-memory.ts';
+import { addEngineOptions, type EngineFlags, engineOptions } from './engine-options.ts';
 import { addressOption, countOption } from './options.ts';
 import { keepWorker, serve } from './serve.ts';
 
-interface WorkerFlags {
+interface WorkerFlags extends EngineFlags {
   readonly model: string;
   readonly listen: Address;
   readonly advertise?: Address;
   readonly threads: number;
-  readonly kvMb?: number;
 }
 
 /** `rondo worker`: one engine that serves passes and whole sequences over gRPC. */
 export const workerCommand = (): Command =>
-  new Command('worker')
+  addEngineOptions(new Command('worker'))
     .description('serve a bundle as one worker of a cluster, over gRPC')
     .requiredOption('--model <bundle>', 'a bundle directory; every worker and the coordinator hold the same')
     .option('--listen <host:port>', 'where to listen', addressOption('--listen'), address('127.0.0.1:7600'))
@@ -27,7 +26,6 @@ export const workerCommand = (): Command =>
       addressOption('--advertise'),
     )
     .option('--threads <n>', 'threads of the engine', countOption('--threads'), availableParallelism())
-    .option('--kv-mb <n>', `memory for K and V, in MiB ${KV_HELP}`, countOption('--kv-mb'))
     .addHelpText(
       'after',
       `
@@ -46,7 +44,7 @@ const worker = (flags: WorkerFlags): Promise<void> =>
       listen: flags.listen,
       advertise: flags.advertise,
       threads: flags.threads,
-      kvBytes: (flags.kvMb ?? defaultKvMb()) * 2 ** 20,
+      ...engineOptions(flags),
       log: chassis.log,
       metrics: chassis.metrics,
     });
