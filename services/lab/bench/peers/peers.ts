@@ -41,7 +41,8 @@ async function run(context: SuiteContext): Promise<SuiteResult> {
     try {
       contestants.push(...(await peer.prepare({ context, checkpoint, positionsMax })));
     } catch (error) {
-      if (context.signal.aborted || !(error instanceof RondoError)) throw error;
+      context.signal.throwIfAborted();
+      if (!(error instanceof RondoError)) throw error;
       context.progress(`missing: ${peer.engine}: ${error.message}`);
       missing.push(`Missing: ${peer.engine}: ${error.message}`);
     }
