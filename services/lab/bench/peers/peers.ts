@@ -59,7 +59,7 @@ async function run(context: SuiteContext): Promise<SuiteResult> {
   });
   return {
     rows: peerRows(result.trials),
-    goals: peerGoals(result.trials),
+    goals: peerGoals(result.trials, result.unfinished),
     plots: [ratePlot('decode'), ratePlot('prefill')],
     notes: [...explanation(context), ...missing, ...failureNotes(result)],
   };
@@ -82,7 +82,8 @@ const explanation = ({ threads, quick }: SuiteContext): string[] => [
 const failureNotes = ({ failures, unfinished }: RaceResult): string[] => [
   ...[...failures].map(([contestant, reason]) => `Failed: ${title(contestant)}: ${reason}`),
   ...unfinished.map(
-    ({ sequences, context }) => `Out of time: not every engine ran at ${sequences} × ${context}.`,
+    ({ sequences, context }) =>
+      `Out of time: not every engine ran at ${sequences} × ${context}, so no goal is judged there.`,
   ),
 ];
 
