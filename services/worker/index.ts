@@ -1,1 +1,1 @@
-export { type RunningWorker, startWorker, type WorkerOptions } from './worker.ts';
+export { type RunningWorker, serveEngine, startWorker, type WorkerOptions } from './worker.ts';
