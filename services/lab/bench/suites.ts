@@ -1,0 +1,4 @@
+import type { Suite } from './suite.ts';
+
+/** Every suite of `rondo bench`, in the order in which `make bench` runs them. */
+export const SUITES: readonly Suite[] = [];
