@@ -28,13 +28,13 @@ export const withTimedOptions = (command: Command): Command =>
     )
     .option(
       '--timed-pass-ms <ms>',
-      'timed engine: what each run of stack or head takes',
+      'timed engine: what each pass of the block takes',
       millisecondsOption('--timed-pass-ms'),
       4,
     )
     .option(
       '--timed-row-ms <ms>',
-      'timed engine: what each row adds to a run',
+      'timed engine: what each row adds to a pass',
       millisecondsOption('--timed-row-ms'),
       0.05,
     )
@@ -62,7 +62,7 @@ export async function startTimedWorkers(
     );
   }
   const bundle: Bundle = await openBundle(flags.model);
-  const costs = linearCosts({ runMs: flags.timedPassMs, rowMs: flags.timedRowMs });
+  const costs = linearCosts({ passMs: flags.timedPassMs, rowMs: flags.timedRowMs });
   const start = () =>
     serveEngine(new TimedEngine(bundle.manifest, { costs, kvBytes }), {
       bundle,

@@ -19,14 +19,14 @@ const manifest = {
 } as unknown as Manifest;
 
 /** An engine whose sleeps end `late` milliseconds after they should, on a clock of its own. */
-function engine({ late = 0, runMs = 2, rowMs = 0.5 } = {}) {
+function engine({ late = 0, passMs = 2, rowMs = 0.5 } = {}) {
   const clock = new ManualClock();
   const slept: number[] = [];
   const sleep = async (ms: number) => {
     slept.push(ms);
     clock.advance(ms + late);
   };
-  const costs = linearCosts({ runMs, rowMs });
+  const costs = linearCosts({ passMs, rowMs });
   return { clock, slept, engine: new TimedEngine(manifest, { costs, kvBytes: 2 ** 20, clock, sleep }) };
 }
 
@@ -50,6 +50,7 @@ test('a run takes what the cost model says of its rows and gives zero states of 
   const prelude = await timed.engine.runStack({ ...block(2), stack: 'prelude', input: Int32Array.of(7, 8) });
   assert.equal(prelude.state.length, 2 * HIDDEN);
   assert.equal(prelude.latentDiff, undefined);
+  assert.equal(prelude.runMs, 0);
 });
 
 test('runs queue: two asked for at once take the time of both', async () => {
@@ -88,7 +89,7 @@ test('a closed engine runs nothing', async () => {
 });
 
 test('it sleeps by itself when nobody gives it a clock', async () => {
-  const timed = new TimedEngine(manifest, { costs: linearCosts({ runMs: 1, rowMs: 0 }), kvBytes: 2 ** 20 });
+  const timed = new TimedEngine(manifest, { costs: linearCosts({ passMs: 1, rowMs: 0 }), kvBytes: 2 ** 20 });
   assert.equal(timed.description.provider, 'timed');
   assert.ok((await timed.runStack(block(1))).runMs > 0);
 });

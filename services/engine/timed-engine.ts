@@ -19,16 +19,16 @@ export interface CostModel {
 }
 
 export interface LinearCosts {
-  /** What a run takes whatever is in it. */
-  readonly runMs: number;
-  /** What each row adds. */
+  /** What a pass takes whatever is in it. */
+  readonly passMs: number;
+  /** What each row adds to it. */
   readonly rowMs: number;
 }
 
-/** Every run of stack or head costs `runMs` and `rowMs` for each of its rows. */
-export const linearCosts = ({ runMs, rowMs }: LinearCosts): CostModel => ({
-  stackMs: (_stack, rows) => runMs + rowMs * rows,
-  headMs: (rows) => runMs + rowMs * rows,
+/** A pass of n rows costs `passMs` + n·`rowMs`; prelude, coda and head, of which a token needs one each, are free. */
+export const linearCosts = ({ passMs, rowMs }: LinearCosts): CostModel => ({
+  stackMs: (stack, rows) => (stack === 'block' ? passMs + rowMs * rows : 0),
+  headMs: () => 0,
 });
 
 export interface TimedEngineOptions {

@@ -1,4 +1,5 @@
+import { scale } from './scale.ts';
 import type { Suite } from './suite.ts';
 
 /** Every suite of `rondo bench`, in the order in which `make bench` runs them. */
-export const SUITES: readonly Suite[] = [];
+export const SUITES: readonly Suite[] = [scale];
