@@ -58,6 +58,7 @@ export class TimedEngine implements Engine {
   readonly #candidates: Int32Array;
   /** Milliseconds that earlier runs took too long (negative: too short) because timers are coarse. */
   #late = 0;
+  #zeros = new Float32Array(0);
   #last: Promise<unknown> = Promise.resolve();
   #closed = false;
 
@@ -80,7 +81,7 @@ export class TimedEngine implements Engine {
     const { signals } = this.#manifest.exit;
     const inBlock = batch.stack === 'block';
     return {
-      state: new Float32Array(rows * hidden),
+      state: this.#zeroStates(rows * hidden),
       ...(inBlock && signals.includes('gate') && { gate: new Float32Array(rows) }),
       ...(inBlock && signals.includes('latent-diff') && { latentDiff: new Float32Array(rows).fill(1) }),
       runMs,
@@ -107,6 +108,12 @@ export class TimedEngine implements Engine {
   async close(): Promise<void> {
     this.#closed = true;
     await this.#last;
+  }
+
+  /** Zeros that all results share: fresh ones would keep the garbage collector busy, which is not what is measured. */
+  #zeroStates(length: number): Float32Array {
+    if (this.#zeros.length < length) this.#zeros = new Float32Array(2 * length);
+    return this.#zeros.subarray(0, length);
   }
 
   /** Sleeps `ms` after the runs before it; what a timer got wrong, the next runs make up for. Returns the time taken. */
