@@ -4,6 +4,8 @@ export interface ClusterOptions {
   readonly bundle: string;
   readonly workers: number;
   readonly placement: 'homed' | 'staged';
+  /** Further options of each worker. */
+  readonly workerOptions?: readonly string[];
 }
 
 /** Workers and a coordinator as real processes on loopback, one engine thread each. */
@@ -18,7 +20,12 @@ export class Cluster implements AsyncDisposable {
     this.url = coordinator.ready.replace(/\/$/, '');
   }
 
-  static async start({ bundle, workers: count, placement }: ClusterOptions): Promise<Cluster> {
+  static async start({
+    bundle,
+    workers: count,
+    placement,
+    workerOptions = [],
+  }: ClusterOptions): Promise<Cluster> {
     const start = () =>
       RondoProcess.start(
         'worker',
@@ -30,6 +37,7 @@ export class Cluster implements AsyncDisposable {
         '1',
         '--kv-mb',
         '64',
+        ...workerOptions,
       );
     const workers = await Promise.all(Array.from({ length: count }, start));
     const addresses = workers.flatMap((worker) => ['--worker', worker.ready]);
