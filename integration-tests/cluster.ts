@@ -4,7 +4,7 @@ export interface ClusterOptions {
   readonly bundle: string;
   readonly workers: number;
   readonly placement: 'homed' | 'staged';
-  /** Further options of each worker. */
+  /** More options of each worker. */
   readonly workerOptions?: readonly string[];
 }
 
@@ -20,12 +20,8 @@ export class Cluster implements AsyncDisposable {
     this.url = coordinator.ready.replace(/\/$/, '');
   }
 
-  static async start({
-    bundle,
-    workers: count,
-    placement,
-    workerOptions = [],
-  }: ClusterOptions): Promise<Cluster> {
+  static async start(options: ClusterOptions): Promise<Cluster> {
+    const { bundle, workers: count, placement, workerOptions = [] } = options;
     const start = () =>
       RondoProcess.start(
         'worker',

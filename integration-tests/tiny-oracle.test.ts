@@ -47,11 +47,14 @@ for (const name of readdirSync(FIXTURES).sort()) {
           damping: item.convert.damping,
         });
         await checkpoint.close();
-        const model = await SerialModel.open(await openBundle(out), { threads: 1, positions: 320 });
-        try {
-          await compare(model, readExpected(join(FIXTURES, name, item.expected)));
-        } finally {
-          await model.close();
+        const bundle = await openBundle(out);
+        for (const attention of ['pages', 'graph'] as const) {
+          const model = await SerialModel.open(bundle, { threads: 2, positions: 320, attention });
+          try {
+            await compare(model, readExpected(join(FIXTURES, name, item.expected)));
+          } finally {
+            await model.close();
+          }
         }
       });
     }

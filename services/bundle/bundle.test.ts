@@ -16,10 +16,11 @@ afterEach(() => rm(directory, { recursive: true }));
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
 
 async function writeBundle(change: (manifest: Manifest) => unknown = () => {}): Promise<void> {
-  const names = ['prelude.onnx', 'block.onnx', 'head.onnx', 'weights.bin'];
+  const segments = ['block.0.onnx', 'block.1.onnx', 'block.2.onnx'];
+  const names = ['prelude.onnx', 'block.onnx', 'head.onnx', 'propagate.onnx', ...segments, 'weights.bin'];
   for (const name of names) await writeFile(join(directory, name), `content of ${name}`);
   const manifest: Manifest = {
-    schemaVersion: 1,
+    schemaVersion: 2,
     name: 'tiny',
     source: { checkpoint: 'tiny', architecture: 'llama', licence: 'none' },
     shape: { hidden: 8, heads: 2, kvHeads: 1, headDim: 4, vocab: 16, context: 64 },
@@ -32,7 +33,14 @@ async function writeBundle(change: (manifest: Manifest) => unknown = () => {}): 
     pagePositions: 16,
     headCandidates: 16,
     tokens: { eos: [0] },
-    graphs: { prelude: 'prelude.onnx', block: 'block.onnx', head: 'head.onnx' },
+    graphs: {
+      prelude: 'prelude.onnx',
+      block: 'block.onnx',
+      head: 'head.onnx',
+      propagate: 'propagate.onnx',
+    },
+    segments: { prelude: [], block: segments, coda: [] },
+    rope: { inverseFrequencies: [1, 0.1], attentionFactor: 1 },
     files: names.map((path) => ({
       path,
       bytes: `content of ${path}`.length,

@@ -47,9 +47,11 @@ function parseManifest(path: string, text: string): Manifest {
   }
   const manifest = parsed.data;
   const listed = new Set(manifest.files.map((file) => file.path));
-  const named = [...Object.values(manifest.graphs), ...Object.values(manifest.tokenizer ?? {})].filter(
-    (name) => name !== undefined,
-  );
+  const named = [
+    ...Object.values(manifest.graphs),
+    ...Object.values(manifest.segments).flat(),
+    ...Object.values(manifest.tokenizer ?? {}),
+  ].filter((name) => name !== undefined);
   const missing = named.find((name) => !listed.has(name));
   if (missing !== undefined) {
     throw new RondoError('BUNDLE_INVALID', `${path}: names ${missing} but does not list it under files`);
@@ -58,6 +60,22 @@ function parseManifest(path: string, text: string): Manifest {
     throw new RondoError(
       'BUNDLE_INVALID',
       `${path}: ${manifest.layers.coda} coda layers and graphs.coda disagree`,
+    );
+  }
+  for (const [stack, names] of Object.entries(manifest.segments)) {
+    const count = manifest.layers[stack as keyof Manifest['layers']];
+    const expected = count === 0 ? 0 : count + 1;
+    if (names.length !== expected) {
+      throw new RondoError(
+        'BUNDLE_INVALID',
+        `${path}: segments.${stack} lists ${names.length} files, ${count} layers take ${expected}`,
+      );
+    }
+  }
+  if (manifest.rope.inverseFrequencies.length !== manifest.shape.headDim / 2) {
+    throw new RondoError(
+      'BUNDLE_INVALID',
+      `${path}: rope.inverseFrequencies has ${manifest.rope.inverseFrequencies.length} values, half of headDim ${manifest.shape.headDim} expected`,
     );
   }
   if (manifest.exit.minDepth > manifest.maxDepth) {

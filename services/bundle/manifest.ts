@@ -10,7 +10,7 @@ const file = z.strictObject({
 });
 
 export const manifestSchema = z.strictObject({
-  schemaVersion: z.literal(1),
+  schemaVersion: z.literal(2),
   name: z.string().min(1),
   source: z.strictObject({
     checkpoint: z.string(),
@@ -37,13 +37,14 @@ export const manifestSchema = z.strictObject({
     damping: z.number().positive(),
   }),
   exit: z.strictObject({
-    policy: z.enum(['none', 'gate', 'latent-diff']),
+    policy: z.enum(['none', 'gate', 'latent-diff', 'confidence']),
     threshold: z.number().nonnegative(),
     minDepth: positive,
     /** Signals that the block graph puts out. */
     signals: z.array(z.enum(['gate', 'latent-diff'])),
   }),
-  kvPolicy: z.enum(['last-exited']),
+  /** What deeper passes see of a row that left the loop early. */
+  kvPolicy: z.enum(['last-exited', 'propagate', 'catch-up']),
   precision: z.enum(['f32', 'int8', 'int4']),
   /** Positions of K and V in one page, fixed in the graphs. */
   pagePositions: positive,
@@ -60,6 +61,20 @@ export const manifestSchema = z.strictObject({
     block: z.string(),
     coda: z.string().optional(),
     head: z.string(),
+    /** K/V of deeper depths for rows that left the loop. */
+    propagate: z.string(),
+  }),
+  /** The stacks cut at their attentions, in order: one file more than the stack has layers, none for an empty one. */
+  segments: z.strictObject({
+    prelude: z.array(z.string()),
+    block: z.array(z.string()),
+    coda: z.array(z.string()),
+  }),
+  rope: z.strictObject({
+    /** [headDim / 2] radians per position. */
+    inverseFrequencies: z.array(z.number()),
+    /** Factor on cosine and sine. */
+    attentionFactor: z.number(),
   }),
   /** Absent for a bundle that can only be driven with token ids. */
   tokenizer: z

@@ -1,5 +1,6 @@
 import type { Manifest } from '@rondo/bundle';
 import { type Checkpoint, convert as convertCheckpoint, openCheckpoint } from '@rondo/converter';
+import { RondoError } from '@rondo/core';
 import { Command, Option } from 'commander';
 import { countOption, fractionOption, layersOption } from './options.ts';
 import { progressBar } from './progress.ts';
@@ -11,6 +12,10 @@ interface ConvertFlags {
   readonly loopDamping?: number;
   readonly precision: Manifest['precision'];
   readonly name?: string;
+  readonly kvPolicy: Manifest['kvPolicy'];
+  readonly exitPolicy?: Manifest['exit']['policy'];
+  readonly exitThreshold?: number;
+  readonly minDepth: number;
 }
 
 /** `rondo convert`: a checkpoint becomes a bundle, looped as asked. */
@@ -35,6 +40,25 @@ export const convertCommand = (): Command =>
         .choices(['f32', 'int8', 'int4'])
         .default('f32'),
     )
+    .addOption(
+      new Option('--kv-policy <kind>', 'what deeper passes see of a token that left the loop early')
+        .choices(['last-exited', 'propagate', 'catch-up'])
+        .default('last-exited'),
+    )
+    .addOption(
+      new Option('--exit-policy <kind>', 'when tokens leave the loop early (default: as trained)').choices([
+        'none',
+        'gate',
+        'latent-diff',
+        'confidence',
+      ]),
+    )
+    .option(
+      '--exit-threshold <x>',
+      'what the exit signal is held against',
+      fractionOption('--exit-threshold', 1),
+    )
+    .option('--min-depth <n>', 'passes that every token runs at least', countOption('--min-depth'), 1)
     .option('--name <name>', "the model's name in the API (default: the checkpoint's)")
     .addHelpText(
       'after',
@@ -44,6 +68,7 @@ training by repeating some of its middle layers: rondo scan finds out which.
 
 Examples:
   rondo convert .cache/checkpoints/smollm2-135m-instruct --out bundles/plain --loops 1
+  rondo convert ouro --out bundles/ouro --exit-policy gate --exit-threshold 0.7 --min-depth 2 --kv-policy catch-up
   rondo convert model.gguf --out bundles/looped --loop-layers 4-7 --loops 2 --loop-damping 0.5 --precision int8`,
     )
     .action(convert);
@@ -58,12 +83,18 @@ async function convert(path: string, flags: ConvertFlags): Promise<void> {
   }
 }
 
-async function write(checkpoint: Checkpoint, { loopDamping, ...flags }: ConvertFlags): Promise<Manifest> {
+async function write(checkpoint: Checkpoint, flags: ConvertFlags): Promise<Manifest> {
+  const { loopDamping, exitPolicy, exitThreshold, minDepth, ...rest } = flags;
+  if (exitPolicy && exitPolicy !== 'none' && exitThreshold === undefined) {
+    throw new RondoError('CONFIG_INVALID', `--exit-policy ${exitPolicy} needs --exit-threshold`);
+  }
+  const exit = exitPolicy && { policy: exitPolicy, threshold: exitThreshold ?? 1, minDepth };
   const progress = progressBar('converting', 0);
   try {
     return await convertCheckpoint({
       checkpoint,
-      ...flags,
+      ...rest,
+      exit,
       damping: loopDamping,
       onProgress: (done, total) => progress.update(done, total),
     });

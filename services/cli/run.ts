@@ -5,23 +5,22 @@ import { type Address, address } from '@rondo/core';
 import { startWorker } from '@rondo/worker';
 import { Command } from 'commander';
 import { placementOption } from './coordinator.ts';
+import { addEngineOptions, type EngineFlags, engineOptions } from './engine-options.ts';
 import { firstSteps, type Speech } from './first-steps.ts';
-import { defaultKvMb, KV_HELP } from './kv-memory.ts';
 import { addressOption, countOption } from './options.ts';
 import { type Chassis, keepWorker, serve } from './serve.ts';
 
-interface RunFlags {
+interface RunFlags extends EngineFlags {
   readonly model: string;
   readonly listen: Address;
   readonly workers: number;
   readonly threads?: number;
-  readonly kvMb?: number;
   readonly placement: 'homed' | 'staged';
 }
 
 /** `rondo run`: a coordinator and its workers in one process, talking over loopback as a cluster does. */
 export const runCommand = (): Command =>
-  new Command('run')
+  addEngineOptions(new Command('run'))
     .description('serve a bundle on this machine: coordinator and workers in one process')
     .requiredOption('--model <bundle>', 'a bundle directory, made by rondo convert')
     .option('--listen <host:port>', 'where to listen', addressOption('--listen'), address('127.0.0.1:8080'))
@@ -31,7 +30,6 @@ export const runCommand = (): Command =>
       'threads of each engine (default: the processors, shared out)',
       countOption('--threads'),
     )
-    .option('--kv-mb <n>', `memory of each worker for K and V, in MiB ${KV_HELP}`, countOption('--kv-mb'))
     .addOption(placementOption())
     .addHelpText(
       'after',
@@ -56,7 +54,7 @@ async function start(flags: RunFlags, chassis: Chassis): Promise<void> {
       listen: address('127.0.0.1:0'),
       workerId: `worker-${index}`,
       threads,
-      kvBytes: (flags.kvMb ?? defaultKvMb()) * 2 ** 20,
+      ...engineOptions(flags),
       log,
       metrics,
     });

@@ -1,11 +1,8 @@
-import { type Bundle, openBundle } from '@rondo/bundle';
 import { RondoError } from '@rondo/core';
 import { linearCosts, TimedEngine } from '@rondo/engine';
-import { type RunningWorker, serveEngine } from '@rondo/worker';
+import { type RunningWorker, serveEngine, type WorkerOptions } from '@rondo/worker';
 import { type Command, Option } from 'commander';
 import { countOption, millisecondsOption } from './options.ts';
-import type { Chassis } from './serve.ts';
-import type { WorkerFlags } from './worker.ts';
 
 /** How the timed engines of one process behave. */
 export interface TimedFlags {
@@ -16,7 +13,7 @@ export interface TimedFlags {
 }
 
 /** Adds the options that are there for scale tests only. */
-export const withTimedOptions = (command: Command): Command =>
+export const addTimedOptions = (command: Command): Command =>
   command
     .addOption(
       new Option(
@@ -50,26 +47,17 @@ export const withTimedOptions = (command: Command): Command =>
  * @throws RondoError CONFIG_INVALID when several are to share one port or one address, or for any reason of `serveEngine`.
  */
 export async function startTimedWorkers(
-  flags: WorkerFlags & TimedFlags,
-  kvBytes: number,
-  { log, metrics }: Chassis,
+  options: WorkerOptions,
+  { timedWorkers: count, timedPassMs, timedRowMs }: TimedFlags,
 ): Promise<RunningWorker[]> {
-  const { timedWorkers: count, listen, advertise } = flags;
+  const { bundle, listen, advertise, kvBytes } = options;
   if (count > 1 && (advertise !== undefined || !listen.endsWith(':0'))) {
     throw new RondoError(
       'CONFIG_INVALID',
       `--timed-workers ${count}: each needs a port of its own; use --listen host:0 and no --advertise`,
     );
   }
-  const bundle: Bundle = await openBundle(flags.model);
-  const costs = linearCosts({ passMs: flags.timedPassMs, rowMs: flags.timedRowMs });
-  const start = () =>
-    serveEngine(new TimedEngine(bundle.manifest, { costs, kvBytes }), {
-      bundle,
-      listen,
-      advertise,
-      log,
-      metrics,
-    });
+  const costs = linearCosts({ passMs: timedPassMs, rowMs: timedRowMs });
+  const start = () => serveEngine(new TimedEngine(bundle.manifest, { costs, kvBytes }), options);
   return Promise.all(Array.from({ length: count }, start));
 }

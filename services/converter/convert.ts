@@ -3,9 +3,11 @@ import { join, resolve } from 'node:path';
 import { digestFile, MANIFEST_FILE, type Manifest } from '@rondo/bundle';
 import { LIMITS, RondoError } from '@rondo/core';
 import type { Checkpoint } from './checkpoint.ts';
+import type { GraphOptions } from './graph-options.ts';
 import { blockGraph, codaGraph, headGraph, preludeGraph } from './graphs.ts';
-import { type LoopOptions, type LoopPlan, planLoop } from './loop-plan.ts';
+import { type LoopOptions, type LoopPlan, planLoop, type StackName } from './loop-plan.ts';
 import { type ModelWeights, type OnProgress, type Precision, writeModelWeights } from './model-weights.ts';
+import { propagateGraph, segmentGraphs } from './segment-graphs.ts';
 import { diskError, WeightsFile } from './weights-file.ts';
 
 export interface ConvertOptions extends LoopOptions {
@@ -13,11 +15,17 @@ export interface ConvertOptions extends LoopOptions {
   /** Directory to create; an existing bundle there is replaced, anything else is refused. */
   readonly out: string;
   readonly precision: Precision;
+  /** What deeper passes see of a row that left early; by default its K/V at the exit depth. */
+  readonly kvPolicy?: Manifest['kvPolicy'] | undefined;
+  /** When rows leave unless a request says otherwise; by default as trained, else never. */
+  readonly exit?: ExitDefaults | undefined;
   readonly name?: string | undefined;
   /** Weights written before by `prepareWeights`, for several loops over one checkpoint; linked, not copied. */
   readonly prepared?: PreparedWeights | undefined;
   readonly onProgress?: OnProgress | undefined;
 }
+
+export type ExitDefaults = Pick<Manifest['exit'], 'policy' | 'threshold' | 'minDepth'>;
 
 const WEIGHTS_FILE = 'weights.bin';
 
@@ -96,6 +104,8 @@ async function writeBundle(options: ConvertOptions, plan: LoopPlan, directory: s
     ['block.onnx', blockGraph(graphOptions)],
     ...(plan.coda.length > 0 ? [['coda.onnx', codaGraph(graphOptions)] as const] : []),
     ['head.onnx', headGraph(graphOptions, candidates)],
+    ...segmentFiles(graphOptions),
+    ['propagate.onnx', propagateGraph(graphOptions)],
     ...checkpoint.tokenizerFiles,
   ]);
   for (const [name, bytes] of contents) await write(join(directory, name), bytes);
@@ -106,6 +116,19 @@ async function writeBundle(options: ConvertOptions, plan: LoopPlan, directory: s
   await write(join(directory, MANIFEST_FILE), Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`));
   return manifest;
 }
+
+const STACKS: readonly StackName[] = ['prelude', 'block', 'coda'];
+
+/** Names of a stack's segments; none for a stack without layers. */
+const segmentNames = (plan: LoopPlan, stack: StackName): string[] =>
+  plan[stack].length === 0 ? [] : [...plan[stack], 'end'].map((_, index) => `${stack}.${index}.onnx`);
+
+const segmentFiles = (options: GraphOptions): [string, Uint8Array][] =>
+  STACKS.flatMap((stack) => {
+    const names = segmentNames(options.plan, stack);
+    if (names.length === 0) return [];
+    return segmentGraphs(options, stack).map((bytes, index): [string, Uint8Array] => [names[index]!, bytes]);
+  });
 
 async function write(path: string, bytes: Uint8Array): Promise<void> {
   await writeFile(path, bytes).catch((cause: unknown) => {
@@ -125,7 +148,7 @@ function describe(options: ConvertOptions, plan: LoopPlan, headCandidates: numbe
   const [config, chatTemplate] = [named('tokenizer_config.json'), named('chat_template.jinja')];
   const gated = model.loop?.gate === true;
   return {
-    schemaVersion: 1,
+    schemaVersion: 2,
     name: options.name ?? checkpoint.name,
     source: { checkpoint: checkpoint.name, architecture: model.architecture, licence: checkpoint.licence },
     shape: {
@@ -139,14 +162,8 @@ function describe(options: ConvertOptions, plan: LoopPlan, headCandidates: numbe
     layers: { prelude: plan.prelude.length, block: plan.block.length, coda: plan.coda.length },
     maxDepth: plan.maxDepth,
     loop: { first: plan.block[0]!, last: plan.block.at(-1)!, damping: plan.damping },
-    exit: {
-      // A gate threshold of 1 never lets a row leave early: Ouro's published default.
-      policy: gated && (model.loop?.exitThreshold ?? 1) < 1 ? 'gate' : 'none',
-      threshold: model.loop?.exitThreshold ?? 1,
-      minDepth: 1,
-      signals: gated ? ['gate', 'latent-diff'] : ['latent-diff'],
-    },
-    kvPolicy: 'last-exited',
+    exit: { ...exitDefaults(options), signals: gated ? ['gate', 'latent-diff'] : ['latent-diff'] },
+    kvPolicy: options.kvPolicy ?? 'last-exited',
     precision,
     pagePositions: LIMITS.pagePositions,
     headCandidates,
@@ -156,7 +173,14 @@ function describe(options: ConvertOptions, plan: LoopPlan, headCandidates: numbe
       block: 'block.onnx',
       ...(plan.coda.length > 0 && { coda: 'coda.onnx' }),
       head: 'head.onnx',
+      propagate: 'propagate.onnx',
     },
+    segments: {
+      prelude: segmentNames(plan, 'prelude'),
+      block: segmentNames(plan, 'block'),
+      coda: segmentNames(plan, 'coda'),
+    },
+    rope: { ...model.rope, inverseFrequencies: [...model.rope.inverseFrequencies] },
     ...(tokenizerFiles.has('tokenizer.json') && {
       tokenizer: {
         tokenizer: 'tokenizer.json',
@@ -165,4 +189,16 @@ function describe(options: ConvertOptions, plan: LoopPlan, headCandidates: numbe
       },
     }),
   };
+}
+
+/** @throws RondoError CONFIG_INVALID for a signal that the model does not have. */
+function exitDefaults({ checkpoint, exit }: ConvertOptions): ExitDefaults {
+  const gated = checkpoint.model.loop?.gate === true;
+  if (exit?.policy === 'gate' && !gated) {
+    throw new RondoError('CONFIG_INVALID', `--exit-policy gate: ${checkpoint.name} has no exit gate`);
+  }
+  if (exit) return exit;
+  // A gate threshold of 1 never lets a row leave early: Ouro's published default.
+  const threshold = checkpoint.model.loop?.exitThreshold ?? 1;
+  return { policy: gated && threshold < 1 ? 'gate' : 'none', threshold, minDepth: 1 };
 }

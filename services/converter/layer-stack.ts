@@ -1,7 +1,7 @@
 import type { ModelSpec } from './checkpoint.ts';
 import { type Graph, ORT, type Value } from './graph.ts';
-import type { LayerWeights, LinearWeights } from './model-weights.ts';
-import { QUANTIZATION_BLOCK } from './quantize.ts';
+import type { LayerWeights } from './model-weights.ts';
+import { addAndNorm, attentionDelta, feedForwardDelta, projectQkv, rmsNorm } from './sublayers.ts';
 
 /** Added to the score of a key that a query must not see; exp of it is 0 in f32 beside any real score. */
 const MASKED = -1e30;
@@ -36,31 +36,6 @@ export function declareStackInputs(graph: Graph, options: StackOptions): StackIn
   };
 }
 
-/** y = x·Wᵀ + b for x [N, in], with f32 or block-quantised weights. */
-export function linear(graph: Graph, weights: LinearWeights, x: Value): Value {
-  const { name, out, columns, matrix } = weights;
-  const bias = weights.bias && graph.weight(`${name}.bias`, weights.bias);
-  if (matrix.kind === 'dense') {
-    return graph.node('Gemm', [x, graph.weight(`${name}.weight`, matrix.weight), ...(bias ? [bias] : [])], {
-      attributes: { transB: 1 },
-    });
-  }
-  const data = graph.weight(`${name}.data`, matrix.data);
-  const scales = graph.weight(`${name}.scales`, matrix.scales);
-  const zeroPoints = graph.weight(`${name}.zeros`, matrix.zeroPoints);
-  const product = graph.node('MatMulNBits', [x, data, scales, zeroPoints], {
-    ...ORT,
-    attributes: { K: columns, N: out, bits: matrix.bits, block_size: QUANTIZATION_BLOCK, accuracy_level: 4 },
-  });
-  return bias ? graph.node('Add', [product, bias]) : product;
-}
-
-/** RMS norm of x over its last axis. (Zhang & Sennrich 2019, eq. 4) */
-export const rmsNorm = (graph: Graph, x: Value, weight: Value, epsilon: number): Value =>
-  graph.node('SimplifiedLayerNormalization', [x, weight], {
-    attributes: { axis: -1, epsilon: { float: epsilon }, stash_type: 1 },
-  });
-
 /**
  * Runs the layers over `state` [N, hidden] and returns the new state [N, hidden] and the rows' K and V
  * [layers · 2, B, kvHeads, T, headDim], which the caller writes into the pages.
@@ -76,49 +51,26 @@ export function layerStack(
   const newKv: Value[] = [];
   let residual = state;
   let delta: Value | undefined;
-  /** Adds what the last sublayer produced to the residual stream and norms the sum, in one kernel. */
-  const addAndNorm = (weight: Value): Value => {
+  const normOfSum = (weight: Value): Value => {
     if (delta === undefined) return rmsNorm(graph, residual, weight, model.normEpsilon);
-    const [normed, , , sum] = graph.nodes('SkipSimplifiedLayerNormalization', [residual, delta, weight], 4, {
-      ...ORT,
-      attributes: { epsilon: { float: model.normEpsilon } },
-    });
-    residual = sum!;
-    return normed!;
+    const { normed, sum } = addAndNorm(graph, residual, delta, weight, model.normEpsilon);
+    residual = sum;
+    return normed;
   };
   for (const [slot, layer] of layers.entries()) {
     const at = `layers.${layer.index}`;
-    const normed = addAndNorm(graph.weight(`${at}.attention_norm`, layer.attentionNorm));
-    const attended = attention.apply(layer, slot, normed);
+    const normed = normOfSum(graph.weight(`${at}.attention_norm`, layer.attentionNorm));
+    const attended = attention.apply(projectQkv(graph, model, layer, normed), slot);
     newKv.push(attended.key, attended.value);
-    delta = attended.output;
-    if (layer.attentionOutNorm) {
-      const weight = graph.weight(`${at}.attention_out_norm`, layer.attentionOutNorm);
-      delta = rmsNorm(graph, delta, weight, model.normEpsilon);
-    }
-    const ffnInput = addAndNorm(graph.weight(`${at}.ffn_norm`, layer.ffnNorm));
-    delta = feedForward(graph, model, layer, ffnInput);
-    if (layer.ffnOutNorm) {
-      delta = rmsNorm(graph, delta, graph.weight(`${at}.ffn_out_norm`, layer.ffnOutNorm), model.normEpsilon);
-    }
+    delta = attentionDelta(graph, model, layer, attended.output);
+    const ffnInput = normOfSum(graph.weight(`${at}.ffn_norm`, layer.ffnNorm));
+    delta = feedForwardDelta(graph, model, layer, ffnInput);
   }
   const stacked = newKv.map((value) => graph.node('Unsqueeze', [value, graph.ints([0])]));
   return {
     state: delta === undefined ? residual : graph.node('Add', [residual, delta]),
     newKv: graph.node('Concat', stacked, { attributes: { axis: 0 } }),
   };
-}
-
-/** down(act(gate(x)) · up(x)). (Shazeer 2020, GLU variants) */
-function feedForward(graph: Graph, model: ModelSpec, layer: LayerWeights, x: Value): Value {
-  const [gate, up] = graph.nodes('Split', [linear(graph, layer.gateUp, x)], 2, {
-    attributes: { axis: 1, num_outputs: 2 },
-  });
-  const active =
-    model.activation === 'silu'
-      ? graph.node('QuickGelu', [gate!], { ...ORT, attributes: { alpha: { float: 1 } } })
-      : graph.node('Gelu', [gate!], { attributes: { approximate: 'tanh' } });
-  return linear(graph, layer.down, graph.node('Mul', [active, up!]));
 }
 
 /**
@@ -188,18 +140,18 @@ class Attention {
     this.#newBias = graph.node('Tile', [newBias, graph.ints([model.heads / model.kvHeads, 1])]);
   }
 
-  /** `slot` is the layer's place in its stack. Keys and values come back as [B, kvHeads, T, headDim]. */
-  apply(layer: LayerWeights, slot: number, x: Value): { output: Value; key: Value; value: Value } {
+  /** `slot` is the layer's place in its stack. Output is [N, heads·headDim]; keys and values come back as [B, kvHeads, T, headDim]. */
+  apply(qkv: Value, slot: number): { output: Value; key: Value; value: Value } {
     const graph = this.#graph;
     const { heads, kvHeads, headDim } = this.#options.model;
     const groupedHeads = heads + kvHeads;
     const [queryKey, flatValue] = graph.nodes(
       'Split',
-      [linear(graph, layer.qkv, x), graph.ints([groupedHeads * headDim, kvHeads * headDim])],
+      [qkv, graph.ints([groupedHeads * headDim, kvHeads * headDim])],
       2,
       { attributes: { axis: 1 } },
     );
-    const rotated = this.#rotate(this.#normHeads(layer, queryKey!));
+    const rotated = this.#rotate(queryKey!);
     const [query, key] = graph.nodes('Split', [rotated, graph.ints([heads, kvHeads])], 2, {
       attributes: { axis: 1 },
     });
@@ -209,8 +161,7 @@ class Attention {
     const mixed = this.#attend(grouped, this.#past(slot, 0), this.#past(slot, 1), key!, value);
     const perHead = graph.node('Reshape', [mixed, this.#headShape(heads)]);
     const rows = graph.node('Transpose', [perHead], { attributes: { perm: [0, 2, 1, 3] } });
-    const output = linear(graph, layer.output, graph.reshape(rows, [-1, heads * headDim]));
-    return { output, key: key!, value };
+    return { output: graph.reshape(rows, [-1, heads * headDim]), key: key!, value };
   }
 
   #attend(query: Value, pastKeys: Value, pastValues: Value, keys: Value, values: Value): Value {
@@ -239,21 +190,6 @@ class Attention {
     const rows = graph.node('Add', [this.#poolRows, offset]);
     const pages = graph.node('Gather', [this.#inputs.kvPool, rows], { attributes: { axis: 0 } });
     return graph.node('Reshape', [pages, graph.ints([0, 0, -1, headDim])]);
-  }
-
-  /** Query and key norms per head, where the architecture has them: [N, (heads + kvHeads)·headDim]. */
-  #normHeads(layer: LayerWeights, queryKey: Value): Value {
-    if (!layer.headNorms) return queryKey;
-    const graph = this.#graph;
-    const { heads, kvHeads, headDim, normEpsilon } = this.#options.model;
-    const perHead = graph.reshape(queryKey, [-1, heads + kvHeads, headDim]);
-    const ones = graph.floats('ones_head', new Float32Array(headDim).fill(1));
-    const normed = rmsNorm(graph, perHead, ones, normEpsilon);
-    const weight = graph.floats(`layers.${layer.index}.head_norms`, layer.headNorms, [
-      heads + kvHeads,
-      headDim,
-    ]);
-    return graph.reshape(graph.node('Mul', [normed, weight]), [-1, (heads + kvHeads) * headDim]);
   }
 
   /** Rotary position embedding (Su et al. 2021, eq. 34) in the half-split layout: [B, heads + kvHeads, T, headDim]. */

@@ -1,6 +1,9 @@
 import { RondoError } from '@rondo/core';
 import type { ModelSpec } from './checkpoint.ts';
 
+/** A run of layers with K and V of their own. */
+export type StackName = 'prelude' | 'block' | 'coda';
+
 /** Which source layers lie before, inside and after the loop, and how often the block is applied. */
 export interface LoopPlan {
   readonly prelude: readonly number[];

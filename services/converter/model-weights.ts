@@ -21,6 +21,33 @@ export interface LinearWeights {
       };
 }
 
+/** The part of a linear layer that makes its outputs from `first` on; it shares the file's bytes. */
+export function rowsFrom(weights: LinearWeights, first: number): LinearWeights {
+  const part = (ref: WeightRef): WeightRef => {
+    const skipped = (ref.bytes / weights.out) * first;
+    const dims =
+      ref.dims[0] === weights.out
+        ? [weights.out - first, ...ref.dims.slice(1)]
+        : [(ref.dims[0]! / weights.out) * (weights.out - first)];
+    return { ...ref, offset: ref.offset + skipped, bytes: ref.bytes - skipped, dims };
+  };
+  const { matrix, bias } = weights;
+  return {
+    ...weights,
+    out: weights.out - first,
+    ...(bias && { bias: part(bias) }),
+    matrix:
+      matrix.kind === 'dense'
+        ? { kind: 'dense', weight: part(matrix.weight) }
+        : {
+            ...matrix,
+            data: part(matrix.data),
+            scales: part(matrix.scales),
+            zeroPoints: part(matrix.zeroPoints),
+          },
+  };
+}
+
 export interface LayerWeights {
   readonly index: number;
   readonly attentionNorm: WeightRef;

@@ -130,11 +130,11 @@ async function* chunks(
       opened.add(index);
       for (const chunk of plan.words.opening(index)) yield dress(chunk);
     }
-    if (delta.end !== undefined) ends.push(delta.end);
+    if (delta.end !== undefined) ends[index] = delta.end;
     const chunk = plan.words.chunk(index, delta);
     if (chunk !== undefined) yield dress(chunk);
   }
-  if (plan.includeUsage) yield plan.words.usageChunk(usageOf(plan.promptTokens, ends));
+  if (plan.includeUsage) yield plan.words.usageChunk(usageOf(plan.promptTokens, promptsOf(plan), ends));
 }
 
 async function collect(plan: AnswerPlan, deltas: AsyncIterable<IndexedDelta>): Promise<object> {
@@ -145,10 +145,14 @@ async function collect(plan: AnswerPlan, deltas: AsyncIterable<IndexedDelta>): P
     choices,
     usageOf(
       plan.promptTokens,
+      promptsOf(plan),
       choices.map(({ end }) => end),
     ),
   );
 }
+
+const promptsOf = ({ choices }: AnswerPlan): (readonly number[])[] =>
+  choices.map(({ request }) => request.promptIds);
 
 const joined = (deltas: readonly ChoiceDelta[]): WholeChoice => ({
   text: deltas.map(({ text }) => text).join(''),

@@ -1,4 +1,5 @@
-import type { FinishReason, GenerateEvent, PromptLogprobsEvent, TokenEvent, TokenLogprob } from '@rondo/core';
+import type { FinishReason, PromptLogprobsEvent, TokenEvent, TokenLogprob } from '@rondo/core';
+import type { GenerateStreamEvent } from '@rondo/wire';
 import type { Detokenizer } from './detokenizer.ts';
 import type { StopStrings } from './stop-strings.ts';
 
@@ -17,6 +18,8 @@ export interface ChoiceEnd {
   readonly reason: FinishReason;
   /** Tokens generated, those behind a stop included. */
   readonly tokens: number;
+  /** Tokens of the prompt that a worker had in its prefix cache: they cost no passes. */
+  readonly cachedTokens: number;
   readonly promptPasses: number;
   readonly generatedPasses: number;
 }
@@ -43,14 +46,18 @@ export interface ChoiceOptions {
 
 /** Turns a sequence's events into text, up to the first stop string; leaving early ends the sequence. */
 export async function* choiceDeltas(
-  events: AsyncIterable<GenerateEvent>,
+  events: AsyncIterable<GenerateStreamEvent>,
   options: ChoiceOptions,
 ): AsyncGenerator<ChoiceDelta, void, undefined> {
   const text = new ChoiceText(options);
   let tokens = 0;
   let generatedPasses = 0;
+  let cachedTokens = 0;
   for await (const event of events) {
     switch (event.type) {
+      case 'opened':
+        cachedTokens = event.cachedTokens;
+        break;
       case 'prompt-logprobs':
         yield { text: '', tokens: [], promptTokens: event.tokens };
         break;
@@ -62,8 +69,9 @@ export async function* choiceDeltas(
         const step = text.push(event);
         if (step.stopped) {
           // Nobody is left to report what was spent; the passes of prompt rows are known beforehand.
-          const promptPasses = options.promptLength * options.promptDepth;
-          yield { ...step.delta, end: { reason: 'stop', tokens, promptPasses, generatedPasses } };
+          const promptPasses = (options.promptLength - cachedTokens) * options.promptDepth;
+          const end = { reason: 'stop', tokens, cachedTokens, promptPasses, generatedPasses } as const;
+          yield { ...step.delta, end };
           return;
         }
         if (step.delta.text !== '' || step.delta.tokens.length > 0) yield step.delta;
@@ -73,7 +81,7 @@ export async function* choiceDeltas(
         const step = text.end();
         const reason = step.stopped ? 'stop' : event.reason;
         const { promptPasses, generatedPasses: spent } = event;
-        yield { ...step.delta, end: { reason, tokens, promptPasses, generatedPasses: spent } };
+        yield { ...step.delta, end: { reason, tokens, cachedTokens, promptPasses, generatedPasses: spent } };
         return;
       }
     }

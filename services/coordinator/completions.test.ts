@@ -15,6 +15,7 @@ test('a prompt gets its continuation, without the token that ended it, and what 
   assert.deepEqual(body.choices, [{ index: 0, text: ' sat.', logprobs: null, finish_reason: 'stop' }]);
   assert.deepEqual(body.usage, {
     prompt_tokens: 3,
+    prompt_tokens_details: { cached_tokens: 0 },
     completion_tokens: 6,
     total_tokens: 9,
     passes: { prompt: 12, generated: 20 },
@@ -110,6 +111,23 @@ test('a stop string ends the text and cancels the worker', async (context) => {
   assert.equal(body.usage.completion_tokens, 7);
   assert.deepEqual(body.usage.passes, { prompt: 4, generated: 24 });
   assert.equal(worker.held, 0);
+});
+
+test('prompt tokens that a worker had cached are reported and cost no passes, also behind a stop string', async (context) => {
+  const worker = new ScriptedWorker({ reply: () => [...bytes('so END'), TINY.end], cachedTokens: 2 });
+  const { post, stream } = await testCoordinator(context, { workers: { 'a:1': worker } });
+  const ask = { model: 'tiny', prompt: 'the cat', max_tokens: 50 };
+  for (const stop of [[], ['END']]) {
+    const { body } = await post('/v1/completions', { ...ask, stop });
+    assert.deepEqual(body.usage.prompt_tokens_details, { cached_tokens: 2 });
+    assert.equal(body.usage.passes.prompt, 4);
+    const { events } = await stream('/v1/completions', {
+      ...ask,
+      stop,
+      stream_options: { include_usage: true },
+    });
+    assert.deepEqual(events.at(-2).usage, body.usage);
+  }
 });
 
 test('echo with logprobs and max_tokens 0 scores the prompt alone', async (context) => {

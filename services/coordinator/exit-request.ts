@@ -7,11 +7,13 @@ export interface ExitFields {
   readonly min_depth?: number | undefined;
   readonly max_depth?: number | undefined;
   readonly exit_threshold?: number | undefined;
+  readonly exit_policy?: 'none' | 'gate' | 'latent-diff' | 'confidence' | undefined;
+  readonly exit_depths?: readonly number[] | undefined;
 }
 
 /**
  * The bundle's exit rule narrowed by a request. A threshold on a bundle that never exits by itself turns on the best
- * signal its block graph has: the gate before the latent difference.
+ * signal its block graph has: the gate before the latent difference. Recorded depths replace any rule.
  * @throws RondoError INVALID_REQUEST naming the field.
  */
 export function narrowExit(manifest: Manifest, fields: ExitFields): ExitRule {
@@ -19,22 +21,43 @@ export function narrowExit(manifest: Manifest, fields: ExitFields): ExitRule {
   const maxDepth = depth('max_depth', fields.max_depth, deepest) ?? deepest;
   const minDepth = depth('min_depth', fields.min_depth, deepest) ?? Math.min(exit.minDepth, maxDepth);
   if (minDepth > maxDepth) throw invalid('min_depth', `${minDepth} exceeds max_depth ${maxDepth}`);
-  const threshold = fields.exit_threshold;
-  if (threshold === undefined) return { policy: exit.policy, threshold: exit.threshold, minDepth, maxDepth };
-  const policy = exit.policy === 'none' ? bestSignal(exit.signals) : exit.policy;
-  if (policy === undefined) {
-    throw invalid('exit_threshold', `the model '${manifest.name}' has no exit signal to compare it with`);
+  const depths = fields.exit_depths;
+  if (depths) {
+    for (const passes of depths) depth('exit_depths', passes, deepest);
+    return { policy: 'replay', threshold: 0, minDepth, maxDepth, depths };
   }
-  if (threshold < 0 || (policy === 'gate' && threshold > 1)) {
-    const range =
-      policy === 'gate' ? 'a cumulative probability from 0 to 1' : 'a relative change of 0 or more';
+  const policy = policyOf(manifest, fields);
+  if (policy === 'none') return { policy, threshold: exit.threshold, minDepth, maxDepth };
+  const threshold = fields.exit_threshold ?? (policy === exit.policy ? exit.threshold : undefined);
+  if (threshold === undefined) {
+    throw invalid('exit_threshold', `exit_policy ${policy} needs one: the model has no default for it`);
+  }
+  const [range, highest] = RANGES[policy];
+  if (threshold < 0 || threshold > highest) {
     throw invalid('exit_threshold', `expected ${range}, got ${threshold}`);
   }
   return { policy, threshold, minDepth, maxDepth };
 }
 
-const bestSignal = (signals: Manifest['exit']['signals']): 'gate' | 'latent-diff' | undefined =>
-  signals.includes('gate') ? 'gate' : signals[0];
+const RANGES = {
+  gate: ['a cumulative probability from 0 to 1', 1],
+  'latent-diff': ['a relative change of 0 or more', Number.POSITIVE_INFINITY],
+  confidence: ['a probability from 0 to 1', 1],
+} as const;
+
+function policyOf({ exit, name }: Manifest, fields: ExitFields): Manifest['exit']['policy'] {
+  const asked = fields.exit_policy;
+  if (asked === undefined) {
+    if (fields.exit_threshold === undefined || exit.policy !== 'none') return exit.policy;
+    const best = exit.signals.includes('gate') ? 'gate' : exit.signals[0];
+    if (best) return best;
+    throw invalid('exit_threshold', `the model '${name}' has no exit signal to compare it with`);
+  }
+  if ((asked === 'gate' || asked === 'latent-diff') && !exit.signals.includes(asked)) {
+    throw invalid('exit_policy', `the model '${name}' has no ${asked} signal`);
+  }
+  return asked;
+}
 
 function depth(param: string, value: number | undefined, deepest: number): number | undefined {
   if (value !== undefined && (value < 1 || value > deepest)) {

@@ -30,6 +30,8 @@ export const generationFields = {
   min_depth: z.int().optional(),
   max_depth: z.int().optional(),
   exit_threshold: z.number().optional(),
+  exit_policy: z.enum(['none', 'gate', 'latent-diff', 'confidence']).optional(),
+  exit_depths: z.array(z.int()).min(1).max(LIMITS.exitDepthsMax).optional(),
   return_token_ids: z.boolean().default(false),
   // These say nothing about the answer's text: accepted and left alone.
   user: z.unknown().optional(),

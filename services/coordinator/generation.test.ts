@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createLog, Metrics } from '@rondo/chassis';
-import { address, type GenerateEvent, RondoError, sequenceId, systemClock } from '@rondo/core';
+import { address, RondoError, sequenceId, systemClock } from '@rondo/core';
+import type { GenerateStreamEvent } from '@rondo/wire';
 import { Generation, type SequenceRequest } from './generation.ts';
 import { Membership } from './membership.ts';
 import { SequenceMetrics } from './sequence-metrics.ts';
@@ -54,13 +55,14 @@ async function setUp(workers: Record<string, ScriptedWorker>) {
   return { run, membership, metrics };
 }
 
-const tokenIds = (events: readonly GenerateEvent[]): number[] =>
+const tokenIds = (events: readonly GenerateStreamEvent[]): number[] =>
   events.flatMap((event) => (event.type === 'token' ? [event.id] : []));
 
 test('a sequence yields its tokens in order and then how it finished', async () => {
-  const worker = new ScriptedWorker({ reply: () => [10, 11, 12, 13] });
+  const worker = new ScriptedWorker({ reply: () => [10, 11, 12, 13], cachedTokens: 2 });
   const { run, membership } = await setUp({ 'a:1': worker });
   const events = await Array.fromAsync(run('s'));
+  assert.deepEqual(events[0], { type: 'opened', epoch: 1, cachedTokens: 2 });
   assert.deepEqual(tokenIds(events), [10, 11, 12, 13]);
   assert.deepEqual(events.at(-1)?.type, 'finished');
   assert.equal(membership.booked, 0);

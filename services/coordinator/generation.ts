@@ -1,14 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   type Clock,
-  type GenerateEvent,
   type GenerateSpec,
   RondoError,
   type Route,
   type SequenceId,
   type WorkerId,
 } from '@rondo/core';
-import type { GenerateStreamEvent } from '@rondo/wire';
+import type { GenerateStreamEvent, OpenedEvent } from '@rondo/wire';
 import type { Membership } from './membership.ts';
 import { type Placement, place } from './placement.ts';
 import type { SequenceMetrics } from './sequence-metrics.ts';
@@ -29,6 +28,7 @@ export interface GenerationOptions {
 /** A sequence whose pages are reserved on every worker of its route. */
 interface OpenSequence {
   readonly route: Route;
+  readonly opened: OpenedEvent;
   readonly events: AsyncIterator<GenerateStreamEvent>;
   /** Ends the worker's call, cancelling it unless it has finished, and gives back what was booked. */
   close(finished: boolean): Promise<void>;
@@ -47,7 +47,7 @@ export class Generation {
   }
 
   /**
-   * The events of one sequence: tokens 0, 1, 2 … exactly once and in order, `finished` last. Anything of another epoch,
+   * The events of one sequence: `opened` first, tokens 0, 1, 2 … exactly once and in order, `finished` last. Anything of another epoch,
    * and tokens seen before, are dropped and counted. Ending the iteration cancels the worker's call.
    * @throws RondoError OVERLOADED or KV_EXHAUSTED when no worker has room and none will come free, NO_WORKER when none
    * answers, WORKER_LOST when the home is lost on the way, CANCELLED when `signal` is raised.
@@ -56,7 +56,7 @@ export class Generation {
     id: SequenceId,
     request: SequenceRequest,
     signal: AbortSignal,
-  ): AsyncGenerator<GenerateEvent, void, undefined> {
+  ): AsyncGenerator<GenerateStreamEvent, void, undefined> {
     const { metrics, clock } = this.#options;
     const watch = metrics.watch(request.promptIds.length, clock);
     let open: OpenSequence | undefined;
@@ -64,6 +64,7 @@ export class Generation {
     try {
       open = await this.#open(id, request, signal);
       watch.opened();
+      yield open.opened;
       for await (const event of this.#inOrder(open)) {
         if (event.type === 'token') watch.token();
         if (event.type === 'finished') {
@@ -81,7 +82,7 @@ export class Generation {
     }
   }
 
-  async *#inOrder(open: OpenSequence): AsyncGenerator<GenerateEvent, void, undefined> {
+  async *#inOrder(open: OpenSequence): AsyncGenerator<GenerateStreamEvent, void, undefined> {
     const { metrics } = this.#options;
     let nextIndex = 0;
     for (;;) {
@@ -200,7 +201,7 @@ export class Generation {
         );
       }
       booking.opened();
-      return { route, events, close };
+      return { route, opened: first.value, events, close };
     } catch (error) {
       await close(false);
       throw error;

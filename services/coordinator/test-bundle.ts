@@ -67,7 +67,7 @@ export async function tinyBundle(options: TinyOptions = {}): Promise<Bundle> {
   const withTemplate = chatTemplate === '' ? config : { ...config, chat_template: chatTemplate };
   await writeFile(join(directory, 'tokenizer_config.json'), JSON.stringify(withTemplate));
   const manifest: Manifest = {
-    schemaVersion: 1,
+    schemaVersion: 2,
     name: 'tiny',
     source: { checkpoint: 'tiny', architecture: 'llama', licence: 'Apache-2.0' },
     shape: { hidden: 8, heads: 2, kvHeads: 1, headDim: 4, vocab: TINY.vocab, context: TINY.context },
@@ -80,7 +80,19 @@ export async function tinyBundle(options: TinyOptions = {}): Promise<Bundle> {
     headCandidates: 64,
     pagePositions: 16,
     tokens: { eos: [TINY.end] },
-    graphs: { prelude: 'prelude.onnx', block: 'block.onnx', coda: 'coda.onnx', head: 'head.onnx' },
+    graphs: {
+      prelude: 'prelude.onnx',
+      block: 'block.onnx',
+      coda: 'coda.onnx',
+      head: 'head.onnx',
+      propagate: 'propagate.onnx',
+    },
+    segments: {
+      prelude: ['prelude.0.onnx', 'prelude.1.onnx'],
+      block: ['block.0.onnx', 'block.1.onnx'],
+      coda: ['coda.0.onnx', 'coda.1.onnx'],
+    },
+    rope: { inverseFrequencies: [1, 0.1], attentionFactor: 1 },
     ...(tokenizer ? { tokenizer: { tokenizer: 'tokenizer.json', config: 'tokenizer_config.json' } } : {}),
     files: [],
   };

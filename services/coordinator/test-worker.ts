@@ -19,6 +19,8 @@ export interface Script {
   readonly silentAfter?: number;
   /** After so many tokens the stream fails. */
   readonly failAfter?: number;
+  /** Tokens of the prompt that it has in its prefix cache. */
+  readonly cachedTokens?: number;
   /** Rewrites the events of a sequence, to play a worker that misbehaves. */
   readonly tamper?: (event: GenerateStreamEvent) => readonly GenerateStreamEvent[];
   readonly describe?: Partial<WorkerDescription> | RondoError;
@@ -96,7 +98,7 @@ export class ScriptedWorker implements WorkerClient {
     this.held += needed;
     this.#announce();
     try {
-      yield { type: 'opened', epoch };
+      yield { type: 'opened', epoch, cachedTokens: this.#script.cachedTokens ?? 0 };
       if (spec.promptLogprobs) yield* this.#promptLogprobs(spec);
       yield* this.#tokens(spec, signal);
     } finally {
@@ -116,7 +118,7 @@ export class ScriptedWorker implements WorkerClient {
   }
 
   async *#tokens(spec: GenerateSpec, signal: AbortSignal): AsyncGenerator<GenerateStreamEvent> {
-    const { reply = () => [97], silentAfter, failAfter } = this.#script;
+    const { reply = () => [97], silentAfter, failAfter, cachedTokens = 0 } = this.#script;
     const { epoch } = spec.route;
     const ids = reply(spec);
     let index = 0;
@@ -130,7 +132,7 @@ export class ScriptedWorker implements WorkerClient {
       stopped = spec.stopIds.includes(id);
       index++;
     }
-    const promptPasses = spec.promptIds.length * PASSES;
+    const promptPasses = (spec.promptIds.length - cachedTokens) * PASSES;
     const generatedPasses = Math.max(0, index - 1) * PASSES;
     yield { type: 'finished', epoch, reason: stopped ? 'stop' : 'length', promptPasses, generatedPasses };
   }

@@ -1,40 +1,61 @@
-/** How a row's exit is decided. `none` runs every pass; `gate` and `latent-diff` read signals of the block graph. */
-export type ExitPolicy = 'none' | 'gate' | 'latent-diff';
+/**
+ * How a row's exit is decided. `none` runs every pass; `gate` and `latent-diff` read signals of the block graph;
+ * `confidence` asks the head after each pass; `replay` leaves at recorded depths.
+ */
+export type ExitPolicy = 'none' | 'gate' | 'latent-diff' | 'confidence' | 'replay';
 
 /** The bundle's exit rule narrowed by the request. 1 ≤ minDepth ≤ maxDepth ≤ R, both counted in passes. */
 export interface ExitRule {
   readonly policy: ExitPolicy;
-  /** `gate`: cumulative exit probability to reach; `latent-diff`: relative change of the state to fall below. */
+  /**
+   * `gate`: cumulative exit probability to reach; `latent-diff`: relative change of the state to fall below;
+   * `confidence`: probability of the likeliest token to reach.
+   */
   readonly threshold: number;
   readonly minDepth: number;
   readonly maxDepth: number;
+  /** `replay`: passes that generated row i spends are depths[i mod length]; at least one. */
+  readonly depths?: readonly number[] | undefined;
 }
 
 /** What the passes so far said about one row. */
 export interface ExitSignal {
-  /** Gate probability λ of the pass that just ran, when the model has a gate. */
-  readonly gate?: number;
-  /** ‖h_t − h_{t−1}‖ / ‖h_t‖ of the pass that just ran. */
-  readonly latentDiff?: number;
+  /** ∏(1 − λ) of the gate over the passes spent, when the model has a gate. */
+  readonly survival: number;
+  /** ‖h_t − h_{t−1}‖ / ‖h_t‖ of the pass that just ran. (Geiping et al. 2025, arXiv 2502.05171 §6.1) */
+  readonly latentDiff?: number | undefined;
+  /** Probability of the likeliest token after the pass that just ran, once the head was asked. (CALM, Schuster et al. 2022, eq. 4) */
+  readonly confidence?: number | undefined;
+  /** Index of the row among the generated ones. */
+  readonly row: number;
 }
 
 /** Survival probability ∏(1 − λ) of a row after another pass with gate λ. (Ouro, arXiv 2510.25741 §3) */
 export const survive = (survival: number, gate: number): number => survival * (1 - gate);
 
 /**
- * True when a row that has spent `passes` passes needs no deeper one.
- * `survival` is ∏(1 − λ) including the last pass; the gate leaves at the first depth whose CDF 1 − survival ≥ q.
+ * Whether a row that has spent `passes` passes needs a deeper one. 'ask-head' when only the head's confidence can tell.
+ * The gate leaves at the first depth whose CDF 1 − survival ≥ q.
  */
-export function shouldExit(rule: ExitRule, passes: number, survival: number, signal: ExitSignal): boolean {
-  if (passes >= rule.maxDepth) return true;
-  if (passes < rule.minDepth) return false;
+export function decideExit(
+  rule: ExitRule,
+  passes: number,
+  signal: ExitSignal,
+): 'exit' | 'go-on' | 'ask-head' {
+  if (passes >= rule.maxDepth) return 'exit';
+  if (passes < rule.minDepth) return 'go-on';
+  const exitIf = (reached: boolean) => (reached ? 'exit' : 'go-on');
   switch (rule.policy) {
     case 'none':
-      return false;
+      return 'go-on';
     case 'gate':
-      return 1 - survival >= rule.threshold;
+      return exitIf(1 - signal.survival >= rule.threshold);
     case 'latent-diff':
-      return signal.latentDiff !== undefined && signal.latentDiff < rule.threshold;
+      return exitIf(signal.latentDiff !== undefined && signal.latentDiff < rule.threshold);
+    case 'confidence':
+      return signal.confidence === undefined ? 'ask-head' : exitIf(signal.confidence >= rule.threshold);
+    case 'replay':
+      return exitIf(passes >= rule.depths![signal.row % rule.depths!.length]!);
   }
 }
 

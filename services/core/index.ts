@@ -2,11 +2,11 @@ export { type Clock, ManualClock, systemClock } from './clock.ts';
 export { contains, type DepthRange, passesIn, splitDepths } from './depth.ts';
 export { ERRORS, type ErrorCode, type ErrorOptions, isErrorCode, RondoError } from './errors.ts';
 export {
+  decideExit,
   type ExitPolicy,
   type ExitRule,
   type ExitSignal,
   mayExitEarly,
-  shouldExit,
   survive,
 } from './exit-rule.ts';
 export type {

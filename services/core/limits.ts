@@ -15,10 +15,14 @@ export const LIMITS = {
   logitBiasMax: 1024,
   /** OpenAI's bound on `top_logprobs`. */
   topLogprobsMax: 20,
+  /** Recorded depths of one request. */
+  exitDepthsMax: 8192,
   /** Candidates that the head graph returns per row; more need the full logits. */
   headCandidates: 64,
   /** Prompt rows per pass and sequence: long enough to fill the GEMMs, short enough not to stall decoding rows. */
   prefillChunkRows: 64,
+  /** Prompt rows that join a run while other sequences decode: what a decoding row waits for beside its own kind. */
+  prefillBudgetRows: 64,
   /** Rows in one engine run. */
   stepRowsMax: 256,
   /** Positions of K and V in one page. */

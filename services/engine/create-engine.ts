@@ -1,8 +1,19 @@
 import { Worker } from 'node:worker_threads';
 import type { Bundle } from '@rondo/bundle';
 import { isErrorCode, RondoError } from '@rondo/core';
-import type { Engine, EngineDescription, HeadBatch, HeadResult, StackBatch, StackResult } from './engine.ts';
+import type {
+  Attention,
+  Engine,
+  EngineDescription,
+  HeadBatch,
+  HeadResult,
+  PropagateBatch,
+  Stack,
+  StackBatch,
+  StackResult,
+} from './engine.ts';
 import { type EngineReply, type EngineRequest, type EngineThreadData, READY_ID } from './engine-protocol.ts';
+import { fitsKernel } from './paged-attention.ts';
 import { poolSizes } from './pool-sizes.ts';
 
 export interface EngineOptions {
@@ -11,6 +22,8 @@ export interface EngineOptions {
   /** Bytes of K and V over all three stacks. */
   readonly kvBytes: number;
   readonly provider: 'cpu';
+  /** By default over pages, where the model's heads allow it. */
+  readonly attention?: Attention | undefined;
 }
 
 interface Waiting {
@@ -24,12 +37,11 @@ interface Waiting {
  */
 export async function createEngine(bundle: Bundle, options: EngineOptions): Promise<Engine> {
   const pools = poolSizes(bundle.manifest, options.kvBytes);
-  const data: EngineThreadData = {
-    bundle,
-    options: { threads: options.threads, provider: options.provider, pools },
-  };
+  const { threads, provider } = options;
+  const attention = options.attention ?? (fitsKernel(bundle.manifest) ? 'pages' : 'graph');
+  const data: EngineThreadData = { bundle, options: { threads, provider, attention, pools } };
   const thread = new Worker(new URL('./engine-thread.ts', import.meta.url), { workerData: data });
-  const engine = new ThreadEngine(thread, { provider: options.provider, threads: options.threads, pools });
+  const engine = new ThreadEngine(thread, { provider, threads, attention, pools });
   await engine.ready;
   return engine;
 }
@@ -55,13 +67,22 @@ class ThreadEngine implements Engine {
   }
 
   runStack(batch: StackBatch): Promise<StackResult> {
-    const { input, starts, rowCounts, depths, pageTable, freshPages } = batch;
-    const arrays = [input, starts, rowCounts, depths, pageTable, freshPages];
+    const { input, starts, rowCounts, depths, pageTable } = batch;
+    const arrays = [input, starts, rowCounts, depths, pageTable];
     return this.#call<StackResult>({ id: this.#nextId++, kind: 'stack', batch }, arrays);
   }
 
   runHead(batch: HeadBatch): Promise<HeadResult> {
     return this.#call<HeadResult>({ id: this.#nextId++, kind: 'head', batch }, [batch.state]);
+  }
+
+  propagate(batch: PropagateBatch): Promise<number> {
+    const { state, positions, pages } = batch;
+    return this.#call<number>({ id: this.#nextId++, kind: 'propagate', batch }, [state, positions, pages]);
+  }
+
+  poison(stack: Stack, pages: Int32Array): Promise<void> {
+    return this.#call<void>({ id: this.#nextId++, kind: 'poison', stack, pages }, [pages]);
   }
 
   async close(): Promise<void> {

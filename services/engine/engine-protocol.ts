@@ -1,11 +1,13 @@
 import type { Bundle } from '@rondo/bundle';
-import type { HeadBatch, StackBatch } from './engine.ts';
+import type { HeadBatch, PropagateBatch, Stack, StackBatch } from './engine.ts';
 import type { GraphsOptions } from './model-graphs.ts';
 
 /** What the owner sends; every message but `close` is answered by one reply with the same id, in order. */
 export type EngineRequest =
   | { readonly id: number; readonly kind: 'stack'; readonly batch: StackBatch }
   | { readonly id: number; readonly kind: 'head'; readonly batch: HeadBatch }
+  | { readonly id: number; readonly kind: 'propagate'; readonly batch: PropagateBatch }
+  | { readonly id: number; readonly kind: 'poison'; readonly stack: Stack; readonly pages: Int32Array }
   | { readonly id: number; readonly kind: 'close' };
 
 export type EngineReply =

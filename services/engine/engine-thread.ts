@@ -48,6 +48,12 @@ async function serve(loaded: ModelGraphs, request: EngineRequest): Promise<void>
     case 'head':
       await answer(request.id, () => loaded.runHead(request.batch));
       return;
+    case 'propagate':
+      await answer(request.id, () => loaded.propagate(request.batch));
+      return;
+    case 'poison':
+      await answer(request.id, async () => loaded.poison(request.stack, request.pages));
+      return;
     case 'close':
       await answer(request.id, () => loaded.release());
       port?.close();

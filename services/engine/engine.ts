@@ -4,23 +4,22 @@
 export type Stack = 'prelude' | 'block' | 'coda';
 
 /**
- * Chunks of up to T rows each, run together through one stack. B chunks are padded to T = max(rowCounts).
- * Chunks of one batch belong to different (sequence, depth) pairs: a chunk never reads K/V of its own batch.
+ * B chunks of consecutive rows, run together through one stack; row r of the N = Σ rowCounts is the next row of the
+ * next chunk, without padding, whatever the chunks' lengths and depths. Depths never fall from one chunk to the next.
+ * Chunks of one batch belong to different (sequence, depth) pairs.
  */
 export interface StackBatch {
   readonly stack: Stack;
-  /** prelude: token ids [B·T] (padding 0). block and coda: states [B·T·hidden] (padding 0). */
+  /** prelude: token ids [N]. block and coda: states [N·hidden]. */
   readonly input: Int32Array | Float32Array;
   /** [B] position of each chunk's first row; K/V of positions 0…start−1 lie in its pages. */
   readonly starts: Int32Array;
-  /** [B] valid rows of each chunk, 1…T. */
+  /** [B] rows of each chunk, from 1. */
   readonly rowCounts: Int32Array;
   /** [B] depth of each chunk's pass; 0 for prelude and coda. */
   readonly depths: Int32Array;
   /** [B·P] page numbers of each chunk's (sequence, depth), long enough for start + rowCount positions, padded with 0. */
   readonly pageTable: Int32Array;
-  /** Pages never written since they were freed; the engine clears them first. */
-  readonly freshPages: Int32Array;
   /** K/V rows to copy before the run (an exited row's K/V for deeper passes). */
   readonly copies: readonly KvCopy[];
 }
@@ -34,14 +33,24 @@ export interface KvCopy {
 }
 
 export interface StackResult {
-  /** [B·T·hidden]; padding rows hold no meaning. */
+  /** [N·hidden] */
   readonly state: Float32Array;
-  /** [B·T] λ of the exit gate, when the block graph has one. */
+  /** [N] λ of the exit gate, when the block graph has one. */
   readonly gate?: Float32Array;
-  /** [B·T] relative change of the state over this pass, when the block graph tells it. */
+  /** [N] relative change of the state over this pass, when the block graph tells it. */
   readonly latentDiff?: Float32Array;
   /** Time inside the graph runtime, in milliseconds. */
   readonly runMs: number;
+}
+
+/** Rows that left the loop, whose K/V at the next depth are projected from their last state. (kvPolicy `propagate`) */
+export interface PropagateBatch {
+  /** [N·hidden] */
+  readonly state: Float32Array;
+  /** [N] */
+  readonly positions: Int32Array;
+  /** [N] the block's page that holds the row's position at the depth to fill. */
+  readonly pages: Int32Array;
 }
 
 export interface HeadBatch {
@@ -62,7 +71,10 @@ export interface HeadResult {
   readonly runMs: number;
 }
 
-/** Pages that each stack's pool holds; page 0 of each is the null page: always zero, never handed out. */
+/** Where attention is computed: over the pages where they lie, or inside the graphs, which gather them. */
+export type Attention = 'pages' | 'graph';
+
+/** Pages that each stack's pool holds; page 0 of each is the null page: what padded tables point at, never handed out. */
 export interface PoolSizes {
   readonly prelude: number;
   readonly block: number;
@@ -73,6 +85,7 @@ export interface EngineDescription {
   /** The execution provider that really ran the warm-up pass. */
   readonly provider: string;
   readonly threads: number;
+  readonly attention: Attention;
   readonly pools: PoolSizes;
 }
 
@@ -81,5 +94,9 @@ export interface Engine {
   readonly description: EngineDescription;
   runStack(batch: StackBatch): Promise<StackResult>;
   runHead(batch: HeadBatch): Promise<HeadResult>;
+  /** @returns milliseconds inside the engine. */
+  propagate(batch: PropagateBatch): Promise<number>;
+  /** For tests: overwrites pages that nobody may read any more with NaN. */
+  poison(stack: Stack, pages: Int32Array): Promise<void>;
   close(): Promise<void>;
 }

@@ -1,11 +1,13 @@
 export { createEngine, type EngineOptions } from './create-engine.ts';
 export type {
+  Attention,
   Engine,
   EngineDescription,
   HeadBatch,
   HeadResult,
   KvCopy,
   PoolSizes,
+  PropagateBatch,
   Stack,
   StackBatch,
   StackResult,

@@ -1,96 +1,92 @@
-import { type Bundle, bundlePath } from '@rondo/bundle';
+import type { Bundle } from '@rondo/bundle';
 import { RondoError } from '@rondo/core';
-import { InferenceSession, Tensor } from 'onnxruntime-node';
-import type { HeadBatch, HeadResult, PoolSizes, Stack, StackBatch, StackResult } from './engine.ts';
-import { Int64Feed } from './int64-feed.ts';
-import { KvStore } from './kv-store.ts';
+import { type InferenceSession, Tensor } from 'onnxruntime-node';
+import type {
+  Attention,
+  HeadBatch,
+  HeadResult,
+  PoolSizes,
+  PropagateBatch,
+  Stack,
+  StackBatch,
+  StackResult,
+} from './engine.ts';
+import { GraphStack } from './graph-stack.ts';
+import { PagedAttention } from './paged-attention.ts';
+import { SegmentStack } from './segment-stack.ts';
+import { openSession, type SessionOptions } from './session.ts';
 
-export interface GraphsOptions {
-  readonly threads: number;
+export interface GraphsOptions extends SessionOptions {
   readonly pools: PoolSizes;
-  readonly provider: 'cpu';
+  readonly attention: Attention;
 }
 
 interface LoadedStack {
-  readonly session: InferenceSession;
-  readonly store: KvStore | undefined;
+  run(batch: StackBatch): Promise<StackResult>;
+  release(): Promise<void>;
 }
 
-/**
- * A bundle's graphs and the K/V they read, on the thread that runs them: `run` blocks it. Outputs of ONNX Runtime are
- * always copied, so only new K/V rows leave a graph and are written to the pages here.
- */
+/** A bundle's graphs and the K/V they read, on the thread that runs them: a run blocks it. */
 export class ModelGraphs {
   readonly #hidden: number;
   readonly #vocab: number;
-  readonly #pagePositions: number;
   readonly #stacks: Partial<Record<Stack, LoadedStack>>;
   readonly #head: InferenceSession;
-  readonly #positions = new Int64Feed();
-  readonly #pastLengths = new Int64Feed();
-  readonly #pageTable = new Int64Feed();
-  readonly #depths = new Int64Feed();
-  readonly #tokenIds = new Int64Feed();
+  readonly #propagate: InferenceSession | undefined;
+  readonly #attention: PagedAttention | undefined;
 
-  private constructor(bundle: Bundle, stacks: Partial<Record<Stack, LoadedStack>>, head: InferenceSession) {
+  private constructor(
+    bundle: Bundle,
+    stacks: Partial<Record<Stack, LoadedStack>>,
+    head: InferenceSession,
+    paged: { propagate: InferenceSession; attention: PagedAttention } | undefined,
+  ) {
     this.#hidden = bundle.manifest.shape.hidden;
     this.#vocab = bundle.manifest.shape.vocab;
-    this.#pagePositions = bundle.manifest.pagePositions;
     this.#stacks = stacks;
     this.#head = head;
+    this.#propagate = paged?.propagate;
+    this.#attention = paged?.attention;
   }
 
   static async load(bundle: Bundle, options: GraphsOptions): Promise<ModelGraphs> {
-    const { graphs, layers, shape, pagePositions } = bundle.manifest;
-    const open = (file: string) =>
-      InferenceSession.create(bundlePath(bundle, file), {
-        executionProviders: [options.provider],
-        intraOpNumThreads: options.threads,
-        interOpNumThreads: 1,
-        executionMode: 'sequential',
-        graphOptimizationLevel: 'all',
-        // Two engines share the cores of a small machine; a spinning pool would take them from the other.
-        extra: { session: { intra_op: { allow_spinning: options.threads > 1 ? '1' : '0' } } },
-      }).catch((cause: unknown) => {
-        throw new RondoError('BUNDLE_INVALID', `${bundlePath(bundle, file)}: ${(cause as Error).message}`, {
-          cause,
-        });
-      });
-    const stack = async (name: Stack, file: string): Promise<LoadedStack> => ({
-      session: await open(file),
-      store:
-        layers[name] > 0 ? new KvStore(shape, layers[name], pagePositions, options.pools[name]) : undefined,
-    });
-    return new ModelGraphs(
-      bundle,
-      {
-        prelude: await stack('prelude', graphs.prelude),
-        block: await stack('block', graphs.block),
-        ...(graphs.coda !== undefined && { coda: await stack('coda', graphs.coda) }),
-      },
-      await open(graphs.head),
-    );
+    const { graphs, segments, layers } = bundle.manifest;
+    const attention =
+      options.attention === 'pages' ? new PagedAttention(bundle.manifest, options) : undefined;
+    const stacks: Partial<Record<Stack, LoadedStack>> = {};
+    for (const stack of ['prelude', 'block', 'coda'] as const) {
+      const file = graphs[stack];
+      if (file === undefined) continue;
+      stacks[stack] =
+        attention && layers[stack] > 0
+          ? await SegmentStack.open(bundle, segments[stack], attention, options)
+          : await GraphStack.open(bundle, file, layers[stack], options.pools[stack], options);
+    }
+    const head = await openSession(bundle, graphs.head, options);
+    const propagate = attention && (await openSession(bundle, graphs.propagate, options));
+    return new ModelGraphs(bundle, stacks, head, attention && propagate && { attention, propagate });
   }
 
-  async runStack(batch: StackBatch): Promise<StackResult> {
-    const loaded = this.#stacks[batch.stack];
-    if (!loaded) throw new RondoError('ENGINE_FAILED', `this bundle has no ${batch.stack} stack`);
-    const { session, store } = loaded;
-    const chunks = batch.starts.length;
-    const rowsPadded = Math.max(...batch.rowCounts);
-    store?.clear(batch.freshPages);
-    for (const copy of batch.copies) store?.copy(copy);
-    const feeds = this.#feeds(batch, store, rowsPadded);
-    const begin = performance.now();
-    const out = await session.run(feeds);
-    const runMs = performance.now() - begin;
-    if (store) {
-      const data = out.new_kv!.data as Float32Array;
-      this.#writeKv(store, batch, { data, chunks, rowsPadded });
+  runStack(batch: StackBatch): Promise<StackResult> {
+    const stack = this.#stacks[batch.stack];
+    if (!stack) throw new RondoError('ENGINE_FAILED', `this bundle has no ${batch.stack} stack`);
+    return stack.run(batch);
+  }
+
+  /** Projects K and V of rows that left the loop from their last state and writes them to the pages given. */
+  async propagate({ state, positions, pages }: PropagateBatch): Promise<number> {
+    const [session, attention] = [this.#propagate, this.#attention];
+    if (!session || !attention) {
+      throw new RondoError('ENGINE_FAILED', 'kvPolicy propagate needs attention over pages');
     }
-    const floats = (name: string) => out[name]?.data as Float32Array | undefined;
-    const [gate, latentDiff] = [floats('gate'), floats('latent_diff')];
-    return { state: floats('state_out')!, ...(gate && { gate }), ...(latentDiff && { latentDiff }), runMs };
+    const begin = performance.now();
+    const rows = positions.length;
+    const out = await session.run({ state: new Tensor('float32', state, [rows, this.#hidden]) });
+    attention.beginKeys('block', positions, pages);
+    for (let layer = 0; out[`kv_${layer}`]; layer++) {
+      attention.placeKeys(layer, out[`kv_${layer}`]!.data as Float32Array);
+    }
+    return performance.now() - begin;
   }
 
   async runHead({ state, wantLogits }: HeadBatch): Promise<HeadResult> {
@@ -119,11 +115,8 @@ export class ModelGraphs {
         rowCounts: Int32Array.of(1),
         depths: new Int32Array(1),
         pageTable: new Int32Array(1),
-        freshPages: new Int32Array(0),
         copies: [],
       });
-      // The null page must read as zeros: padded table entries point at it.
-      this.#stacks[stack].store?.clear(Int32Array.of(0));
       if (state.length !== this.#hidden) {
         throw new RondoError(
           'ENGINE_FAILED',
@@ -140,45 +133,15 @@ export class ModelGraphs {
     }
   }
 
+  /** Overwrites pages with NaN, so that a run that reads what it did not write shows. */
+  poison(stack: Stack, pages: Int32Array): void {
+    this.#attention?.poison(stack, pages);
+  }
+
   async release(): Promise<void> {
-    for (const stack of Object.values(this.#stacks)) await stack.session.release();
+    for (const stack of Object.values(this.#stacks)) await stack.release();
     await this.#head.release();
-  }
-
-  #feeds(batch: StackBatch, store: KvStore | undefined, rowsPadded: number): Record<string, Tensor> {
-    const chunks = batch.starts.length;
-    const rows = chunks * rowsPadded;
-    const feeds: Record<string, Tensor> = {};
-    if (batch.stack === 'prelude') {
-      feeds.token_ids = this.#tokenIds.tensor(batch.input as Int32Array, [chunks, rowsPadded]);
-    } else {
-      feeds.state = new Tensor('float32', batch.input as Float32Array, [rows, this.#hidden]);
-    }
-    if (batch.stack === 'block') feeds.depths = this.#depths.tensor(batch.depths, [chunks]);
-    if (!store) return feeds;
-    const positions = new Int32Array(rows);
-    for (let row = 0; row < rows; row++) {
-      positions[row] = batch.starts[Math.floor(row / rowsPadded)]! + (row % rowsPadded);
-    }
-    feeds.positions = this.#positions.tensor(positions, [chunks, rowsPadded]);
-    feeds.past_lengths = this.#pastLengths.tensor(batch.starts, [chunks]);
-    feeds.page_table = this.#pageTable.tensor(batch.pageTable, [chunks, batch.pageTable.length / chunks]);
-    feeds.kv_pool = new Tensor('float32', store.data, [store.rows, store.rowFloats]);
-    return feeds;
-  }
-
-  #writeKv(
-    store: KvStore,
-    batch: StackBatch,
-    kv: { data: Float32Array; chunks: number; rowsPadded: number },
-  ): void {
-    const pagesPerChunk = batch.pageTable.length / kv.chunks;
-    for (let chunk = 0; chunk < kv.chunks; chunk++) {
-      for (let row = 0; row < batch.rowCounts[chunk]!; row++) {
-        const position = batch.starts[chunk]! + row;
-        const page = batch.pageTable[chunk * pagesPerChunk + Math.floor(position / this.#pagePositions)]!;
-        store.write(kv, chunk, row, page, position % this.#pagePositions);
-      }
-    }
+    await this.#propagate?.release();
+    await this.#attention?.close();
   }
 }

@@ -6,6 +6,7 @@ import type {
   EngineDescription,
   HeadBatch,
   HeadResult,
+  PropagateBatch,
   Stack,
   StackBatch,
   StackResult,
@@ -65,7 +66,12 @@ export class TimedEngine implements Engine {
   /** @throws RondoError CONFIG_INVALID for a KV budget below one page. */
   constructor(manifest: Manifest, options: TimedEngineOptions) {
     const { clock = systemClock, sleep = delay } = options;
-    this.description = { provider: 'timed', threads: 0, pools: poolSizes(manifest, options.kvBytes) };
+    this.description = {
+      provider: 'timed',
+      threads: 0,
+      attention: 'pages',
+      pools: poolSizes(manifest, options.kvBytes),
+    };
     this.#manifest = manifest;
     this.#costs = options.costs;
     this.#clock = clock;
@@ -104,6 +110,14 @@ export class TimedEngine implements Engine {
     }
     return { topIds, topLogits, logSumExp: new Float32Array(rows), ...(logits && { logits }), runMs };
   }
+
+  /** K/V of rows that left are as free as what is outside the block. */
+  propagate(_batch: PropagateBatch): Promise<number> {
+    return this.#take(0);
+  }
+
+  /** There is no K/V to overwrite. */
+  async poison(): Promise<void> {}
 
   async close(): Promise<void> {
     this.#closed = true;

@@ -1,11 +1,12 @@
 import type { Bundle } from '@rondo/bundle';
-import { RondoError } from '@rondo/core';
-import { createEngine, type Engine, type Stack, type StackResult } from '@rondo/engine';
+import { LIMITS, RondoError } from '@rondo/core';
+import { type Attention, createEngine, type Engine, type Stack, type StackResult } from '@rondo/engine';
 
 export interface SerialOptions {
   readonly threads: number;
   /** Longest sequence, in positions; sets the KV budget. */
   readonly positions: number;
+  readonly attention?: Attention | undefined;
 }
 
 /**
@@ -30,7 +31,8 @@ export class SerialModel {
     const pages = Math.ceil(options.positions / pagePositions);
     const layerPasses = layers.prelude + maxDepth * layers.block + layers.coda;
     const kvBytes = pages * pagePositions * layerPasses * 2 * shape.kvHeads * shape.headDim * 4;
-    const engine = await createEngine(bundle, { threads: options.threads, kvBytes, provider: 'cpu' });
+    const { threads, attention } = options;
+    const engine = await createEngine(bundle, { threads, kvBytes, provider: 'cpu', attention });
     return new SerialModel(bundle, engine, pages);
   }
 
@@ -51,6 +53,18 @@ export class SerialModel {
         `${ids.length} rows after ${this.#length} exceed the serial model's pages`,
       );
     }
+    const parts: Float32Array[] = [];
+    for (let first = 0; first < ids.length; first += LIMITS.stepRowsMax) {
+      parts.push(await this.#chunk(ids.slice(first, first + LIMITS.stepRowsMax), onPass));
+    }
+    return parts.length === 1 ? parts[0]! : concatenated(parts);
+  }
+
+  async #chunk(
+    ids: readonly number[],
+    onPass: (depth: number, result: StackResult) => void,
+  ): Promise<Float32Array> {
+    const { manifest } = this.#bundle;
     let { state } = await this.#run('prelude', Int32Array.from(ids), 0, ids.length);
     for (let depth = 0; depth < manifest.maxDepth; depth++) {
       const result = await this.#run('block', state, depth, ids.length);
@@ -77,8 +91,17 @@ export class SerialModel {
       rowCounts: Int32Array.of(rows),
       depths: Int32Array.of(depth),
       pageTable: Int32Array.from({ length: used }, (_, page) => 1 + page * stride + depth),
-      freshPages: new Int32Array(0),
       copies: [],
     });
   }
+}
+
+function concatenated(parts: readonly Float32Array[]): Float32Array {
+  const whole = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
 }

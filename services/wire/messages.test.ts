@@ -32,7 +32,8 @@ test('every generate event survives the wire', () => {
     { id: 5, logprob: Number.NEGATIVE_INFINITY },
   ];
   const events: GenerateStreamEvent[] = [
-    { type: 'opened', epoch: 0 },
+    { type: 'opened', epoch: 0, cachedTokens: 0 },
+    { type: 'opened', epoch: 1, cachedTokens: 48 },
     { type: 'prompt-logprobs', epoch: 1, first: 1, tokens: [{ id: 3, logprob: -1.5, top }] },
     { type: 'prompt-logprobs', epoch: 1, first: 2, tokens: [] },
     { type: 'token', epoch: 1, index: 0, id: 0, logprob: 0, top: [], passes: 4 },

@@ -40,6 +40,8 @@ export interface Load {
 export interface OpenedEvent {
   readonly type: 'opened';
   readonly epoch: number;
+  /** Tokens of the prompt whose rows need not run: their K and V were in the prefix cache. */
+  readonly cachedTokens: number;
 }
 
 export type GenerateStreamEvent = GenerateEvent | OpenedEvent;
@@ -57,6 +59,8 @@ const exitPolicy = enumField<ExitPolicy>('ExitPolicy', {
   none: pb.ExitPolicy.EXIT_POLICY_NONE,
   gate: pb.ExitPolicy.EXIT_POLICY_GATE,
   'latent-diff': pb.ExitPolicy.EXIT_POLICY_LATENT_DIFF,
+  confidence: pb.ExitPolicy.EXIT_POLICY_CONFIDENCE,
+  replay: pb.ExitPolicy.EXIT_POLICY_REPLAY,
 });
 
 const finishReason = enumField<FinishReason>('FinishReason', {
@@ -146,6 +150,7 @@ export const generateRequest: Codec<GenerateSpec> = {
         threshold: exit.threshold,
         minDepth: uint32(exit.minDepth, 'minDepth'),
         maxDepth: uint32(exit.maxDepth, 'maxDepth'),
+        depths: (exit.depths ?? []).map((depth) => uint32(depth, 'depths')),
       },
       topLogprobs: spec.topLogprobs === undefined ? null : uint32(spec.topLogprobs, 'topLogprobs'),
       promptLogprobs: spec.promptLogprobs,
@@ -170,6 +175,7 @@ export const generateRequest: Codec<GenerateSpec> = {
         threshold: exit.threshold,
         minDepth: exit.minDepth,
         maxDepth: exit.maxDepth,
+        ...(exit.depths.length > 0 && { depths: exit.depths }),
       },
       ...(typeof message.topLogprobs === 'number' && { topLogprobs: message.topLogprobs }),
       promptLogprobs: message.promptLogprobs,
@@ -183,7 +189,7 @@ const topOf = (top: readonly pb.TokenLogprob[]) => top.map(({ id, logprob }) => 
 function eventToProto(event: GenerateStreamEvent): Omit<pb.GenerateResponse, 'epoch'> {
   switch (event.type) {
     case 'opened':
-      return { opened: {} };
+      return { opened: { cachedTokens: uint32(event.cachedTokens, 'cachedTokens') } };
     case 'prompt-logprobs': {
       const tokens = event.tokens.map(({ id, logprob, top }) => ({ id, logprob, top: [...top] }));
       return { promptLogprobs: { first: event.first, tokens } };
@@ -219,7 +225,7 @@ function eventFromProto(message: pb.GenerateResponse): GenerateStreamEvent {
     const tokens = promptLogprobs.tokens.map(({ id, logprob, top }) => ({ id, logprob, top: topOf(top) }));
     return { type: 'prompt-logprobs', epoch, first: promptLogprobs.first, tokens };
   }
-  if (message.opened) return { type: 'opened', epoch };
+  if (message.opened) return { type: 'opened', epoch, cachedTokens: message.opened.cachedTokens };
   throw malformed('GenerateResponse', 'it holds no event that this process knows');
 }
 

@@ -57,6 +57,8 @@ export const ExitPolicy = {
   EXIT_POLICY_NONE: 1,
   EXIT_POLICY_GATE: 2,
   EXIT_POLICY_LATENT_DIFF: 3,
+  EXIT_POLICY_CONFIDENCE: 4,
+  EXIT_POLICY_REPLAY: 5,
 } as const;
 export type ExitPolicy = number;
 
@@ -65,6 +67,8 @@ export interface Exit {
   threshold: number;
   minDepth: number;
   maxDepth: number;
+  /** Replay only: passes of generated row i are depths[i mod length]. */
+  depths: number[];
 }
 
 export interface GenerateResponse {
@@ -79,7 +83,10 @@ export interface GenerateResponse {
   event?: 'opened' | 'promptLogprobs' | 'token' | 'finished';
 }
 
-export type Opened = Record<string, never>;
+export interface Opened {
+  /** Tokens of the prompt whose rows need not run: K and V of a sequence before it are shared. */
+  cachedTokens: number;
+}
 
 export interface TokenLogprob {
   id: number;

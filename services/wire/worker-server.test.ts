@@ -69,7 +69,7 @@ test('a worker describes itself', async () => {
 
 test('generate hands over the spec unchanged and streams its events in order', async () => {
   const events = [
-    { type: 'opened', epoch: 3 } as const,
+    { type: 'opened', epoch: 3, cachedTokens: 0 } as const,
     ...Array.from({ length: 200 }, (_, index) => token(index)),
     finished,
   ];
@@ -124,13 +124,13 @@ test('aborting a generate cancels it on the worker and throws CANCELLED', async 
   const reason = Promise.withResolvers<unknown>();
   await using pair = await startPair({
     async *generate(_spec, signal) {
-      yield { type: 'opened', epoch: 3 };
+      yield { type: 'opened', epoch: 3, cachedTokens: 0 };
       reason.resolve(await aborted(signal));
     },
   });
   const user = new AbortController();
   const events = pair.client.generate(spec, user.signal)[Symbol.asyncIterator]();
-  assert.deepEqual((await events.next()).value, { type: 'opened', epoch: 3 });
+  assert.deepEqual((await events.next()).value, { type: 'opened', epoch: 3, cachedTokens: 0 });
   const next = events.next();
   user.abort();
   await assert.rejects(next, { code: 'CANCELLED' });
@@ -143,7 +143,7 @@ test('leaving the loop cancels the call on the worker', async () => {
   const reason = Promise.withResolvers<unknown>();
   await using pair = await startPair({
     async *generate(_spec, signal) {
-      yield { type: 'opened', epoch: 3 };
+      yield { type: 'opened', epoch: 3, cachedTokens: 0 };
       reason.resolve(await aborted(signal));
     },
   });
@@ -187,7 +187,7 @@ test('a client that vanishes fires the signal and ends the handler', async () =>
   const reason = Promise.withResolvers<unknown>();
   await using pair = await startPair({
     async *generate(_spec, signal) {
-      yield { type: 'opened', epoch: 3 };
+      yield { type: 'opened', epoch: 3, cachedTokens: 0 };
       reason.resolve(await aborted(signal));
     },
   });

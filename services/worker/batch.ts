@@ -1,13 +1,13 @@
 import type { HeadBatch, Stack, StackBatch } from '@rondo/engine';
 import { type Chunk, depthOf } from './chunk.ts';
 
-/** Rows that each chunk takes in a batch, padding included. */
-export const paddedRows = (chunks: readonly Chunk[]): number =>
-  Math.max(...chunks.map((chunk) => chunk.rows));
+/** Shallow before deep: the order that the engine asks for. */
+export const inDepthOrder = (chunks: readonly Chunk[]): Chunk[] =>
+  chunks.toSorted((a, b) => depthOf(a) - depthOf(b));
 
 /**
- * Puts chunks of one stack into the engine's form; takes the pages that their positions reach. All arrays are new:
- * the engine keeps them.
+ * Puts chunks of one stack, in depth order, into the engine's form; takes the pages that their positions reach. All
+ * arrays are new: the engine keeps them.
  */
 export function stackBatch(stack: Stack, chunks: readonly Chunk[], hidden: number): StackBatch {
   const tables = chunks.map((chunk) =>
@@ -19,44 +19,34 @@ export function stackBatch(stack: Stack, chunks: readonly Chunk[], hidden: numbe
     pageTable.set(pages, index * tableLength);
   });
   const tenants = new Set(chunks.map((chunk) => chunk.tenant));
-  const chores = [...tenants].map((tenant) => tenant.residency.drain(stack));
+  const rows = rowsOf(chunks);
   return {
     stack,
-    input: stack === 'prelude' ? paddedIds(chunks) : paddedStates(chunks, hidden),
+    input:
+      stack === 'prelude'
+        ? joined(chunks, new Int32Array(rows))
+        : joined(chunks, new Float32Array(rows * hidden)),
     starts: Int32Array.from(chunks, (chunk) => chunk.start),
     rowCounts: Int32Array.from(chunks, (chunk) => chunk.rows),
     depths: Int32Array.from(chunks, depthOf),
     pageTable,
-    freshPages: Int32Array.from(chores.flatMap((chore) => chore.freshPages)),
-    copies: chores.flatMap((chore) => chore.copies),
+    copies: [...tenants].flatMap((tenant) => tenant.residency.drain(stack)),
   };
 }
 
-/** The rows of all chunks, without padding. */
-export function headBatch(chunks: readonly Chunk[], hidden: number): HeadBatch {
-  const state = new Float32Array(chunks.reduce((rows, chunk) => rows + chunk.rows, 0) * hidden);
+export const headBatch = (chunks: readonly Chunk[], hidden: number): HeadBatch => ({
+  state: joined(chunks, new Float32Array(rowsOf(chunks) * hidden)),
+  wantLogits: chunks.some((chunk) => chunk.wantLogits),
+});
+
+export const rowsOf = (chunks: readonly { readonly rows: number }[]): number =>
+  chunks.reduce((rows, chunk) => rows + chunk.rows, 0);
+
+function joined<Values extends Int32Array | Float32Array>(chunks: readonly Chunk[], target: Values): Values {
   let offset = 0;
-  for (const chunk of chunks) {
-    state.set(chunk.input, offset);
-    offset += chunk.rows * hidden;
+  for (const { input } of chunks) {
+    target.set(input, offset);
+    offset += input.length;
   }
-  return { state, wantLogits: chunks.some((chunk) => chunk.wantLogits) };
-}
-
-function paddedIds(chunks: readonly Chunk[]): Int32Array {
-  const length = paddedRows(chunks);
-  const ids = new Int32Array(chunks.length * length);
-  chunks.forEach((chunk, index) => {
-    ids.set(chunk.input, index * length);
-  });
-  return ids;
-}
-
-function paddedStates(chunks: readonly Chunk[], hidden: number): Float32Array {
-  const length = paddedRows(chunks) * hidden;
-  const states = new Float32Array(chunks.length * length);
-  chunks.forEach((chunk, index) => {
-    states.set(chunk.input, index * length);
-  });
-  return states;
+  return target;
 }

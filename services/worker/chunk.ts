@@ -19,6 +19,10 @@ export interface Chunk {
   readonly survival: number;
   /** Head only: candidates will not do. */
   readonly wantLogits: boolean;
+  /** Leading rows whose token is out already: they only bring their K/V up to full depth. (kvPolicy catch-up) */
+  readonly owed: number;
+  /** Coda and head: the state [hidden] with which the row returns to the loop if the head is not sure of its token. */
+  readonly undecided?: Float32Array | undefined;
 }
 
 /** Depth of the K/V that a chunk's next run reads and writes: prelude and coda have one. */

@@ -18,6 +18,8 @@ export interface FrontDoorDeps {
   readonly peers: PeerLinks;
   ready(chunk: Chunk): void;
   closed(home: HomeSequence): void;
+  /** The prefix cache was asked for the pages of so many positions of a prompt and had some. */
+  prefixSought(positions: number, found: number): void;
 }
 
 /** Where sequences that will live here come in: checked, given their pages on every worker of the route, or refused. */
@@ -56,15 +58,20 @@ export class FrontDoor {
   }
 
   #settleIn(spec: GenerateSpec): HomeSequence {
-    const { self, manifest, pools, ready, closed } = this.#deps;
+    const { self, manifest, pools, ready, closed, prefixSought } = this.#deps;
     const { shape, layers } = manifest;
     const positions = Math.min(spec.promptIds.length + spec.maxTokens, shape.context);
     const depths = depthsOf(spec.route, self);
+    const homed = isHomed(spec.route);
+    const tokensMax = positions - spec.promptIds.length;
+    // Log probabilities of a prompt need all of its rows to run, and without a token to give none runs.
+    const shares = homed && !spec.promptLogprobs && tokensMax > 0;
     const residency = Residency.open(pools, {
       positions,
       depths,
       preludeLayers: layers.prelude,
       codaLayers: layers.coda,
+      promptIds: shares ? spec.promptIds : undefined,
     });
     if (!residency) {
       throw new RondoError(
@@ -72,13 +79,13 @@ export class FrontDoor {
         `worker ${self} has no pages left for ${positions} positions at ${depths.length} depths`,
       );
     }
-    const homed = isHomed(spec.route);
+    if (shares && pools.prefixes) prefixSought(spec.promptIds.length, residency.cachedPositions);
     const plan = {
       chunkRows: homed
         ? LIMITS.prefillChunkRows
         : Math.min(LIMITS.prefillChunkRows, rowsPerFrame(shape.hidden)),
       chunksInFlight: homed ? 1 : spec.route.stages.length,
-      tokensMax: positions - spec.promptIds.length,
+      tokensMax,
       hidden: shape.hidden,
       candidates: manifest.headCandidates,
     };

@@ -46,7 +46,7 @@ export class HomeSequence implements Resident {
   readonly #output: number[] = [];
   #open = true;
   /** Position of the first prompt row not yet released. */
-  #released = 0;
+  #released: number;
   #inFlight = 0;
   #inPrelude = false;
   #promptPasses = 0;
@@ -54,6 +54,7 @@ export class HomeSequence implements Resident {
 
   constructor(spec: GenerateSpec, residency: Residency, plan: HomePlan, ways: Ways) {
     this.residency = residency;
+    this.#released = residency.cachedPositions;
     this.#spec = spec;
     this.#plan = plan;
     this.#ways = ways;
@@ -83,6 +84,16 @@ export class HomeSequence implements Resident {
     return this.#mayExit && chunk.start >= this.#promptRows ? this.#spec.exit : undefined;
   }
 
+  /** True once its first token is out. */
+  get decoding(): boolean {
+    return this.#output.length > 0;
+  }
+
+  /** Index among the generated rows of the last row of `chunk`. */
+  generatedRow({ start, rows }: Chunk): number {
+    return start + rows - 1 - this.#promptRows;
+  }
+
   /** A chunk has left the prelude: the next one may enter, if not too many are on their way. */
   leftPrelude(): void {
     this.#inPrelude = false;
@@ -95,8 +106,6 @@ export class HomeSequence implements Resident {
     if (inPrompt) {
       this.#promptPasses += chunk.rows * chunk.passes;
       this.#inFlight--;
-    } else {
-      this.#generatedPasses += chunk.passes;
     }
     const forHead = this.#rowsForHead(chunk);
     if (forHead) this.#ways.ready(forHead);
@@ -155,6 +164,7 @@ export class HomeSequence implements Resident {
       input: Int32Array.from(ids),
       survival: 1,
       wantLogits: false,
+      owed: 0,
     });
   }
 
@@ -198,6 +208,7 @@ export class HomeSequence implements Resident {
       });
       return;
     }
+    if (chunk.start >= this.#promptRows) this.#generatedPasses += chunk.passes;
     this.#output.push(chosen.id);
     this.events.push({
       type: 'token',

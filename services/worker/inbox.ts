@@ -1,4 +1,6 @@
+import { LIMITS } from '@rondo/core';
 import { type Chunk, depthOf } from './chunk.ts';
+import type { ReadyChunk } from './step-policy.ts';
 import type { Tenant } from './tenant.ts';
 
 /**
@@ -16,14 +18,26 @@ export class Inbox {
     const queues = this.#queues.get(chunk.tenant) ?? new Map<string, Chunk[]>();
     this.#queues.set(chunk.tenant, queues);
     const name = queueName(chunk);
-    const queue = queues.get(name);
-    if (queue) queue.push(chunk);
-    else queues.set(name, [chunk]);
+    const queue = queues.get(name) ?? [];
+    queues.set(name, queue);
+    const last = queue.at(-1);
+    if (last && last.owed === last.rows && last.rows + chunk.rows <= LIMITS.prefillChunkRows) {
+      queue[queue.length - 1] = joined(last, chunk);
+    } else queue.push(chunk);
   }
 
   /** The first chunk of every queue, sequences in the order in which they last ran. */
-  fronts(): Chunk[] {
-    return [...this.#queues.values()].flatMap((queues) => [...queues.values()].map((queue) => queue[0]!));
+  fronts(): Front[] {
+    const fronts: Front[] = [];
+    for (const queues of this.#queues.values()) {
+      for (const queue of queues.values()) {
+        const [chunk] = queue as [Chunk];
+        const { phase, passes, rows, owed } = chunk;
+        const deferred = queue.length === 1 && owed === rows && rows < LIMITS.prefillChunkRows;
+        fronts.push({ chunk, phase, passes, rows, decodes: rows - owed === 1, deferred });
+      }
+    }
+    return fronts;
   }
 
   /** Takes chunks that `fronts` showed. */
@@ -45,4 +59,20 @@ export class Inbox {
   }
 }
 
+/**
+ * The first chunk of a queue, in the step policy's words. Rows that are owed are deferred while no other row stands
+ * behind them and they do not fill a chunk: a sequence's debt stays bounded.
+ */
+export interface Front extends ReadyChunk {
+  readonly chunk: Chunk;
+}
+
 const queueName = (chunk: Chunk): string => `${chunk.phase} ${depthOf(chunk)}`;
+
+/** Rows that are owed and the rows behind them run as one chunk. */
+function joined(owed: Chunk, next: Chunk): Chunk {
+  const input = new Float32Array(owed.input.length + next.input.length);
+  input.set(owed.input);
+  input.set(next.input, owed.input.length);
+  return { ...next, start: owed.start, rows: owed.rows + next.rows, owed: owed.rows + next.owed, input };
+}

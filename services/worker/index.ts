@@ -1,1 +1,2 @@
+export { STEP_POLICIES, type StepPolicy } from './step-policy.ts';
 export { type RunningWorker, serveEngine, startWorker, type WorkerOptions } from './worker.ts';

@@ -2,12 +2,15 @@ import type { Reservation } from '@rondo/engine';
 
 /** Pages of one (sequence, depth) of a stack, in position order, and how far K and V are written in them. */
 export class PageTable {
-  readonly pages: number[] = [];
-  #written = 0;
+  readonly pages: number[];
+  #written: number;
   readonly #pagePositions: number;
 
-  constructor(pagePositions: number) {
+  /** `written` positions, a whole number of pages, were written by others; `shared` are the pages they lie in. */
+  constructor(pagePositions: number, written = 0, shared: readonly number[] = []) {
     this.#pagePositions = pagePositions;
+    this.#written = written;
+    this.pages = [...shared];
   }
 
   /** K and V of positions 0…written−1 lie in the pages. */
@@ -15,11 +18,9 @@ export class PageTable {
     return this.#written;
   }
 
-  /** Takes pages until positions below `end` have one. @returns the pages taken now. */
-  reach(end: number, reservation: Reservation): number[] {
-    const first = this.pages.length;
+  /** Takes pages until positions below `end` have one. */
+  reach(end: number, reservation: Reservation): void {
     while (this.pages.length * this.#pagePositions < end) this.pages.push(reservation.take());
-    return this.pages.slice(first);
   }
 
   wrote(end: number): void {

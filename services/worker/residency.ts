@@ -1,6 +1,8 @@
 import type { KvCopy, Stack } from '@rondo/engine';
 import type { KvPools, PageCounts, Reservations } from './kv-pools.ts';
 import { PageTable } from './page-table.ts';
+import type { PageSet } from './prefix-cache.ts';
+import { PromptPages } from './prompt-pages.ts';
 
 /** What a sequence keeps on one worker. */
 export interface KvNeed {
@@ -10,6 +12,11 @@ export interface KvNeed {
   /** Prelude and coda layers run at home only; 0 elsewhere and where the model has none. */
   readonly preludeLayers: number;
   readonly codaLayers: number;
+  /**
+   * Ids of a prompt whose pages may be shared with other sequences: all of its depths must run here, every row of the
+   * prompt every pass. Absent: nothing is shared.
+   */
+  readonly promptIds?: readonly number[] | undefined;
 }
 
 /** Pages that one page's worth of positions takes in each stack. */
@@ -21,41 +28,55 @@ export const pagesPerPosition = (need: Omit<KvNeed, 'positions'>): PageCounts =>
 
 /**
  * A sequence's K and V on this worker: reserved for all of its positions at open, so that it never stalls for memory
- * later; pages are taken as positions are reached. What the engine must do to pages before the next run (clear fresh
- * ones, copy an exited row's K/V) waits here and dies with the sequence: it can never touch pages of another.
+ * later; pages are taken as positions are reached. Pages that the prefix cache has are shared and never written. What the
+ * engine must copy before the next run (an exited row's K/V) waits here and dies with the sequence: it can never touch
+ * pages of another.
  */
 export class Residency {
   readonly positions: number;
+  /** Positions of the prompt whose K and V were here before it, at every depth: a whole number of pages. */
+  readonly cachedPositions: number;
+  readonly #pagePositions: number;
   readonly #reservations: Reservations;
   readonly #tables: ReadonlyMap<string, PageTable>;
   readonly #depths: readonly number[];
-  readonly #fresh: Record<Stack, number[]> = { prelude: [], block: [], coda: [] };
-  #copies: KvCopy[] = [];
+  readonly #prompt: PromptPages | undefined;
+  readonly #copies: KvCopy[] = [];
   #inStep = false;
   #closed = false;
 
-  private constructor(need: KvNeed, reservations: Reservations, pagePositions: number) {
+  private constructor(need: KvNeed, reservations: Reservations, pagePositions: number, prompt?: PromptPages) {
     this.positions = need.positions;
+    this.cachedPositions = (prompt?.found ?? 0) * pagePositions;
+    this.#pagePositions = pagePositions;
     this.#reservations = reservations;
     this.#depths = need.depths;
-    const names = [
-      tableName('prelude', 0),
-      ...need.depths.map((d) => tableName('block', d)),
-      tableName('coda', 0),
-    ];
-    this.#tables = new Map(names.map((name) => [name, new PageTable(pagePositions)]));
+    this.#prompt = prompt;
+    const shared = prompt?.shared;
+    const table = (stack: Stack, index: number, depths: number): PageTable => {
+      const pages = shared?.[stack].filter((_, page) => page % depths === index);
+      return new PageTable(pagePositions, this.cachedPositions, pages);
+    };
+    this.#tables = new Map([
+      [tableName('prelude', 0), table('prelude', 0, 1)],
+      ...need.depths.map(
+        (depth, index) => [tableName('block', depth), table('block', index, need.depths.length)] as const,
+      ),
+      [tableName('coda', 0), table('coda', 0, 1)],
+    ]);
   }
 
   /** Reserves pages for all positions in every table, or undefined when a pool cannot promise them. */
   static open(pools: KvPools, need: KvNeed): Residency | undefined {
-    const pages = Math.ceil(need.positions / pools.pagePositions);
+    const { pagePositions, prefixes } = pools;
+    const prompt = need.promptIds && prefixes && new PromptPages(prefixes, need.promptIds, pagePositions);
+    const pages = Math.ceil(need.positions / pagePositions) - (prompt?.found ?? 0);
     const per = pagesPerPosition(need);
-    const reservations = pools.reserve({
-      prelude: pages * per.prelude,
-      block: pages * per.block,
-      coda: pages * per.coda,
-    });
-    return reservations && new Residency(need, reservations, pools.pagePositions);
+    const counts = { prelude: pages * per.prelude, block: pages * per.block, coda: pages * per.coda };
+    const reservations = pools.reserve(counts, prompt?.shared);
+    if (!reservations) return undefined;
+    prompt?.hold();
+    return new Residency(need, reservations, pagePositions, prompt);
   }
 
   /** Positions whose K and V are written at this depth of this stack. */
@@ -63,17 +84,18 @@ export class Residency {
     return this.#table(stack, depth).written;
   }
 
-  /** Page numbers that cover positions below `end`; pages taken for it join the fresh ones. */
+  /** Page numbers that cover positions below `end`. */
   reach(stack: Stack, depth: number, end: number): readonly number[] {
     const reservation = this.#reservations[stack];
     const table = this.#table(stack, depth);
     // A stack without layers keeps no K and V, hence no pages, only the order of its chunks.
-    if (reservation.count > 0) this.#fresh[stack].push(...table.reach(end, reservation));
+    if (reservation.count > 0) table.reach(end, reservation);
     return table.pages;
   }
 
   wrote(stack: Stack, depth: number, end: number): void {
     this.#table(stack, depth).wrote(end);
+    if (this.#prompt?.wanting) this.#share(this.#prompt);
   }
 
   /** The row at `position` exited after `depth`: deeper passes will read its K/V of that depth. (kvPolicy last-exited) */
@@ -87,13 +109,20 @@ export class Residency {
     }
   }
 
-  /** What the engine must do before the next run on this stack; handed out once. */
-  drain(stack: Stack): { freshPages: number[]; copies: KvCopy[] } {
-    const freshPages = this.#fresh[stack].splice(0);
-    if (stack !== 'block') return { freshPages, copies: [] };
-    const copies = this.#copies;
-    this.#copies = [];
-    return { freshPages, copies };
+  /**
+   * The row at `position` exited: its K/V at `depth`, the first it skipped, will be written to the page returned and, as
+   * they are alike, copied to every deeper depth. (kvPolicy propagate)
+   */
+  reachDeeper(position: number, depth: number): number {
+    this.reach('block', depth, position + 1);
+    this.wrote('block', depth, position + 1);
+    this.copyDeeper(position, depth);
+    return this.#table('block', depth).locate(position).page;
+  }
+
+  /** K/V rows that the engine must copy before the next run on this stack; handed out once. */
+  drain(stack: Stack): KvCopy[] {
+    return stack === 'block' ? this.#copies.splice(0) : [];
   }
 
   /** While a step runs on them, pages stay: the engine is still writing there. */
@@ -114,6 +143,21 @@ export class Residency {
 
   #release(): void {
     for (const reservation of Object.values(this.#reservations)) reservation.release();
+    this.#prompt?.leave();
+  }
+
+  /** Pages of the prompt that every table has filled are left to the prefix cache. */
+  #share(prompt: PromptPages): void {
+    const paged = (stack: Stack): PageTable[] => {
+      if (this.#reservations[stack].count === 0) return [];
+      return (stack === 'block' ? this.#depths : [0]).map((depth) => this.#table(stack, depth));
+    };
+    const [prelude, block, coda] = [paged('prelude'), paged('block'), paged('coda')];
+    const written = Math.min(...[...prelude, ...block, ...coda].map((table) => table.written));
+    prompt.filled(Math.floor(written / this.#pagePositions), (index): PageSet => {
+      const at = (tables: readonly PageTable[]) => tables.map((table) => table.pages[index]!);
+      return { prelude: at(prelude), block: at(block), coda: at(coda) };
+    });
   }
 
   #table(stack: Stack, depth: number): PageTable {

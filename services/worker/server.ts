@@ -31,7 +31,7 @@ export function workerHandlers(deps: ServerDeps): WorkerHandlers {
         refuseWhenBroken();
         const home = await deps.frontDoor.open(spec, signal);
         try {
-          yield { type: 'opened', epoch: spec.route.epoch };
+          yield { type: 'opened', epoch: spec.route.epoch, cachedTokens: home.residency.cachedPositions };
           home.start();
           yield* home.events;
         } finally {

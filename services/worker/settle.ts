@@ -1,10 +1,18 @@
-import { type Address, type ExitSignal, RondoError, shouldExit, survive } from '@rondo/core';
+import type { Manifest } from '@rondo/bundle';
+import { type Address, decideExit, RondoError, survive } from '@rondo/core';
 import type { HeadResult, HeadRow, Stack, StackResult } from '@rondo/engine';
 import type { MicrobatchChunk } from '@rondo/wire';
-import { paddedRows } from './batch.ts';
 import { type Chunk, depthOf } from './chunk.ts';
 import { stopInLoop, type Whereabouts } from './itinerary.ts';
+import type { Propagation } from './propagation.ts';
 import type { Tenant } from './tenant.ts';
+
+export interface SettleOptions {
+  readonly where: Whereabouts;
+  readonly hidden: number;
+  readonly kvPolicy: Manifest['kvPolicy'];
+  readonly propagation: Propagation;
+}
 
 interface Ways {
   /** Puts a chunk where the step finds it. */
@@ -16,28 +24,32 @@ interface Ways {
 export class Settlement {
   readonly #where: Whereabouts;
   readonly #hidden: number;
+  readonly #kvPolicy: Manifest['kvPolicy'];
+  readonly #propagation: Propagation;
   readonly #ways: Ways;
 
-  constructor(where: Whereabouts, hidden: number, ways: Ways) {
+  constructor({ where, hidden, kvPolicy, propagation }: SettleOptions, ways: Ways) {
     this.#where = where;
     this.#hidden = hidden;
+    this.#kvPolicy = kvPolicy;
+    this.#propagation = propagation;
     this.#ways = ways;
   }
 
   stack(stack: Stack, chunks: readonly Chunk[], result: StackResult): void {
     const outgoing: Outgoing = new Map();
-    const padded = paddedRows(chunks);
-    chunks.forEach((chunk, index) => {
+    let row = 0;
+    for (const chunk of chunks) {
       settleOne(chunk.tenant, () => {
         chunk.tenant.residency.wrote(stack, depthOf(chunk), chunk.start + chunk.rows);
-        const row = index * padded;
         const input = result.state.subarray(row * this.#hidden, (row + chunk.rows) * this.#hidden);
         const settled = { ...chunk, input };
-        if (stack === 'block') this.#afterPass(settled, signalOf(result, row), outgoing);
+        if (stack === 'block') this.#afterPass(settled, result, row, outgoing);
         else if (stack === 'prelude') this.#afterPrelude(settled, outgoing);
         else throughStacks(settled);
       });
-    });
+      row += chunk.rows;
+    }
     for (const [address, microbatch] of outgoing) this.#ways.send(address, microbatch);
   }
 
@@ -47,7 +59,9 @@ export class Settlement {
       const rows = Array.from({ length: chunk.rows }, (_, row) => headRow(result, first + row));
       first += chunk.rows;
       settleOne(chunk.tenant, () => {
-        if (chunk.tenant.kind === 'home') chunk.tenant.heard(chunk, rows);
+        if (chunk.tenant.kind !== 'home') return;
+        if (chunk.undecided && !this.#sure(chunk, chunk.undecided, rows[0]!)) return;
+        chunk.tenant.heard(chunk, rows);
       });
     }
   }
@@ -74,6 +88,7 @@ export class Settlement {
         input: state,
         survival: 1,
         wantLogits: false,
+        owed: 0,
       };
       this.#onward(chunk, false, new Map());
     });
@@ -84,13 +99,71 @@ export class Settlement {
     if (chunk.tenant.kind === 'home') chunk.tenant.leftPrelude();
   }
 
-  #afterPass(chunk: Chunk, signal: ExitSignal, outgoing: Outgoing): void {
-    const passes = chunk.passes + 1;
-    const survival = signal.gate === undefined ? chunk.survival : survive(chunk.survival, signal.gate);
-    const rule = chunk.tenant.kind === 'home' ? chunk.tenant.exitRule(chunk) : undefined;
-    const exited = rule !== undefined && shouldExit(rule, passes, survival, signal);
-    if (exited) chunk.tenant.residency.copyDeeper(chunk.start, depthOf(chunk));
-    this.#onward({ ...chunk, passes, survival }, exited, outgoing);
+  #afterPass(chunk: Chunk, result: StackResult, row: number, outgoing: Outgoing): void {
+    const after = { ...chunk, passes: chunk.passes + 1 };
+    const live = this.#withoutOwed(after);
+    if (live.rows === 0) return;
+    const last = row + chunk.rows - 1;
+    const gate = result.gate?.[last];
+    const survival = gate === undefined ? chunk.survival : survive(chunk.survival, gate);
+    const settled = { ...live, survival };
+    const { tenant } = chunk;
+    const rule = tenant.kind === 'home' ? tenant.exitRule(live) : undefined;
+    if (!rule || tenant.kind !== 'home') {
+      this.#onward(settled, false, outgoing);
+      return;
+    }
+    const signal = { survival, latentDiff: result.latentDiff?.[last], row: tenant.generatedRow(live) };
+    const decision = decideExit(rule, after.passes, signal);
+    if (decision === 'exit') this.#leaveLoop(settled, settled.input as Float32Array);
+    const asked = decision === 'ask-head' && { undecided: settled.input as Float32Array };
+    this.#onward({ ...settled, ...asked }, decision !== 'go-on', outgoing);
+  }
+
+  /** Rows whose token is out go on by themselves to the depths they owe; returns the others. */
+  #withoutOwed(chunk: Chunk): Chunk {
+    const { owed, start, rows, passes } = chunk;
+    if (owed === 0) return chunk;
+    const input = chunk.input as Float32Array;
+    const split = owed * this.#hidden;
+    if (passes < this.#where.maxDepth)
+      this.#ways.ready({ ...chunk, rows: owed, input: input.slice(0, split) });
+    return { ...chunk, owed: 0, start: start + owed, rows: rows - owed, input: input.subarray(split) };
+  }
+
+  /** The row leaves with `state` after its last pass: what deeper passes of later rows will read of it. */
+  #leaveLoop(chunk: Chunk, state: Float32Array): void {
+    const { tenant, start, passes } = chunk;
+    if (passes >= this.#where.maxDepth) return;
+    switch (this.#kvPolicy) {
+      case 'last-exited':
+        tenant.residency.copyDeeper(start, passes - 1);
+        return;
+      case 'propagate': {
+        const page = tenant.residency.reachDeeper(start, passes);
+        this.#propagation.add({ tenant, position: start, page, state });
+        return;
+      }
+      case 'catch-up':
+        this.#ways.ready({ ...chunk, phase: 'block', owed: 1, input: state });
+    }
+  }
+
+  /** The head has seen a row that may leave: it does when the likeliest token is likely enough, else it goes back. */
+  #sure(chunk: Chunk, state: Float32Array, row: HeadRow): boolean {
+    const { tenant, passes, survival, start } = chunk;
+    if (tenant.kind !== 'home') return true;
+    const confidence = Math.exp(row.topLogits[0]! - row.logSumExp);
+    const rule = tenant.exitRule(chunk)!;
+    const settled = { ...chunk, undecided: undefined };
+    if (decideExit(rule, passes, { survival, confidence, row: tenant.generatedRow(chunk) }) === 'exit') {
+      this.#leaveLoop(settled, state);
+      return true;
+    }
+    // Coda layers will run on this position again.
+    tenant.residency.wrote('coda', 0, start);
+    this.#ways.ready({ ...settled, phase: 'block', input: state });
+    return false;
   }
 
   #onward(chunk: Chunk, exited: boolean, outgoing: Outgoing): void {
@@ -130,11 +203,6 @@ function settleOne(tenant: Tenant, settle: () => void): void {
 
 function throughStacks(chunk: Chunk): void {
   if (chunk.tenant.kind === 'home') chunk.tenant.throughStacks(chunk);
-}
-
-function signalOf(result: StackResult, row: number): ExitSignal {
-  const [gate, latentDiff] = [result.gate?.[row], result.latentDiff?.[row]];
-  return { ...(gate !== undefined && { gate }), ...(latentDiff !== undefined && { latentDiff }) };
 }
 
 function headRow(result: HeadResult, row: number): HeadRow {

@@ -2,69 +2,128 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Phase } from './chunk.ts';
-import { decide, type ReadyChunk } from './step-policy.ts';
+import { decide, type ReadyChunk, STEP_POLICIES, type StepPolicy } from './step-policy.ts';
 
-const chunk = (phase: Phase, rows = 1, passes = 0): ReadyChunk => ({ phase, rows, passes });
+const LIMITS = { rowsMax: 256, prefillRows: 64 };
+
+const row = (phase: Phase, passes = 0): ReadyChunk => ({
+  phase,
+  passes,
+  rows: 1,
+  decodes: true,
+  deferred: false,
+});
+const prompt = (phase: Phase, rows: number, passes = 0): ReadyChunk => ({
+  phase,
+  passes,
+  rows,
+  decodes: false,
+  deferred: false,
+});
+const owed = (rows: number, passes: number): ReadyChunk => ({
+  phase: 'block',
+  passes,
+  rows,
+  decodes: false,
+  deferred: true,
+});
+
+const next = (ready: readonly ReadyChunk[], policy: StepPolicy = 'depth', decoding = true) =>
+  decide({ ready, exitPhase: 'coda', decoding }, LIMITS, policy);
 
 test('nothing ready, nothing to run', () => {
-  assert.equal(decide([], 'decode', 256), undefined);
+  assert.equal(next([]), undefined);
 });
 
-test('prompts and decoding rows take turns, and whoever is alone runs on', () => {
-  const both = [chunk('block'), chunk('block', 64)];
-  assert.equal(decide(both, 'decode', 256)?.lane, 'prefill');
-  assert.equal(decide(both, 'prefill', 256)?.lane, 'decode');
-  assert.equal(decide([chunk('block')], 'decode', 256)?.lane, 'decode');
-  assert.equal(decide([chunk('block', 2)], 'prefill', 256)?.lane, 'prefill');
+test('rows of every depth and rows of prompts share one run', () => {
+  const ready = [row('block', 0), prompt('block', 40), row('block', 2), row('block', 1)];
+  assert.deepEqual(new Set(next(ready)!.chunks), new Set(ready));
 });
 
-test('what is outside the block runs first: head, coda, prelude', () => {
-  const ready = [chunk('block', 1, 2), chunk('prelude'), chunk('coda'), chunk('head')];
-  const order: Phase[] = [];
-  while (ready.length > 0) {
-    const decision = decide(ready, 'decode', 256)!;
-    order.push(decision.phase);
-    for (const taken of decision.chunks) ready.splice(ready.indexOf(taken), 1);
-  }
-  assert.deepEqual(order, ['head', 'coda', 'prelude', 'block']);
-});
-
-test('deep rows run before shallow ones, those of one depth as they came', () => {
-  const ready = [chunk('block', 1, 0), chunk('block', 1, 2), chunk('block', 1, 1), chunk('block', 1, 2)];
-  const { chunks } = decide(ready, 'decode', 3)!;
-  assert.deepEqual(chunks, [ready[1], ready[3], ready[2]]);
-});
-
-test('chunks of prompts are counted with their padding', () => {
-  const ready = [
-    chunk('block', 64),
-    chunk('block', 9),
-    chunk('block', 64),
-    chunk('block', 64),
-    chunk('block', 2),
-  ];
-  assert.equal(decide(ready, 'decode', 256)?.chunks.length, 4);
-  assert.equal(decide([chunk('head', 300)], 'decode', 256)?.chunks.length, 1, 'one chunk always fits');
-});
-
-test('a run is of one phase and one lane, within its rows, and never empty while something is ready', () => {
-  const ready = fc.array(
-    fc.record({
-      phase: fc.constantFrom<Phase>('prelude', 'block', 'coda', 'head'),
-      rows: fc.constantFrom(1, 1, 2, 17, 64),
-      passes: fc.nat(4),
-    }),
-    { maxLength: 300 },
+test('decoding rows come first, the deepest foremost, and prompt rows fill the rest within their budget', () => {
+  const ready = [prompt('block', 64, 2), row('block', 0), row('block', 1), prompt('block', 20)];
+  assert.deepEqual(next(ready)!.chunks, [ready[2], ready[1], ready[0]]);
+  assert.equal(
+    next(ready, 'depth', false)!.chunks.length,
+    4,
+    'nobody decodes: prompts have the run to themselves',
   );
+});
+
+test('a prompt longer than its budget still advances by one chunk', () => {
+  const ready = [row('block'), prompt('block', 100)];
+  assert.equal(next(ready)!.chunks.length, 2);
+});
+
+test('rows leave when as many wait for the way out as could go on, or nothing else can run', () => {
+  assert.equal(next([row('coda', 1), row('block', 1), row('block', 1)])!.phase, 'block');
+  assert.equal(next([row('coda', 1), row('coda', 1), row('block', 1), row('block', 1)])!.phase, 'coda');
+  assert.equal(next([row('coda', 1)])!.phase, 'coda');
+});
+
+test('after the coda the head, then the prelude: both make the next run of the block fuller', () => {
+  const ready = [row('block', 1), row('prelude'), row('head', 2)];
+  assert.equal(next(ready)!.phase, 'head');
+  assert.equal(next(ready.slice(0, 2))!.phase, 'prelude');
+});
+
+test('without coda layers the head is the way out', () => {
+  const ready = [row('head', 1), row('block', 1), row('block', 1)];
+  assert.equal(decide({ ready, exitPhase: 'head', decoding: true }, LIMITS, 'depth')!.phase, 'block');
+});
+
+test('owed rows run when nothing else can', () => {
+  const ready = [owed(7, 1), row('prelude')];
+  assert.equal(next(ready)!.phase, 'prelude');
+  assert.deepEqual(next([owed(7, 1)])!.chunks, [owed(7, 1)]);
+});
+
+test('by sequence, who is inside the loop finishes it before anyone begins', () => {
+  const ready = [row('block', 0), row('prelude'), row('block', 1), row('coda', 2)];
+  const order: [Phase, number][] = [];
+  while (ready.length > 0) {
+    const { phase, chunks } = next(ready, 'sequence')!;
+    order.push([phase, chunks[0]!.passes]);
+    for (const taken of chunks) ready.splice(ready.indexOf(taken), 1);
+  }
+  assert.deepEqual(order, [
+    ['block', 1],
+    ['coda', 2],
+    ['prelude', 0],
+    ['block', 0],
+  ]);
+});
+
+const readyChunk = fc.record({
+  phase: fc.constantFrom<Phase>('prelude', 'block', 'coda', 'head'),
+  passes: fc.nat(3),
+  rows: fc.constantFrom(1, 2, 17, 64),
+  decodes: fc.boolean(),
+  deferred: fc.boolean(),
+});
+
+test('a run is of one phase, within its rows, and never empty while something is ready that somebody waits for', () => {
   fc.assert(
-    fc.property(ready, fc.constantFrom('decode' as const, 'prefill' as const), (chunks, last) => {
-      const decision = decide(chunks, last, 256);
-      assert.equal(decision === undefined, chunks.length === 0);
-      if (!decision) return;
-      assert.ok(decision.chunks.length > 0);
-      assert.ok(decision.chunks.every(({ phase }) => phase === decision.phase));
-      assert.ok(decision.chunks.every(({ rows }) => (rows === 1) === (decision.lane === 'decode')));
-      assert.ok(Math.max(...decision.chunks.map(({ rows }) => rows)) * decision.chunks.length <= 256);
-    }),
+    fc.property(
+      fc.array(readyChunk, { maxLength: 60 }),
+      fc.constantFrom(...STEP_POLICIES),
+      fc.boolean(),
+      (ready, policy, decoding) => {
+        const decision = next(ready, policy, decoding);
+        assert.equal(decision === undefined, ready.length === 0);
+        if (!decision) return;
+        const { phase, chunks } = decision;
+        assert.ok(chunks.length > 0);
+        if (ready.some((chunk) => !chunk.deferred)) {
+          assert.ok(chunks.every((chunk) => chunk.phase === phase && !chunk.deferred));
+        }
+        const rows = chunks.reduce((sum, chunk) => sum + chunk.rows, 0);
+        assert.ok(rows <= LIMITS.rowsMax);
+        const promptRows = chunks
+          .filter((chunk) => !chunk.decodes)
+          .reduce((sum, chunk) => sum + chunk.rows, 0);
+        if (decoding) assert.ok(promptRows <= LIMITS.prefillRows);
+      },
+    ),
   );
 });

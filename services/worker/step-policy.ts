@@ -1,54 +1,107 @@
 import type { Phase } from './chunk.ts';
 
-/** Rows of prompts and rows of tokens being generated are not padded to one length: they take turns. */
-export type Lane = 'decode' | 'prefill';
+/**
+ * How a worker batches. `depth`: rows of any depth share a run, rows that leave make room at once. `sequence`: rows join
+ * only at depth 0, when no other row is inside the loop (continuous batching by token). `static`: nobody joins before
+ * all of a cohort of sequences have ended.
+ */
+export const STEP_POLICIES = ['depth', 'sequence', 'static'] as const;
+export type StepPolicy = (typeof STEP_POLICIES)[number];
 
 /** What the policy sees of a chunk: the first of its (sequence, phase, depth). */
 export interface ReadyChunk {
   readonly phase: Phase;
   readonly passes: number;
   readonly rows: number;
+  /** Its last row is a token being generated; else they are rows of a prompt. */
+  readonly decodes: boolean;
+  /** Rows that nobody waits for. */
+  readonly deferred: boolean;
+}
+
+export interface StepView<Ready> {
+  readonly ready: readonly Ready[];
+  /** Whether rows of the model leave through coda layers or straight through the head. */
+  readonly exitPhase: 'coda' | 'head';
+  /** Some sequence here is past its prompt. */
+  readonly decoding: boolean;
+}
+
+export interface StepLimits {
+  /** Rows in one run. */
+  readonly rowsMax: number;
+  /** Prompt rows in one run while others decode: with the run under way all that a decoding row ever waits for. */
+  readonly prefillRows: number;
 }
 
 export interface Decision<Ready> {
-  readonly lane: Lane;
   readonly phase: Phase;
   readonly chunks: readonly Ready[];
 }
 
-/** What is outside the block runs first: it is short, and what comes out of it makes the next block run fuller. */
-const PHASES: readonly Phase[] = ['head', 'coda', 'prelude', 'block'];
-
 /**
  * Which chunks run next, or undefined when nothing is ready.
- * 1. Lane: the one that did not run last, if it has something ready, so that neither starves.
- * 2. Phase: head, coda, prelude, block.
- * 3. Chunks: deep before shallow, so that rows leave and make room; then as they came; as many as fit `rowsMax` rows,
- *    padding counted.
+ * Phase: 1. head, where rows come to it from a coda; 2. prelude: what comes out of both makes the block's run fuller;
+ * 3. the way out (coda, or a head without one) when as many rows wait there as could go on in the loop; 4. the block;
+ * 5. the way out with fewer; 6. rows that nobody waits for.
+ * Chunks: decoding rows first, deep before shallow, so that rows leave and make room; then prompt rows within their
+ * budget; as they came; as many as fit.
  */
 export function decide<Ready extends ReadyChunk>(
-  ready: readonly Ready[],
-  lastLane: Lane,
-  rowsMax: number,
+  view: StepView<Ready>,
+  limits: StepLimits,
+  policy: StepPolicy,
 ): Decision<Ready> | undefined {
-  const other: Lane = lastLane === 'decode' ? 'prefill' : 'decode';
-  const lane = ready.some((chunk) => laneOf(chunk) === other) ? other : lastLane;
-  const inLane = ready.filter((chunk) => laneOf(chunk) === lane);
-  const phase = PHASES.find((candidate) => inLane.some((chunk) => chunk.phase === candidate));
-  if (phase === undefined) return undefined;
-  const queue = inLane.filter((chunk) => chunk.phase === phase).sort((a, b) => b.passes - a.passes);
-  return { lane, phase, chunks: fill(queue, rowsMax) };
+  const ready = view.ready.filter((chunk) => !chunk.deferred);
+  if (ready.length === 0) {
+    const deferred = fill(view.ready, limits, true);
+    return deferred.length > 0 ? { phase: 'block', chunks: deferred } : undefined;
+  }
+  const inPhase = (phase: Phase) => ready.filter((chunk) => chunk.phase === phase);
+  const phase = (policy === 'depth' ? phaseByDepth : phaseBySequence)(inPhase, view.exitPhase)!;
+  const queue = inPhase(phase);
+  // One sequence after the other through the loop: who is inside it finishes the pass together.
+  const deepest =
+    policy === 'depth' || phase !== 'block' ? queue : atDepth(queue, Math.max(...queue.map(passesOf)));
+  return { phase, chunks: fill(deepest, limits, view.decoding) };
 }
 
-const laneOf = (chunk: ReadyChunk): Lane => (chunk.rows === 1 ? 'decode' : 'prefill');
+type InPhase = (phase: Phase) => readonly ReadyChunk[];
 
-function fill<Ready extends ReadyChunk>(queue: readonly Ready[], rowsMax: number): Ready[] {
+function phaseByDepth(inPhase: InPhase, exitPhase: 'coda' | 'head'): Phase | undefined {
+  const has = (phase: Phase) => inPhase(phase).length > 0;
+  if (exitPhase === 'coda' && has('head')) return 'head';
+  if (has('prelude')) return 'prelude';
+  const enoughLeave = inPhase(exitPhase).length >= inPhase('block').length;
+  if (has(exitPhase) && enoughLeave) return exitPhase;
+  return has('block') ? 'block' : exitPhase;
+}
+
+/** Whoever is furthest goes first, and depth 0 begins when nobody is inside. */
+function phaseBySequence(inPhase: InPhase): Phase | undefined {
+  if (inPhase('block').some((chunk) => chunk.passes > 0)) return 'block';
+  return (['coda', 'head', 'prelude', 'block'] as const).find((phase) => inPhase(phase).length > 0);
+}
+
+const passesOf = (chunk: ReadyChunk): number => chunk.passes;
+const atDepth = <Ready extends ReadyChunk>(queue: readonly Ready[], passes: number): Ready[] =>
+  queue.filter((chunk) => chunk.passes === passes);
+
+function fill<Ready extends ReadyChunk>(
+  queue: readonly Ready[],
+  { rowsMax, prefillRows }: StepLimits,
+  decoding: boolean,
+): Ready[] {
+  const byUrgency = queue.toSorted((a, b) => Number(b.decodes) - Number(a.decodes) || b.passes - a.passes);
   const chunks: Ready[] = [];
-  let longest = 0;
-  for (const chunk of queue) {
-    longest = Math.max(longest, chunk.rows);
-    if (chunks.length > 0 && longest * (chunks.length + 1) > rowsMax) break;
+  let [rows, promptRows] = [0, 0];
+  for (const chunk of byUrgency) {
+    const withinBudget = chunk.decodes || !decoding || promptRows + chunk.rows <= prefillRows;
+    const fits = rows + chunk.rows <= rowsMax && (withinBudget || promptRows === 0);
+    if (chunks.length > 0 && !fits) continue;
     chunks.push(chunk);
+    rows += chunk.rows;
+    if (!chunk.decodes) promptRows += chunk.rows;
   }
   return chunks;
 }

@@ -1,20 +1,25 @@
 import { setImmediate } from 'node:timers/promises';
 import { LIMITS, RondoError } from '@rondo/core';
 import type { Engine } from '@rondo/engine';
-import { headBatch, stackBatch } from './batch.ts';
+import { headBatch, inDepthOrder, rowsOf, stackBatch } from './batch.ts';
 import { type Chunk, depthOf, type Phase } from './chunk.ts';
-import type { Inbox } from './inbox.ts';
+import type { Front, Inbox } from './inbox.ts';
+import type { Propagation } from './propagation.ts';
 import type { Settlement } from './settle.ts';
-import { decide, type Lane } from './step-policy.ts';
+import { decide, type StepPolicy } from './step-policy.ts';
+import type { Tenant } from './tenant.ts';
+import type { Tenants } from './tenants.ts';
 
 /** Runs of the engine that may fail one after the other before the worker counts as broken. */
 const FAILURES_MAX = 3;
 
 export interface StepReport {
   readonly phase: Phase;
-  readonly chunks: number;
+  readonly chunks: readonly Chunk[];
   readonly rows: number;
+  /** Inside the engine, of `stepMs` from building the batch to settling its last row. */
   readonly runMs: number;
+  readonly stepMs: number;
 }
 
 interface Ways {
@@ -26,22 +31,30 @@ interface Ways {
   idle(): void;
 }
 
+export interface StepOptions {
+  readonly engine: Engine;
+  readonly hidden: number;
+  readonly codaLayers: number;
+  readonly policy: StepPolicy;
+  readonly inbox: Inbox;
+  readonly tenants: Tenants;
+  readonly propagation: Propagation;
+  readonly settlement: Settlement;
+}
+
+const STEP_LIMITS = { rowsMax: LIMITS.stepRowsMax, prefillRows: LIMITS.prefillBudgetRows };
+
 /** The heart of a worker: take ready chunks, decide which run together, run them, settle every row. */
 export class Step {
-  readonly #engine: Engine;
-  readonly #hidden: number;
-  readonly #inbox: Inbox;
-  readonly #settlement: Settlement;
+  readonly #rooms: StepOptions;
   readonly #ways: Ways;
-  #lane: Lane = 'decode';
+  /** With the static policy: the sequences that run; nobody joins before all of them have ended. */
+  #cohort: readonly Tenant[] = [];
   #failures = 0;
   #turning: Promise<void> | undefined;
 
-  constructor(engine: Engine, hidden: number, inbox: Inbox, settlement: Settlement, ways: Ways) {
-    this.#engine = engine;
-    this.#hidden = hidden;
-    this.#inbox = inbox;
-    this.#settlement = settlement;
+  constructor(rooms: StepOptions, ways: Ways) {
+    this.#rooms = rooms;
     this.#ways = ways;
   }
 
@@ -49,7 +62,7 @@ export class Step {
   wake(): void {
     this.#turning ??= this.#turnWhileReady().finally(() => {
       this.#turning = undefined;
-      if (this.#inbox.empty) this.#ways.idle();
+      if (this.#rooms.inbox.empty) this.#ways.idle();
       else this.wake();
     });
   }
@@ -67,34 +80,69 @@ export class Step {
   }
 
   async #turn(): Promise<boolean> {
-    const decision = decide(this.#inbox.fronts(), this.#lane, LIMITS.stepRowsMax);
+    const { inbox, tenants, codaLayers, policy } = this.#rooms;
+    const exitPhase = codaLayers > 0 ? 'coda' : 'head';
+    const view = { ready: this.#admitted(inbox.fronts()), exitPhase, decoding: tenants.decoding } as const;
+    const decision = decide(view, STEP_LIMITS, policy);
     if (!decision) return false;
-    this.#lane = decision.lane;
-    this.#inbox.take(decision.chunks);
-    const chunks = decision.chunks.filter(isInOrder);
-    if (chunks.length === 0) return true;
-    for (const { tenant } of chunks) tenant.residency.enterStep();
-    try {
-      const runMs = await this.#run(decision.phase, chunks);
-      this.#failures = 0;
-      this.#ways.ran({ phase: decision.phase, chunks: chunks.length, rows: rowsOf(chunks), runMs });
-    } catch (thrown) {
-      this.#fail(decision.phase, chunks, thrown);
-    } finally {
-      for (const { tenant } of chunks) tenant.residency.leaveStep();
-    }
+    const taken = decision.chunks.map((front) => front.chunk);
+    inbox.take(taken);
+    const chunks = inDepthOrder(taken.filter(isInOrder));
+    if (decision.phase === 'block') await this.#propagate();
+    if (chunks.length > 0) await this.#step(decision.phase, chunks);
     return true;
   }
 
+  #admitted(fronts: Front[]): Front[] {
+    if (this.#rooms.policy !== 'static') return fronts;
+    const running = this.#cohort.some((tenant) => tenant.open);
+    if (!running) this.#cohort = [...new Set(fronts.map(({ chunk }) => chunk.tenant))];
+    return fronts.filter(({ chunk }) => this.#cohort.includes(chunk.tenant));
+  }
+
+  async #step(phase: Phase, chunks: readonly Chunk[]): Promise<void> {
+    await whileHeld(
+      chunks.map((chunk) => chunk.tenant),
+      async () => {
+        try {
+          const begin = performance.now();
+          const runMs = await this.#run(phase, chunks);
+          this.#failures = 0;
+          const stepMs = performance.now() - begin;
+          this.#ways.ran({ phase, chunks, rows: rowsOf(chunks), runMs, stepMs });
+        } catch (thrown) {
+          this.#fail(phase, chunks, thrown);
+        }
+      },
+    );
+  }
+
   async #run(phase: Phase, chunks: readonly Chunk[]): Promise<number> {
+    const { engine, hidden, settlement } = this.#rooms;
     if (phase === 'head') {
-      const result = await this.#engine.runHead(headBatch(chunks, this.#hidden));
-      this.#settlement.head(chunks, result);
+      const result = await engine.runHead(headBatch(chunks, hidden));
+      settlement.head(chunks, result);
       return result.runMs;
     }
-    const result = await this.#engine.runStack(stackBatch(phase, chunks, this.#hidden));
-    this.#settlement.stack(phase, chunks, result);
+    const result = await engine.runStack(stackBatch(phase, chunks, hidden));
+    settlement.stack(phase, chunks, result);
     return result.runMs;
+  }
+
+  /** What exited rows leave behind must be there before a deeper pass reads it. */
+  async #propagate(): Promise<void> {
+    const { engine, hidden, propagation } = this.#rooms;
+    for (let due = propagation.take(hidden); due; due = propagation.take(hidden)) {
+      const { tenants, batch } = due;
+      await whileHeld(tenants, async () => {
+        try {
+          await engine.propagate(batch);
+        } catch (thrown) {
+          const error = RondoError.from(thrown);
+          for (const tenant of tenants) tenant.fail(error);
+        }
+      });
+    }
   }
 
   #fail(phase: Phase, chunks: readonly Chunk[], thrown: unknown): void {
@@ -108,7 +156,15 @@ export class Step {
   }
 }
 
-const rowsOf = (chunks: readonly Chunk[]): number => chunks.reduce((rows, chunk) => rows + chunk.rows, 0);
+/** Runs `work` while the pages of `tenants` stay, even if one of them ends meanwhile: the engine writes there. */
+async function whileHeld(tenants: readonly Tenant[], work: () => Promise<void>): Promise<void> {
+  for (const { residency } of tenants) residency.enterStep();
+  try {
+    await work();
+  } finally {
+    for (const { residency } of tenants) residency.leaveStep();
+  }
+}
 
 /** A chunk may run only when K and V of all positions before it are written; whatever broke that rule is not served. */
 function isInOrder(chunk: Chunk): boolean {

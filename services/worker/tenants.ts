@@ -10,6 +10,12 @@ export class Tenants {
     return this.#byId.size;
   }
 
+  /** Whether some sequence here is past its prompt. */
+  get decoding(): boolean {
+    for (const tenant of this.#byId.values()) if (tenant.kind === 'stage' || tenant.decoding) return true;
+    return false;
+  }
+
   /**
    * Makes room for a sequence: an older epoch of it ends.
    * @throws RondoError OVERLOADED at the limit, INVALID_REQUEST when this or a newer epoch is already here.

@@ -31,14 +31,16 @@ const LOG = createLog('test', { level: 'silent' });
 /** A worker on loopback with the test model behind it. */
 export async function startTestWorker(
   shape: TestShape,
-  options: { pools?: Partial<PoolSizes>; digest?: string; name?: string } = {},
+  options: { pools?: Partial<PoolSizes>; digest?: string; name?: string; prefixCache?: boolean } = {},
 ): Promise<TestWorker> {
   const engine = new TestEngine(shape, options.pools);
   const metrics = new Metrics();
   const running = await serveEngine(engine, {
     bundle: testBundle(shape, options.digest),
+    poisonFreed: true,
     listen: address('127.0.0.1:0'),
     workerId: options.name,
+    prefixCache: options.prefixCache,
     log: LOG,
     metrics,
   });
@@ -101,6 +103,7 @@ export const testSpec = (route: Route, change: Partial<GenerateSpec> = {}): Gene
 export interface Outcome extends Expected {
   readonly promptPasses: number;
   readonly generatedPasses: number;
+  readonly cachedTokens: number;
 }
 
 /** Runs a sequence to its end over gRPC and gathers what it said. */
@@ -110,8 +113,11 @@ export async function generate(
   signal = new AbortController().signal,
 ): Promise<Outcome> {
   const events: GenerateEvent[] = [];
-  for await (const event of worker.client.generate(spec, signal))
-    if (event.type !== 'opened') events.push(event);
+  let cachedTokens = 0;
+  for await (const event of worker.client.generate(spec, signal)) {
+    if (event.type === 'opened') ({ cachedTokens } = event);
+    else events.push(event);
+  }
   const tokens = events.filter((event) => event.type === 'token');
   const finished = events.at(-1);
   if (finished?.type !== 'finished') throw new Error('the stream ended without a finish');
@@ -125,6 +131,7 @@ export async function generate(
     reason: finished.reason,
     promptPasses: finished.promptPasses,
     generatedPasses: finished.generatedPasses,
+    cachedTokens,
   };
 }
 

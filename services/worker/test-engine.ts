@@ -1,4 +1,14 @@
-import type { Engine, HeadBatch, HeadResult, PoolSizes, Stack, StackBatch, StackResult } from '@rondo/engine';
+import type {
+  Engine,
+  EngineDescription,
+  HeadBatch,
+  HeadResult,
+  PoolSizes,
+  PropagateBatch,
+  Stack,
+  StackBatch,
+  StackResult,
+} from '@rondo/engine';
 import {
   CANDIDATES,
   embed,
@@ -18,10 +28,11 @@ type Page = (readonly number[] | undefined)[];
 
 /**
  * The test model behind the engine's seam, with K in real pages. It throws where an engine would silently compute
- * nonsense: a slot read before it was written, the null page written, a page in two chunks of one batch.
+ * nonsense: a slot read before its owner wrote it, the null page written, a page in two chunks of one batch, depths out
+ * of order.
  */
 export class TestEngine implements Engine {
-  readonly description;
+  readonly description: EngineDescription;
   readonly batches: StackBatch[] = [];
   /** Runs wait for it: lets a test look at a worker in the middle of a step. */
   gate: Promise<unknown> = Promise.resolve();
@@ -38,7 +49,7 @@ export class TestEngine implements Engine {
       coda: shape.coda > 0 ? 65 : 1,
       ...pools,
     };
-    this.description = { provider: 'test', threads: 1, pools: sizes };
+    this.description = { provider: 'test', threads: 1, attention: 'pages', pools: sizes };
     this.#layers = { prelude: shape.prelude, block: 1, coda: shape.coda };
     const blank = (count: number): Page[] => Array.from({ length: count }, () => []);
     this.#pages = { prelude: blank(sizes.prelude), block: blank(sizes.block), coda: blank(sizes.coda) };
@@ -49,17 +60,17 @@ export class TestEngine implements Engine {
     this.batches.push(batch);
     const { stack } = batch;
     const pages = this.#pages[stack];
-    for (const page of batch.freshPages) pages[page] = [];
     for (const { fromPage, toPage, slot } of batch.copies)
       pages[toPage]![slot] = this.#read(stack, fromPage, slot);
-    const chunks = batch.starts.length;
-    const padded = Math.max(...batch.rowCounts);
-    const state = new Float32Array(chunks * padded * HIDDEN);
-    const [gate, latentDiff] = [new Float32Array(chunks * padded), new Float32Array(chunks * padded)];
+    if (batch.depths.some((depth, chunk) => depth < (batch.depths[chunk - 1] ?? 0)))
+      throw new Error(`depths ${[...batch.depths]} fall`);
+    const rows = batch.rowCounts.reduce((sum, count) => sum + count, 0);
+    const state = new Float32Array(rows * HIDDEN);
+    const [gate, latentDiff] = [new Float32Array(rows), new Float32Array(rows)];
     const written = new Set<string>();
-    for (let chunk = 0; chunk < chunks; chunk++) {
-      for (let row = 0; row < batch.rowCounts[chunk]!; row++) {
-        const at = chunk * padded + row;
+    let at = 0;
+    for (let chunk = 0; chunk < batch.starts.length; chunk++) {
+      for (let row = 0; row < batch.rowCounts[chunk]!; row++, at++) {
         const input =
           batch.stack === 'prelude'
             ? embed(batch.input[at]!)
@@ -71,6 +82,19 @@ export class TestEngine implements Engine {
       }
     }
     return { state, ...(stack === 'block' && { gate, latentDiff }), runMs: 1 };
+  }
+
+  async propagate({ state, positions, pages }: PropagateBatch): Promise<number> {
+    await this.#enter();
+    positions.forEach((position, row) => {
+      const exited = [...state.subarray(row * HIDDEN, (row + 1) * HIDDEN)];
+      this.#pages.block[pages[row]!]![position % PAGE_POSITIONS] = keyOf(exited);
+    });
+    return 1;
+  }
+
+  async poison(stack: Stack, pages: Int32Array): Promise<void> {
+    for (const page of pages) this.#pages[stack][page] = [];
   }
 
   async runHead({ state, wantLogits }: HeadBatch): Promise<HeadResult> {
@@ -119,8 +143,6 @@ export class TestEngine implements Engine {
     if (page === 0) throw new Error(`${stack}: position ${position} has no page`);
     if (written.has(`${page} ${slot}`))
       throw new Error(`${stack}: page ${page} is written by two chunks of one batch`);
-    if (this.#pages[stack][page]![slot])
-      throw new Error(`${stack}: slot ${slot} of page ${page} is written twice`);
     written.add(`${page} ${slot}`);
     this.#pages[stack][page]![slot] = keyOf(input);
     return passRow(stack, batch.depths[chunk]!, input, past);

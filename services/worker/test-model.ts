@@ -1,5 +1,5 @@
 import type { Bundle, Manifest } from '@rondo/bundle';
-import { type GenerateSpec, shouldExit, survive } from '@rondo/core';
+import { decideExit, type GenerateSpec, survive } from '@rondo/core';
 import { type HeadRow, logprobOf, type Stack, sample } from '@rondo/engine';
 
 /** A model of a few lines of arithmetic in which K and V matter: every past position, at every depth, in its order. */
@@ -13,6 +13,7 @@ export interface TestShape {
   readonly prelude: number;
   readonly coda: number;
   readonly maxDepth: number;
+  readonly kvPolicy?: Manifest['kvPolicy'];
 }
 
 export const embed = (id: number): Vector =>
@@ -75,6 +76,13 @@ export function generateAlone(shape: TestShape, spec: GenerateSpec, mayExit = tr
     past.push(keyOf(state));
     return after;
   };
+  let generated = 0;
+  /** The head asked before it is known whether the row leaves: nothing it sees stays. */
+  const confidenceOf = (state: Vector): number => {
+    const past = keys.get('coda 0') ?? [];
+    const { topLogits, logSumExp } = headOf(shape.coda > 0 ? passRow('coda', 0, state, past) : state, false);
+    return Math.exp(topLogits[0]! - logSumExp);
+  };
   const row = (id: number, decoding: boolean): { state: Vector; passes: number } => {
     let state = embed(id);
     if (shape.prelude > 0) state = run('prelude', 0, state);
@@ -82,13 +90,23 @@ export function generateAlone(shape: TestShape, spec: GenerateSpec, mayExit = tr
     while (passes < shape.maxDepth) {
       const before = state;
       state = run('block', passes++, state);
-      const gate = gateOf(state);
-      survival = survive(survival, gate);
-      const signal = { gate, latentDiff: latentDiffOf(before, state) };
-      if (decoding && mayExit && shouldExit(spec.exit, passes, survival, signal)) break;
+      survival = survive(survival, gateOf(state));
+      if (!decoding || !mayExit) continue;
+      const signal = { survival, latentDiff: latentDiffOf(before, state), row: generated };
+      const decision = decideExit(spec.exit, passes, signal);
+      const confidence = decision === 'ask-head' ? confidenceOf(state) : undefined;
+      if (
+        decision === 'exit' ||
+        (confidence && decideExit(spec.exit, passes, { ...signal, confidence }) === 'exit')
+      )
+        break;
     }
+    if (decoding) generated++;
+    let catchingUp = state;
     for (let deeper = passes; deeper < shape.maxDepth; deeper++) {
-      keys.get(`block ${deeper}`)!.push(keys.get(`block ${passes - 1}`)!.at(-1)!);
+      if (shape.kvPolicy === 'catch-up') catchingUp = run('block', deeper, catchingUp);
+      else if (shape.kvPolicy === 'propagate') keys.get(`block ${deeper}`)!.push(keyOf(state));
+      else keys.get(`block ${deeper}`)!.push(keys.get(`block ${passes - 1}`)!.at(-1)!);
     }
     if (shape.coda > 0) state = run('coda', 0, state);
     return { state, passes };
@@ -123,7 +141,7 @@ export function generateAlone(shape: TestShape, spec: GenerateSpec, mayExit = tr
 /** A bundle without files: only its shapes are read where the engine is a test engine. */
 export function testBundle(shape: TestShape, digest = 'd'.repeat(64)): Bundle {
   const manifest: Manifest = {
-    schemaVersion: 1,
+    schemaVersion: 2,
     name: 'test-model',
     source: { checkpoint: 'none', architecture: 'test', licence: 'none' },
     shape: { hidden: HIDDEN, heads: 1, kvHeads: 1, headDim: HIDDEN, vocab: VOCAB, context: 512 },
@@ -131,12 +149,14 @@ export function testBundle(shape: TestShape, digest = 'd'.repeat(64)): Bundle {
     maxDepth: shape.maxDepth,
     loop: { first: 0, last: 0, damping: 1 },
     exit: { policy: 'none', threshold: 0, minDepth: 1, signals: ['gate', 'latent-diff'] },
-    kvPolicy: 'last-exited',
+    kvPolicy: shape.kvPolicy ?? 'last-exited',
     precision: 'f32',
     pagePositions: 16,
     headCandidates: CANDIDATES,
     tokens: { eos: [] },
-    graphs: { prelude: 'p', block: 'b', head: 'h', ...(shape.coda > 0 && { coda: 'c' }) },
+    graphs: { prelude: 'p', block: 'b', head: 'h', propagate: 'r', ...(shape.coda > 0 && { coda: 'c' }) },
+    segments: { prelude: [], block: [], coda: [] },
+    rope: { inverseFrequencies: [1, 0.1], attentionFactor: 1 },
     files: [],
   };
   return { directory: '/nowhere', manifest, digest };

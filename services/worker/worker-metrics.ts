@@ -1,6 +1,7 @@
 import type { Metrics } from '@rondo/chassis';
 import type { Load } from '@rondo/wire';
 import type { Phase } from './chunk.ts';
+import type { KvPools } from './kv-pools.ts';
 import type { StepReport } from './step.ts';
 
 const ROW_BUCKETS = [1, 2, 4, 8, 16, 32, 64, 128, 256];
@@ -9,15 +10,20 @@ const SECOND_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
 /** What a worker tells Prometheus. */
 export class WorkerMetrics {
   readonly #load: () => Load;
+  readonly #pools: KvPools;
   readonly #rows;
   readonly #seconds;
   readonly #failures;
   readonly #stale;
   readonly #sequences;
   readonly #freePositions;
+  readonly #pages;
+  readonly #prefixQueries;
+  readonly #prefixHits;
 
-  constructor(metrics: Metrics, load: () => Load) {
+  constructor(metrics: Metrics, load: () => Load, pools: KvPools) {
     this.#load = load;
+    this.#pools = pools;
     this.#rows = metrics.histogram('rondo_step_rows', 'Rows in one engine run', ROW_BUCKETS, ['phase']);
     this.#seconds = metrics.histogram(
       'rondo_step_run_seconds',
@@ -42,6 +48,19 @@ export class WorkerMetrics {
       'rondo_worker_free_positions',
       'Positions of full-depth K/V that could still be reserved',
     );
+    this.#pages = metrics.gauge(
+      'rondo_kv_pages',
+      'Pages of K/V of all stacks: used by sequences, cached for the next ones, or free',
+      ['state'],
+    );
+    this.#prefixQueries = metrics.counter(
+      'rondo_prefix_cache_queries_total',
+      'Prompt positions that were looked for in the prefix cache',
+    );
+    this.#prefixHits = metrics.counter(
+      'rondo_prefix_cache_hits_total',
+      'Prompt positions that were found in the prefix cache',
+    );
     this.occupancy();
   }
 
@@ -50,6 +69,10 @@ export class WorkerMetrics {
     const { sequences, freePositions } = this.#load();
     this.#sequences.set(sequences);
     this.#freePositions.set(freePositions);
+    const { used, cached, free } = this.#pools.pageStates;
+    this.#pages.set({ state: 'used' }, used);
+    this.#pages.set({ state: 'cached' }, cached);
+    this.#pages.set({ state: 'free' }, free);
   }
 
   ran({ phase, rows, runMs }: StepReport): void {
@@ -60,6 +83,11 @@ export class WorkerMetrics {
 
   failed(phase: Phase): void {
     this.#failures.inc({ phase });
+  }
+
+  prefixSought(positions: number, found: number): void {
+    this.#prefixQueries.inc(positions);
+    this.#prefixHits.inc(found);
   }
 
   staleChunk(): void {

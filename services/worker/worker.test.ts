@@ -29,7 +29,12 @@ const prompt = (length: number, salt = 0) =>
   Array.from({ length }, (_, index) => (index * 7 + salt * 5 + 3) % 32);
 
 async function agrees(worker: TestWorker, shape: TestShape, spec: GenerateSpec): Promise<void> {
-  const { promptPasses: _, generatedPasses: __, ...outcome } = await generate(worker, spec);
+  const {
+    promptPasses: _,
+    generatedPasses: __,
+    cachedTokens: ___,
+    ...outcome
+  } = await generate(worker, spec);
   assert.deepEqual(outcome, generateAlone(shape, spec));
 }
 
@@ -69,6 +74,7 @@ test('sequences that run together give what each gives alone, and share steps at
         seed: index,
         topP: index % 2 ? 0.9 : 1,
       },
+      exit: { policy: 'replay', threshold: 0, minDepth: 1, maxDepth: 3, depths: [1, 3, 2].slice(index % 2) },
     }),
   );
   await Promise.all(specs.map((spec) => agrees(worker, SHAPE, spec)));

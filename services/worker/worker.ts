@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Bundle } from '@rondo/bundle';
 import type { Logger, Metrics } from '@rondo/chassis';
 import { type Address, RondoError, workerId } from '@rondo/core';
-import { createEngine, type Engine } from '@rondo/engine';
+import { createEngine, type Engine, type Stack } from '@rondo/engine';
 import { PROTOCOL_REVISION, serveWorker } from '@rondo/wire';
 import type { Chunk } from './chunk.ts';
 import { FrontDoor } from './front-door.ts';
@@ -10,10 +10,12 @@ import { Inbox } from './inbox.ts';
 import { otherStageWorkers } from './itinerary.ts';
 import { KvPools } from './kv-pools.ts';
 import { PeerLinks } from './peer-links.ts';
+import { Propagation } from './propagation.ts';
 import { loadOf, workerHandlers } from './server.ts';
 import { Settlement } from './settle.ts';
 import { StageHost } from './stage-host.ts';
 import { Step } from './step.ts';
+import type { StepPolicy } from './step-policy.ts';
 import type { Tenant } from './tenant.ts';
 import { Tenants } from './tenants.ts';
 import { WorkerMetrics } from './worker-metrics.ts';
@@ -28,6 +30,12 @@ export interface WorkerOptions {
   readonly workerId?: string | undefined;
   readonly threads: number;
   readonly kvBytes: number;
+  /** How rows are batched; all but `depth` are there to compare with. */
+  readonly policy?: StepPolicy | undefined;
+  /** Whether prompts share the pages of their common beginnings; they do by default. */
+  readonly prefixCache?: boolean | undefined;
+  /** For tests: freed pages are overwritten with NaN, so that reading one shows. */
+  readonly poisonFreed?: boolean | undefined;
   readonly log: Logger;
   readonly metrics: Metrics;
 }
@@ -58,16 +66,21 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
 /** The rooms of a worker around a running engine, which it owns from now on. */
 export async function serveEngine(
   engine: Engine,
-  { bundle, listen, advertise, workerId: name, log, metrics }: Omit<WorkerOptions, 'threads' | 'kvBytes'>,
+  options: Omit<WorkerOptions, 'threads' | 'kvBytes'>,
 ): Promise<RunningWorker> {
+  const { bundle, listen, advertise, workerId: name, policy = 'depth', log, metrics } = options;
   const { manifest, digest: bundleDigest } = bundle;
   const { layers, maxDepth, shape } = manifest;
   const self = workerId(name ?? randomUUID());
-  const pools = new KvPools(engine.description.pools, manifest.pagePositions);
+  const poison = (stack: Stack, page: number) => void engine.poison(stack, Int32Array.of(page));
+  const pools = new KvPools(engine.description.pools, manifest.pagePositions, {
+    prefixCache: options.prefixCache,
+    ...(options.poisonFreed && { freed: poison }),
+  });
   const tenants = new Tenants();
   const inbox = new Inbox();
   const load = () => loadOf(tenants, pools, layers, maxDepth);
-  const meters = new WorkerMetrics(metrics.labelled({ worker: self }), load);
+  const meters = new WorkerMetrics(metrics.labelled({ worker: self }), load, pools);
   const { promise: broken, resolve: settleBroken } = Promise.withResolvers<RondoError>();
   let failure: RondoError | undefined;
 
@@ -102,11 +115,15 @@ export async function serveEngine(
       },
     },
   );
-  const settlement = new Settlement({ self, maxDepth, codaLayers: layers.coda }, shape.hidden, {
-    ready,
-    send: (to, chunks) => peers.send(to, chunks),
-  });
-  const step = new Step(engine, shape.hidden, inbox, settlement, {
+  const propagation = new Propagation();
+  const where = { self, maxDepth, codaLayers: layers.coda };
+  const { hidden } = shape;
+  const settlement = new Settlement(
+    { where, hidden, kvPolicy: manifest.kvPolicy, propagation },
+    { ready, send: (to, chunks) => peers.send(to, chunks) },
+  );
+  const rooms = { engine, hidden, codaLayers: layers.coda, policy, inbox, tenants, propagation, settlement };
+  const step = new Step(rooms, {
     ran: (report) => meters.ran(report),
     failed(phase, chunks, error) {
       meters.failed(phase);
@@ -124,7 +141,17 @@ export async function serveEngine(
     },
   });
 
-  const frontDoor = new FrontDoor({ self, bundleDigest, manifest, tenants, pools, peers, ready, closed });
+  const frontDoor = new FrontDoor({
+    self,
+    bundleDigest,
+    manifest,
+    tenants,
+    pools,
+    peers,
+    ready,
+    closed,
+    prefixSought: (positions, found) => meters.prefixSought(positions, found),
+  });
   const stageHost = new StageHost({
     self,
     bundleDigest,

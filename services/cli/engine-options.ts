@@ -1,0 +1,48 @@
+import { totalmem } from 'node:os';
+import { STEP_POLICIES, type StepPolicy, type WorkerOptions } from '@rondo/worker';
+import { type Command, Option } from 'commander';
+import { countOption } from './options.ts';
+
+const MIB = 2 ** 20;
+/** The pages of one engine lie in one memory of 4 GiB, with some tables beside them. */
+const KV_MB_MAX = 3840;
+
+/** What `rondo run` and `rondo worker` let say of each worker. */
+export interface EngineFlags {
+  readonly kvMb?: number;
+  readonly prefixCache: boolean;
+  readonly policy: StepPolicy;
+}
+
+export const addEngineOptions = (command: Command): Command =>
+  command
+    .option(
+      '--kv-mb <n>',
+      `memory of a worker for K and V, in MiB (default: an eighth of the machine's memory, at most ${KV_MB_MAX})`,
+      countOption('--kv-mb'),
+    )
+    .option(
+      '--no-prefix-cache',
+      'compute every prompt anew (default: prompts share K and V of their common beginnings)',
+    )
+    .addOption(
+      new Option(
+        '--policy <kind>',
+        'depth: rows of any depth share a batch; sequence and static are there to compare with',
+      )
+        .choices([...STEP_POLICIES])
+        .default('depth'),
+    );
+
+export const engineOptions = ({
+  kvMb,
+  prefixCache,
+  policy,
+}: EngineFlags): Pick<WorkerOptions, 'kvBytes' | 'prefixCache' | 'policy'> => ({
+  kvBytes: (kvMb ?? defaultKvMb()) * MIB,
+  prefixCache,
+  policy,
+});
+
+/** Pages take real memory only once they are written. */
+const defaultKvMb = (): number => Math.min(KV_MB_MAX, Math.floor(totalmem() / 8 / MIB));

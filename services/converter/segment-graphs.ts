@@ -1,0 +1,90 @@
+import { Graph, type Value } from './graph.ts';
+import type { GraphOptions } from './graph-options.ts';
+import type { StackName } from './loop-plan.ts';
+import { type LayerWeights, rowsFrom } from './model-weights.ts';
+import { endPass } from './pass-end.ts';
+import { addAndNorm, attentionDelta, embed, feedForwardDelta, projectQkv, rmsNorm } from './sublayers.ts';
+
+/**
+ * A stack cut at its attentions, for engines that attend over pages outside the graph runtime: segment 0 ends with the
+ * first layer's queries, keys and values, segment i holds what lies between attention i − 1 and attention i, the last one
+ * ends with the stack's state. Rows are flat: [N, …], whatever sequences and depths they belong to.
+ */
+export function segmentGraphs(options: GraphOptions, stack: StackName): Uint8Array[] {
+  const layers = options.plan[stack].map((index) => options.weights.layers[index]!);
+  return Array.from({ length: layers.length + 1 }, (_, index) => segment(options, stack, layers, index));
+}
+
+function segment(
+  options: GraphOptions,
+  stack: StackName,
+  layers: readonly LayerWeights[],
+  index: number,
+): Uint8Array {
+  const { model } = options;
+  const graph = new Graph(`${stack}.${index}`);
+  const [before, after] = [layers[index - 1], layers[index]];
+  const entry = !before || (stack === 'block' && !after) ? stackInput(graph, options, stack) : undefined;
+  const flow = before
+    ? throughFeedForward(graph, options, before, graph.input('residual', 'float32', ['N', model.hidden]))
+    : { residual: entry! };
+  if (!after) {
+    const state = flow.delta ? graph.node('Add', [flow.residual, flow.delta]) : flow.residual;
+    if (stack === 'block') endPass(graph, options, entry!, state);
+    else graph.output('state_out', state, 'float32', ['N', model.hidden]);
+    return graph.encode();
+  }
+  const weight = graph.weight(`layers.${after.index}.attention_norm`, after.attentionNorm);
+  const { normed, sum } = flow.delta
+    ? addAndNorm(graph, flow.residual, flow.delta, weight, model.normEpsilon)
+    : { normed: rmsNorm(graph, flow.residual, weight, model.normEpsilon), sum: flow.residual };
+  const qkvSize = (model.heads + 2 * model.kvHeads) * model.headDim;
+  graph.output('qkv', projectQkv(graph, model, after, normed), 'float32', ['N', qkvSize]);
+  // Where the residual stream is still what came in, whoever runs the segment has it already.
+  if (before || stack === 'prelude') graph.output('residual_out', sum, 'float32', ['N', model.hidden]);
+  return graph.encode();
+}
+
+function stackInput(graph: Graph, options: GraphOptions, stack: StackName): Value {
+  if (stack !== 'prelude') return graph.input('state', 'float32', ['N', options.model.hidden]);
+  return embed(graph, options, graph.input('token_ids', 'int64', ['N']));
+}
+
+/** From attention's heads to what the feed-forward sublayer adds. */
+function throughFeedForward(
+  graph: Graph,
+  { model }: GraphOptions,
+  layer: LayerWeights,
+  residual: Value,
+): { residual: Value; delta?: Value } {
+  const attended = graph.input('attended', 'float32', ['N', model.heads * model.headDim]);
+  const delta = attentionDelta(graph, model, layer, attended);
+  const weight = graph.weight(`layers.${layer.index}.ffn_norm`, layer.ffnNorm);
+  const { normed, sum } = addAndNorm(graph, residual, delta, weight, model.normEpsilon);
+  return { residual: sum, delta: feedForwardDelta(graph, model, layer, normed) };
+}
+
+/**
+ * state [N, hidden] of rows that left the loop → for every layer of the block the keys and values that a pass over this
+ * state would begin with, `kv_i` [N, 2·kvHeads·headDim], not yet rotated: kvPolicy `propagate`. (CALM, Schuster et al.
+ * 2022, §3.3, state propagation)
+ */
+export function propagateGraph(options: GraphOptions): Uint8Array {
+  const { model, plan, weights } = options;
+  const graph = new Graph('propagate');
+  const state = graph.input('state', 'float32', ['N', model.hidden]);
+  for (const [slot, index] of plan.block.entries()) {
+    const layer = weights.layers[index]!;
+    const weight = graph.weight(`layers.${index}.attention_norm`, layer.attentionNorm);
+    const normed = rmsNorm(graph, state, weight, model.normEpsilon);
+    const queries = model.heads * model.headDim;
+    const kvLayer = {
+      ...layer,
+      qkv: rowsFrom(layer.qkv, queries),
+      ...(layer.headNorms && { headNorms: layer.headNorms.subarray(queries) }),
+    };
+    const kv = projectQkv(graph, { ...model, heads: 0 }, kvLayer, normed);
+    graph.output(`kv_${slot}`, kv, 'float32', ['N', 2 * model.kvHeads * model.headDim]);
+  }
+  return graph.encode();
+}

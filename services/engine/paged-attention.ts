@@ -1,0 +1,218 @@
+import type { Manifest } from '@rondo/bundle';
+import { LIMITS, RondoError } from '@rondo/core';
+import {
+  attentionKernel,
+  itemRowsMax,
+  type KernelLayout,
+  type KernelShape,
+  scratchFloats,
+} from './attention-kernel.ts';
+import { AttentionThreads, CONTROL_BYTES, ITEMS_MAX } from './attention-threads.ts';
+import type { KvCopy, PoolSizes, Stack, StackBatch } from './engine.ts';
+import { KvStore, pageFloatsOf } from './kv-store.ts';
+import { MemoryPlan } from './memory-plan.ts';
+import { fillRotaryTable } from './rotary-table.ts';
+
+export interface PagedAttentionOptions {
+  readonly threads: number;
+  readonly pools: PoolSizes;
+}
+
+interface Kernel {
+  place(firstRow: number, endRow: number, layer: number): void;
+  placeKeys(firstRow: number, endRow: number, layer: number): void;
+  attend(item: number, layer: number, scratch: number): void;
+}
+
+/** Keys read below which waking the other threads costs more than they save. */
+const TOGETHER_KEYS = 2048;
+
+/**
+ * Attention over the pages where they lie, and the pages themselves, in one memory that all its threads share. The
+ * graph runtime puts out queries, keys and values of a layer's rows and takes in what attention makes of them; nothing
+ * is gathered or copied for it. For head sizes that are multiples of 4.
+ */
+export class PagedAttention {
+  readonly #shape: KernelShape;
+  readonly #pagePositions: number;
+  readonly #layout: KernelLayout;
+  readonly #threads: AttentionThreads;
+  readonly #kernel: Kernel;
+  readonly #stores: Readonly<Record<Stack, KvStore>>;
+  readonly #storeStarts: Readonly<Record<Stack, number>>;
+  readonly #tables: { readonly start: number; readonly entries: number };
+  readonly #words: Int32Array;
+  readonly #floats: Float32Array;
+  #rows = 0;
+  #items = 0;
+  #together = false;
+  #layerBytes = 0;
+
+  /** @throws RondoError CONFIG_INVALID when pages and tables together exceed the 4 GiB a memory can have. */
+  constructor(manifest: Manifest, { threads, pools }: PagedAttentionOptions) {
+    const { shape, layers, pagePositions, rope, maxDepth } = manifest;
+    const { heads, kvHeads, headDim, context } = shape;
+    const positions = Math.min(
+      context,
+      Math.max(pools.prelude, Math.ceil(pools.block / maxDepth), pools.coda) * pagePositions,
+    );
+    const rows = LIMITS.stepRowsMax;
+    const kernelShape = { heads, kvHeads, headDim, pagePositions };
+    const plan = new MemoryPlan();
+    plan.floats(CONTROL_BYTES / 4);
+    const [cos, sin] = [plan.floats((positions * headDim) / 2), plan.floats((positions * headDim) / 2)];
+    const entries = rows * Math.ceil(positions / pagePositions);
+    const tables = plan.floats(entries);
+    const layoutWithoutSize = {
+      cos,
+      sin,
+      positions: plan.floats(rows),
+      slots: plan.floats(rows),
+      qkv: plan.floats(rows * (heads + 2 * kvHeads) * headDim),
+      out: plan.floats(rows * heads * headDim),
+      items: plan.floats(rows * kvHeads * 4),
+    };
+    const scratches = Array.from({ length: threads }, () =>
+      plan.floats(scratchFloats(kernelShape, positions)),
+    );
+    const starts = { prelude: 0, block: 0, coda: 0 };
+    for (const stack of ['prelude', 'block', 'coda'] as const) {
+      starts[stack] = plan.floats(pools[stack] * pageFloatsOf(shape, layers[stack], pagePositions));
+    }
+    const memory = plan.allocate();
+    this.#layout = { ...layoutWithoutSize, memoryPages: plan.pages };
+    this.#shape = kernelShape;
+    this.#pagePositions = pagePositions;
+    this.#tables = { start: tables, entries };
+    this.#storeStarts = starts;
+    this.#words = new Int32Array(memory.buffer);
+    this.#floats = new Float32Array(memory.buffer);
+    const store = (stack: Stack): KvStore => {
+      const floats = pools[stack] * pageFloatsOf(shape, layers[stack], pagePositions);
+      return new KvStore(
+        this.#floats.subarray(starts[stack] / 4, starts[stack] / 4 + floats),
+        shape,
+        layers[stack],
+        pagePositions,
+      );
+    };
+    this.#stores = { prelude: store('prelude'), block: store('block'), coda: store('coda') };
+    const table = (start: number) => this.#floats.subarray(start / 4, start / 4 + (positions * headDim) / 2);
+    fillRotaryTable(table(cos), table(sin), rope.inverseFrequencies, rope.attentionFactor);
+
+    const module = new WebAssembly.Module(attentionKernel(kernelShape, this.#layout));
+    this.#kernel = new WebAssembly.Instance(module, { host: { memory } }).exports as unknown as Kernel;
+    const control = new Int32Array(memory.buffer, 0, CONTROL_BYTES / 4);
+    const [own, ...others] = scratches as [number, ...number[]];
+    this.#threads = new AttentionThreads(
+      control,
+      others.map((scratch) => ({ module, memory, scratch })),
+      this.#kernel.attend,
+      own,
+    );
+  }
+
+  copy(stack: Stack, copies: readonly KvCopy[]): void {
+    for (const copy of copies) this.#stores[stack].copy(copy);
+  }
+
+  /**
+   * Prepares tables for all layers of one run of `batch`.
+   * @throws RondoError ENGINE_FAILED for more rows or pages than a step may have.
+   */
+  begin(batch: StackBatch): void {
+    const { stack, starts, rowCounts, pageTable } = batch;
+    const store = this.#stores[stack];
+    const [pageBytes, storeStart] = [store.pageFloats * 4, this.#storeStarts[stack]];
+    const chunks = starts.length;
+    const pages = pageTable.length / chunks;
+    const rows = rowCounts.reduce((sum, count) => sum + count, 0);
+    if (rows > LIMITS.stepRowsMax || pageTable.length > this.#tables.entries) {
+      throw new RondoError(
+        'ENGINE_FAILED',
+        `a run of ${rows} rows over ${pageTable.length} pages; at most ${LIMITS.stepRowsMax} rows and ${this.#tables.entries} pages`,
+      );
+    }
+    const words = this.#words;
+    const tableStart = this.#tables.start / 4;
+    for (let at = 0; at < pageTable.length; at++) {
+      words[tableStart + at] = storeStart + pageTable[at]! * pageBytes;
+    }
+    const rowsPerItem = itemRowsMax(this.#shape);
+    const slotBytes = this.#shape.headDim * 4;
+    let row = 0;
+    let item = this.#layout.items / 4;
+    let keys = 0;
+    for (let chunk = 0; chunk < chunks; chunk++) {
+      const [start, count] = [starts[chunk]!, rowCounts[chunk]!];
+      const table = tableStart + chunk * pages;
+      for (let offset = 0; offset < count; offset++) {
+        const position = start + offset;
+        words[this.#layout.positions / 4 + row + offset] = position;
+        words[this.#layout.slots / 4 + row + offset] =
+          words[table + Math.floor(position / this.#pagePositions)]! +
+          (position % this.#pagePositions) * slotBytes;
+      }
+      for (let first = 0; first < count; first += rowsPerItem) {
+        const taken = Math.min(rowsPerItem, count - first);
+        for (let kvHead = 0; kvHead < this.#shape.kvHeads; kvHead++, item += 4) {
+          words[item] = row + first;
+          words[item + 1] = taken;
+          words[item + 2] = kvHead;
+          words[item + 3] = table * 4;
+        }
+        keys += (start + first + taken) * taken * this.#shape.heads;
+      }
+      row += count;
+    }
+    this.#rows = rows;
+    this.#items = (item - this.#layout.items / 4) / 4;
+    this.#together = keys > TOGETHER_KEYS;
+    this.#layerBytes = store.layerFloats * 4;
+  }
+
+  /**
+   * Attention of the rows of `begin` in layer `layer` of their stack. `qkv` is [rows, (heads + 2·kvHeads)·headDim], not
+   * yet rotated; keys and values go to the pages. Fills `out` [rows, heads·headDim].
+   */
+  run(layer: number, qkv: Float32Array, out: Float32Array): void {
+    const offset = layer * this.#layerBytes;
+    this.#floats.set(qkv, this.#layout.qkv / 4);
+    this.#kernel.place(0, this.#rows, offset);
+    this.#threads.run(this.#items, offset, this.#together);
+    const start = this.#layout.out / 4;
+    out.set(this.#floats.subarray(start, start + out.length));
+  }
+
+  /** Prepares for `placeKeys`: row i's keys and values belong to its position's slot of `pages[i]`. */
+  beginKeys(stack: Stack, positions: Int32Array, pages: Int32Array): void {
+    const store = this.#stores[stack];
+    this.#rows = positions.length;
+    this.#layerBytes = store.layerFloats * 4;
+    positions.forEach((position, row) => {
+      this.#words[this.#layout.positions / 4 + row] = position;
+      this.#words[this.#layout.slots / 4 + row] =
+        this.#storeStarts[stack] +
+        pages[row]! * store.pageFloats * 4 +
+        (position % this.#pagePositions) * this.#shape.headDim * 4;
+    });
+  }
+
+  /** Rotates keys and writes them with their values to the pages: `kv` [rows, 2·kvHeads·headDim]. */
+  placeKeys(layer: number, kv: Float32Array): void {
+    this.#floats.set(kv, this.#layout.qkv / 4);
+    this.#kernel.placeKeys(0, this.#rows, layer * this.#layerBytes);
+  }
+
+  poison(stack: Stack, pages: Int32Array): void {
+    const { data, pageFloats } = this.#stores[stack];
+    for (const page of pages) data.fill(Number.NaN, page * pageFloats, (page + 1) * pageFloats);
+  }
+
+  close(): Promise<void> {
+    return this.#threads.close();
+  }
+}
+
+export const fitsKernel = ({ shape, pagePositions }: Manifest): boolean =>
+  shape.headDim % 4 === 0 && pagePositions % 4 === 0 && LIMITS.stepRowsMax * shape.kvHeads <= ITEMS_MAX;

@@ -1,0 +1,99 @@
+import type { Bundle } from '@rondo/bundle';
+import { LIMITS } from '@rondo/core';
+import { type InferenceSession, Tensor } from 'onnxruntime-node';
+import type { StackBatch, StackResult } from './engine.ts';
+import { Int64Feed } from './int64-feed.ts';
+import type { PagedAttention } from './paged-attention.ts';
+import { openSession, type SessionOptions } from './session.ts';
+
+type Tensors = Record<string, Tensor>;
+
+/** A stack run segment by segment in the graph runtime, with attention over pages between them. */
+export class SegmentStack {
+  readonly #hidden: number;
+  readonly #segments: readonly InferenceSession[];
+  readonly #attention: PagedAttention;
+  /** What attention hands to the next segment, for the longest run. */
+  readonly #attended: Float32Array;
+  readonly #attendedFloats: number;
+  readonly #tokenIds = new Int64Feed();
+  readonly #depthRows: { readonly feed: Int64Feed; readonly counts: Int32Array } | undefined;
+
+  private constructor(bundle: Bundle, segments: readonly InferenceSession[], attention: PagedAttention) {
+    const { shape, maxDepth } = bundle.manifest;
+    this.#hidden = shape.hidden;
+    this.#segments = segments;
+    this.#attention = attention;
+    this.#attendedFloats = shape.heads * shape.headDim;
+    this.#attended = new Float32Array(LIMITS.stepRowsMax * this.#attendedFloats);
+    this.#depthRows = segments[0]!.inputNames.includes('depth_rows')
+      ? { feed: new Int64Feed(), counts: new Int32Array(maxDepth) }
+      : undefined;
+  }
+
+  static async open(
+    bundle: Bundle,
+    files: readonly string[],
+    attention: PagedAttention,
+    options: SessionOptions,
+  ): Promise<SegmentStack> {
+    const segments: InferenceSession[] = [];
+    for (const file of files) segments.push(await openSession(bundle, file, options));
+    return new SegmentStack(bundle, segments, attention);
+  }
+
+  async run(batch: StackBatch): Promise<StackResult> {
+    const attention = this.#attention;
+    attention.copy(batch.stack, batch.copies);
+    const begin = performance.now();
+    attention.begin(batch);
+    const entry = this.#entry(batch);
+    const rows = entry.rows;
+    const attended = this.#attended.subarray(0, rows * this.#attendedFloats);
+    const attendedTensor = new Tensor('float32', attended, [rows, this.#attendedFloats]);
+    const depthRows = this.#depthRowsOf(batch);
+    const last = this.#segments.length - 1;
+    let out = (await this.#segments[0]!.run({ ...entry.feeds, ...depthRows })) as Tensors;
+    for (let layer = 0; layer < last; layer++) {
+      attention.run(layer, out.qkv!.data as Float32Array, attended);
+      // Before the first addition the residual stream is the state that came in.
+      const residual = (out.residual_out ?? entry.feeds.state)!;
+      const feeds = { attended: attendedTensor, residual, ...depthRows };
+      const closing = layer + 1 === last && batch.stack === 'block';
+      out = (await this.#segments[layer + 1]!.run(closing ? { ...feeds, ...entry.feeds } : feeds)) as Tensors;
+    }
+    const floats = (name: string) => out[name]?.data as Float32Array | undefined;
+    const [gate, latentDiff] = [floats('gate'), floats('latent_diff')];
+    return {
+      state: floats('state_out')!,
+      ...(gate && { gate }),
+      ...(latentDiff && { latentDiff }),
+      runMs: performance.now() - begin,
+    };
+  }
+
+  async release(): Promise<void> {
+    for (const segment of this.#segments) await segment.release();
+  }
+
+  #entry({ stack, input }: StackBatch): { feeds: Tensors; rows: number } {
+    if (stack === 'prelude') {
+      const ids = this.#tokenIds.tensor(input as Int32Array, [input.length]);
+      return { feeds: { token_ids: ids }, rows: input.length };
+    }
+    const rows = input.length / this.#hidden;
+    const state = new Tensor('float32', input as Float32Array, [rows, this.#hidden]);
+    return { feeds: { state }, rows };
+  }
+
+  /** How many rows of the batch run each depth, for adapters. */
+  #depthRowsOf({ depths, rowCounts }: StackBatch): Tensors {
+    if (!this.#depthRows) return {};
+    const { feed, counts } = this.#depthRows;
+    counts.fill(0);
+    depths.forEach((depth, chunk) => {
+      counts[depth] = counts[depth]! + rowCounts[chunk]!;
+    });
+    return { depth_rows: feed.tensor(counts, [counts.length]) };
+  }
+}

@@ -1,0 +1,132 @@
+/**
+ * WebAssembly instructions as nested lists of bytes, written as expressions: operands come before their operator, so
+ * `add(get(x), int(4))` is x + 4. Only what the kernels here use. (WebAssembly 3.0 core specification, §5.4)
+ */
+export type Code = readonly (number | Code)[];
+
+/** A local variable or parameter of the function under construction. */
+export type Local = number & { readonly local: unique symbol };
+
+export function unsigned(value: number): number[] {
+  const bytes: number[] = [];
+  let rest = value;
+  do {
+    const low = rest % 128;
+    rest = Math.floor(rest / 128);
+    bytes.push(rest > 0 ? low + 128 : low);
+  } while (rest > 0);
+  return bytes;
+}
+
+function signed(value: number): number[] {
+  const bytes: number[] = [];
+  let rest = value | 0;
+  for (;;) {
+    const low = rest & 0x7f;
+    rest >>= 7;
+    const last = (rest === 0 && (low & 0x40) === 0) || (rest === -1 && (low & 0x40) !== 0);
+    bytes.push(last ? low : low | 0x80);
+    if (last) return bytes;
+  }
+}
+
+const floatBytes = (value: number): number[] => [...new Uint8Array(Float32Array.of(value).buffer)];
+const simd = (operator: number): Code => [0xfd, unsigned(operator)];
+/** Alignment hint (a power of two) and constant offset of a memory access. */
+const at = (offset: number): Code => [2, unsigned(offset)];
+
+const binary =
+  (operator: Code) =>
+  (left: Code, right: Code): Code => [left, right, operator];
+const unary =
+  (operator: Code) =>
+  (value: Code): Code => [value, operator];
+
+export const get = (local: Local): Code => [0x20, unsigned(local)];
+export const set = (local: Local, value: Code): Code => [value, 0x21, unsigned(local)];
+
+export const int = (value: number): Code => [0x41, signed(value)];
+export const add = binary([0x6a]);
+export const subtract = binary([0x6b]);
+export const multiply = binary([0x6c]);
+export const divide = binary([0x6e]);
+export const remainder = binary([0x70]);
+export const lessThan = binary([0x49]);
+export const load = (address: Code, offset = 0): Code => [address, 0x28, at(offset)];
+
+/** One 32-bit float, under the names that `vector` has for four. */
+export const scalar = {
+  type: 'f32',
+  bytes: 4,
+  load: (address: Code, offset = 0): Code => [address, 0x2a, at(offset)],
+  store: (address: Code, value: Code, offset = 0): Code => [address, value, 0x38, at(offset)],
+  floats: (value: number): Code => [0x43, floatBytes(value)],
+  add: binary([0x92]),
+  subtract: binary([0x93]),
+  multiply: binary([0x94]),
+  divide: binary([0x95]),
+  max: binary([0x97]),
+} as const;
+
+/** Four 32-bit lanes. */
+export const vector = {
+  type: 'v128',
+  bytes: 16,
+  load: (address: Code, offset = 0): Code => [address, simd(0x00), at(offset)],
+  loadSplat: (address: Code, offset = 0): Code => [address, simd(0x09), at(offset)],
+  store: (address: Code, value: Code, offset = 0): Code => [address, value, simd(0x0b), at(offset)],
+  floats: (value: number): Code => [simd(0x0c), ...Array.from({ length: 4 }, () => floatBytes(value))],
+  ints: (value: number): Code => [
+    simd(0x0c),
+    ...Array.from({ length: 4 }, () => [...new Uint8Array(Int32Array.of(value).buffer)]),
+  ],
+  /** Lanes of `left` are 0…3, of `right` 4…7. */
+  shuffle: (left: Code, right: Code, lanes: readonly [number, number, number, number]): Code => [
+    left,
+    right,
+    simd(0x0d),
+    ...lanes.map((lane) => [lane * 4, lane * 4 + 1, lane * 4 + 2, lane * 4 + 3]),
+  ],
+  splat: unary(simd(0x13)),
+  lane: (value: Code, lane: number): Code => [value, simd(0x1f), lane],
+  add: binary(simd(0xe4)),
+  subtract: binary(simd(0xe5)),
+  multiply: binary(simd(0xe6)),
+  /** The larger lane; of two where one is NaN, `left`. */
+  max: (left: Code, right: Code): Code => [left, right, simd(0xeb)],
+  lessThan: binary(simd(0x43)),
+  /** Bits of `left` where `mask` has none. */
+  andNot: (left: Code, mask: Code): Code => [left, mask, simd(0x4f)],
+  nearest: unary(simd(0x6a)),
+  toInts: unary(simd(0xf8)),
+  addInts: binary(simd(0xae)),
+  shiftLeft: (value: Code, bits: number): Code => [value, int(bits), simd(0xab)],
+  /** a · b + c, rounded once where the machine has fused multiply-add. (relaxed SIMD) */
+  multiplyAdd: (a: Code, b: Code, c: Code): Code => [a, b, c, simd(0x105)],
+  /** c − a · b */
+  negativeMultiplyAdd: (a: Code, b: Code, c: Code): Code => [a, b, c, simd(0x106)],
+} as const;
+
+/** Runs `body` while `condition` holds. */
+export const loopWhile = (condition: Code, body: Code): Code => [
+  [0x02, 0x40, 0x03, 0x40],
+  [condition, 0x45, 0x0d, 1],
+  body,
+  [0x0c, 0, 0x0b, 0x0b],
+];
+
+/** Runs `body` with `index` = from, from + step, … while below `end`; `end` is evaluated before each turn. */
+export const loopOver = (index: Local, from: Code, end: Code, step: number, body: Code): Code => [
+  set(index, from),
+  loopWhile(lessThan(get(index), end), [body, set(index, add(get(index), int(step)))]),
+];
+
+export const ifElse = (condition: Code, then: Code, otherwise: Code = []): Code => [
+  condition,
+  0x04,
+  0x40,
+  then,
+  0x05,
+  otherwise,
+  0x0b,
+];
