@@ -11,13 +11,19 @@ const SEED = 20_251_124;
 const TOLERANCE = 1e-4;
 
 let bundle: TinyBundle;
-let cluster: Cluster;
+/** Serves everything at once, prompts sharing pages, and one at a time, each prompt anew. */
+let crowded: Cluster;
+let lonely: Cluster;
 before(async () => {
   bundle = await TinyBundle.make(LOOPS);
-  cluster = await Cluster.start({ bundle: bundle.directory, workers: 2, placement: 'homed' });
+  const placement = 'homed';
+  crowded = await Cluster.start({ bundle: bundle.directory, workers: 2, placement });
+  const workerOptions = ['--no-prefix-cache'];
+  lonely = await Cluster.start({ bundle: bundle.directory, workers: 1, placement, workerOptions });
 });
 after(async () => {
-  await cluster[Symbol.asyncDispose]();
+  await crowded[Symbol.asyncDispose]();
+  await lonely[Symbol.asyncDispose]();
   await bundle[Symbol.asyncDispose]();
 });
 
@@ -29,10 +35,11 @@ interface Request {
   readonly seed: number;
 }
 
-/** Prompts of up to three chunks, answers of up to 40 tokens, every row with a depth of its own, half of them sampled. */
-function randomRequest(draws: RandomStream): Request {
+/** Prompts of up to 200 tokens, one in four goes on from the one before; every row with its own depth, half sampled. */
+function randomRequest(draws: RandomStream, before: readonly number[]): Request {
+  const own = Array.from({ length: Math.round(100 ** draws.next()) }, () => draws.whole(3, 302));
   return {
-    prompt: Array.from({ length: Math.round(150 ** draws.next()) }, () => draws.whole(3, 302)),
+    prompt: draws.whole(1, 4) === 1 ? [...before.slice(0, 100), ...own] : own,
     max_tokens: Math.round(40 ** draws.next()),
     exit_depths: Array.from({ length: draws.whole(1, 8) }, () => draws.whole(1, LOOPS)),
     temperature: draws.whole(0, 1),
@@ -48,7 +55,7 @@ interface Completion {
   readonly usage: { readonly passes: { readonly prompt: number; readonly generated: number } };
 }
 
-async function serve(request: Request): Promise<Completion> {
+async function serve(cluster: Cluster, request: Request): Promise<Completion> {
   const fields = { model: 'tiny', ignore_eos: true, logprobs: 0, return_token_ids: true };
   const response = await cluster.post('/v1/completions', { ...fields, ...request });
   assert.equal(response.status, 200, await response.clone().text());
@@ -66,15 +73,17 @@ const passesOf = ({ prompt, max_tokens: tokens, exit_depths: depths }: Request) 
 
 test(`${REQUESTS} random requests at once say what each says alone`, { timeout: 300_000 }, async () => {
   const draws = new RandomStream(SEED);
-  const requests = Array.from({ length: REQUESTS }, () => randomRequest(draws));
-  const together = await Promise.all(requests.map(serve));
+  const requests: Request[] = [];
+  while (requests.length < REQUESTS) requests.push(randomRequest(draws, requests.at(-1)?.prompt ?? []));
+  const together = await Promise.all(requests.map((request) => serve(crowded, request)));
   for (const [index, request] of requests.entries()) {
-    const [mixed, alone] = [together[index]!, await serve(request)];
+    const [mixed, alone] = [together[index]!, await serve(lonely, request)];
     const [choice, expected] = [mixed.choices[0]!, alone.choices[0]!];
     const which = `request ${index} of seed ${SEED}`;
     assert.deepEqual(choice.token_ids, expected.token_ids, which);
     assert.equal(expected.token_ids.length, request.max_tokens, which);
-    assert.deepEqual(mixed.usage.passes, passesOf(request), which);
+    // Passes of a prompt's shared part have been spent by another.
+    assert.equal(mixed.usage.passes.generated, passesOf(request).generated, which);
     assert.deepEqual(alone.usage.passes, passesOf(request), which);
     expected.logprobs.token_logprobs.forEach((logprob, at) => {
       const difference = Math.abs(choice.logprobs.token_logprobs[at]! - logprob);
