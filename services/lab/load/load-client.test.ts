@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { closedLoop } from './closed-loop.ts';
 import { EventStream } from './event-stream.ts';
 import { LoadClient } from './load-client.ts';
@@ -104,12 +105,16 @@ test('what breaks off has failed, with the reason given in the stream', async ()
   );
 });
 
-test('a client that leaves says so', async () => {
+test('a client that leaves says so and keeps what it got', async () => {
   const abort = new AbortController();
-  const client = await clientOf((_, response) => {
-    response.write(token(), () => abort.abort());
+  const client = await clientOf(async (_, response) => {
+    response.write(`${token()}${token()}`);
+    // Loopback delivers at once: a few turns later the client, in this very process, has read it.
+    for (let turn = 0; turn < 20; turn++) await setImmediate();
+    abort.abort();
   });
-  assert.equal((await client.send(request, abort.signal)).outcome, 'left');
+  const { outcome, tokenMs, status } = await client.send(request, abort.signal);
+  assert.deepEqual([outcome, tokenMs.length, status], ['left', 2, 200]);
 });
 
 const workload = new Workload({

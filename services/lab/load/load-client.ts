@@ -37,26 +37,29 @@ export class LoadClient {
     });
     const { promise, resolve } = Promise.withResolvers<RequestRecord>();
     const sentMs = performance.now();
-    const end = (record: Omit<RequestRecord, 'sentMs' | 'endedMs'>) =>
-      resolve({ sentMs, endedMs: performance.now(), ...record });
-    const broken = (error: Error, stream: EventStream | undefined, status: number) =>
-      end({
-        outcome: signal?.aborted ? 'left' : 'failed',
-        status,
-        error: stream?.error ?? error.message,
-        tokenMs: stream?.tokenMs ?? [],
-        passes: NO_PASSES,
-      });
+    const stream = new EventStream();
+    let status = 0;
+    const end: End = (record) =>
+      resolve({ sentMs, endedMs: performance.now(), tokenMs: stream.tokenMs, passes: NO_PASSES, ...record });
     const outgoing = httpRequest(`${this.#options.url}/v1/completions`, {
       method: 'POST',
       agent: this.#agent,
       headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) },
       ...(signal && { signal }),
     });
-    outgoing.on('error', (error) => broken(error, undefined, 0));
+    // An abort shows here, or in the response, or in both: the first to come ends the record, with its tokens.
+    const broken = (error: Error) =>
+      end({
+        outcome: signal?.aborted ? 'left' : 'failed',
+        status: status,
+        error: stream.error ?? error.message,
+      });
+    outgoing.on('error', broken);
     outgoing.on('response', (response) => {
-      if (response.statusCode === 200) readStream(response, end, broken);
-      else readRefusal(response, end, broken);
+      status = response.statusCode ?? 0;
+      response.setEncoding('utf8').on('error', broken);
+      if (status === 200) readStream(response, stream, end, broken);
+      else readRefusal(response, end);
     });
     outgoing.end(body);
     return promise;
@@ -70,41 +73,37 @@ export class LoadClient {
 
 const NO_PASSES = { prompt: 0, generated: 0 };
 
-type End = (record: Omit<RequestRecord, 'sentMs' | 'endedMs'>) => void;
-type Broken = (error: Error, stream: EventStream | undefined, status: number) => void;
+type End = (record: Pick<RequestRecord, 'outcome' | 'status'> & Partial<RequestRecord>) => void;
 
-function readStream(response: IncomingMessage, end: End, broken: Broken): void {
-  const stream = new EventStream();
-  response.setEncoding('utf8');
+function readStream(
+  response: IncomingMessage,
+  stream: EventStream,
+  end: End,
+  broken: (error: Error) => void,
+): void {
   response.on('data', (text: string) => stream.push(text, performance.now()));
-  response.on('error', (error) => broken(error, stream, 200));
   response.on('end', () => {
     const { usage, done, tokenMs } = stream;
-    if (!done || !usage) return broken(new Error('the stream ended before [DONE]'), stream, 200);
+    if (!done || !usage) return broken(new Error('the stream ended before [DONE]'));
     if (usage.completion_tokens !== tokenMs.length) {
-      const found = `${tokenMs.length} chunks brought ${usage.completion_tokens} tokens`;
-      return broken(new Error(found), stream, 200);
+      return broken(new Error(`${tokenMs.length} chunks brought ${usage.completion_tokens} tokens`));
     }
-    end({ outcome: 'ended', status: 200, tokenMs, passes: usage.passes });
+    end({ outcome: 'ended', status: 200, passes: usage.passes });
   });
 }
 
-function readRefusal(response: IncomingMessage, end: End, broken: Broken): void {
+function readRefusal(response: IncomingMessage, end: End): void {
   const status = response.statusCode ?? 0;
   const retryAfter = response.headers['retry-after'];
-  let text = '';
-  response.setEncoding('utf8');
+  let error = '';
   response.on('data', (part: string) => {
-    text += part;
+    error += part;
   });
-  response.on('error', (error) => broken(error, undefined, status));
   response.on('end', () =>
     end({
       outcome: 'refused',
       status,
-      error: text,
-      tokenMs: [],
-      passes: NO_PASSES,
+      error,
       ...(retryAfter !== undefined && { retryAfterS: Number(retryAfter) }),
     }),
   );
