@@ -15,12 +15,12 @@ export class DepthServer implements AsyncDisposable {
   readonly url: string;
   readonly worker: RondoProcess;
   readonly client: LoadClient;
-  readonly #coordinator: RondoProcess;
+  readonly coordinator: RondoProcess;
 
   private constructor(policy: Policy, worker: RondoProcess, coordinator: RondoProcess, model: string) {
     this.policy = policy;
     this.worker = worker;
-    this.#coordinator = coordinator;
+    this.coordinator = coordinator;
     this.url = coordinator.ready.replace(/\/$/, '');
     this.client = new LoadClient({ url: this.url, model });
   }
@@ -53,7 +53,7 @@ export class DepthServer implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.client.close();
-    await this.#coordinator.stop();
+    await this.coordinator.stop();
     await this.worker.stop();
   }
 }

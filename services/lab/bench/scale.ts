@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { closedLoop } from '../load/closed-loop.ts';
 import { LoadClient } from '../load/load-client.ts';
 import { summarize } from '../load/load-summary.ts';
-import { ownCpuMs, processCpuMs } from '../load/process-cpu.ts';
+import { machineCpuMs, ownCpuMs, processCpuMs } from '../load/process-cpu.ts';
 import type { RequestRecord } from '../load/request-record.ts';
 import { Scrape } from '../load/scrape.ts';
 import { Workload } from '../load/workload.ts';
@@ -112,15 +112,17 @@ async function measure(context: SuiteContext, setting: Setting): Promise<ScaleSa
   });
   const seconds = (after.nowMs - before.nowMs) / 1000;
   const opened = after.opened - before.opened;
+  const coresOf = (pick: (reading: typeof after) => number) => (pick(after) - pick(before)) / 1000 / seconds;
   return {
     workers,
     clients,
     tokensPerS,
     failed: failed + refused,
     coordinatorUsPerToken: (1000 * (after.coordinatorMs - before.coordinatorMs)) / tokens,
-    coordinatorCores: (after.coordinatorMs - before.coordinatorMs) / 1000 / seconds,
-    workerCores: (after.workersMs - before.workersMs) / 1000 / seconds,
-    loadCores: (after.loadMs - before.loadMs) / 1000 / seconds,
+    coordinatorCores: coresOf(({ coordinatorMs }) => coordinatorMs),
+    workerCores: coresOf(({ workersMs }) => workersMs),
+    loadCores: coresOf(({ loadMs }) => loadMs),
+    machineCores: coresOf(({ machineMs }) => machineMs),
     queueMs: opened === 0 ? Number.NaN : (1000 * (after.queueS - before.queueS)) / opened,
     gapP50Ms: gapMs.p50,
     gapP99Ms: gapMs.p99,
@@ -135,6 +137,7 @@ async function readings(coordinator: RondoProcess, processes: readonly RondoProc
     coordinatorMs: await processCpuMs(coordinator.pid),
     workersMs: workersMs.reduce((sum, ms) => sum + ms, 0),
     loadMs: ownCpuMs(),
+    machineMs: await machineCpuMs(),
     queueS: scrape.sum('rondo_queue_seconds_sum'),
     opened: scrape.sum('rondo_queue_seconds_count'),
   };

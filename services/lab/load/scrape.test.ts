@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ownCpuMs, processCpuMs } from './process-cpu.ts';
+import { machineCpuMs, ownCpuMs, processCpuMs, residentMiB } from './process-cpu.ts';
 import { Scrape } from './scrape.ts';
 
 test('series of one name add up, whatever their labels, and longer names stay out', () => {
@@ -19,11 +19,14 @@ test('series of one name add up, whatever their labels, and longer names stay ou
 });
 
 const linux = process.platform === 'linux';
-test('a process reads its own processor time alike in both ways', {
+test('a process reads its own processor time and memory alike in both ways', {
   skip: !linux && 'only Linux has /proc/<pid>/stat',
 }, async () => {
   const before = ownCpuMs();
   const found = await processCpuMs(process.pid);
   // Both count the same clock; the file counts in steps of 10 ms.
   assert.ok(found >= before - 30 && found <= ownCpuMs() + 30, `${found} against ${before}`);
+  assert.ok((await machineCpuMs()) >= found);
+  const memory = await residentMiB(process.pid);
+  assert.ok(Math.abs(memory - process.memoryUsage.rss() / 2 ** 20) < 20, `${memory} MiB`);
 });
