@@ -18,6 +18,17 @@ export function exitFields(mix: ExitMix, index: number, seed: number, live: numb
   return { exit_depths: Array.from({ length: TRACE_ROWS }, () => (draws.next() < share ? 1 : 2)) };
 }
 
+/** Mean passes of the recorded rows of requests 0…`count`−1; undefined where only running tells. */
+export function plannedDepth(mix: ExitMix, seed: number, maxDepth: number, count = 256): number | undefined {
+  if (mix === 'none') return maxDepth;
+  if (mix === 'live') return undefined;
+  const traces = Array.from(
+    { length: count },
+    (_, index) => exitFields(mix, index, seed, 0).exit_depths as number[],
+  );
+  return traces.flat().reduce((sum, passes) => sum + passes, 0) / (count * TRACE_ROWS);
+}
+
 /** The relative change of the state over pass 1 that three rows in four of `ids` stay below. */
 export async function liveThreshold(
   bundle: Bundle,

@@ -7,8 +7,8 @@ import { Workload } from '../load/workload.ts';
 import { type ExitMix, exitFields } from './depth-exits.ts';
 import type { DepthServer } from './depth-server.ts';
 
-export const PROMPT_TOKENS = { least: 1, most: 8 };
-export const OUTPUT_TOKENS = { least: 32, most: 128 };
+export const PROMPT_TOKENS = { least: 1, most: 4 };
+export const OUTPUT_TOKENS = { least: 24, most: 96 };
 /** Ids of ordinary words in the checkpoint's vocabulary. */
 const IDS = { first: 1000, last: 40_000 };
 

@@ -1,7 +1,7 @@
 import type { LoadSummary } from '../load/load-summary.ts';
 import { median } from '../load/quantile.ts';
 import type { RowCosts } from './depth-costs.ts';
-import type { ExitMix } from './depth-exits.ts';
+import { type ExitMix, plannedDepth } from './depth-exits.ts';
 import { OUTPUT_TOKENS, PROMPT_TOKENS } from './depth-load.ts';
 import type { Policy } from './depth-server.ts';
 import { atLeast, atMost, type Goal, type Plot, type Row } from './suite.ts';
@@ -12,6 +12,7 @@ export interface DepthSample {
   readonly loop: 'closed' | 'open';
   /** Clients of a closed loop; share of `sequence`'s capacity of an open one. */
   readonly load: number;
+  readonly seed: number;
   readonly summary: LoadSummary;
 }
 
@@ -23,6 +24,9 @@ export interface DepthFindings {
   readonly saturation: number;
   readonly maxDepth: number;
   readonly live: number;
+  /** Resident at the end, of the worker with policy `depth`, and what it may be: weights, KV budget and 400 MiB. */
+  readonly workerMiB: number;
+  readonly workerMiBMax: number;
 }
 
 /** Ratios that Bae et al. 2024 (Relaxed Recursive Transformers, arXiv 2410.20672, Fig. 8) simulated. */
@@ -44,6 +48,7 @@ interface Group {
   readonly mix: ExitMix;
   readonly loop: 'closed' | 'open';
   readonly load: number;
+  readonly seed: number;
   readonly of: (pick: (summary: LoadSummary) => number) => number;
 }
 
@@ -63,16 +68,21 @@ const find = (all: readonly Group[], wanted: Partial<Group>): Group | undefined 
     ),
   );
 
+/** Where cohorts come and go, only the average over whole ones says anything; elsewhere the steady rate is exact. */
 const throughput = (group: Group | undefined): number =>
-  group?.of(({ tokensPerS }) => tokensPerS) ?? Number.NaN;
+  group?.of(({ tokensPerS, steadyTokensPerS }) =>
+    group.policy === 'static' || group.loop === 'open' ? tokensPerS : steadyTokensPerS,
+  ) ?? Number.NaN;
+
+const meanDepth = ({ maxDepth }: DepthFindings, { mix, seed, of }: Group): number =>
+  plannedDepth(mix, seed, maxDepth) ?? of(({ passesPerToken }) => passesPerToken);
 
 /** Won by exits at saturation, as a share of the ceiling, in per cent; undefined where exits play no part. */
 function shareOfCeiling(found: DepthFindings, all: readonly Group[], group: Group) {
   const { policy, mix, loop, load } = group;
   if (policy !== 'depth' || mix === 'none' || loop !== 'closed' || load !== found.saturation)
     return undefined;
-  const meanDepth = group.of(({ passesPerToken }) => passesPerToken);
-  const ceiling = ceilingOf(medianCosts(found.costs), found.maxDepth, meanDepth);
+  const ceiling = ceilingOf(medianCosts(found.costs), found.maxDepth, meanDepth(found, group));
   const ratio = throughput(group) / throughput(find(all, { policy, mix: 'none', loop, load }));
   return { ceiling, ratio, share: (100 * ratio) / ceiling };
 }
@@ -93,12 +103,12 @@ export function depthRows(found: DepthFindings): Row[] {
       policy,
       exits: mix,
       'tokens/s': throughput(group),
-      'passes/token': group.of(({ passesPerToken }) => passesPerToken),
+      'passes/token': blankNaN(meanDepth(found, group)),
       'to static': blankNaN(against('static')),
       'to sequence': blankNaN(against('sequence')),
       ceiling: limit?.ceiling ?? '',
       'of ceiling %': limit?.share ?? '',
-      'first token p50 ms': group.of(({ firstTokenMs }) => firstTokenMs.p50),
+      'first token p50 ms': blankNaN(group.of(({ firstTokenMs }) => firstTokenMs.p50)),
       'gap p50 ms': group.of(({ gapMs }) => gapMs.p50),
       'gap p99 ms': group.of(({ gapMs }) => gapMs.p99),
       failed: group.of(({ failed, refused }) => failed + refused),
@@ -124,6 +134,7 @@ export function depthGoals(found: DepthFindings): Goal[] {
   return [
     ...shares,
     atMost('loss against sequence without exits, %', 2, loss),
+    atMost('resident memory of the worker, MiB', Math.round(found.workerMiBMax), found.workerMiB),
     ...all.flatMap((group) => tailGoals(all, group)),
     ...(['static', 'sequence'] as const).flatMap((policy) =>
       (['50 %', '75 %', '90 %'] as const).map((mix) =>
@@ -195,8 +206,8 @@ export function depthNotes(found: DepthFindings, threads: number): string[] {
   const { outsideMs, passMs } = medianCosts(found.costs);
   const drift = found.costs.map((costs) => (costs.outsideMs / costs.passMs).toFixed(3)).join(' before and ');
   return [
-    `SmolLM2-135M-Instruct with layers 4 to 19 applied twice (damping 0.5), int4; one worker with ${threads} threads and one coordinator, both with the load generator on this machine. Prompts of ${PROMPT_TOKENS.least} to ${PROMPT_TOKENS.most} tokens, answers of ${OUTPUT_TOKENS.least} to ${OUTPUT_TOKENS.most}, log-uniform and seeded; the cells of one repeat run one after the other, so that drift hits all alike.`,
-    `At ${found.saturation} rows a row takes F0 = ${outsideMs.toFixed(3)} ms (prelude, coda, head) and Fr = ${passMs.toFixed(3)} ms a pass, timed on the engine alone; F0/Fr was ${drift} after the load. Ceiling = (F0 + ${found.maxDepth}·Fr) / (F0 + d̄·Fr) with d̄ the passes of a generated row; prompt rows, which run every pass, are not in it. Of ceiling = throughput to that of depth without exits, by the ceiling.`,
+    `SmolLM2-135M-Instruct with layers 1 to 28 of 0 to 29 applied twice (damping 0.5), int4; one worker with ${threads} threads and one coordinator, both with the load generator on this machine. Prompts of ${PROMPT_TOKENS.least} to ${PROMPT_TOKENS.most} tokens, answers of ${OUTPUT_TOKENS.least} to ${OUTPUT_TOKENS.most}, log-uniform and seeded; the cells of one repeat run one after the other, so that drift hits all alike.`,
+    `At ${found.saturation} rows a row takes F0 = ${outsideMs.toFixed(3)} ms (prelude, coda, head) and Fr = ${passMs.toFixed(3)} ms a pass, timed on the engine alone; F0/Fr was ${drift} after the load. Ceiling = (F0 + ${found.maxDepth}·Fr) / (F0 + d̄·Fr) with d̄ the passes of a generated row, as recorded (live: as reported); prompt rows, which run every pass, are not in it. Tokens/s of a closed loop is the slope of arrivals over the window, for static the average over whole cohorts. Of ceiling = throughput to that of depth without exits, by the ceiling.`,
     `Exits are replayed: a seeded trace says after which pass each row leaves. Live: a row leaves when pass 1 changes its state by less than ${found.live.toFixed(4)} of its norm, which three rows in four of a sample text stay below. To static and to sequence: throughput to theirs without exits at the same number of clients. Bae et al. 2024 (arXiv 2410.20672, Fig. 8) simulated ${SIMULATED.static} and ${SIMULATED.sequence} for their models and exit rates.`,
   ];
 }

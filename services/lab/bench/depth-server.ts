@@ -7,7 +7,7 @@ import type { SuiteContext } from './suite.ts';
 
 export type Policy = 'static' | 'sequence' | 'depth';
 
-const KV_MB = 1024;
+export const KV_MB = 1024;
 
 /** One worker with one policy and its coordinator, each a process of its own. */
 export class DepthServer implements AsyncDisposable {

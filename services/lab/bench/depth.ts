@@ -1,4 +1,5 @@
 import type { Bundle } from '@rondo/bundle';
+import { residentMiB } from '../load/process-cpu.ts';
 import { bundleTokens } from '../loop-scan.ts';
 import { benchBundle } from './bench-bundle.ts';
 import { LOOPED } from './depth-bundle.ts';
@@ -6,12 +7,12 @@ import { measureCosts, type RowCosts } from './depth-costs.ts';
 import { type ExitMix, liveThreshold } from './depth-exits.ts';
 import { closedCohorts, closedWindow, meanOutputTokens, openRate } from './depth-load.ts';
 import { type DepthSample, depthGoals, depthNotes, depthPlots, depthRows } from './depth-report.ts';
-import { DepthServer, type Policy } from './depth-server.ts';
+import { DepthServer, KV_MB, type Policy } from './depth-server.ts';
 import type { Suite, SuiteContext, SuiteResult } from './suite.ts';
 
 /** Clients that fill every batch. */
 const SATURATION = 64;
-const COST_REPEATS = 15;
+const COST_REPEATS = 9;
 /** Positions before a row, on average over a request's life. */
 const COST_CONTEXT = 48;
 
@@ -50,7 +51,7 @@ const QUICK: Plan = {
     cell('sequence', 'none'),
     cell('depth', 'none'),
     ...(['50 %', '75 %', '90 %', 'live'] as const).map((mix) => cell('depth', mix)),
-    ...(['sequence', 'depth'] as const).map((policy) => cell(policy, 'none', 16)),
+    cell('sequence', 'none', 16),
     cell('depth', '75 %', 16),
     cell('static', 'none'),
   ],
@@ -62,7 +63,7 @@ const QUICK: Plan = {
   loads: [0.75],
   openPolicies: ['sequence', 'depth'],
   openMixes: ['75 %'],
-  openMs: 12_000,
+  openMs: 10_000,
 };
 
 const CLIENTS = [1, 4, 16, 32, SATURATION];
@@ -109,13 +110,17 @@ async function run(context: SuiteContext): Promise<SuiteResult> {
         policy === 'static'
           ? await closedCohorts(setting, clients, plan.cohorts)
           : await closedWindow(setting, clients, plan);
-      samples.push({ policy, mix, loop: 'closed', load: clients, summary });
+      samples.push({ policy, mix, loop: 'closed', load: clients, seed: setting.seed, summary });
     }
   }
   samples.push(...(await openSamples(context, plan, samples, settingOf)));
   context.progress('timing the graphs by themselves again');
   costs.push(await rowCosts(context, bundle));
-  const found = { samples, costs, saturation: SATURATION, maxDepth: bundle.manifest.maxDepth, live };
+  const found = {
+    ...{ samples, costs, live, saturation: SATURATION, maxDepth: bundle.manifest.maxDepth },
+    workerMiB: await residentMiB(byPolicy.get('depth')!.worker.pid),
+    workerMiBMax: bundleMiB(bundle) + KV_MB + 400,
+  };
   return {
     rows: depthRows(found),
     goals: depthGoals(found),
@@ -133,7 +138,7 @@ async function openSamples(
   const carried = closed.find(
     ({ policy, mix, load }) => policy === 'sequence' && mix === 'none' && load === SATURATION,
   )!;
-  const capacity = carried.summary.tokensPerS / meanOutputTokens(context.seed);
+  const capacity = carried.summary.steadyTokensPerS / meanOutputTokens(context.seed);
   const samples: DepthSample[] = [];
   for (const load of plan.loads) {
     for (const mix of plan.openMixes) {
@@ -145,12 +150,15 @@ async function openSamples(
           load * capacity,
           plan.openMs,
         );
-        samples.push({ policy, mix, loop: 'open', load, summary });
+        samples.push({ policy, mix, loop: 'open', load, seed: context.seed, summary });
       }
     }
   }
   return samples;
 }
+
+const bundleMiB = ({ manifest }: Bundle): number =>
+  manifest.files.reduce((sum, { bytes }) => sum + bytes, 0) / 2 ** 20;
 
 const rowCosts = (context: SuiteContext, bundle: Bundle): Promise<RowCosts> =>
   measureCosts(bundle, {

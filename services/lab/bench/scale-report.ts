@@ -113,5 +113,5 @@ export const scalePlots: readonly Plot[] = [
 
 export const scaleNotes = (processes: number, clientsPerWorker: number): string[] => [
   `The engines are timed: they sleep and compute nothing, so that many share this machine. Workers share ${processes} processes, each worker with a port and a gRPC server of its own; ${clientsPerWorker} clients for each worker send streamed completions of 64 to 256 tokens, the next when the last has ended. Coordinator, workers and load generator share the processors: “full” says whether the coordinator’s thread had ${FULL_CORE * 100} % of a core, or the machine’s processors, whoever used them, ran out before.`,
-  'Coordinator µs/token is all processor time of its process, garbage collection and requests included, by tokens that reached the clients. Gaps are between tokens at a client; an engine’s own share of a gap is two passes.',
+  'Coordinator µs/token is all processor time of its process, garbage collection and requests included, by tokens that reached the clients. Gaps are between tokens at a client; an engine’s own share of a gap is one pass, for the bundle is not looped: the coordinator does the same for a token however many passes it took.',
 ];

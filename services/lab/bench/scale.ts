@@ -7,7 +7,6 @@ import type { RequestRecord } from '../load/request-record.ts';
 import { Scrape } from '../load/scrape.ts';
 import { Workload } from '../load/workload.ts';
 import { benchBundle } from './bench-bundle.ts';
-import { LOOPED } from './depth-bundle.ts';
 import type { RondoProcess } from './rondo-process.ts';
 import { type ScaleSample, scaleGoals, scaleNotes, scalePlots, scaleRows } from './scale-report.ts';
 import type { Suite, SuiteContext, SuiteResult } from './suite.ts';
@@ -18,7 +17,8 @@ const WORKERS_QUICK = [1, 4, 16, 64];
 const PROCESSES = 8;
 /** Clients for each worker: as many as fill the coordinator's 256 places with the most workers. */
 const CLIENTS_PER_WORKER = 4;
-const PASS_MS = 8;
+/** The bundle is not looped: one pass is a token's whole time. */
+const PASS_MS = 16;
 
 export const scale: Suite = {
   name: 'scale',
@@ -28,7 +28,7 @@ export const scale: Suite = {
 
 async function run(context: SuiteContext): Promise<SuiteResult> {
   const counts = context.quick ? WORKERS_QUICK : WORKERS;
-  const bundle = await benchBundle(context, LOOPED);
+  const bundle = await benchBundle(context, { precision: 'int4' });
   const processes: RondoProcess[] = [];
   try {
     const perProcess = Math.max(...counts) / PROCESSES;

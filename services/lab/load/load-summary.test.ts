@@ -49,3 +49,17 @@ test('only what happens inside the window counts', () => {
   assert.equal(summary.gapMs.p50, 30);
   assert.equal(summary.passesPerToken, 2);
 });
+
+test('the steady rate of bursts does not depend on where the window cuts', () => {
+  // 64 tokens every 400 ms, spread over 20 ms.
+  const bursts = Array.from({ length: 64 }, (_, at) =>
+    record(
+      0,
+      Array.from({ length: 40 }, (_, burst) => 400 * burst + (20 * at) / 64),
+    ),
+  );
+  for (let fromMs = 1000; fromMs < 1400; fromMs += 37) {
+    const { steadyTokensPerS } = summarize(bursts, { fromMs, toMs: fromMs + 5000 });
+    assert.ok(Math.abs(steadyTokensPerS / 160 - 1) < 0.01, `${steadyTokensPerS} from ${fromMs}`);
+  }
+});

@@ -22,6 +22,11 @@ export interface LoadSummary {
   /** Tokens that arrived in the window, of all requests, and what that is in a second. */
   readonly tokens: number;
   readonly tokensPerS: number;
+  /**
+   * The same as the slope of a line through arrivals and their count: exact in steady state even where tokens come in
+   * bursts and the window cuts through one. NaN for fewer than two tokens.
+   */
+  readonly steadyTokensPerS: number;
   readonly firstTokenMs: Quantiles;
   /** Between tokens of one request that arrived in the window. */
   readonly gapMs: Quantiles;
@@ -36,7 +41,8 @@ export function summarize(records: readonly RequestRecord[], { fromMs, toMs }: W
   const sent = records.filter(({ sentMs }) => within(sentMs));
   const ended = sent.filter(({ outcome }) => outcome === 'ended');
   const finished = records.filter(({ outcome, endedMs }) => outcome === 'ended' && within(endedMs));
-  const tokens = records.reduce((sum, { tokenMs }) => sum + tokenMs.filter(within).length, 0);
+  const arrivals = Float64Array.from(records.flatMap(({ tokenMs }) => tokenMs.filter(within))).sort();
+  const tokens = arrivals.length;
   const gaps = records.flatMap((record) =>
     tokenGaps(record).filter((_, index) => within(record.tokenMs[index + 1]!)),
   );
@@ -50,11 +56,24 @@ export function summarize(records: readonly RequestRecord[], { fromMs, toMs }: W
     failed: sent.filter(({ outcome }) => outcome === 'failed').length,
     tokens,
     tokensPerS: (1000 * tokens) / (toMs - fromMs),
+    steadyTokensPerS: 1000 * slopeOfCount(arrivals),
     firstTokenMs: quantiles(ended.map(timeToFirstToken)),
     gapMs: quantiles(gaps),
     wholeMs: quantiles(ended.map(({ sentMs, endedMs }) => endedMs - sentMs)),
     passesPerToken: generated / generatedRows,
   };
+}
+
+/** Least-squares slope of 0, 1, 2 … over `times`. */
+function slopeOfCount(times: Float64Array): number {
+  const meanTime = times.reduce((sum, time) => sum + time, 0) / times.length;
+  const meanIndex = (times.length - 1) / 2;
+  let [covariance, variance] = [0, 0];
+  for (const [index, time] of times.entries()) {
+    covariance += (time - meanTime) * (index - meanIndex);
+    variance += (time - meanTime) ** 2;
+  }
+  return covariance / variance;
 }
 
 const quantiles = (values: readonly number[]): Quantiles => ({
