@@ -1,12 +1,10 @@
 import { globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { Manifest } from '@rondo/bundle';
 import type { LoopOptions } from '@rondo/converter';
 import { readExpected } from './expected.ts';
 
 const FIXTURES = new URL('./fixtures/tiny/', import.meta.url).pathname;
-
-/** What deeper passes read of a row that exited. */
-export type KvPolicy = 'last-exited' | 'propagate' | 'catch-up';
 
 /** One sequence whose rows exit as recorded, under one policy, and the logits PyTorch computes for it. */
 export interface KvPolicyCase {
@@ -16,7 +14,7 @@ export interface KvPolicyCase {
   readonly checkpoint: string;
   /** How to loop it; the fixture holds for f32. */
   readonly convert: LoopOptions;
-  readonly policy: KvPolicy;
+  readonly policy: Manifest['kvPolicy'];
   /** Ids of every row [promptRows + exits.length]: generated rows are given, not sampled. */
   readonly ids: readonly number[];
   /** Rows of the prompt; they run every pass. */
@@ -31,7 +29,7 @@ interface Listed {
   readonly name: string;
   readonly convert: { readonly loopLayers?: string; readonly loops?: number; readonly damping?: number };
   readonly promptRows: number;
-  readonly policies: readonly KvPolicy[];
+  readonly policies: readonly Manifest['kvPolicy'][];
   readonly expected: string;
 }
 
