@@ -10,8 +10,8 @@ export interface LoadClientOptions {
 }
 
 /**
- * Sends streamed completions and records when their tokens arrive. Built on node:http, because it shares its machine
- * with what it measures and costs a third of fetch's processor time for each token.
+ * Sends streamed completions and records when their tokens arrive. Built on node:http, which does less for each token
+ * than fetch: the generator shares its machine with what it measures.
  */
 export class LoadClient {
   readonly #options: LoadClientOptions;
