@@ -7,6 +7,7 @@ import {
   countsOption,
   fractionOption,
   layersOption,
+  millisecondsOption,
 } from './options.ts';
 
 /** Each of `values` is refused by an error that names option and value. */
@@ -24,6 +25,11 @@ function refuses(parse: (option: string) => (value: string) => unknown, values: 
 test('a count is a whole number from 1 and nothing that only begins with one', () => {
   assert.equal(countOption('--it')('12'), 12);
   refuses(countOption, ['', '0', '-1', '1.5', '1e3', '0x10', '2 ', '3x', 'NaN', 'Infinity', '9'.repeat(30)]);
+});
+
+test('milliseconds may have a fraction and may be none, but have an end', () => {
+  assert.deepEqual(['0', '4', '.05', '2.5'].map(millisecondsOption('--it')), [0, 4, 0.05, 2.5]);
+  refuses(millisecondsOption, ['', '-1', '1e3', '4ms', 'NaN', 'Infinity', '3600001']);
 });
 
 test('counts are separated by commas', () => {

@@ -33,6 +33,14 @@ export const fractionOption =
       : refuse(option, value, `a number above 0 and at most ${max}`);
   };
 
+/** A decimal number of milliseconds from 0, at most an hour. */
+export const millisecondsOption =
+  (option: string) =>
+  (value: string): number => {
+    const ms = /^\d*\.?\d+$/.test(value) ? Number(value) : Number.NaN;
+    return ms <= 3_600_000 ? ms : refuse(option, value, 'milliseconds from 0 to 3600000, such as 4 or 0.05');
+  };
+
 /** `a-b`, 0-based and inclusive. */
 export const layersOption =
   (option: string) =>

@@ -6,8 +6,9 @@ import { Command } from 'commander';
 import { addEngineOptions, type EngineFlags, engineOptions } from './engine-options.ts';
 import { addressOption, countOption } from './options.ts';
 import { keepWorker, serve } from './serve.ts';
+import { addTimedOptions, startTimedWorkers, type TimedFlags } from './timed-worker.ts';
 
-interface WorkerFlags extends EngineFlags {
+export interface WorkerFlags extends EngineFlags {
   readonly model: string;
   readonly listen: Address;
   readonly advertise?: Address;
@@ -16,7 +17,7 @@ interface WorkerFlags extends EngineFlags {
 
 /** `rondo worker`: one engine that serves passes and whole sequences over gRPC. */
 export const workerCommand = (): Command =>
-  addEngineOptions(new Command('worker'))
+  addTimedOptions(addEngineOptions(new Command('worker')))
     .description('serve a bundle as one worker of a cluster, over gRPC')
     .requiredOption('--model <bundle>', 'a bundle directory; every worker and the coordinator hold the same')
     .option('--listen <host:port>', 'where to listen', addressOption('--listen'), address('127.0.0.1:7600'))
@@ -29,7 +30,8 @@ export const workerCommand = (): Command =>
     .addHelpText(
       'after',
       `
-Prints 'ready <host:port>' once a real pass has run and the port is open.
+Prints 'ready <host:port>' once a real pass has run and the port is open. With several timed workers in one process
+the addresses are separated by commas.
 
 Examples:
   rondo worker --model bundles/looped --listen 127.0.0.1:7601
@@ -37,9 +39,9 @@ Examples:
     )
     .action(worker);
 
-const worker = (flags: WorkerFlags): Promise<void> =>
+const worker = (flags: WorkerFlags & TimedFlags): Promise<void> =>
   serve('worker', async (chassis) => {
-    const running = await startWorker({
+    const options = {
       bundle: await openBundle(flags.model),
       listen: flags.listen,
       advertise: flags.advertise,
@@ -47,7 +49,9 @@ const worker = (flags: WorkerFlags): Promise<void> =>
       ...engineOptions(flags),
       log: chassis.log,
       metrics: chassis.metrics,
-    });
-    keepWorker(running, chassis);
-    process.stdout.write(`ready ${flags.advertise ?? running.address}\n`);
+    };
+    const running =
+      flags.engine === 'timed' ? await startTimedWorkers(options, flags) : [await startWorker(options)];
+    for (const each of running) keepWorker(each, chassis);
+    process.stdout.write(`ready ${flags.advertise ?? running.map((each) => each.address).join()}\n`);
   });

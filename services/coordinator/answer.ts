@@ -113,7 +113,8 @@ function runChoices(
     });
     for await (const delta of deltas) yield { index, delta };
   };
-  return merge(choices.map(run), abort);
+  // Almost every request has one choice, and a merge of one only costs time for each token.
+  return choices.length === 1 ? run(choices[0]!, 0) : merge(choices.map(run), abort);
 }
 
 async function* chunks(

@@ -21,3 +21,10 @@ export {
   type TokenHistory,
   topLogprobs,
 } from './sampler.ts';
+export {
+  type CostModel,
+  type LinearCosts,
+  linearCosts,
+  TimedEngine,
+  type TimedEngineOptions,
+} from './timed-engine.ts';

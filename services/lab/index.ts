@@ -14,6 +14,14 @@ export {
   type SuiteResult,
 } from './bench/suite.ts';
 export { SUITES } from './bench/suites.ts';
+export { type ClosedLoopOptions, closedLoop } from './load/closed-loop.ts';
+export { LoadClient, type LoadClientOptions } from './load/load-client.ts';
+export { type LoadSummary, summarize } from './load/load-summary.ts';
+export { type OpenLoopOptions, openLoop } from './load/open-loop.ts';
+export { RandomStream } from './load/random-stream.ts';
+export type { RequestRecord } from './load/request-record.ts';
+export { Scrape } from './load/scrape.ts';
+export { type LoadRequest, Workload, type WorkloadOptions } from './load/workload.ts';
 export {
   type BundlePerplexityOptions,
   bundlePerplexity,

@@ -2,6 +2,7 @@ import { Client, credentials, Metadata } from '@grpc/grpc-js';
 import { type Address, type GenerateSpec, RondoError } from '@rondo/core';
 import { CLIENT_OPTIONS, hostOf } from './channel.ts';
 import type { Hello } from './frames.ts';
+import { Inflow } from './inflow.ts';
 import {
   checkRevision,
   describeResponse,
@@ -82,10 +83,10 @@ class GrpcWorkerClient implements WorkerClient {
     this.#hold(call, signal);
     let finished = false;
     try {
-      for await (const bytes of call.iterator({ destroyOnReturn: false })) {
+      for await (const bytes of new Inflow(call)) {
         // What arrived before the abort must not surface after it.
         signal.throwIfAborted();
-        const event = generateResponse.decode(bytes as Buffer);
+        const event = generateResponse.decode(bytes);
         finished = event.type === 'finished';
         yield event;
         if (finished) return;

@@ -1,0 +1,115 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { closedLoop } from '../load/closed-loop.ts';
+import { type LoadSummary, summarize, type Window } from '../load/load-summary.ts';
+import { openLoop } from '../load/open-loop.ts';
+import type { RequestRecord } from '../load/request-record.ts';
+import { Workload } from '../load/workload.ts';
+import { type ExitMix, exitFields } from './depth-exits.ts';
+import type { DepthServer } from './depth-server.ts';
+
+export const PROMPT_TOKENS = { least: 1, most: 4 };
+export const OUTPUT_TOKENS = { least: 24, most: 96 };
+/** Ids of ordinary words in the checkpoint's vocabulary. */
+const IDS = { first: 1000, last: 40_000 };
+
+export interface LoadSetting {
+  readonly server: DepthServer;
+  readonly mix: ExitMix;
+  readonly seed: number;
+  /** Threshold of the `live` mix. */
+  readonly live: number;
+  readonly signal: AbortSignal;
+}
+
+const workloadOf = ({ seed, mix, live }: LoadSetting): Workload =>
+  new Workload({
+    seed,
+    promptTokens: PROMPT_TOKENS,
+    outputTokens: OUTPUT_TOKENS,
+    ids: IDS,
+    fields: (index) => exitFields(mix, index, seed, live),
+  });
+
+export interface ClosedTimes {
+  readonly warmUpMs: number;
+  readonly windowMs: number;
+}
+
+/** Throughput of `clients` clients in steady state, over a window after a warm-up. */
+export async function closedWindow(
+  setting: LoadSetting,
+  clients: number,
+  times: ClosedTimes,
+): Promise<LoadSummary> {
+  return closed(setting, clients, async (_records, stopped) => {
+    await delay(times.warmUpMs, undefined, { signal: stopped });
+    const fromMs = performance.now();
+    await delay(times.windowMs, undefined, { signal: stopped });
+    return { fromMs, toMs: performance.now() };
+  });
+}
+
+/** The same where requests end in cohorts: a window over `cohorts` of them, after the first. */
+export async function closedCohorts(
+  setting: LoadSetting,
+  clients: number,
+  cohorts: number,
+): Promise<LoadSummary> {
+  return closed(setting, clients, async (records, stopped) => {
+    const nthEnd = async (count: number) => {
+      while (records.length < count) await delay(20, undefined, { signal: stopped });
+      return records[count - 1]!.endedMs;
+    };
+    return { fromMs: await nthEnd(clients), toMs: await nthEnd(clients * (1 + cohorts)) };
+  });
+}
+
+async function closed(
+  setting: LoadSetting,
+  clients: number,
+  watch: (records: readonly RequestRecord[], stopped: AbortSignal) => Promise<Window>,
+): Promise<LoadSummary> {
+  const { server } = setting;
+  const stop = new AbortController();
+  const signal = AbortSignal.any([stop.signal, setting.signal]);
+  const seen: RequestRecord[] = [];
+  const load = closedLoop({
+    client: server.client,
+    workload: workloadOf(setting),
+    clients,
+    signal,
+    onRecord: (record) => seen.push(record),
+  });
+  try {
+    const window = await watch(seen, signal);
+    stop.abort();
+    return summarize(await load, window);
+  } finally {
+    stop.abort();
+    await server.idle(setting.signal);
+  }
+}
+
+/** Requests at Poisson arrivals of `ratePerS` for `forMs`, all of them counted. */
+export async function openRate(setting: LoadSetting, ratePerS: number, forMs: number): Promise<LoadSummary> {
+  const { server, seed, signal } = setting;
+  const fromMs = performance.now();
+  const records = await openLoop({
+    client: server.client,
+    workload: workloadOf(setting),
+    ratePerS,
+    forMs,
+    seed,
+    signal,
+  });
+  signal.throwIfAborted();
+  return summarize(records, { fromMs, toMs: performance.now() });
+}
+
+/** Mean tokens of an answer. */
+export function meanOutputTokens(seed: number): number {
+  const count = 1000;
+  const workload = new Workload({ seed, promptTokens: PROMPT_TOKENS, outputTokens: OUTPUT_TOKENS, ids: IDS });
+  const tokens = Array.from({ length: count }, (_, index) => workload.request(index).maxTokens);
+  return tokens.reduce((sum, next) => sum + next, 0) / count;
+}

@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { LoadSummary } from '../load/load-summary.ts';
+import { type ExitMix, exitFields, plannedDepth } from './depth-exits.ts';
+import { ceilingOf, type DepthFindings, depthGoals, depthRows } from './depth-report.ts';
+import type { Policy } from './depth-server.ts';
+
+const costs = { outsideMs: 1, passMs: 2, stacksMs: 0.5 };
+
+test('the ceiling is the time of a row that runs every pass by that of a row of mean depth', () => {
+  assert.equal(ceilingOf(costs, 2, 2), 1);
+  assert.equal(ceilingOf(costs, 2, 1), 5 / 3);
+  assert.equal(ceilingOf(costs, 2, 1.5), 5 / 4);
+});
+
+test('recorded depths follow from the seed and leave after pass 1 as often as the mix says', () => {
+  assert.deepEqual(exitFields('75 %', 3, 7, 0), exitFields('75 %', 3, 7, 0));
+  assert.notDeepEqual(exitFields('75 %', 3, 7, 0), exitFields('75 %', 4, 7, 0));
+  assert.deepEqual(exitFields('live', 0, 7, 0.5), { exit_policy: 'latent-diff', exit_threshold: 0.5 });
+  for (const [mix, mean] of [
+    ['50 %', 1.5],
+    ['75 %', 1.25],
+    ['90 %', 1.1],
+  ] as const) {
+    assert.ok(Math.abs(plannedDepth(mix, 7, 2)! - mean) < 0.015, mix);
+  }
+  assert.equal(plannedDepth('none', 7, 2), 2);
+  assert.equal(plannedDepth('live', 7, 2), undefined);
+});
+
+const summary = (rate: number, p99 = 100): LoadSummary => ({
+  ...{ sent: 1, ended: 1, refused: 0, failed: 0, tokens: 1, passesPerToken: 2 },
+  tokensPerS: rate,
+  steadyTokensPerS: rate,
+  firstTokenMs: { p50: 1, p90: 1, p99: 1 },
+  gapMs: { p50: 1, p90: 1, p99 },
+  wholeMs: { p50: 1, p90: 1, p99: 1 },
+});
+
+const closed = (policy: Policy, mix: ExitMix, rate: number) =>
+  ({ policy, mix, loop: 'closed', load: 64, seed: 7, summary: summary(rate) }) as const;
+const open = (policy: Policy, p99: number) =>
+  ({ policy, mix: '75 %', loop: 'open', load: 0.75, seed: 7, summary: summary(50, p99) }) as const;
+
+const depth75 = plannedDepth('75 %', 7, 2)!;
+const findings: DepthFindings = {
+  samples: [
+    closed('static', 'none', 40),
+    closed('sequence', 'none', 100),
+    closed('depth', 'none', 99),
+    closed('depth', '75 %', 99 * 0.98 * ceilingOf(costs, 2, depth75)),
+    open('sequence', 200),
+    open('depth', 190),
+  ],
+  costs: [costs, costs],
+  saturation: 64,
+  maxDepth: 2,
+  live: 0.5,
+  workerMiB: 900,
+  workerMiBMax: 1500,
+};
+
+test('goals hold exits against the ceiling, depth against sequence, and tails at the same rate', () => {
+  const goals = new Map(depthGoals(findings).map((goal) => [goal.name, goal]));
+  const measured = (name: RegExp) => {
+    const goal = [...goals.values()].find((candidate) => name.test(candidate.name))!;
+    return [Number(Number(goal.measured).toFixed(6)), goal.met];
+  };
+  assert.deepEqual(measured(/share of the ceiling.*75 %/), [98, true]);
+  assert.deepEqual(measured(/loss against sequence/), [1, true]);
+  assert.deepEqual(measured(/p99 between tokens/), [0.95, true]);
+  assert.deepEqual(measured(/memory/), [900, true]);
+  const ratio = findings.samples[3]!.summary.tokensPerS;
+  assert.deepEqual(measured(/to static without exits, 75 %/), [Number((ratio / 40).toFixed(6)), true]);
+  assert.deepEqual(measured(/to sequence without exits, 75 %/), [Number((ratio / 100).toFixed(6)), false]);
+});
+
+test('repeats of a cell become one row by their median', () => {
+  const samples = [closed('depth', 'none', 90), closed('depth', 'none', 100), closed('depth', 'none', 400)];
+  const rows = depthRows({ ...findings, samples });
+  assert.equal(rows.length, 1);
+  assert.equal(rows[0]!['tokens/s'], 100);
+});

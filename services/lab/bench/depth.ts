@@ -1,0 +1,177 @@
+import type { Bundle } from '@rondo/bundle';
+import { residentMiB } from '../load/process-cpu.ts';
+import { bundleTokens } from '../loop-scan.ts';
+import { benchBundle } from './bench-bundle.ts';
+import { LOOPED } from './depth-bundle.ts';
+import { measureCosts, type RowCosts } from './depth-costs.ts';
+import { type ExitMix, liveThreshold } from './depth-exits.ts';
+import { closedCohorts, closedWindow, meanOutputTokens, openRate } from './depth-load.ts';
+import { type DepthSample, depthGoals, depthNotes, depthPlots, depthRows } from './depth-report.ts';
+import { DepthServer, KV_MB, type Policy } from './depth-server.ts';
+import type { Suite, SuiteContext, SuiteResult } from './suite.ts';
+
+/** Clients that fill every batch. */
+const SATURATION = 64;
+const COST_REPEATS = 9;
+/** Positions before a row, on average over a request's life. */
+const COST_CONTEXT = 48;
+
+export const depth: Suite = {
+  name: 'depth',
+  summary: 'batching by depth against batching by token and by request, with exits replayed and live',
+  run,
+};
+
+/** One measurement to make. */
+interface Cell {
+  readonly policy: Policy;
+  readonly mix: ExitMix;
+  readonly clients: number;
+}
+
+interface Plan {
+  /** Each is measured once a repeat, in this order. */
+  readonly cells: readonly Cell[];
+  readonly repeats: (cell: Cell) => number;
+  readonly warmUpMs: number;
+  readonly windowMs: number;
+  /** Cohorts of the static policy in one measurement. */
+  readonly cohorts: number;
+  /** Rates of the open loop as shares of what `sequence` carries without exits. */
+  readonly loads: readonly number[];
+  readonly openPolicies: readonly Policy[];
+  readonly openMixes: readonly ExitMix[];
+  readonly openMs: number;
+}
+
+const cell = (policy: Policy, mix: ExitMix, clients = SATURATION): Cell => ({ policy, mix, clients });
+
+const QUICK: Plan = {
+  cells: [
+    cell('sequence', 'none'),
+    cell('depth', 'none'),
+    ...(['50 %', '75 %', '90 %', 'live'] as const).map((mix) => cell('depth', mix)),
+    cell('sequence', 'none', 16),
+    cell('depth', '75 %', 16),
+    cell('static', 'none'),
+  ],
+  repeats: ({ policy, mix, clients }) =>
+    policy === 'static' || clients < SATURATION || mix === 'live' ? 1 : 2,
+  warmUpMs: 3000,
+  windowMs: 6000,
+  cohorts: 1,
+  loads: [0.75],
+  openPolicies: ['sequence', 'depth'],
+  openMixes: ['75 %'],
+  openMs: 10_000,
+};
+
+const CLIENTS = [1, 4, 16, 32, SATURATION];
+const FULL: Plan = {
+  cells: CLIENTS.flatMap((clients) => [
+    ...(['none', '75 %'] as const).map((mix) => cell('sequence', mix, clients)),
+    ...(['none', '50 %', '75 %', '90 %', 'live'] as const).map((mix) => cell('depth', mix, clients)),
+    cell('static', 'none', clients),
+  ]),
+  repeats: ({ policy, clients }) => (clients === SATURATION ? (policy === 'static' ? 2 : 5) : 1),
+  warmUpMs: 6000,
+  windowMs: 12_000,
+  cohorts: 2,
+  loads: [0.5, 0.75, 0.9],
+  openPolicies: ['static', 'sequence', 'depth'],
+  openMixes: ['none', '75 %'],
+  openMs: 60_000,
+};
+
+async function run(context: SuiteContext): Promise<SuiteResult> {
+  const plan = context.quick ? QUICK : FULL;
+  const bundle = await benchBundle(context, LOOPED);
+  context.progress('timing the graphs by themselves');
+  const costs: RowCosts[] = [await rowCosts(context, bundle)];
+  const live = await liveThreshold(bundle, context.threads, await someText(bundle));
+  await using servers = new AsyncDisposableStack();
+  const byPolicy = new Map<Policy, DepthServer>();
+  for (const policy of ['static', 'sequence', 'depth'] as const) {
+    byPolicy.set(policy, servers.use(await DepthServer.start(context, bundle, policy)));
+  }
+  const settingOf = ({ policy, mix }: Pick<Cell, 'policy' | 'mix'>, seed: number) => ({
+    ...{ server: byPolicy.get(policy)!, mix, seed, live, signal: context.signal },
+  });
+  const samples: DepthSample[] = [];
+  const repeats = Math.max(...plan.cells.map(plan.repeats));
+  for (let repeat = 0; repeat < repeats; repeat++) {
+    // Drift of the machine hits all cells alike: each repeat goes through all of them.
+    for (const next of plan.cells.filter((candidate) => repeat < plan.repeats(candidate))) {
+      const { policy, mix, clients } = next;
+      context.signal.throwIfAborted();
+      context.progress(`${clients} clients, ${policy}, exits ${mix}, repeat ${repeat + 1}`);
+      const setting = settingOf(next, context.seed + repeat);
+      const summary =
+        policy === 'static'
+          ? await closedCohorts(setting, clients, plan.cohorts)
+          : await closedWindow(setting, clients, plan);
+      samples.push({ policy, mix, loop: 'closed', load: clients, seed: setting.seed, summary });
+    }
+  }
+  samples.push(...(await openSamples(context, plan, samples, settingOf)));
+  context.progress('timing the graphs by themselves again');
+  costs.push(await rowCosts(context, bundle));
+  const found = {
+    ...{ samples, costs, live, saturation: SATURATION, maxDepth: bundle.manifest.maxDepth },
+    workerMiB: await residentMiB(byPolicy.get('depth')!.worker.pid),
+    workerMiBMax: bundleMiB(bundle) + KV_MB + 400,
+  };
+  return {
+    rows: depthRows(found),
+    goals: depthGoals(found),
+    plots: depthPlots(SATURATION),
+    notes: depthNotes(found, context.threads),
+  };
+}
+
+async function openSamples(
+  context: SuiteContext,
+  plan: Plan,
+  closed: readonly DepthSample[],
+  settingOf: (cell: Pick<Cell, 'policy' | 'mix'>, seed: number) => Parameters<typeof openRate>[0],
+): Promise<DepthSample[]> {
+  const carried = closed.find(
+    ({ policy, mix, load }) => policy === 'sequence' && mix === 'none' && load === SATURATION,
+  )!;
+  const capacity = carried.summary.steadyTokensPerS / meanOutputTokens(context.seed);
+  const samples: DepthSample[] = [];
+  for (const load of plan.loads) {
+    for (const mix of plan.openMixes) {
+      for (const policy of plan.openPolicies) {
+        context.signal.throwIfAborted();
+        context.progress(`open loop at ${100 * load} %, ${policy}, exits ${mix}`);
+        const summary = await openRate(
+          settingOf({ policy, mix }, context.seed),
+          load * capacity,
+          plan.openMs,
+        );
+        samples.push({ policy, mix, loop: 'open', load, seed: context.seed, summary });
+      }
+    }
+  }
+  return samples;
+}
+
+const bundleMiB = ({ manifest }: Bundle): number =>
+  manifest.files.reduce((sum, { bytes }) => sum + bytes, 0) / 2 ** 20;
+
+const rowCosts = (context: SuiteContext, bundle: Bundle): Promise<RowCosts> =>
+  measureCosts(bundle, {
+    threads: context.threads,
+    rows: SATURATION,
+    context: COST_CONTEXT,
+    repeats: COST_REPEATS,
+  });
+
+const TEXT =
+  'The committee met in the old library on the first evening of the month. Nobody had asked for the windows to be ' +
+  'opened, yet the cold came in all the same, and with it the sound of the harbour: chains, gulls, a bell that kept ' +
+  'no particular time. When the chair had read out the names, she put down her glasses and said that there was only ' +
+  'one question left, and that it had waited long enough to be answered by whoever was still awake.';
+
+const someText = async (bundle: Bundle): Promise<number[]> => (await bundleTokens(bundle, TEXT)).slice(0, 96);

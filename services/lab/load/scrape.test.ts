@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { machineCpuMs, ownCpuMs, processCpuMs, residentMiB } from './process-cpu.ts';
+import { Scrape } from './scrape.ts';
+
+test('series of one name add up, whatever their labels, and longer names stay out', () => {
+  const page = [
+    '# HELP rows_total a{b} 7',
+    'rows_total{worker="a b",phase="head"} 3',
+    'rows_total{worker="c"} 4.5',
+    'rows_total_more 100',
+    'plain 1e-3',
+    '',
+  ].join('\n');
+  const scrape = Scrape.parse(page);
+  assert.equal(scrape.sum('rows_total'), 7.5);
+  assert.equal(scrape.sum('plain'), 0.001);
+  assert.equal(scrape.sum('absent'), 0);
+});
+
+const linux = process.platform === 'linux';
+test('a process reads its own processor time and memory alike in both ways', {
+  skip: !linux && 'only Linux has /proc/<pid>/stat',
+}, async () => {
+  const before = ownCpuMs();
+  const found = await processCpuMs(process.pid);
+  // Both count the same clock; the file counts in steps of 10 ms.
+  assert.ok(found >= before - 30 && found <= ownCpuMs() + 30, `${found} against ${before}`);
+  assert.ok((await machineCpuMs()) >= found);
+  const memory = await residentMiB(process.pid);
+  assert.ok(Math.abs(memory - process.memoryUsage.rss() / 2 ** 20) < 20, `${memory} MiB`);
+});

@@ -1,0 +1,32 @@
+/** The samples of a Prometheus page by series, such as `rondo_queue_seconds_sum` or `name{label="value"}`. */
+export class Scrape {
+  readonly #samples: ReadonlyMap<string, number>;
+
+  private constructor(samples: ReadonlyMap<string, number>) {
+    this.#samples = samples;
+  }
+
+  /** @throws TypeError when nothing answers at `<url>/metrics`. */
+  static async of(url: string): Promise<Scrape> {
+    return Scrape.parse(await (await fetch(`${url}/metrics`)).text());
+  }
+
+  static parse(page: string): Scrape {
+    const samples = new Map<string, number>();
+    for (const line of page.split('\n')) {
+      const space = line.lastIndexOf(' ');
+      if (!line.startsWith('#') && space > 0)
+        samples.set(line.slice(0, space), Number(line.slice(space + 1)));
+    }
+    return new Scrape(samples);
+  }
+
+  /** Sum over all series of `name`, whatever their labels; 0 without any. */
+  sum(name: string): number {
+    let sum = 0;
+    for (const [series, value] of this.#samples) {
+      if (series === name || series.startsWith(`${name}{`)) sum += value;
+    }
+    return sum;
+  }
+}
