@@ -89,6 +89,11 @@ export class Graph {
     return this.#constant(`f_${key}`, 'float32', dims, Buffer.from(Float32Array.from(values).buffer));
   }
 
+  /** An unsigned byte as a scalar constant. */
+  bytes(key: string, value: number): Value {
+    return this.#constant(`b_${key}`, 'uint8', [], Buffer.of(value));
+  }
+
   /** Adds a node with one output. */
   node(opType: string, inputs: readonly (Value | '')[], options: NodeOptions = {}): Value {
     return this.nodes(opType, inputs, 1, options)[0]!;

@@ -1,7 +1,7 @@
 import type { Manifest } from '@rondo/bundle';
 import type { Checkpoint } from './checkpoint.ts';
 import type { WeightRef } from './graph.ts';
-import { quantize } from './quantize.ts';
+import { quantize, quantizeChannels } from './quantize.ts';
 import type { WeightsFile } from './weights-file.ts';
 
 /** A linear layer as stored: y = x·Wᵀ + b, W [out, in]. */
@@ -13,11 +13,19 @@ export interface LinearWeights {
   readonly matrix:
     | { readonly kind: 'dense'; readonly weight: WeightRef }
     | {
-        readonly kind: 'quantized';
+        readonly kind: 'blocks';
         readonly bits: 4 | 8;
         readonly data: WeightRef;
         readonly scales: WeightRef;
         readonly zeroPoints: WeightRef;
+      }
+    | {
+        readonly kind: 'channels';
+        /** int8 [columns, all outputs] */
+        readonly data: WeightRef;
+        readonly scales: WeightRef;
+        /** Outputs at the front of `data` that are not of this layer. */
+        readonly skipped: number;
       };
 }
 
@@ -36,16 +44,28 @@ export function rowsFrom(weights: LinearWeights, first: number): LinearWeights {
     ...weights,
     out: weights.out - first,
     ...(bias && { bias: part(bias) }),
-    matrix:
-      matrix.kind === 'dense'
-        ? { kind: 'dense', weight: part(matrix.weight) }
-        : {
-            ...matrix,
-            data: part(matrix.data),
-            scales: part(matrix.scales),
-            zeroPoints: part(matrix.zeroPoints),
-          },
+    matrix: matrixFrom(matrix, part, first),
   };
+}
+
+function matrixFrom(
+  matrix: LinearWeights['matrix'],
+  part: (ref: WeightRef) => WeightRef,
+  first: number,
+): LinearWeights['matrix'] {
+  switch (matrix.kind) {
+    case 'dense':
+      return { kind: 'dense', weight: part(matrix.weight) };
+    case 'blocks':
+      return {
+        ...matrix,
+        data: part(matrix.data),
+        scales: part(matrix.scales),
+        zeroPoints: part(matrix.zeroPoints),
+      };
+    case 'channels':
+      return { ...matrix, scales: part(matrix.scales), skipped: matrix.skipped + first };
+  }
 }
 
 export interface LayerWeights {
@@ -76,7 +96,6 @@ export interface ModelWeights {
 export type Precision = Manifest['precision'];
 export type OnProgress = (done: number, total: number, what: string) => void;
 
-const BITS = { int8: 8, int4: 4 } as const;
 /** The head keeps eight bits: at four it alone caused a third of SmolLM2's loss in perplexity (ADR 8). */
 const HEAD_PRECISION = { f32: 'f32', int8: 'int8', int4: 'int8' } as const;
 
@@ -188,9 +207,18 @@ async function appendMatrix(
   precision: Precision,
 ): Promise<LinearWeights['matrix']> {
   if (precision === 'f32') return { kind: 'dense', weight: await file.append(weight, [out, columns]) };
-  const { bits, data, scales, zeroPoints, blocks } = quantize(weight, out, columns, BITS[precision]);
+  if (precision === 'int8') {
+    const { data, scales } = quantizeChannels(weight, out, columns);
+    return {
+      kind: 'channels',
+      data: await file.append(data, [columns, out]),
+      scales: await file.append(scales, [out]),
+      skipped: 0,
+    };
+  }
+  const { bits, data, scales, zeroPoints, blocks } = quantize(weight, out, columns, 4);
   return {
-    kind: 'quantized',
+    kind: 'blocks',
     bits,
     data: await file.append(data, [out, blocks, data.length / (out * blocks)]),
     scales: await file.append(scales, [out * blocks]),

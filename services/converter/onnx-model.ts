@@ -79,7 +79,7 @@ function repeated(
 const modelType = protobuf.Root.fromJSON(schema).lookupType('ModelProto');
 
 /** TensorProto.DataType numbers. */
-export const DATA_TYPE = { float32: 1, uint8: 2, int32: 6, int64: 7 } as const;
+export const DATA_TYPE = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7 } as const;
 export type DataType = keyof typeof DATA_TYPE;
 
 /** AttributeProto.AttributeType numbers. */

@@ -4,23 +4,79 @@ import type { GraphOptions } from './graph-options.ts';
 import type { LayerWeights, LinearWeights } from './model-weights.ts';
 import { QUANTIZATION_BLOCK } from './quantize.ts';
 
-/** y = x·Wᵀ + b for x [N, in], with f32 or block-quantised weights. */
+/** y = x·Wᵀ + b for x [N, in], with f32 or quantised weights. */
 export function linear(graph: Graph, weights: LinearWeights, x: Value): Value {
-  const { name, out, columns, matrix } = weights;
+  const { name, matrix } = weights;
   const bias = weights.bias && graph.weight(`${name}.bias`, weights.bias);
   if (matrix.kind === 'dense') {
     return graph.node('Gemm', [x, graph.weight(`${name}.weight`, matrix.weight), ...(bias ? [bias] : [])], {
       attributes: { transB: 1 },
     });
   }
+  const product =
+    matrix.kind === 'blocks'
+      ? blockProduct(graph, weights, matrix, x)
+      : channelProduct(graph, name, matrix, x);
+  return bias ? graph.node('Add', [product, bias]) : product;
+}
+
+type Matrix<Kind> = Extract<LinearWeights['matrix'], { kind: Kind }>;
+
+function blockProduct(
+  graph: Graph,
+  { name, out, columns }: LinearWeights,
+  matrix: Matrix<'blocks'>,
+  x: Value,
+): Value {
   const data = graph.weight(`${name}.data`, matrix.data);
   const scales = graph.weight(`${name}.scales`, matrix.scales);
   const zeroPoints = graph.weight(`${name}.zeros`, matrix.zeroPoints);
-  const product = graph.node('MatMulNBits', [x, data, scales, zeroPoints], {
+  return graph.node('MatMulNBits', [x, data, scales, zeroPoints], {
     ...ORT,
     attributes: { K: columns, N: out, bits: matrix.bits, block_size: QUANTIZATION_BLOCK, accuracy_level: 4 },
   });
-  return bias ? graph.node('Add', [product, bias]) : product;
+}
+
+/**
+ * Each row of x is rounded to 8 bits by its own largest value, so that no row depends on another; the product is exact in
+ * integers and scaled by row and by output afterwards. (Dettmers et al. 2022, LLM.int8(), §2.1, vector-wise quantisation)
+ */
+function channelProduct(graph: Graph, name: string, matrix: Matrix<'channels'>, x: Value): Value {
+  const largest = graph.node('ReduceMax', [graph.node('Abs', [x]), graph.ints([1])], {
+    attributes: { keepdims: 1 },
+  });
+  const scale = graph.node('Max', [
+    graph.node('Mul', [largest, graph.floats('one_127th', [1 / 127], [])]),
+    graph.floats('smallest_scale', [1e-30], []),
+  ]);
+  // Unsigned around 128: the processors' instructions multiply unsigned by signed bytes.
+  const rows = graph.node('Shape', [x], { attributes: { start: 0, end: 1 } });
+  const zeros = graph.node('Expand', [graph.bytes('zero_point', 128), rows]);
+  const rounded = graph.node('QuantizeLinear', [x, graph.reshape(scale, [-1]), zeros], {
+    attributes: { axis: 0 },
+  });
+  const all = graph.weight(`${name}.data`, matrix.data);
+  const data =
+    matrix.skipped === 0
+      ? all
+      : graph.node('Slice', [
+          all,
+          graph.ints([matrix.skipped]),
+          graph.ints([matrix.data.dims[1]!]),
+          graph.ints([1]),
+        ]);
+  const product = graph.node(
+    'MatMulIntegerToFloat',
+    [
+      rounded,
+      data,
+      graph.floats('one', [1], []),
+      graph.weight(`${name}.scales`, matrix.scales),
+      graph.bytes('zero_point', 128),
+    ],
+    ORT,
+  );
+  return graph.node('Mul', [product, scale]);
 }
 
 /** RMS norm of x over its last axis. (Zhang & Sennrich 2019, eq. 4) */

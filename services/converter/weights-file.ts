@@ -28,8 +28,8 @@ export class WeightsFile {
   }
 
   /** @throws RondoError CONFIG_INVALID when the disk is full. */
-  async append(data: Float32Array | Uint8Array, dims: readonly number[]): Promise<WeightRef> {
-    const type: DataType = data instanceof Float32Array ? 'float32' : 'uint8';
+  async append(data: Float32Array | Uint8Array | Int8Array, dims: readonly number[]): Promise<WeightRef> {
+    const type = typeOf(data);
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     const offset = Math.ceil(this.#offset / ALIGNMENT_BYTES) * ALIGNMENT_BYTES;
     await this.#writeAll(bytes, offset);
@@ -53,6 +53,9 @@ export class WeightsFile {
     }
   }
 }
+
+const typeOf = (data: Float32Array | Uint8Array | Int8Array): DataType =>
+  data instanceof Float32Array ? 'float32' : data instanceof Int8Array ? 'int8' : 'uint8';
 
 /** Why a file may not grow, in words that say what to do. */
 const NO_ROOM: Readonly<Record<string, string>> = {
