@@ -31,7 +31,7 @@ const workloadOf = ({ seed, mix, live }: LoadSetting): Workload =>
     fields: (index) => exitFields(mix, index, seed, live),
   });
 
-/** How the worker batched, warm-up included; it does not depend on how fast the machine is. */
+/** How the worker batched after the warm-up; it does not depend on how fast the machine is. */
 export interface BlockRuns {
   readonly rowsPerRun: number;
   /** Block rows for each row that came to the head. */
@@ -67,8 +67,9 @@ export async function closedWindow(
   clients: number,
   times: ClosedTimes,
 ): Promise<ClosedResult> {
-  return closed(setting, clients, async (_records, stopped) => {
+  return closed(setting, clients, async (_records, begin, stopped) => {
     await delay(times.warmUpMs, undefined, { signal: stopped });
+    await begin();
     const fromMs = performance.now();
     await delay(times.windowMs, undefined, { signal: stopped });
     return { fromMs, toMs: performance.now() };
@@ -81,19 +82,25 @@ export async function closedCohorts(
   clients: number,
   cohorts: number,
 ): Promise<ClosedResult> {
-  return closed(setting, clients, async (records, stopped) => {
+  return closed(setting, clients, async (records, begin, stopped) => {
     const nthEnd = async (count: number) => {
       while (records.length < count) await delay(20, undefined, { signal: stopped });
       return records[count - 1]!.endedMs;
     };
-    return { fromMs: await nthEnd(clients), toMs: await nthEnd(clients * (1 + cohorts)) };
+    const fromMs = await nthEnd(clients);
+    await begin();
+    return { fromMs, toMs: await nthEnd(clients * (1 + cohorts)) };
   });
 }
 
 async function closed(
   setting: LoadSetting,
   clients: number,
-  watch: (records: readonly RequestRecord[], stopped: AbortSignal) => Promise<Window>,
+  watch: (
+    records: readonly RequestRecord[],
+    begin: () => Promise<void>,
+    stopped: AbortSignal,
+  ) => Promise<Window>,
 ): Promise<ClosedResult> {
   const { server } = setting;
   const stop = new AbortController();
@@ -107,9 +114,12 @@ async function closed(
     onRecord: (record) => seen.push(record),
   });
   try {
-    const before = await Scrape.of(server.url);
-    const window = await watch(seen, signal);
-    const runs = blockRuns(before, await Scrape.of(server.url));
+    let before: Scrape | undefined;
+    const begin = async () => {
+      before = await Scrape.of(server.url);
+    };
+    const window = await watch(seen, begin, signal);
+    const runs = blockRuns(before!, await Scrape.of(server.url));
     stop.abort();
     return { summary: summarize(await load, window), runs };
   } finally {
