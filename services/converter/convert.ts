@@ -20,6 +20,8 @@ export interface ConvertOptions extends LoopOptions {
   /** When rows leave unless a request says otherwise; by default as trained, else never. */
   readonly exit?: ExitDefaults | undefined;
   readonly name?: string | undefined;
+  /** Positions of K and V in one page: a multiple of 4; by default `LIMITS.pagePositions`. */
+  readonly pagePositions?: number | undefined;
   /** Weights written before by `prepareWeights`, for several loops over one checkpoint; linked, not copied. */
   readonly prepared?: PreparedWeights | undefined;
   readonly onProgress?: OnProgress | undefined;
@@ -61,18 +63,38 @@ export async function convert(options: ConvertOptions): Promise<Manifest> {
   const out = resolve(options.out);
   await refuseForeign(out);
   const partial = `${out}.partial-${process.pid}`;
-  await rm(partial, { recursive: true, force: true });
+  await onDisk(partial, rm(partial, { recursive: true, force: true }));
   try {
-    await mkdir(partial, { recursive: true });
+    await onDisk(partial, mkdir(partial, { recursive: true }));
     const manifest = await writeBundle(options, plan, partial);
-    await rm(out, { recursive: true, force: true });
-    await rename(partial, out);
+    await replace(partial, out);
     return manifest;
   } catch (error) {
     await rm(partial, { recursive: true, force: true });
     throw error;
   }
 }
+
+/** Puts the new bundle in the place of an older one, which is whole there until the new one is. */
+async function replace(partial: string, out: string): Promise<void> {
+  const older = `${out}.older-${process.pid}`;
+  const moved = await rename(out, older).then(
+    () => true,
+    () => false,
+  );
+  try {
+    await onDisk(out, rename(partial, out));
+  } catch (error) {
+    if (moved) await rename(older, out);
+    throw error;
+  }
+  await rm(older, { recursive: true, force: true });
+}
+
+const onDisk = (path: string, work: Promise<unknown>): Promise<unknown> =>
+  work.catch((cause: unknown) => {
+    throw diskError(path, 0, cause);
+  });
 
 async function refuseForeign(out: string): Promise<void> {
   const exists = await stat(out).then(
@@ -96,9 +118,13 @@ async function writeBundle(options: ConvertOptions, plan: LoopPlan, directory: s
   const { checkpoint, precision } = options;
   const { weights } =
     options.prepared ?? (await prepareWeights(checkpoint, precision, directory, options.onProgress));
-  if (options.prepared) await link(options.prepared.path, join(directory, WEIGHTS_FILE));
+  if (options.prepared) {
+    const target = join(directory, WEIGHTS_FILE);
+    await onDisk(target, link(options.prepared.path, target));
+  }
   const candidates = Math.min(LIMITS.headCandidates, checkpoint.model.vocab);
-  const graphOptions = { model: checkpoint.model, weights, plan, pagePositions: LIMITS.pagePositions };
+  const { pagePositions = LIMITS.pagePositions } = options;
+  const graphOptions = { model: checkpoint.model, weights, plan, pagePositions };
   const contents = new Map<string, Uint8Array>([
     ['prelude.onnx', preludeGraph(graphOptions)],
     ['block.onnx', blockGraph(graphOptions)],
@@ -165,7 +191,7 @@ function describe(options: ConvertOptions, plan: LoopPlan, headCandidates: numbe
     exit: { ...exitDefaults(options), signals: gated ? ['gate', 'latent-diff'] : ['latent-diff'] },
     kvPolicy: options.kvPolicy ?? 'last-exited',
     precision,
-    pagePositions: LIMITS.pagePositions,
+    pagePositions: options.pagePositions ?? LIMITS.pagePositions,
     headCandidates,
     tokens: { ...(model.bos !== undefined && { bos: model.bos }), eos: [...model.eos] },
     graphs: {

@@ -1,5 +1,6 @@
 export { type BenchBundleOptions, benchBundle, benchCheckpoint } from './bench/bench-bundle.ts';
 export { writeDocuments } from './bench/documents.ts';
+export { EngineLoop, type EngineLoopOptions, type LoopTimes } from './bench/engine-loop.ts';
 export { type BenchReport, reportText, runSuite } from './bench/report.ts';
 export { RondoProcess } from './bench/rondo-process.ts';
 export {
