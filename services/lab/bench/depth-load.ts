@@ -3,6 +3,7 @@ import { closedLoop } from '../load/closed-loop.ts';
 import { type LoadSummary, summarize, type Window } from '../load/load-summary.ts';
 import { openLoop } from '../load/open-loop.ts';
 import type { RequestRecord } from '../load/request-record.ts';
+import { Scrape } from '../load/scrape.ts';
 import { Workload } from '../load/workload.ts';
 import { type ExitMix, exitFields } from './depth-exits.ts';
 import type { DepthServer } from './depth-server.ts';
@@ -30,6 +31,31 @@ const workloadOf = ({ seed, mix, live }: LoadSetting): Workload =>
     fields: (index) => exitFields(mix, index, seed, live),
   });
 
+/** How the worker batched after the warm-up; it does not depend on how fast the machine is. */
+export interface BlockRuns {
+  readonly rowsPerRun: number;
+  /** Block rows for each row that came to the head. */
+  readonly rowsPerToken: number;
+  /** Inside the engine. */
+  readonly msPerRow: number;
+}
+
+export interface ClosedResult {
+  readonly summary: LoadSummary;
+  readonly runs: BlockRuns;
+}
+
+function blockRuns(before: Scrape, after: Scrape): BlockRuns {
+  const grown = (name: string, phase: string) =>
+    after.sum(name, `phase="${phase}"`) - before.sum(name, `phase="${phase}"`);
+  const rows = grown('rondo_step_rows_sum', 'block');
+  return {
+    rowsPerRun: rows / grown('rondo_step_rows_count', 'block'),
+    rowsPerToken: rows / grown('rondo_step_rows_sum', 'head'),
+    msPerRow: (1000 * grown('rondo_step_run_seconds_sum', 'block')) / rows,
+  };
+}
+
 export interface ClosedTimes {
   readonly warmUpMs: number;
   readonly windowMs: number;
@@ -40,9 +66,10 @@ export async function closedWindow(
   setting: LoadSetting,
   clients: number,
   times: ClosedTimes,
-): Promise<LoadSummary> {
-  return closed(setting, clients, async (_records, stopped) => {
+): Promise<ClosedResult> {
+  return closed(setting, clients, async (_records, begin, stopped) => {
     await delay(times.warmUpMs, undefined, { signal: stopped });
+    await begin();
     const fromMs = performance.now();
     await delay(times.windowMs, undefined, { signal: stopped });
     return { fromMs, toMs: performance.now() };
@@ -54,21 +81,27 @@ export async function closedCohorts(
   setting: LoadSetting,
   clients: number,
   cohorts: number,
-): Promise<LoadSummary> {
-  return closed(setting, clients, async (records, stopped) => {
+): Promise<ClosedResult> {
+  return closed(setting, clients, async (records, begin, stopped) => {
     const nthEnd = async (count: number) => {
       while (records.length < count) await delay(20, undefined, { signal: stopped });
       return records[count - 1]!.endedMs;
     };
-    return { fromMs: await nthEnd(clients), toMs: await nthEnd(clients * (1 + cohorts)) };
+    const fromMs = await nthEnd(clients);
+    await begin();
+    return { fromMs, toMs: await nthEnd(clients * (1 + cohorts)) };
   });
 }
 
 async function closed(
   setting: LoadSetting,
   clients: number,
-  watch: (records: readonly RequestRecord[], stopped: AbortSignal) => Promise<Window>,
-): Promise<LoadSummary> {
+  watch: (
+    records: readonly RequestRecord[],
+    begin: () => Promise<void>,
+    stopped: AbortSignal,
+  ) => Promise<Window>,
+): Promise<ClosedResult> {
   const { server } = setting;
   const stop = new AbortController();
   const signal = AbortSignal.any([stop.signal, setting.signal]);
@@ -81,9 +114,14 @@ async function closed(
     onRecord: (record) => seen.push(record),
   });
   try {
-    const window = await watch(seen, signal);
+    let before: Scrape | undefined;
+    const begin = async () => {
+      before = await Scrape.of(server.url);
+    };
+    const window = await watch(seen, begin, signal);
+    const runs = blockRuns(before!, await Scrape.of(server.url));
     stop.abort();
-    return summarize(await load, window);
+    return { summary: summarize(await load, window), runs };
   } finally {
     stop.abort();
     await server.idle(setting.signal);

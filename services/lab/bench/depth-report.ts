@@ -2,7 +2,7 @@ import type { LoadSummary } from '../load/load-summary.ts';
 import { median } from '../load/quantile.ts';
 import type { RowCosts } from './depth-costs.ts';
 import { type ExitMix, plannedDepth } from './depth-exits.ts';
-import { OUTPUT_TOKENS, PROMPT_TOKENS } from './depth-load.ts';
+import { type BlockRuns, OUTPUT_TOKENS, PROMPT_TOKENS } from './depth-load.ts';
 import type { Policy } from './depth-server.ts';
 import { atLeast, atMost, type Goal, type Plot, type Row } from './suite.ts';
 
@@ -14,6 +14,8 @@ export interface DepthSample {
   readonly load: number;
   readonly seed: number;
   readonly summary: LoadSummary;
+  /** Of a closed loop. */
+  readonly runs?: BlockRuns;
 }
 
 export interface DepthFindings {
@@ -49,6 +51,7 @@ interface Group {
   readonly loop: 'closed' | 'open';
   readonly load: number;
   readonly seed: number;
+  readonly ofRuns: (pick: (runs: BlockRuns) => number) => number;
   readonly of: (pick: (summary: LoadSummary) => number) => number;
 }
 
@@ -57,6 +60,7 @@ function groups(samples: readonly DepthSample[]): Group[] {
   const byCell = Map.groupBy(samples, ({ policy, mix, loop, load }) => [policy, mix, loop, load].join());
   return [...byCell.values()].map((repeats) => ({
     ...repeats[0]!,
+    ofRuns: (pick) => median(repeats.flatMap(({ runs }) => (runs ? [pick(runs)] : []))),
     of: (pick) => median(repeats.map(({ summary }) => pick(summary)).filter((value) => !Number.isNaN(value))),
   }));
 }
@@ -104,6 +108,9 @@ export function depthRows(found: DepthFindings): Row[] {
       exits: mix,
       'tokens/s': throughput(group),
       'passes/token': blankNaN(meanDepth(found, group)),
+      'block rows/token': blankNaN(group.ofRuns(({ rowsPerToken }) => rowsPerToken)),
+      'rows/run': blankNaN(group.ofRuns(({ rowsPerRun }) => rowsPerRun)),
+      'engine ms/row': blankNaN(group.ofRuns(({ msPerRow }) => msPerRow)),
       'to static': blankNaN(against('static')),
       'to sequence': blankNaN(against('sequence')),
       ceiling: limit?.ceiling ?? '',
@@ -206,8 +213,8 @@ export function depthNotes(found: DepthFindings, threads: number): string[] {
   const { outsideMs, passMs } = medianCosts(found.costs);
   const drift = found.costs.map((costs) => (costs.outsideMs / costs.passMs).toFixed(3)).join(' before and ');
   return [
-    `SmolLM2-135M-Instruct with layers 1 to 28 of 0 to 29 applied twice (damping 0.5), int4; one worker with ${threads} threads and one coordinator, both with the load generator on this machine. Prompts of ${PROMPT_TOKENS.least} to ${PROMPT_TOKENS.most} tokens, answers of ${OUTPUT_TOKENS.least} to ${OUTPUT_TOKENS.most}, log-uniform and seeded; the cells of one repeat run one after the other, so that drift hits all alike.`,
-    `At ${found.saturation} rows a row takes F0 = ${outsideMs.toFixed(3)} ms (prelude, coda, head) and Fr = ${passMs.toFixed(3)} ms a pass, timed on the engine alone; F0/Fr was ${drift} after the load. Ceiling = (F0 + ${found.maxDepth}·Fr) / (F0 + d̄·Fr) with d̄ the passes of a generated row, as recorded (live: as reported); prompt rows, which run every pass, are not in it. Tokens/s of a closed loop is the slope of arrivals over the window, for static the average over whole cohorts. Of ceiling = throughput to that of depth without exits, by the ceiling.`,
+    `SmolLM2-135M-Instruct with layers 1 to 28 of 0 to 29 applied twice (damping 0.5), int4; one worker with ${threads} threads and its coordinator in one process, the load generator beside it on this machine. Prompts of ${PROMPT_TOKENS.least} to ${PROMPT_TOKENS.most} tokens, answers of ${OUTPUT_TOKENS.least} to ${OUTPUT_TOKENS.most}, log-uniform and seeded; the cells of one repeat run one after the other, so that drift hits all alike.`,
+    `At ${found.saturation} rows a row takes F0 = ${outsideMs.toFixed(3)} ms (prelude, coda, head) and Fr = ${passMs.toFixed(3)} ms a pass, timed on the engine alone; F0/Fr was ${drift} after the load. Ceiling = (F0 + ${found.maxDepth}·Fr) / (F0 + d̄·Fr) with d̄ the passes of a generated row, as recorded (live: as reported); prompt rows, which run every pass, are not in it. Block rows/token (what the batching spent, prompts included), rows/run and engine ms/row are of block runs, from the server’s own metrics, and the first two do not depend on the machine. Tokens/s of a closed loop is the slope of arrivals over the window, for static the average over whole cohorts. Of ceiling = throughput to that of depth without exits, by the ceiling.`,
     `Exits are replayed: a seeded trace says after which pass each row leaves. Live: a row leaves when pass 1 changes its state by less than ${found.live.toFixed(4)} of its norm, which three rows in four of a sample text stay below. To static and to sequence: throughput to theirs without exits at the same number of clients. Bae et al. 2024 (arXiv 2410.20672, Fig. 8) simulated ${SIMULATED.static} and ${SIMULATED.sequence} for their models and exit rates.`,
   ];
 }

@@ -9,7 +9,7 @@ export type Policy = 'static' | 'sequence' | 'depth';
 
 export const KV_MB = 1024;
 
-/** One worker with one policy and its coordinator, each a process of its own. */
+/** One worker with one policy and its coordinator: in one process, whose metrics tell of both, or each in its own. */
 export class DepthServer implements AsyncDisposable {
   readonly policy: Policy;
   readonly url: string;
@@ -25,7 +25,25 @@ export class DepthServer implements AsyncDisposable {
     this.client = new LoadClient({ url: this.url, model });
   }
 
-  static async start(context: SuiteContext, bundle: Bundle, policy: Policy): Promise<DepthServer> {
+  static async together(context: SuiteContext, bundle: Bundle, policy: Policy): Promise<DepthServer> {
+    const process = await context.launch(
+      ...[
+        'run',
+        '--model',
+        bundle.directory,
+        '--listen',
+        '127.0.0.1:0',
+        '--workers',
+        '1',
+        '--policy',
+        policy,
+      ],
+      ...['--threads', String(context.threads), '--kv-mb', String(KV_MB)],
+    );
+    return new DepthServer(policy, process, process, bundle.manifest.name);
+  }
+
+  static async apart(context: SuiteContext, bundle: Bundle, policy: Policy): Promise<DepthServer> {
     const { directory, manifest } = bundle;
     const worker = await context.launch(
       ...['worker', '--model', directory, '--listen', '127.0.0.1:0', '--policy', policy],

@@ -92,7 +92,7 @@ async function run(context: SuiteContext): Promise<SuiteResult> {
   await using servers = new AsyncDisposableStack();
   const byPolicy = new Map<Policy, DepthServer>();
   for (const policy of ['static', 'sequence', 'depth'] as const) {
-    byPolicy.set(policy, servers.use(await DepthServer.start(context, bundle, policy)));
+    byPolicy.set(policy, servers.use(await DepthServer.together(context, bundle, policy)));
   }
   const settingOf = ({ policy, mix }: Pick<Cell, 'policy' | 'mix'>, seed: number) => ({
     ...{ server: byPolicy.get(policy)!, mix, seed, live, signal: context.signal },
@@ -106,11 +106,11 @@ async function run(context: SuiteContext): Promise<SuiteResult> {
       context.signal.throwIfAborted();
       context.progress(`${clients} clients, ${policy}, exits ${mix}, repeat ${repeat + 1}`);
       const setting = settingOf(next, context.seed + repeat);
-      const summary =
+      const { summary, runs } =
         policy === 'static'
           ? await closedCohorts(setting, clients, plan.cohorts)
           : await closedWindow(setting, clients, plan);
-      samples.push({ policy, mix, loop: 'closed', load: clients, seed: setting.seed, summary });
+      samples.push({ policy, mix, loop: 'closed', load: clients, seed: setting.seed, summary, runs });
     }
   }
   samples.push(...(await openSamples(context, plan, samples, settingOf)));

@@ -26,7 +26,7 @@ export const overload: Suite = {
 /** First as many clients as the coordinator has places, then arrivals at four times the rate at which those were served. */
 async function run(context: SuiteContext): Promise<SuiteResult> {
   const bundle = await benchBundle(context, LOOPED);
-  await using server = await DepthServer.start(context, bundle, 'depth');
+  await using server = await DepthServer.apart(context, bundle, 'depth');
   const workload = new Workload({
     seed: context.seed,
     promptTokens: PROMPT_TOKENS,

@@ -14,6 +14,7 @@ test('series of one name add up, whatever their labels, and longer names stay ou
   ].join('\n');
   const scrape = Scrape.parse(page);
   assert.equal(scrape.sum('rows_total'), 7.5);
+  assert.equal(scrape.sum('rows_total', 'phase="head"'), 3);
   assert.equal(scrape.sum('plain'), 0.001);
   assert.equal(scrape.sum('absent'), 0);
 });

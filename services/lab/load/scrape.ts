@@ -21,11 +21,12 @@ export class Scrape {
     return new Scrape(samples);
   }
 
-  /** Sum over all series of `name`, whatever their labels; 0 without any. */
-  sum(name: string): number {
+  /** Sum over all series of `name`, or those that have `label`, such as `phase="block"`; 0 without any. */
+  sum(name: string, label = ''): number {
     let sum = 0;
     for (const [series, value] of this.#samples) {
-      if (series === name || series.startsWith(`${name}{`)) sum += value;
+      const named = series === name || series.startsWith(`${name}{`);
+      if (named && series.includes(label)) sum += value;
     }
     return sum;
   }
