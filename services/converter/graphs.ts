@@ -69,7 +69,17 @@ export function headGraph(options: GraphOptions, candidates: number): Uint8Array
     : rmsNorm(graph, state, graph.weight('final_norm', weights.finalNorm), model.normEpsilon);
   const logits = linear(graph, weights.head, normed);
   const [top, ids] = graph.nodes('TopK', [logits, graph.ints([candidates])], 2, { attributes: { axis: -1 } });
-  const logSumExp = graph.node('ReduceLogSumExp', [logits, graph.ints([1])], { attributes: { keepdims: 0 } });
+  // log Σ exp(l) = l − log softmax(l) for any l, and softmax runs in vectors on all threads where ReduceLogSumExp does not.
+  const probabilities = graph.node('Softmax', [logits], { attributes: { axis: -1 } });
+  const likeliest = (values: Value) =>
+    graph.node('Slice', [values, graph.ints([0]), graph.ints([1]), graph.ints([1])]);
+  const probability = graph.node('GatherElements', [probabilities, likeliest(ids!)], {
+    attributes: { axis: 1 },
+  });
+  const logSumExp = graph.reshape(
+    graph.node('Sub', [likeliest(top!), graph.node('Log', [probability])]),
+    [-1],
+  );
   graph.output('top_logits', top!, 'float32', ['N', candidates]);
   graph.output('top_ids', graph.node('Cast', [ids!], { attributes: { to: 6 } }), 'int32', ['N', candidates]);
   graph.output('log_sum_exp', logSumExp, 'float32', ['N']);

@@ -45,16 +45,11 @@ function channelProduct(graph: Graph, name: string, matrix: Matrix<'channels'>, 
   const largest = graph.node('ReduceMax', [graph.node('Abs', [x]), graph.ints([1])], {
     attributes: { keepdims: 1 },
   });
-  const scale = graph.node('Max', [
-    graph.node('Mul', [largest, graph.floats('one_127th', [1 / 127], [])]),
-    graph.floats('smallest_scale', [1e-30], []),
-  ]);
+  // A row of zeros becomes 0/0, which rounds to some byte, and the product with its largest value is 0 again.
   // Unsigned around 128: the processors' instructions multiply unsigned by signed bytes.
-  const rows = graph.node('Shape', [x], { attributes: { start: 0, end: 1 } });
-  const zeros = graph.node('Expand', [graph.bytes('zero_point', 128), rows]);
-  const rounded = graph.node('QuantizeLinear', [x, graph.reshape(scale, [-1]), zeros], {
-    attributes: { axis: 0 },
-  });
+  const step = graph.floats('one_127th', [1 / 127], []);
+  const middle = graph.bytes('middle', 128);
+  const rounded = graph.node('QuantizeLinear', [graph.node('Div', [x, largest]), step, middle]);
   const all = graph.weight(`${name}.data`, matrix.data);
   const data =
     matrix.skipped === 0
@@ -65,18 +60,9 @@ function channelProduct(graph: Graph, name: string, matrix: Matrix<'channels'>, 
           graph.ints([matrix.data.dims[1]!]),
           graph.ints([1]),
         ]);
-  const product = graph.node(
-    'MatMulIntegerToFloat',
-    [
-      rounded,
-      data,
-      graph.floats('one', [1], []),
-      graph.weight(`${name}.scales`, matrix.scales),
-      graph.bytes('zero_point', 128),
-    ],
-    ORT,
-  );
-  return graph.node('Mul', [product, scale]);
+  const scales = graph.weight(`${name}.scales`, matrix.scales);
+  const product = graph.node('MatMulIntegerToFloat', [rounded, data, step, scales, middle], ORT);
+  return graph.node('Mul', [product, largest]);
 }
 
 /** RMS norm of x over its last axis. (Zhang & Sennrich 2019, eq. 4) */
