@@ -30,6 +30,7 @@ PRECISION := int8
 LISTEN := 127.0.0.1:8080
 BUNDLE := .cache/bundles/$(MODEL)-$(LOOP_LAYERS)x$(LOOPS)-$(LOOP_DAMPING)-$(PRECISION)
 TESTS := 'services/**/*.test.ts' 'integration-tests/**/*.test.ts'
+BENCH :=
 CONVERTER := $(filter-out %.test.ts,$(wildcard services/converter/*.ts services/converter/*/*.ts))
 
 ##@ Use
@@ -64,6 +65,10 @@ test: setup ## all tests; says at its end what was skipped and why; TESTS=<file>
 	  --test-reporter=./integration-tests/skip-report.ts --test-reporter-destination=stdout \
 	  $(TESTS)
 
+.PHONY: bench
+bench: setup ## measure every suite and write docs/BENCHMARKS.md; hours, on an idle machine; BENCH=--quick for a look
+	@for suite in $$(./rondo bench --list); do ./rondo bench $$suite $(BENCH); done
+
 .PHONY: fmt
 fmt: setup ## format and apply safe lint fixes
 	@node_modules/.bin/biome check --write
@@ -74,7 +79,7 @@ proto: setup ## rewrite services/wire/proto-types.ts after a change under proto/
 
 .PHONY: clean
 clean: ## remove all that was installed or made here, but not pulled checkpoints
-	@rm -rf node_modules .node .cache/bundles .cache/compile .cache/scan-*
+	@rm -rf node_modules .node .cache/bundles .cache/bench .cache/peers .cache/compile .cache/scan-*
 
 .PHONY: help
 help: ## this page
@@ -83,7 +88,7 @@ help: ## this page
 	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
 	  /^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
 	@printf '\nVariables\n'
-	@$(foreach name,LISTEN MODEL LOOP_LAYERS LOOPS LOOP_DAMPING PRECISION TESTS,printf '  %-13s %s\n' $(name) "$($(name))";)
+	@$(foreach name,LISTEN MODEL LOOP_LAYERS LOOPS LOOP_DAMPING PRECISION TESTS BENCH,printf '  %-13s %s\n' $(name) "$($(name))";)
 
 $(LOCAL_NODE): .nvmrc
 	@if [ "$$($@ --version 2>/dev/null)" != v$(NODE_VERSION) ]; then \

@@ -11,7 +11,7 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   worker: ['core', 'wire', 'bundle', 'chassis', 'engine'],
   coordinator: ['core', 'wire', 'bundle', 'chassis'],
   converter: ['core', 'bundle'],
-  lab: ['core', 'bundle', 'engine'],
+  lab: ['core', 'bundle', 'engine', 'converter'],
   cli: ['core', 'wire', 'bundle', 'chassis', 'engine', 'worker', 'coordinator', 'converter', 'lab'],
   'integration-tests': [
     ...['core', 'wire', 'bundle', 'chassis', 'engine', 'worker', 'coordinator', 'converter', 'lab'],

@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { benchCommand } from './bench.ts';
 import { convertCommand } from './convert.ts';
 import { coordinatorCommand } from './coordinator.ts';
 import { exitWith } from './failure.ts';
@@ -30,6 +31,7 @@ for (const command of [
   workerCommand(),
   coordinatorCommand(),
   scanCommand(),
+  benchCommand(),
 ]) {
   program.addCommand(command);
 }

@@ -8,6 +8,8 @@ export interface GgufFile {
   readonly file: TensorFile;
   readonly metadata: Fields;
   readonly tensors: ReadonlyMap<string, StoredTensor>;
+  /** Where the metadata lies in the file, for whoever copies it as it is. */
+  readonly metadataAt: { readonly entries: number; readonly start: number; readonly end: number };
 }
 
 const MAGIC = 'GGUF';
@@ -49,10 +51,7 @@ export async function openGgufFile(path: string): Promise<GgufFile> {
 }
 
 /** Undefined when `bytes` end before the header does. */
-function parseHeader(
-  file: TensorFile,
-  bytes: Buffer,
-): { metadata: Fields; tensors: Map<string, StoredTensor> } | undefined {
+function parseHeader(file: TensorFile, bytes: Buffer): Omit<GgufFile, 'file'> | undefined {
   try {
     const cursor = new Cursor(bytes, MAGIC.length);
     const version = cursor.u32();
@@ -63,15 +62,18 @@ function parseHeader(
       );
     }
     const tensorCount = cursor.u64();
-    const entryCount = cursor.u64();
+    const entries = cursor.u64();
+    const start = cursor.at;
     const values: Record<string, unknown> = Object.create(null);
-    for (let entry = 0; entry < entryCount; entry++) values[cursor.text()] = cursor.value(cursor.u32());
+    for (let entry = 0; entry < entries; entry++) values[cursor.text()] = cursor.value(cursor.u32());
+    const metadataAt = { entries, start, end: cursor.at };
     const metadata = new Fields(file.path, values);
     const infos: TensorInfo[] = [];
     while (infos.length < tensorCount) infos.push(tensorInfo(cursor));
     const alignment = metadata.count('general.alignment', 32);
     const dataStart = Math.ceil(cursor.at / alignment) * alignment;
-    return { metadata, tensors: new Map(infos.map((info) => [info.name, place(file, info, dataStart)])) };
+    const tensors = new Map(infos.map((info) => [info.name, place(file, info, dataStart)]));
+    return { metadata, tensors, metadataAt };
   } catch (error) {
     if (error instanceof RangeError) return undefined;
     throw error;

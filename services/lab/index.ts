@@ -1,3 +1,19 @@
+export { type BenchBundleOptions, benchBundle, benchCheckpoint } from './bench/bench-bundle.ts';
+export { writeDocuments } from './bench/documents.ts';
+export { EngineLoop, type EngineLoopOptions, type LoopTimes } from './bench/engine-loop.ts';
+export { type BenchReport, reportText, runSuite } from './bench/report.ts';
+export { RondoProcess } from './bench/rondo-process.ts';
+export {
+  atLeast,
+  atMost,
+  type Goal,
+  type Plot,
+  type Row,
+  type Suite,
+  type SuiteContext,
+  type SuiteResult,
+} from './bench/suite.ts';
+export { SUITES } from './bench/suites.ts';
 export {
   type BundlePerplexityOptions,
   bundlePerplexity,

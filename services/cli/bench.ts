@@ -1,0 +1,82 @@
+import { writeFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { RondoError } from '@rondo/core';
+import { RondoProcess, reportText, runSuite, SUITES, type Suite, writeDocuments } from '@rondo/lab';
+import { Command } from 'commander';
+import { CACHE } from './cache.ts';
+import { countOption } from './options.ts';
+
+const RONDO = fileURLToPath(new URL('../../rondo', import.meta.url));
+const DOCS = fileURLToPath(new URL('../../docs/', import.meta.url));
+
+interface BenchFlags {
+  readonly quick: boolean;
+  readonly json?: string;
+  readonly seed: number;
+  readonly threads: number;
+  readonly docs: boolean;
+  readonly list: boolean;
+}
+
+/** `rondo bench`: measures a suite, holds it against its goals and writes it down. */
+export const benchCommand = (): Command =>
+  new Command('bench')
+    .description('measure one suite and hold it against its goals')
+    .argument('[suite]', SUITES.map(({ name }) => name).join(', '))
+    .option('--quick', 'end within five minutes: fewer cells; leaves the documents as they are', false)
+    .option('--json <file>', 'also write everything that was measured as JSON')
+    .option('--seed <n>', 'seed of all random choices', countOption('--seed'), 1)
+    .option('--threads <n>', 'threads of each engine', countOption('--threads'), 2)
+    .option('--list', 'print the names of the suites and end', false)
+    .option('--no-docs', 'leave docs/BENCHMARKS.md and its plots as they are')
+    .addHelpText(
+      'after',
+      `
+Suites:
+${SUITES.map(({ name, summary }) => `  ${name.padEnd(9)} ${summary}`).join('\n')}
+
+Prints a table, then each goal as met or NOT MET; a goal that is not met is a finding, not a failure: the command ends
+with 0. Run it on a machine that does nothing else. \`make bench\` runs all suites.
+
+Examples:
+  rondo bench peers --quick
+  rondo bench peers --json peers.json
+  rondo bench depth --seed 7 --no-docs`,
+    )
+    .action(bench);
+
+async function bench(name: string | undefined, flags: BenchFlags): Promise<void> {
+  if (flags.list) {
+    process.stdout.write(SUITES.map((suite) => `${suite.name}\n`).join(''));
+    return;
+  }
+  await measure(findSuite(name), flags);
+}
+
+async function measure(suite: Suite, flags: BenchFlags): Promise<void> {
+  const { name } = suite;
+  const interrupt = new AbortController();
+  process.once('SIGINT', () => interrupt.abort(new RondoError('CANCELLED', `bench ${name} was stopped`)));
+  const { signal } = interrupt;
+  const report = await runSuite(suite, {
+    quick: flags.quick,
+    seed: flags.seed,
+    threads: flags.threads,
+    cache: CACHE,
+    signal,
+    progress: (text) => process.stderr.write(`${name}: ${text}\n`),
+    launch: (...args) => RondoProcess.start(RONDO, args, signal),
+  });
+  process.stdout.write(reportText(report));
+  if (flags.json !== undefined) await writeFile(flags.json, `${JSON.stringify(report, null, 2)}\n`);
+  if (flags.docs && !flags.quick) await writeDocuments(report, DOCS);
+}
+
+function findSuite(name: string | undefined): Suite {
+  const suite = SUITES.find((known) => known.name === name);
+  if (suite) return suite;
+  throw new RondoError(
+    'CONFIG_INVALID',
+    `bench ${name ?? "''"}: no such suite: expected one of ${SUITES.map((known) => known.name).join(', ')}`,
+  );
+}

@@ -1,0 +1,102 @@
+import { openCheckpoint } from '@rondo/converter';
+import { RondoError } from '@rondo/core';
+import { benchCheckpoint } from '../bench-bundle.ts';
+import type { Plot, Suite, SuiteContext, SuiteResult } from '../suite.ts';
+import type { Contestant, Peer } from './contestant.ts';
+import { llamaCpp } from './llama-cpp.ts';
+import { pytorch } from './pytorch.ts';
+import { type Cell, GENERATED, type RaceResult, race, title } from './race.ts';
+import { rondo } from './rondo.ts';
+import { peerGoals, peerRows } from './standings.ts';
+import { transformersJs } from './transformers-js.ts';
+
+const PEERS: readonly Peer[] = [rondo, llamaCpp, transformersJs, pytorch];
+
+const FULL = { sequences: [1, 4, 8, 16, 32], contexts: [128, 512, 1024], repeats: 3 };
+/** Two cells with goals, and one whose prompt is long. */
+const QUICK_CELLS: readonly Cell[] = [
+  { sequences: 1, context: 128 },
+  { sequences: 1, context: 512 },
+  { sequences: 16, context: 128 },
+];
+/** Since the start: when --quick makes its last repeat, and its last run of all. */
+const QUICK_LAST_REPEAT_MS = 120_000;
+const QUICK_LAST_RUN_MS = 270_000;
+
+/** Ours against llama.cpp, transformers.js and PyTorch on the same unlooped checkpoint. */
+export const peers: Suite = {
+  name: 'peers',
+  summary: 'decode and prefill of one unlooped checkpoint: ours, llama.cpp, transformers.js, PyTorch',
+  run,
+};
+
+async function run(context: SuiteContext): Promise<SuiteResult> {
+  const begin = performance.now();
+  const cells = context.quick ? QUICK_CELLS : fullCells();
+  const checkpoint = await benchCheckpoint(context);
+  const positionsMax = Math.max(...cells.map(({ sequences, context: length }) => sequences * length));
+  const missing: string[] = [];
+  const contestants: Contestant[] = [];
+  for (const peer of PEERS) {
+    try {
+      contestants.push(...(await peer.prepare({ context, checkpoint, positionsMax })));
+    } catch (error) {
+      if (context.signal.aborted || !(error instanceof RondoError)) throw error;
+      context.progress(`missing: ${peer.engine}: ${error.message}`);
+      missing.push(`Missing: ${peer.engine}: ${error.message}`);
+    }
+  }
+  const result = await race(context, contestants, {
+    cells,
+    repeats: FULL.repeats,
+    vocab: await vocabOf(checkpoint),
+    lastRepeatMs: context.quick ? begin + QUICK_LAST_REPEAT_MS : Number.POSITIVE_INFINITY,
+    lastRunMs: context.quick ? begin + QUICK_LAST_RUN_MS : Number.POSITIVE_INFINITY,
+  });
+  return {
+    rows: peerRows(result.trials),
+    goals: peerGoals(result.trials),
+    plots: [ratePlot('decode'), ratePlot('prefill')],
+    notes: [...explanation(context), ...missing, ...failureNotes(result)],
+  };
+}
+
+const fullCells = (): Cell[] =>
+  FULL.contexts.flatMap((context) => FULL.sequences.map((sequences) => ({ sequences, context })));
+
+async function vocabOf(path: string): Promise<number> {
+  const checkpoint = await openCheckpoint(path);
+  await checkpoint.close();
+  return checkpoint.model.vocab;
+}
+
+const explanation = ({ threads, quick }: SuiteContext): string[] => [
+  `Context c is a prompt of c − ${GENERATED} random ids and ${GENERATED} greedy tokens after it, for all sequences side by side; prefill counts the prompts, decode the ${GENERATED} steps that follow. Every engine has ${threads} threads and a process of its own, starts from the same Q4_1 checkpoint and takes its turn in every repeat, so that drift of the machine hits all alike. Rates are medians; the spread is (largest − smallest) / median. A variant more than a quarter slower than its engine's fastest in both respects is run once.`,
+  `rondo is the engine without a server: chunks and decode steps through every pass. llama.cpp is node-llama-cpp with one context for all sequences, batches of 512, with and without flash attention. transformers.js runs its usual graph (GroupQueryAttention), PyTorch is transformers' generate in f32; both run one static batch.${quick ? ' --quick leaves out llama.cpp on f32 and q4_1, most cells, and the goals of those cells.' : ''}`,
+];
+
+const failureNotes = ({ failures, unfinished }: RaceResult): string[] => [
+  ...[...failures].map(([contestant, reason]) => `Failed: ${title(contestant)}: ${reason}`),
+  ...unfinished.map(
+    ({ sequences, context }) => `Out of time: not every engine ran at ${sequences} × ${context}.`,
+  ),
+];
+
+const ratePlot = (what: 'decode' | 'prefill'): Plot => ({
+  name: what,
+  title: `${what} tok/s of each engine's best variant`,
+  spec: {
+    transform: [{ filter: `indexof(datum['best of its engine'], '${what}') >= 0` }],
+    facet: { column: { field: 'context', type: 'ordinal', title: 'context' } },
+    spec: {
+      width: 200,
+      height: 220,
+      mark: { type: 'line', point: true },
+      encoding: {
+        x: { field: 'sequences', type: 'quantitative', scale: { type: 'log', base: 2 }, title: 'sequences' },
+        y: { field: `${what} tok/s`, type: 'quantitative', scale: { type: 'log' }, title: 'tok/s' },
+        color: { field: 'engine', type: 'nominal' },
+      },
+    },
+  },
+});

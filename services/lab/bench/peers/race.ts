@@ -1,0 +1,139 @@
+import { RondoError } from '@rondo/core';
+import type { SuiteContext } from '../suite.ts';
+import type { Contestant } from './contestant.ts';
+import { type DecodeTimes, PeerProcess } from './peer-process.ts';
+import { randomPrompts } from './prompts.ts';
+
+/** Sequences side by side, and how long each is in the end. */
+export interface Cell {
+  readonly sequences: number;
+  readonly context: number;
+}
+
+/** New tokens of each sequence in a cell; the rest of its context is prompt. */
+export const GENERATED = 64;
+
+/** What one contestant did in one cell, run by run. */
+export interface Trial {
+  readonly cell: Cell;
+  readonly contestant: Contestant;
+  readonly runs: DecodeTimes[];
+}
+
+export interface RacePlan {
+  readonly cells: readonly Cell[];
+  readonly repeats: number;
+  readonly vocab: number;
+  /** Times on the monotonic clock, in milliseconds: after the first no repeat begins, after the second nothing. */
+  readonly lastRepeatMs: number;
+  readonly lastRunMs: number;
+}
+
+/** A variant this much slower than its engine's fastest, in decoding and in prefill, is not repeated. */
+const HOPELESS = 0.75;
+
+export interface RaceResult {
+  readonly trials: readonly Trial[];
+  /** Contestants that failed, with the reason. */
+  readonly failures: ReadonlyMap<Contestant, string>;
+  /** Cells that some contestants did not run in for lack of time. */
+  readonly unfinished: readonly Cell[];
+}
+
+/**
+ * Runs every contestant in every cell, turn by turn, so that a machine whose speed drifts slows them all alike. One
+ * computes at a time. A contestant that fails is out of the race, and said so.
+ */
+export async function race(
+  context: SuiteContext,
+  contestants: readonly Contestant[],
+  plan: RacePlan,
+): Promise<RaceResult> {
+  const processes = new Map<string, PeerProcess>();
+  const failures = new Map<Contestant, string>();
+  const trials: Trial[] = [];
+  const unfinished = new Set<Cell>();
+  /** Undefined when it fails; then it has left the race. */
+  const attempt = async <T>(contestant: Contestant, work: () => Promise<T>): Promise<T | undefined> => {
+    try {
+      context.signal.throwIfAborted();
+      return await work();
+    } catch (error) {
+      if (context.signal.aborted || !(error instanceof RondoError)) throw error;
+      failures.set(contestant, error.message);
+      context.progress(`out of the race: ${title(contestant)}: ${error.message}`);
+      return undefined;
+    }
+  };
+  const run = async (trial: Trial) => {
+    const { cell, contestant } = trial;
+    const prompts = randomPrompts(context.seed, cell.sequences, cell.context - GENERATED, plan.vocab);
+    const peer = processes.get(keyOf(contestant))!;
+    const times = await attempt(contestant, () => {
+      return peer.decode({ prompts, generate: GENERATED }, contestant.options);
+    });
+    if (times !== undefined) trial.runs.push(times);
+  };
+  try {
+    for (const contestant of contestants) {
+      const key = keyOf(contestant);
+      context.progress(`loading ${title(contestant)}`);
+      await attempt(contestant, async () => {
+        const peer =
+          processes.get(key) ??
+          (await PeerProcess.start(title(contestant), contestant.command, context.signal));
+        processes.set(key, peer);
+        // The first run of a graph or a kernel pays for what later ones find ready.
+        await peer.decode({ prompts: randomPrompts(0, 2, 16, plan.vocab), generate: 2 }, contestant.options);
+      });
+    }
+    for (const cell of plan.cells) {
+      const inCell = contestants.map((contestant) => ({ cell, contestant, runs: [] as DecodeTimes[] }));
+      trials.push(...inCell);
+      for (let repeat = 0; repeat < plan.repeats; repeat++) {
+        if (repeat > 0 && performance.now() > plan.lastRepeatMs) break;
+        for (const trial of inCell) {
+          if (performance.now() > plan.lastRunMs) {
+            if (repeat === 0) unfinished.add(cell);
+            break;
+          }
+          if (failures.has(trial.contestant) || (repeat > 0 && hopeless(trial, inCell))) continue;
+          await run(trial);
+          context.progress(outcome(trial, repeat + 1, plan.repeats));
+        }
+      }
+    }
+  } finally {
+    await Promise.all([...processes.values()].map((peer) => peer.stop()));
+  }
+  return { trials: trials.filter(({ runs }) => runs.length > 0), failures, unfinished: [...unfinished] };
+}
+
+export const decodeRate = ({ sequences }: Cell, { decodeMs }: DecodeTimes): number =>
+  (1000 * sequences * GENERATED) / decodeMs;
+
+export const prefillRate = ({ sequences, context }: Cell, { prefillMs }: DecodeTimes): number =>
+  (1000 * sequences * (context - GENERATED)) / prefillMs;
+
+export const title = ({ engine, variant }: Contestant): string => `${engine} ${variant}`;
+
+const keyOf = ({ command }: Contestant): string => command.join('\n');
+
+/** Whether its first run was far behind the first run of another variant of its engine, in both respects. */
+function hopeless(trial: Trial, inCell: readonly Trial[]): boolean {
+  const siblings = inCell.filter(
+    ({ contestant, runs }) => contestant.engine === trial.contestant.engine && runs.length > 0,
+  );
+  const behind = (rate: typeof decodeRate) => {
+    const best = Math.max(...siblings.map(({ runs }) => rate(trial.cell, runs[0]!)));
+    return trial.runs.length === 0 || rate(trial.cell, trial.runs[0]!) < HOPELESS * best;
+  };
+  return behind(decodeRate) && behind(prefillRate);
+}
+
+function outcome({ cell, contestant, runs }: Trial, repeat: number, repeats: number): string {
+  const what = `${cell.sequences} × ${cell.context}, run ${repeat} of ${repeats}, ${title(contestant)}`;
+  const last = runs.at(-1);
+  if (last === undefined) return `${what}: failed`;
+  return `${what}: decode ${decodeRate(cell, last).toFixed(1)}, prefill ${prefillRate(cell, last).toFixed(0)} tok/s`;
+}

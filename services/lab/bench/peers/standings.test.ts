@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Contestant } from './contestant.ts';
+import { type Cell, GENERATED, type Trial } from './race.ts';
+import { median, peerGoals, peerRows } from './standings.ts';
+
+const CELL: Cell = { sequences: 16, context: 128 };
+
+/** A trial with these decode rates in tokens per second, one a run. */
+function trial(contestant: Contestant, rates: readonly number[], residentMb = 100): Trial {
+  const runs = rates.map((rate, at) => ({
+    prefillMs: 1000,
+    decodeMs: (1000 * CELL.sequences * GENERATED) / rate,
+    residentBytes: (residentMb + at) * 1e6,
+  }));
+  return { cell: CELL, contestant, runs };
+}
+
+const int4: Contestant = { engine: 'rondo', variant: 'int4', command: ['a'], residentBytesMax: 101e6 };
+const f32: Contestant = { engine: 'rondo', variant: 'f32', command: ['b'] };
+const q4: Contestant = { engine: 'llama.cpp', variant: 'q4_0', command: ['c'] };
+const q8: Contestant = { engine: 'llama.cpp', variant: 'q8_0', command: ['d'] };
+
+test('the median of an even count is the mean of the two in the middle', () => {
+  assert.deepEqual([median([3, 1, 2]), median([4, 1, 2, 3])], [2, 2.5]);
+});
+
+test("a goal holds our best variant's median against the other's best, and names cells that were measured only", () => {
+  const trials = [trial(int4, [400, 250, 200]), trial(f32, [100]), trial(q4, [90, 99, 200]), trial(q8, [80])];
+  const goals = peerGoals(trials);
+  const ratio = goals.find(({ name }) => name.startsWith('decode'));
+  assert.equal(ratio?.name, "decode at 16 × 128, times llama.cpp's best");
+  assert.ok(Math.abs(Number(ratio?.measured) - 250 / 99) < 1e-9);
+  assert.equal(ratio?.met, true);
+  assert.equal(goals.filter(({ name }) => name.includes('llama.cpp')).length, 1);
+});
+
+test('memory beyond the limit is a goal that is not met, and growth is measured over the repeats', () => {
+  const goals = peerGoals([trial(int4, [1, 1, 1])]);
+  assert.deepEqual(
+    goals.map(({ goal, measured, met }) => [goal, measured, met]),
+    [
+      ['≤ 101 MB', 102, false],
+      ['≤ 50 MB', 2, true],
+    ],
+  );
+});
+
+test("each engine's best variant is marked, per rate", () => {
+  const rows = peerRows([trial(q4, [90]), trial(q8, [80, 120])]);
+  assert.deepEqual(
+    rows.map((row) => [
+      row.variant,
+      row['decode tok/s'],
+      Math.round(Number(row['decode spread %'])),
+      row['best of its engine'],
+    ]),
+    [
+      ['q4_0', 90, 0, 'prefill'],
+      ['q8_0', 100, 40, 'decode'],
+    ],
+  );
+});

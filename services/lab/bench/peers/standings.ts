@@ -1,0 +1,117 @@
+import { atLeast, atMost, type Goal, type Row } from '../suite.ts';
+import { type Cell, decodeRate, prefillRate, type Trial } from './race.ts';
+
+/** Growth of the resident memory between the first and the last repeat that still counts as flat. */
+const FLAT_MB = 50;
+
+type Rate = typeof decodeRate;
+
+interface RateGoal {
+  readonly what: 'decode' | 'prefill';
+  readonly rate: Rate;
+  readonly cell: Cell;
+  /** Times the speed of llama.cpp's best. */
+  readonly bound: number;
+}
+
+const RATE_GOALS: readonly RateGoal[] = [
+  { what: 'decode', rate: decodeRate, cell: { sequences: 16, context: 128 }, bound: 2.5 },
+  { what: 'decode', rate: decodeRate, cell: { sequences: 1, context: 128 }, bound: 2 },
+  { what: 'decode', rate: decodeRate, cell: { sequences: 16, context: 1024 }, bound: 1.5 },
+  { what: 'prefill', rate: prefillRate, cell: { sequences: 16, context: 512 }, bound: 1.3 },
+  { what: 'prefill', rate: prefillRate, cell: { sequences: 1, context: 512 }, bound: 1.3 },
+];
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+const medianRate = (trial: Trial, rate: Rate): number =>
+  median(trial.runs.map((times) => rate(trial.cell, times)));
+
+/** (largest − smallest) / median of the runs, in percent. */
+function spread(trial: Trial, rate: Rate): number {
+  const rates = trial.runs.map((times) => rate(trial.cell, times));
+  return (100 * (Math.max(...rates) - Math.min(...rates))) / median(rates);
+}
+
+const sameCell = (a: Cell, b: Cell): boolean => a.sequences === b.sequences && a.context === b.context;
+
+/** The fastest of an engine's variants in a cell. */
+function best(trials: readonly Trial[], cell: Cell, engine: string, rate: Rate): Trial | undefined {
+  return trials
+    .filter((trial) => sameCell(trial.cell, cell) && trial.contestant.engine === engine)
+    .reduce<Trial | undefined>(
+      (most, trial) => (most && medianRate(most, rate) >= medianRate(trial, rate) ? most : trial),
+      undefined,
+    );
+}
+
+/** One row for each variant of each engine in each cell; rates are medians of its runs. */
+export const peerRows = (trials: readonly Trial[]): Row[] =>
+  trials.map((trial) => {
+    const { cell, contestant, runs } = trial;
+    const isBest = (rate: Rate) => best(trials, cell, contestant.engine, rate) === trial;
+    return {
+      sequences: cell.sequences,
+      context: cell.context,
+      engine: contestant.engine,
+      variant: contestant.variant,
+      'decode tok/s': medianRate(trial, decodeRate),
+      'decode spread %': spread(trial, decodeRate),
+      'prefill tok/s': medianRate(trial, prefillRate),
+      'prefill spread %': spread(trial, prefillRate),
+      runs: runs.length,
+      'resident MB': Math.round(Math.max(...runs.map(({ residentBytes }) => residentBytes)) / 1e6),
+      'best of its engine': [isBest(decodeRate) ? 'decode' : '', isBest(prefillRate) ? 'prefill' : '']
+        .filter((what) => what !== '')
+        .join(', '),
+    };
+  });
+
+/** Ours against llama.cpp, best variant against best; goals of cells that were not measured are left out. */
+export function peerGoals(trials: readonly Trial[]): Goal[] {
+  const rates = RATE_GOALS.flatMap(({ what, rate, cell, bound }) => {
+    const [ours, theirs] = ['rondo', 'llama.cpp'].map((engine) => best(trials, cell, engine, rate));
+    if (!ours || !theirs) return [];
+    const name = `${what} at ${cell.sequences} × ${cell.context}, times llama.cpp's best`;
+    return [atLeast(name, bound, medianRate(ours, rate) / medianRate(theirs, rate))];
+  });
+  return [...rates, ...overheadGoal(trials), ...memoryGoals(trials)];
+}
+
+/** Of a decode step of 16 rows, what is not spent inside the graph runtime, in the best variant. */
+function overheadGoal(trials: readonly Trial[]): Goal[] {
+  const trial = best(trials, { sequences: 16, context: 128 }, 'rondo', decodeRate);
+  const shares = trial?.runs.flatMap(({ decodeMs, decodeRunMs }) =>
+    decodeRunMs === undefined ? [] : [100 * (1 - decodeRunMs / decodeMs)],
+  );
+  if (!shares?.length) return [];
+  return [atMost("share of a decode step outside the runtime's run, 16 × 128", 5, median(shares), ' %')];
+}
+
+/** Per variant of ours: the most it held, and how much more at the last repeat of a cell than at the first. */
+function memoryGoals(trials: readonly Trial[]): Goal[] {
+  const limited = trials.filter(({ contestant }) => contestant.residentBytesMax !== undefined);
+  return [...new Set(limited.map(({ contestant }) => contestant))].flatMap((contestant) => {
+    const own = limited.filter((trial) => trial.contestant === contestant);
+    const most = Math.max(...own.flatMap(({ runs }) => runs.map(({ residentBytes }) => residentBytes)));
+    const growth = own
+      .filter(({ runs }) => runs.length > 1)
+      .map(({ runs }) => (runs.at(-1)!.residentBytes - runs[0]!.residentBytes) / 1e6);
+    const { variant, residentBytesMax } = contestant;
+    return [
+      atMost(
+        `resident memory of ${variant} (weights + K/V + 400 MB)`,
+        Math.round(residentBytesMax! / 1e6),
+        Math.round(most / 1e6),
+        ' MB',
+      ),
+      ...(growth.length > 0
+        ? [atMost(`growth of ${variant} over a cell's repeats`, FLAT_MB, Math.max(...growth), ' MB')]
+        : []),
+    ];
+  });
+}

@@ -1,0 +1,72 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { describeMachine, type Machine, thisMachine } from './machine.ts';
+import type { Goal, Plot, Row, Suite, SuiteContext } from './suite.ts';
+import { cellText, terminalTable } from './table.ts';
+
+/** What a suite found, with all that a reader needs to check it. `--json` writes it as it is. */
+export interface BenchReport {
+  readonly suite: string;
+  readonly machine: Machine;
+  /** The commit measured; `+changes` when the checkout differed from it. */
+  readonly commit: string;
+  /** ISO 8601. */
+  readonly date: string;
+  readonly seed: number;
+  /** Repeats this run. */
+  readonly command: string;
+  readonly quick: boolean;
+  readonly rows: readonly Row[];
+  readonly goals: readonly Goal[];
+  readonly plots: readonly Plot[];
+  readonly notes: readonly string[];
+}
+
+/** Runs `suite` and reports. Whatever the suite throws goes on. */
+export async function runSuite(suite: Suite, context: SuiteContext): Promise<BenchReport> {
+  const { quick, seed, threads } = context;
+  const { rows, goals, plots, notes } = await suite.run(context);
+  return {
+    suite: suite.name,
+    machine: await thisMachine(),
+    commit: await thisCommit(),
+    date: new Date().toISOString(),
+    seed,
+    command: `rondo bench ${suite.name}${quick ? ' --quick' : ''} --seed ${seed} --threads ${threads}`,
+    quick,
+    rows,
+    goals,
+    plots,
+    notes,
+  };
+}
+
+/** The report for a terminal: table, each goal as met or NOT MET, and where it was measured. */
+export const reportText = (report: BenchReport): string =>
+  [
+    terminalTable(report.rows),
+    report.goals.length > 0 ? `\n${terminalTable(goalRows(report.goals))}` : '',
+    ...report.notes.map((note) => `\n${note}\n`),
+    `\n${describeMachine(report.machine)} · commit ${report.commit}\n`,
+  ].join('');
+
+/** Goals as rows of a table of their own. */
+export const goalRows = (goals: readonly Goal[]): Row[] =>
+  goals.map(({ name, goal, measured, met }) => ({
+    goal: name,
+    bound: goal,
+    measured: cellText(measured),
+    '': met ? 'met' : 'NOT MET',
+  }));
+
+async function thisCommit(): Promise<string> {
+  const git = async (...args: string[]) =>
+    (await promisify(execFile)('git', args, { cwd: import.meta.dirname })).stdout.trim();
+  try {
+    const changes = await git('status', '--porcelain', '--untracked-files=no');
+    return `${await git('rev-parse', '--short=12', 'HEAD')}${changes === '' ? '' : '+changes'}`;
+  } catch {
+    // Outside a checkout, or without git.
+    return 'unknown';
+  }
+}

@@ -1,0 +1,70 @@
+import type { RondoProcess } from './rondo-process.ts';
+
+/** One line of a suite's table. All rows of a suite have the same columns, in the same order. */
+export type Row = Readonly<Record<string, string | number>>;
+
+export interface Goal {
+  readonly name: string;
+  /** The bound in words, such as `≥ 2.5`. */
+  readonly goal: string;
+  readonly measured: string | number;
+  readonly met: boolean;
+}
+
+/** A plot of the suite's rows. */
+export interface Plot {
+  /** Kebab case; the file is docs/benchmarks/<suite>-<name>.svg. */
+  readonly name: string;
+  /** Says what is to be seen; the alternative text of the picture. */
+  readonly title: string;
+  /** A vega-lite specification. Where it has no `data`, the rows are the data. */
+  readonly spec: object;
+}
+
+export interface SuiteResult {
+  readonly rows: readonly Row[];
+  readonly goals: readonly Goal[];
+  readonly plots: readonly Plot[];
+  /** What a reader must know to read the table: how it was measured, what is missing and why. One paragraph each. */
+  readonly notes: readonly string[];
+}
+
+export interface SuiteContext {
+  /** Ends within five minutes: fewer cells, fewer repeats. */
+  readonly quick: boolean;
+  /** Every random choice of the suite follows from it. */
+  readonly seed: number;
+  /** Threads of each engine measured. */
+  readonly threads: number;
+  /** Directory for what is made or installed on the way; may be deleted at any time between runs. */
+  readonly cache: string;
+  /** Tells whoever waits what is being done. */
+  readonly progress: (text: string) => void;
+  /** Aborted when the user stops the run; the suite ends its processes and throws. */
+  readonly signal: AbortSignal;
+  /** Starts `rondo <args>` as a process of its own; resolves when it has printed its `ready` line. */
+  readonly launch: (...args: string[]) => Promise<RondoProcess>;
+}
+
+export interface Suite {
+  readonly name: string;
+  /** One line for `rondo bench --help`. */
+  readonly summary: string;
+  run(context: SuiteContext): Promise<SuiteResult>;
+}
+
+/** A goal that is met by `bound` or more. */
+export const atLeast = (name: string, bound: number, measured: number, unit = ''): Goal => ({
+  name,
+  goal: `≥ ${bound}${unit}`,
+  measured,
+  met: measured >= bound,
+});
+
+/** A goal that is met by `bound` or less. */
+export const atMost = (name: string, bound: number, measured: number, unit = ''): Goal => ({
+  name,
+  goal: `≤ ${bound}${unit}`,
+  measured,
+  met: measured <= bound,
+});
