@@ -1,3 +1,4 @@
+import type { Adapt } from './adapters.ts';
 import type { ModelSpec } from './checkpoint.ts';
 import { type Graph, ORT, type Value } from './graph.ts';
 import type { GraphOptions } from './graph-options.ts';
@@ -45,8 +46,14 @@ export function addAndNorm(
 }
 
 /** Queries, keys and values of a layer's normed input x [N, hidden], not yet rotated: [N, (heads + 2·kvHeads)·headDim]. */
-export function projectQkv(graph: Graph, model: ModelSpec, layer: LayerWeights, x: Value): Value {
-  const qkv = linear(graph, layer.qkv, x);
+export function projectQkv(
+  graph: Graph,
+  model: ModelSpec,
+  layer: LayerWeights,
+  x: Value,
+  adapt?: Adapt,
+): Value {
+  const qkv = adaptQkv(graph, model, linear(graph, layer.qkv, x), x, adapt);
   if (!layer.headNorms) return qkv;
   const { heads, kvHeads, headDim, normEpsilon } = model;
   const normedHeads = heads + kvHeads;
@@ -64,33 +71,59 @@ export function projectQkv(graph: Graph, model: ModelSpec, layer: LayerWeights, 
   return graph.node('Concat', [scaled, value!], { attributes: { axis: 1 } });
 }
 
+function adaptQkv(graph: Graph, model: ModelSpec, qkv: Value, x: Value, adapt?: Adapt): Value {
+  if (!adapt) return qkv;
+  const { heads, kvHeads, headDim } = model;
+  const sizes = graph.ints([heads * headDim, kvHeads * headDim, kvHeads * headDim]);
+  const parts = graph.nodes('Split', [qkv, sizes], 3, { attributes: { axis: 1 } });
+  const adapted = adapt('qkv', x, parts);
+  if (adapted.every((part, at) => part === parts[at])) return qkv;
+  return graph.node('Concat', adapted, { attributes: { axis: 1 } });
+}
+
 /** What attention adds to the residual stream, from its heads' outputs [N, heads·headDim]. */
-export function attentionDelta(graph: Graph, model: ModelSpec, layer: LayerWeights, attended: Value): Value {
-  const delta = linear(graph, layer.output, attended);
+export function attentionDelta(
+  graph: Graph,
+  model: ModelSpec,
+  layer: LayerWeights,
+  attended: Value,
+  adapt: Adapt = unadapted,
+): Value {
+  const [delta] = adapt('o', attended, [linear(graph, layer.output, attended)]) as [Value];
   if (!layer.attentionOutNorm) return delta;
   const weight = graph.weight(`layers.${layer.index}.attention_out_norm`, layer.attentionOutNorm);
   return rmsNorm(graph, delta, weight, model.normEpsilon);
 }
 
 /** What the feed-forward sublayer adds to the residual stream, from its normed input [N, hidden]. */
-export function feedForwardDelta(graph: Graph, model: ModelSpec, layer: LayerWeights, x: Value): Value {
-  const delta = feedForward(graph, model, layer, x);
+export function feedForwardDelta(
+  graph: Graph,
+  model: ModelSpec,
+  layer: LayerWeights,
+  x: Value,
+  adapt: Adapt = unadapted,
+): Value {
+  const delta = feedForward(graph, model, layer, x, adapt);
   if (!layer.ffnOutNorm) return delta;
   const weight = graph.weight(`layers.${layer.index}.ffn_out_norm`, layer.ffnOutNorm);
   return rmsNorm(graph, delta, weight, model.normEpsilon);
 }
 
 /** down(act(gate(x)) · up(x)). (Shazeer 2020, GLU variants) */
-function feedForward(graph: Graph, model: ModelSpec, layer: LayerWeights, x: Value): Value {
-  const [gate, up] = graph.nodes('Split', [linear(graph, layer.gateUp, x)], 2, {
+function feedForward(graph: Graph, model: ModelSpec, layer: LayerWeights, x: Value, adapt: Adapt): Value {
+  const packed = graph.nodes('Split', [linear(graph, layer.gateUp, x)], 2, {
     attributes: { axis: 1, num_outputs: 2 },
   });
+  const [gate, up] = adapt('gate_up', x, packed);
   const active =
     model.activation === 'silu'
       ? graph.node('QuickGelu', [gate!], { ...ORT, attributes: { alpha: { float: 1 } } })
       : graph.node('Gelu', [gate!], { attributes: { approximate: 'tanh' } });
-  return linear(graph, layer.down, graph.node('Mul', [active, up!]));
+  const product = graph.node('Mul', [active, up!]);
+  return adapt('down', product, [linear(graph, layer.down, product)])[0]!;
 }
+
+const unadapted: Adapt = (_packed, _x, outputs) => [...outputs];
 
 /** Embedding of ids [N]: [N, hidden]. */
 export function embed(graph: Graph, { model, weights }: GraphOptions, ids: Value): Value {

@@ -1,4 +1,4 @@
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { RondoError } from '@rondo/core';
 import type { WeightRef } from './graph.ts';
 import type { DataType } from './onnx-model.ts';
@@ -21,6 +21,13 @@ export class WeightsFile {
 
   static async create(path: string, name: string): Promise<WeightsFile> {
     return new WeightsFile(await open(path, 'wx'), path, name);
+  }
+
+  /** Opens a weights file to append more tensors; what lies in it stays where it is. */
+  static async extend(path: string, name: string): Promise<WeightsFile> {
+    const file = new WeightsFile(await open(path, 'r+'), path, name);
+    file.#offset = (await stat(path)).size;
+    return file;
   }
 
   /** @throws RondoError CONFIG_INVALID when the disk is full. */
