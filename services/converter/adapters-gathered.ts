@@ -7,7 +7,7 @@ export function addGathered(
   rows: DepthRows,
   { name, a, parts }: PackedFactors,
   x: Value,
-  outputs: readonly Value[],
+  outputs?: readonly Value[],
 ): Value[] {
   const { graph } = rows;
   const [, ranks = 0, columns = 0] = a.dims;
@@ -25,6 +25,6 @@ export function addGathered(
   return parts.map(({ target, b }, at) => {
     const up = ofRow(graph.weight(`${name}.b.${target}`, b));
     const delta = graph.reshape(graph.node('MatMul', [lows[at]!, up]), [-1, b.dims[2]!]);
-    return graph.node('Add', [outputs[at]!, delta]);
+    return outputs ? graph.node('Add', [outputs[at]!, delta]) : delta;
   });
 }

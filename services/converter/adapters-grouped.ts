@@ -10,7 +10,7 @@ export function addGrouped(
   rows: DepthRows,
   { name, a, parts }: PackedFactors,
   x: Value,
-  outputs: readonly Value[],
+  outputs?: readonly Value[],
 ): Value[] {
   const { graph } = rows;
   const deltas: Value[][] = parts.map(() => []);
@@ -28,9 +28,9 @@ export function addGrouped(
       deltas[at]!.push(graph.node('Gemm', [lows[at]!, up]));
     }
   }
-  return outputs.map((output, at) => {
-    const delta = graph.node('Concat', deltas[at]!, { attributes: { axis: 0 } });
-    return graph.node('Add', [output, delta]);
+  return deltas.map((groups, at) => {
+    const delta = graph.node('Concat', groups, { attributes: { axis: 0 } });
+    return outputs ? graph.node('Add', [outputs[at]!, delta]) : delta;
   });
 }
 

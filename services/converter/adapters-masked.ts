@@ -10,7 +10,7 @@ export function addMasked(
   rows: DepthRows,
   { name, a, parts }: PackedFactors,
   x: Value,
-  outputs: readonly Value[],
+  outputs?: readonly Value[],
 ): Value[] {
   const { graph, depths } = rows;
   const [, ranks = 0, columns = 0] = a.dims;
@@ -30,6 +30,6 @@ export function addMasked(
           .map((part, at) => graph.reshape(part, [-1, depths * parts[at]!.rank]));
   return parts.map(({ target, rank, b }, at) => {
     const up = graph.weight(`${name}.b.${target}`, { ...b, dims: [depths * rank, b.dims[2]!] });
-    return graph.node('Gemm', [lows[at]!, up, outputs[at]!]);
+    return graph.node('Gemm', [lows[at]!, up, ...(outputs ? [outputs[at]!] : [])]);
   });
 }

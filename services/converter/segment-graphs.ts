@@ -27,7 +27,8 @@ function segment(
   const [before, after] = [layers[index - 1], layers[index]];
   const entry = !before || (stack === 'block' && !after) ? stackInput(graph, options, stack) : undefined;
   // Every segment of the block declares the rows' depths, whether or not its own linears are adapted.
-  const adapters = stack === 'block' && options.adapters ? new Adapters(graph, options.adapters) : undefined;
+  const adapters =
+    stack === 'block' && options.adapters ? new Adapters(graph, model, options.adapters) : undefined;
   const flow = before ? throughFeedForward(graph, options, before, adapters) : { residual: entry! };
   if (!after) {
     const state = flow.delta ? graph.node('Add', [flow.residual, flow.delta]) : flow.residual;
@@ -59,13 +60,13 @@ function throughFeedForward(
   layer: LayerWeights,
   adapters: Adapters | undefined,
 ): { residual: Value; delta?: Value } {
-  const adapt = adapters?.ofLayer(layer.index);
+  const layerAdapters = adapters?.ofLayer(layer.index);
   const residual = graph.input('residual', 'float32', ['N', model.hidden]);
   const attended = graph.input('attended', 'float32', ['N', model.heads * model.headDim]);
-  const delta = attentionDelta(graph, model, layer, attended, adapt);
+  const delta = attentionDelta(graph, model, layer, attended, layerAdapters);
   const weight = graph.weight(`layers.${layer.index}.ffn_norm`, layer.ffnNorm);
   const { normed, sum } = addAndNorm(graph, residual, delta, weight, model.normEpsilon);
-  return { residual: sum, delta: feedForwardDelta(graph, model, layer, normed, adapt) };
+  return { residual: sum, delta: feedForwardDelta(graph, model, layer, normed, layerAdapters) };
 }
 
 /**

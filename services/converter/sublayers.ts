@@ -1,4 +1,4 @@
-import type { Adapt } from './adapters.ts';
+import type { LayerAdapters } from './adapters.ts';
 import type { ModelSpec } from './checkpoint.ts';
 import { type Graph, ORT, type Value } from './graph.ts';
 import type { GraphOptions } from './graph-options.ts';
@@ -51,9 +51,10 @@ export function projectQkv(
   model: ModelSpec,
   layer: LayerWeights,
   x: Value,
-  adapt?: Adapt,
+  adapters?: LayerAdapters,
 ): Value {
-  const qkv = adaptQkv(graph, model, linear(graph, layer.qkv, x), x, adapt);
+  const projected = linear(graph, layer.qkv, x);
+  const qkv = adapters ? adapters.adaptWhole('qkv', x, projected) : projected;
   if (!layer.headNorms) return qkv;
   const { heads, kvHeads, headDim, normEpsilon } = model;
   const normedHeads = heads + kvHeads;
@@ -71,25 +72,16 @@ export function projectQkv(
   return graph.node('Concat', [scaled, value!], { attributes: { axis: 1 } });
 }
 
-function adaptQkv(graph: Graph, model: ModelSpec, qkv: Value, x: Value, adapt?: Adapt): Value {
-  if (!adapt) return qkv;
-  const { heads, kvHeads, headDim } = model;
-  const sizes = graph.ints([heads * headDim, kvHeads * headDim, kvHeads * headDim]);
-  const parts = graph.nodes('Split', [qkv, sizes], 3, { attributes: { axis: 1 } });
-  const adapted = adapt('qkv', x, parts);
-  if (adapted.every((part, at) => part === parts[at])) return qkv;
-  return graph.node('Concat', adapted, { attributes: { axis: 1 } });
-}
-
 /** What attention adds to the residual stream, from its heads' outputs [N, heads·headDim]. */
 export function attentionDelta(
   graph: Graph,
   model: ModelSpec,
   layer: LayerWeights,
   attended: Value,
-  adapt: Adapt = unadapted,
+  adapters?: LayerAdapters,
 ): Value {
-  const [delta] = adapt('o', attended, [linear(graph, layer.output, attended)]) as [Value];
+  const output = linear(graph, layer.output, attended);
+  const delta = adapters ? adapters.adaptWhole('o', attended, output) : output;
   if (!layer.attentionOutNorm) return delta;
   const weight = graph.weight(`layers.${layer.index}.attention_out_norm`, layer.attentionOutNorm);
   return rmsNorm(graph, delta, weight, model.normEpsilon);
@@ -101,29 +93,34 @@ export function feedForwardDelta(
   model: ModelSpec,
   layer: LayerWeights,
   x: Value,
-  adapt: Adapt = unadapted,
+  adapters?: LayerAdapters,
 ): Value {
-  const delta = feedForward(graph, model, layer, x, adapt);
+  const delta = feedForward(graph, model, layer, x, adapters);
   if (!layer.ffnOutNorm) return delta;
   const weight = graph.weight(`layers.${layer.index}.ffn_out_norm`, layer.ffnOutNorm);
   return rmsNorm(graph, delta, weight, model.normEpsilon);
 }
 
 /** down(act(gate(x)) · up(x)). (Shazeer 2020, GLU variants) */
-function feedForward(graph: Graph, model: ModelSpec, layer: LayerWeights, x: Value, adapt: Adapt): Value {
+function feedForward(
+  graph: Graph,
+  model: ModelSpec,
+  layer: LayerWeights,
+  x: Value,
+  adapters?: LayerAdapters,
+): Value {
   const packed = graph.nodes('Split', [linear(graph, layer.gateUp, x)], 2, {
     attributes: { axis: 1, num_outputs: 2 },
   });
-  const [gate, up] = adapt('gate_up', x, packed);
+  const [gate, up] = adapters ? adapters.adaptParts('gate_up', x, packed) : packed;
   const active =
     model.activation === 'silu'
       ? graph.node('QuickGelu', [gate!], { ...ORT, attributes: { alpha: { float: 1 } } })
       : graph.node('Gelu', [gate!], { attributes: { approximate: 'tanh' } });
   const product = graph.node('Mul', [active, up!]);
-  return adapt('down', product, [linear(graph, layer.down, product)])[0]!;
+  const output = linear(graph, layer.down, product);
+  return adapters ? adapters.adaptWhole('down', product, output) : output;
 }
-
-const unadapted: Adapt = (_packed, _x, outputs) => [...outputs];
 
 /** Embedding of ids [N]: [N, hidden]. */
 export function embed(graph: Graph, { model, weights }: GraphOptions, ids: Value): Value {
