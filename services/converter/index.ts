@@ -1,4 +1,5 @@
 export {
+  ADAPTER_METHOD,
   type AdapterMethod,
   type AdapterOptions,
   type AdapterTarget,

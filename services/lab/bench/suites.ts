@@ -1,3 +1,4 @@
+import { adapters } from './adapters.ts';
 import { peers } from './peers/peers.ts';
 import type { Suite } from './suite.ts';
 
@@ -5,4 +6,5 @@ import type { Suite } from './suite.ts';
 export const SUITES: readonly Suite[] = [
   // One line each: merges stay simple.
   peers,
+  adapters,
 ];
