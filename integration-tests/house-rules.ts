@@ -105,7 +105,7 @@ export const vagueNames = (packages: readonly SourcePackage[]): string[] =>
   packages.flatMap(({ name, files }) =>
     files
       .filter(({ path }) => {
-        const words = path.replace(/(\.test)?\.ts$/, '').split(/[/-]/);
+        const words = path.replace(/(\.test|\.d)?\.ts$/, '').split(/[/-]/);
         return words.some((word) => !/^[a-z0-9]+$/.test(word) || VAGUE_WORDS.includes(word));
       })
       .map((file) => `${name}/${file.path}`),

@@ -90,16 +90,27 @@ async function write(checkpoint: Checkpoint, flags: ConvertFlags): Promise<Manif
   }
   const exit = exitPolicy && { policy: exitPolicy, threshold: exitThreshold ?? 1, minDepth };
   const progress = progressBar('converting', 0);
+  let interrupted = false;
+  const interrupt = () => {
+    interrupted = true;
+  };
+  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
   try {
     return await convertCheckpoint({
       checkpoint,
       ...rest,
       exit,
       damping: loopDamping,
-      onProgress: (done, total) => progress.update(done, total),
+      onProgress(done, total) {
+        // An error is what makes the converter clear away the half that is written.
+        if (interrupted)
+          throw new RondoError('CANCELLED', `convert to ${flags.out} stopped; nothing was left`);
+        progress.update(done, total);
+      },
     });
   } finally {
     progress.stop();
+    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
   }
 }
 

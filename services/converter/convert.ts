@@ -26,6 +26,8 @@ export interface ConvertOptions extends LoopOptions {
   /** When rows leave unless a request says otherwise; by default as trained, else never. */
   readonly exit?: ExitDefaults | undefined;
   readonly name?: string | undefined;
+  /** Positions of K and V in one page: a multiple of 4; by default `LIMITS.pagePositions`. */
+  readonly pagePositions?: number | undefined;
   /** Weights written before by `prepareWeights`, for several loops over one checkpoint; linked, not copied. */
   readonly prepared?: PreparedWeights | undefined;
   /** Factors of their own for every depth of the block; none by default. */
@@ -75,18 +77,38 @@ export async function convert(options: ConvertOptions): Promise<Manifest> {
   const out = resolve(options.out);
   await refuseForeign(out);
   const partial = `${out}.partial-${process.pid}`;
-  await rm(partial, { recursive: true, force: true });
+  await onDisk(partial, rm(partial, { recursive: true, force: true }));
   try {
-    await mkdir(partial, { recursive: true });
+    await onDisk(partial, mkdir(partial, { recursive: true }));
     const manifest = await writeBundle(options, plan, partial);
-    await rm(out, { recursive: true, force: true });
-    await rename(partial, out);
+    await replace(partial, out);
     return manifest;
   } catch (error) {
     await rm(partial, { recursive: true, force: true });
     throw error;
   }
 }
+
+/** Puts the new bundle in the place of an older one, which is whole there until the new one is. */
+async function replace(partial: string, out: string): Promise<void> {
+  const older = `${out}.older-${process.pid}`;
+  const moved = await rename(out, older).then(
+    () => true,
+    () => false,
+  );
+  try {
+    await onDisk(out, rename(partial, out));
+  } catch (error) {
+    if (moved) await rename(older, out);
+    throw error;
+  }
+  await rm(older, { recursive: true, force: true });
+}
+
+const onDisk = (path: string, work: Promise<unknown>): Promise<unknown> =>
+  work.catch((cause: unknown) => {
+    throw diskError(path, 0, cause);
+  });
 
 async function refuseForeign(out: string): Promise<void> {
   const exists = await stat(out).then(
@@ -111,18 +133,16 @@ async function writeBundle(options: ConvertOptions, plan: LoopPlan, directory: s
   const { weights } =
     options.prepared ?? (await prepareWeights(checkpoint, precision, directory, options.onProgress));
   const weightsPath = join(directory, WEIGHTS_FILE);
-  // Adapters are appended, which a link would do to every bundle that shares the file.
-  if (options.prepared) await (options.adapters ? copyFile : link)(options.prepared.path, weightsPath);
+  if (options.prepared) {
+    // Adapters are appended, which a link would do to every bundle that shares the file.
+    const place = options.adapters ? copyFile : link;
+    await onDisk(weightsPath, place(options.prepared.path, weightsPath));
+  }
   const adapters =
     options.adapters && (await appendAdapters(options.adapters, checkpoint, plan, weightsPath));
   const candidates = Math.min(LIMITS.headCandidates, checkpoint.model.vocab);
-  const graphOptions = {
-    model: checkpoint.model,
-    weights,
-    plan,
-    pagePositions: LIMITS.pagePositions,
-    adapters,
-  };
+  const { pagePositions = LIMITS.pagePositions } = options;
+  const graphOptions = { model: checkpoint.model, weights, plan, pagePositions, adapters };
   const contents = new Map<string, Uint8Array>([
     ['prelude.onnx', preludeGraph(graphOptions)],
     // Rows of a whole graph are padded and in no order of depth, and propagate's come without depths.
@@ -211,7 +231,7 @@ function describe(options: ConvertOptions, plan: LoopPlan, headCandidates: numbe
         method: adapters.method ?? ADAPTER_METHOD,
       },
     }),
-    pagePositions: LIMITS.pagePositions,
+    pagePositions: options.pagePositions ?? LIMITS.pagePositions,
     headCandidates,
     tokens: { ...(model.bos !== undefined && { bos: model.bos }), eos: [...model.eos] },
     graphs: {

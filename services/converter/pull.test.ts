@@ -200,6 +200,35 @@ test('a broken download goes on where it stopped', async () => {
   assert.ok(requests.includes(`/files/${WHEEL} bytes=1000-`), requests.join('\n'));
 });
 
+test('shards that arrived whole are not fetched again, unless they were changed since', async () => {
+  const { 'model.safetensors': _, ...side } = tinyRepository();
+  const tensors = [...tinyLlama()];
+  const [first, second] = ['model-00001-of-00002.safetensors', 'model-00002-of-00002.safetensors'];
+  const weightMap = tensors.map(([name], index) => [name, index < 5 ? first : second]);
+  offerRepository('someone/sharded', {
+    ...side,
+    'model.safetensors.index.json': Buffer.from(
+      JSON.stringify({ weight_map: Object.fromEntries(weightMap) }),
+    ),
+    [first]: safetensorsBytes(new Map(tensors.slice(0, 5))),
+    [second]: safetensorsBytes(new Map(tensors.slice(5))),
+  });
+  const secondPath = `/someone/sharded/resolve/main/${second}`;
+  const serveSecond = routes.get(secondPath)!;
+  routes.set(secondPath, (_, response) => response.writeHead(503).end());
+  await assert.rejects(pull('someone/sharded', options()), /HTTP 503/);
+  routes.set(secondPath, serveSecond);
+  const config = join(cacheDir, 'someone--sharded.partial', '0', 'config.json');
+  await writeFile(config, (await readFile(config, 'utf8')).replace('10000', '20000'));
+  requests.length = 0;
+  await pull('someone/sharded', options());
+  assert.deepEqual(requests, [
+    '/api/models/someone/sharded/tree/main',
+    '/someone/sharded/resolve/main/config.json',
+    secondPath,
+  ]);
+});
+
 test('a reply that ends too soon is asked for the rest, as long as bytes come', async () => {
   const wheel = tinyWheel();
   offerWheel(wheel);

@@ -19,8 +19,12 @@ export class WeightsFile {
     this.#name = name;
   }
 
+  /** @throws RondoError CONFIG_INVALID when the file cannot be made, as on a disk without a free inode. */
   static async create(path: string, name: string): Promise<WeightsFile> {
-    return new WeightsFile(await open(path, 'wx'), path, name);
+    const handle = await open(path, 'wx').catch((cause: unknown) => {
+      throw diskError(path, 0, cause);
+    });
+    return new WeightsFile(handle, path, name);
   }
 
   /** Opens a weights file to append more tensors; what lies in it stays where it is. */
@@ -57,9 +61,15 @@ export class WeightsFile {
   }
 }
 
+/** Why a file may not grow, in words that say what to do. */
+const NO_ROOM: Readonly<Record<string, string>> = {
+  ENOSPC: 'the disk is full; free some space or choose another --out',
+  EDQUOT: 'your disk quota is used up; free some space or choose another --out',
+  EFBIG: 'files may not grow that large here (ulimit -f, or the file system); choose another --out',
+};
+
 /** Names the file and what was being written, most usefully when the disk is full. */
 export function diskError(path: string, bytes: number, cause: unknown): RondoError {
-  const full = (cause as { code?: string }).code === 'ENOSPC';
-  const reason = full ? 'the disk is full; free some space or choose another --out' : String(cause);
+  const reason = NO_ROOM[(cause as { code?: string }).code ?? ''] ?? String(cause);
   return new RondoError('CONFIG_INVALID', `${path}: writing byte ${bytes} failed: ${reason}`, { cause });
 }

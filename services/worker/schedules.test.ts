@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
-import type { GenerateSpec, Route } from '@rondo/core';
+import type { ExitRule, GenerateSpec, Route } from '@rondo/core';
 import fc from 'fast-check';
+import type { StepPolicy } from './step-policy.ts';
 import {
   generate,
   homedRoute,
@@ -14,28 +15,44 @@ import {
 } from './test-cluster.ts';
 import { generateAlone, type TestShape } from './test-model.ts';
 
-const SHAPE: TestShape = { prelude: 1, coda: 1, maxDepth: 3 };
-
 /** Room for the twelve longest visits: refusals have their own test. */
 const pools = { prelude: 133, block: 397, coda: 133 };
-const workers = await Promise.all([startTestWorker(SHAPE, { pools }), startTestWorker(SHAPE, { pools })]);
-after(() => Promise.all(workers.map((worker) => worker.stop())));
-const [first, second] = workers as [TestWorker, TestWorker];
 
-const PLACES: readonly (() => [TestWorker, Route])[] = [
-  () => [first, homedRoute(first, 3)],
-  () => [second, homedRoute(second, 3)],
-  () => [first, stagedRoute([first, second], 3)],
-  () => [second, stagedRoute([second, first], 3)],
+const SETTINGS: readonly { shape: TestShape; policy: StepPolicy }[] = [
+  { shape: { prelude: 1, coda: 1, maxDepth: 3, kvPolicy: 'last-exited' }, policy: 'depth' },
+  { shape: { prelude: 1, coda: 1, maxDepth: 3, kvPolicy: 'propagate' }, policy: 'depth' },
+  { shape: { prelude: 1, coda: 1, maxDepth: 3, kvPolicy: 'catch-up' }, policy: 'depth' },
+  { shape: { prelude: 0, coda: 0, maxDepth: 3, kvPolicy: 'catch-up' }, policy: 'depth' },
+  { shape: { prelude: 0, coda: 1, maxDepth: 3, kvPolicy: 'catch-up' }, policy: 'sequence' },
+  { shape: { prelude: 1, coda: 0, maxDepth: 3, kvPolicy: 'propagate' }, policy: 'static' },
+];
+
+const placesOf = (first: TestWorker, second: TestWorker): readonly (readonly [TestWorker, Route])[] => [
+  [first, homedRoute(first, 3)],
+  [second, homedRoute(second, 3)],
+  [first, stagedRoute([first, second], 3)],
+  [second, stagedRoute([second, first], 3)],
+];
+
+const EXITS: readonly ExitRule[] = [
+  { policy: 'none', threshold: 0, minDepth: 1, maxDepth: 3 },
+  { policy: 'none', threshold: 0, minDepth: 1, maxDepth: 3 },
+  { policy: 'gate', threshold: 0.7, minDepth: 1, maxDepth: 3 },
+  { policy: 'latent-diff', threshold: 0.9, minDepth: 1, maxDepth: 3 },
+  { policy: 'confidence', threshold: 0.15, minDepth: 1, maxDepth: 3 },
+  { policy: 'replay', threshold: 0, minDepth: 1, maxDepth: 3, depths: [1, 1, 3, 2, 1] },
 ];
 
 const visit = fc.record({
-  place: fc.nat(PLACES.length - 1),
+  place: fc.nat(3),
   promptRows: fc.integer({ min: 1, max: 150 }),
   maxTokens: fc.integer({ min: 1, max: 25 }),
   minDepth: fc.integer({ min: 1, max: 3 }),
   temperature: fc.constantFrom(0, 0.8, 1),
   seed: fc.nat(1000),
+  /** Few beginnings, so that some share pages. */
+  beginning: fc.nat(2),
+  exit: fc.constantFrom<ExitRule>(...EXITS),
   promptLogprobs: fc.boolean(),
   /** Turns of the event loop before it comes. */
   delay: fc.nat(40),
@@ -45,25 +62,23 @@ const visit = fc.record({
 
 type Visit = typeof visit extends fc.Arbitrary<infer Value> ? Value : never;
 
-function specOf(of: Visit): [TestWorker, GenerateSpec] {
-  const [home, route] = PLACES[of.place]!();
-  const staged = route.stages.length > 1;
-  const spec = testSpec(route, {
-    promptIds: Array.from({ length: of.promptRows }, (_, index) => (index * 11 + of.seed) % 32),
+function specOf(of: Visit, route: Route): GenerateSpec {
+  const homed = route.stages.length === 1;
+  return testSpec(route, {
+    promptIds: Array.from({ length: of.promptRows }, (_, index) => (index * 11 + of.beginning) % 32),
     maxTokens: of.maxTokens,
     promptLogprobs: of.promptLogprobs,
     sampling: { ...testSpec(route).sampling, temperature: of.temperature, seed: of.seed },
-    exit: staged
-      ? { policy: 'none', threshold: 0, minDepth: 1, maxDepth: 3 }
-      : { policy: 'gate', threshold: 0.7, minDepth: of.minDepth, maxDepth: 3 },
+    exit: homed
+      ? { ...of.exit, minDepth: of.minDepth }
+      : { policy: 'none', threshold: 0, minDepth: 1, maxDepth: 3 },
   });
-  return [home, spec];
 }
 
-async function comes(of: Visit): Promise<void> {
+async function comes(of: Visit, shape: TestShape, home: TestWorker, route: Route): Promise<void> {
   for (let turn = 0; turn < of.delay; turn++) await setImmediate();
-  const [home, spec] = specOf(of);
-  const expected = generateAlone(SHAPE, spec, spec.route.stages.length === 1);
+  const spec = specOf(of, route);
+  const expected = generateAlone(shape, spec, route.stages.length === 1);
   if (of.patience === null) {
     const {
       promptPasses: _,
@@ -81,13 +96,26 @@ async function comes(of: Visit): Promise<void> {
   }
 }
 
-test('whatever comes, waits, exits early, is staged or leaves: each gets what it gets alone, and all pages return', async () => {
-  await fc.assert(
-    fc.asyncProperty(fc.array(visit, { minLength: 1, maxLength: 12 }), async (visits) => {
-      const outcomes = await Promise.allSettled(visits.map(comes));
-      await Promise.all(workers.map(whenEmpty));
-      for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
-    }),
-    { numRuns: 25 },
-  );
-});
+for (const { shape, policy } of SETTINGS) {
+  test(`whatever comes, waits, exits early, is staged or leaves: each gets what it gets alone (${shape.kvPolicy}, ${policy}, ${shape.prelude} + loop + ${shape.coda})`, async () => {
+    const workers = await Promise.all([
+      startTestWorker(shape, { pools, policy }),
+      startTestWorker(shape, { pools, policy }),
+    ]);
+    const places = placesOf(...(workers as [TestWorker, TestWorker]));
+    try {
+      await fc.assert(
+        fc.asyncProperty(fc.array(visit, { minLength: 1, maxLength: 12 }), async (visits) => {
+          const outcomes = await Promise.allSettled(
+            visits.map((of) => comes(of, shape, ...places[of.place]!)),
+          );
+          await Promise.all(workers.map(whenEmpty));
+          for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+        }),
+        { numRuns: 12 },
+      );
+    } finally {
+      await Promise.all(workers.map((worker) => worker.stop()));
+    }
+  });
+}

@@ -95,9 +95,14 @@ export class Step {
 
   #admitted(fronts: Front[]): Front[] {
     if (this.#rooms.policy !== 'static') return fronts;
-    const running = this.#cohort.some((tenant) => tenant.open);
-    if (!running) this.#cohort = [...new Set(fronts.map(({ chunk }) => chunk.tenant))];
-    return fronts.filter(({ chunk }) => this.#cohort.includes(chunk.tenant));
+    const tenantOf = ({ chunk }: Front): Tenant => chunk.tenant;
+    if (!this.#cohort.some((tenant) => tenant.open)) {
+      this.#cohort = [...new Set(fronts.map(tenantOf))].filter((tenant) => tenant.kind === 'home');
+    }
+    // Rows of sequences that live elsewhere are in their home's cohort.
+    return fronts.filter(
+      (front) => tenantOf(front).kind === 'stage' || this.#cohort.includes(tenantOf(front)),
+    );
   }
 
   async #step(phase: Phase, chunks: readonly Chunk[]): Promise<void> {

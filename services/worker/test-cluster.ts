@@ -13,6 +13,7 @@ import {
 } from '@rondo/core';
 import type { PoolSizes } from '@rondo/engine';
 import { connectWorker, type WorkerClient } from '@rondo/wire';
+import type { StepPolicy } from './step-policy.ts';
 import { TestEngine } from './test-engine.ts';
 import { type Expected, type TestShape, testBundle } from './test-model.ts';
 import { type RunningWorker, serveEngine } from './worker.ts';
@@ -31,7 +32,13 @@ const LOG = createLog('test', { level: 'silent' });
 /** A worker on loopback with the test model behind it. */
 export async function startTestWorker(
   shape: TestShape,
-  options: { pools?: Partial<PoolSizes>; digest?: string; name?: string; prefixCache?: boolean } = {},
+  options: {
+    pools?: Partial<PoolSizes>;
+    digest?: string;
+    name?: string;
+    prefixCache?: boolean;
+    policy?: StepPolicy;
+  } = {},
 ): Promise<TestWorker> {
   const engine = new TestEngine(shape, options.pools);
   const metrics = new Metrics();
@@ -41,6 +48,7 @@ export async function startTestWorker(
     listen: address('127.0.0.1:0'),
     workerId: options.name,
     prefixCache: options.prefixCache,
+    policy: options.policy,
     log: LOG,
     metrics,
   });

@@ -1,6 +1,6 @@
 import type { Metrics } from '@rondo/chassis';
 import type { Load } from '@rondo/wire';
-import type { Phase } from './chunk.ts';
+import { depthOf, type Phase } from './chunk.ts';
 import type { KvPools } from './kv-pools.ts';
 import type { StepReport } from './step.ts';
 
@@ -13,6 +13,8 @@ export class WorkerMetrics {
   readonly #pools: KvPools;
   readonly #rows;
   readonly #seconds;
+  readonly #hostSeconds;
+  readonly #depths;
   readonly #failures;
   readonly #stale;
   readonly #sequences;
@@ -30,6 +32,17 @@ export class WorkerMetrics {
       'Time inside the graph runtime of one engine run',
       SECOND_BUCKETS,
       ['phase'],
+    );
+    this.#hostSeconds = metrics.histogram(
+      'rondo_step_host_seconds',
+      'Time of one step outside the engine: building the batch, the way to its thread, settling the rows',
+      SECOND_BUCKETS,
+      ['phase'],
+    );
+    this.#depths = metrics.histogram(
+      'rondo_step_depths',
+      'Different depths in one run of the block',
+      [1, 2, 3, 4, 8, 16, 32],
     );
     this.#failures = metrics.counter(
       'rondo_step_failures_total',
@@ -75,9 +88,11 @@ export class WorkerMetrics {
     this.#pages.set({ state: 'free' }, free);
   }
 
-  ran({ phase, rows, runMs }: StepReport): void {
+  ran({ phase, chunks, rows, runMs, stepMs }: StepReport): void {
     this.#rows.observe({ phase }, rows);
     this.#seconds.observe({ phase }, runMs / 1000);
+    this.#hostSeconds.observe({ phase }, (stepMs - runMs) / 1000);
+    if (phase === 'block') this.#depths.observe({}, new Set(chunks.map(depthOf)).size);
     this.occupancy();
   }
 

@@ -36,7 +36,7 @@ const BARREN_ATTEMPTS = 3;
 
 /**
  * Fetches `remote` into `target` by way of `target.part`, which a later call continues; the file appears under its name
- * only when its digest is right.
+ * only when its digest is right. A `target` that an earlier call brought whole is not fetched again.
  * @throws RondoError SOURCE_UNREACHABLE when the source cannot be read, CHECKPOINT_INVALID on a wrong digest.
  */
 export async function download(remote: RemoteFile, target: string, options: TransferOptions): Promise<void> {
@@ -44,6 +44,11 @@ export async function download(remote: RemoteFile, target: string, options: Tran
   const file = basename(target);
   const report = (receivedBytes: number) =>
     options.onProgress?.({ file, receivedBytes, totalBytes: remote.bytes });
+  // A repository of several shards may have broken off behind this one.
+  if ((await sizeOf(target)) === remote.bytes && (await digestOf(target, remote)) === remote.digest.hex) {
+    report(remote.bytes);
+    return;
+  }
   for (let barren = 0; ; ) {
     const before = await sizeOf(part);
     if (before === remote.bytes && remote.bytes > 0) break;
