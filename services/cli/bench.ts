@@ -35,6 +35,7 @@ export const benchCommand = (): Command =>
 Suites:
 ${SUITES.map(({ name, summary }) => `  ${name.padEnd(9)} ${summary}`).join('\n')}
 
+What a suite needs is installed and converted into .cache the first time, which comes on top of its time.
 Prints a table, then each goal as met or NOT MET; a goal that is not met is a finding, not a failure: the command ends
 with 0. Run it on a machine that does nothing else. \`make bench\` runs all suites.
 

@@ -125,17 +125,15 @@ export class EngineLoop {
         pageTable[at * used + page] = 1 + (sequence * this.#pages + page) * stride + depth;
       }
     });
-    const batch = {
+    const { state, runMs } = await this.#engine.runStack({
       stack,
       input,
       starts: Int32Array.from(pieces, ({ start }) => start),
       rowCounts: Int32Array.from(pieces, ({ ids }) => ids.length),
       depths: new Int32Array(pieces.length).fill(depth),
       pageTable,
-      freshPages: new Int32Array(0),
       copies: [],
-    };
-    const { state, runMs } = await this.#engine.runStack(batch);
+    });
     this.#runMs += runMs;
     return state;
   }

@@ -16,9 +16,9 @@ const model = await llama.loadModel({ modelPath });
 say({ ready: true });
 
 for await (const line of createInterface({ input: process.stdin })) {
-  const { prompts, generate, flash } = JSON.parse(line);
+  const { prompts, generate, flash, batch } = JSON.parse(line);
   try {
-    say(await measure(prompts, generate, flash));
+    say(await measure(prompts, generate, flash, batch));
   } catch (error) {
     say({ error: String(error?.message ?? error) });
   }
@@ -26,12 +26,11 @@ for await (const line of createInterface({ input: process.stdin })) {
 process.exit(0);
 
 /** All prompts side by side in one context, then `generate` greedy tokens of each. */
-async function measure(prompts, generate, flash) {
+async function measure(prompts, generate, flash, batch) {
   const context = await model.createContext({
     sequences: prompts.length,
     contextSize: prompts[0].length + generate + 1,
-    // More rows a batch gain nothing on a CPU.
-    batchSize: 512,
+    batchSize: batch,
     threads: { ideal: Number(threads), min: Number(threads) },
     flashAttention: flash,
   });

@@ -16,6 +16,15 @@ const PREBUILT: Readonly<Record<string, string>> = {
   'darwin-arm64': 'mac-arm64-metal',
 };
 
+/** Rows that llama.cpp computes at once unless told otherwise. */
+const BATCH = 512;
+/** What may be chosen when a context is made. */
+const WAYS = [
+  { flash: true, batch: BATCH },
+  { flash: false, batch: BATCH },
+  { flash: true, batch: 4 * BATCH },
+];
+
 /** llama.cpp through node-llama-cpp, on each packing of the same weights, with and without flash attention. */
 export const llamaCpp: Peer = { engine: 'llama.cpp', prepare };
 
@@ -44,11 +53,17 @@ async function prepare({ context, checkpoint }: PeerSetting): Promise<readonly C
     models.push({ packing, path });
   }
   return models.flatMap(({ packing, path }) =>
-    [true, false].map((flash) => ({
+    WAYS.filter(({ batch }) => batch === BATCH || !context.quick).map((options) => ({
       engine: 'llama.cpp',
-      variant: flash ? `${packing}, flash` : packing,
+      variant: [
+        packing,
+        options.flash ? 'flash' : '',
+        options.batch === BATCH ? '' : `batch ${options.batch}`,
+      ]
+        .filter((part) => part !== '')
+        .join(', '),
       command: [process.execPath, join(directory, PROGRAM), path, String(context.threads)],
-      options: { flash },
+      options,
     })),
   );
 }

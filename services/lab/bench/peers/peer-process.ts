@@ -40,6 +40,8 @@ export class PeerProcess {
     this.#lines = createInterface({ input: child.stdout! });
     // A pipe that breaks says less than the exit that broke it.
     child.stdin!.on('error', () => {});
+    // Whoever awaits an answer hears of it; without this listener the end of the signal would end this process too.
+    child.on('error', () => {});
     child.stderr!.on('data', (data: Buffer) => {
       this.#errors = (this.#errors + data.toString()).slice(-ERROR_CHARS);
     });
@@ -53,8 +55,13 @@ export class PeerProcess {
     const [file, ...args] = command;
     const child = spawn(file!, args, { stdio: ['pipe', 'pipe', 'pipe'], signal });
     const peer = new PeerProcess(name, child);
-    await peer.#answer();
-    return peer;
+    try {
+      await peer.#answer();
+      return peer;
+    } catch (error) {
+      child.kill('SIGKILL');
+      throw error;
+    }
   }
 
   /** @throws RondoError ENGINE_FAILED with the engine's own words when it cannot. */

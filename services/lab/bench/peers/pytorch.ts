@@ -32,6 +32,7 @@ async function installPython(context: SuiteContext): Promise<string> {
     () => false,
   );
   if (complete) return python;
+  context.signal.throwIfAborted();
   context.progress(`installing ${PACKAGES.join(' ')} (about 3 GB)`);
   await runTool(context, 'python3', ['-m', 'venv', directory]);
   await runTool(context, python, ['-m', 'pip', 'install', '--quiet', ...PACKAGES]);

@@ -59,7 +59,8 @@ export async function race(
       context.signal.throwIfAborted();
       return await work();
     } catch (error) {
-      if (context.signal.aborted || !(error instanceof RondoError)) throw error;
+      context.signal.throwIfAborted();
+      if (!(error instanceof RondoError)) throw error;
       failures.set(contestant, error.message);
       context.progress(`out of the race: ${title(contestant)}: ${error.message}`);
       return undefined;

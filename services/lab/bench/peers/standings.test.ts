@@ -33,6 +33,10 @@ test("a goal holds our best variant's median against the other's best, and names
   assert.ok(Math.abs(Number(ratio?.measured) - 250 / 99) < 1e-9);
   assert.equal(ratio?.met, true);
   assert.equal(goals.filter(({ name }) => name.includes('llama.cpp')).length, 1);
+  assert.deepEqual(
+    peerGoals(trials, [CELL]).filter(({ name }) => name.includes('llama.cpp')),
+    [],
+  );
 });
 
 test('memory beyond the limit is a goal that is not met, and growth is measured over the repeats', () => {

@@ -71,9 +71,13 @@ export const peerRows = (trials: readonly Trial[]): Row[] =>
     };
   });
 
-/** Ours against llama.cpp, best variant against best; goals of cells that were not measured are left out. */
-export function peerGoals(trials: readonly Trial[]): Goal[] {
+/**
+ * Ours against llama.cpp, best variant against best. Goals of cells that were not measured, or not to the end, are
+ * left out: the best may be missing there.
+ */
+export function peerGoals(trials: readonly Trial[], unfinished: readonly Cell[] = []): Goal[] {
   const rates = RATE_GOALS.flatMap(({ what, rate, cell, bound }) => {
+    if (unfinished.some((other) => sameCell(other, cell))) return [];
     const [ours, theirs] = ['rondo', 'llama.cpp'].map((engine) => best(trials, cell, engine, rate));
     if (!ours || !theirs) return [];
     const name = `${what} at ${cell.sequences} × ${cell.context}, times llama.cpp's best`;
