@@ -1,10 +1,16 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { type Bundle, openBundle } from '@rondo/bundle';
-import { type AdapterMethod, type AdapterTarget, convert, openCheckpoint } from '@rondo/converter';
+import { type Bundle, digestFile, openBundle } from '@rondo/bundle';
+import {
+  type AdapterMethod,
+  type AdapterTarget,
+  convert,
+  openCheckpoint,
+  prepareWeights,
+} from '@rondo/converter';
 import { createEngine, type Engine } from '@rondo/engine';
 import { SerialModel } from '@rondo/lab';
 import { ALL_TARGETS, MergedCheckpoint, TinyFactors } from './adapted-checkpoint.ts';
@@ -178,6 +184,23 @@ async function runBlock(
   });
   return state;
 }
+
+test('adapters are appended to a copy of prepared weights, which other bundles share', async () => {
+  const shared = join(directory, 'shared');
+  await mkdir(shared);
+  const checkpoint = await checkpointOf('llama-gqa');
+  const prepared = await prepareWeights(checkpoint, 'f32', shared);
+  const before = await digestFile(prepared.path);
+  const out = join(directory, 'from-prepared');
+  const { factorsOf } = new TinyFactors(checkpoint.model, 4);
+  const adapters = { rank: 4, targets: ALL_TARGETS, method: 'grouped', factorsOf } as const;
+  const manifest = await convert({ checkpoint, out, precision: 'f32', prepared, ...LOOP, adapters });
+  await checkpoint.close();
+  assert.deepEqual(manifest.adapters, { rank: 4, targets: ALL_TARGETS, method: 'grouped' });
+  assert.equal(await digestFile(prepared.path), before);
+  const whole = await adaptedBundle('llama-gqa', { method: 'grouped', rank: 4 });
+  assertClose(await logitsOf(await openBundle(out), IDS), await logitsOf(whole, IDS), 'logits');
+});
 
 describe('what cannot run with adapters is refused', () => {
   test("attention 'graph'", async () => {

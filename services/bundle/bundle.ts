@@ -62,8 +62,8 @@ function parseManifest(path: string, text: string): Manifest {
       `${path}: ${manifest.layers.coda} coda layers and graphs.coda disagree`,
     );
   }
-  const whole = manifest.graphs.block !== undefined && manifest.graphs.propagate !== undefined;
-  if (whole === (manifest.adapters !== undefined)) {
+  const { block, propagate } = manifest.graphs;
+  if ([block, propagate].some((graph) => (graph === undefined) !== (manifest.adapters !== undefined))) {
     throw new RondoError(
       'BUNDLE_INVALID',
       `${path}: graphs.block and graphs.propagate must be ${manifest.adapters ? 'absent with' : 'there without'} adapters`,

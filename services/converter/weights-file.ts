@@ -1,4 +1,4 @@
-import { type FileHandle, open, stat } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { RondoError } from '@rondo/core';
 import type { WeightRef } from './graph.ts';
 import type { DataType } from './onnx-model.ts';
@@ -27,10 +27,16 @@ export class WeightsFile {
     return new WeightsFile(handle, path, name);
   }
 
-  /** Opens a weights file to append more tensors; what lies in it stays where it is. */
+  /**
+   * Opens a weights file to append more tensors; what lies in it stays where it is.
+   * @throws RondoError CONFIG_INVALID when it cannot be opened.
+   */
   static async extend(path: string, name: string): Promise<WeightsFile> {
-    const file = new WeightsFile(await open(path, 'r+'), path, name);
-    file.#offset = (await stat(path)).size;
+    const handle = await open(path, 'r+').catch((cause: unknown) => {
+      throw diskError(path, 0, cause);
+    });
+    const file = new WeightsFile(handle, path, name);
+    file.#offset = (await handle.stat()).size;
     return file;
   }
 
