@@ -206,7 +206,9 @@ describe('what cannot run with adapters is refused', () => {
   test("attention 'graph'", async () => {
     const bundle = await adaptedBundle('llama-gqa', { method: 'grouped', rank: 2 });
     const options = { threads: 1, kvBytes: 1 << 20, provider: 'cpu', attention: 'graph' } as const;
-    await assert.rejects(createEngine(bundle, options), {
+    // An engine that starts all the same must end, or the failure would hang.
+    const start = async () => (await createEngine(bundle, options)).close();
+    await assert.rejects(start, {
       code: 'CONFIG_INVALID',
       message: /attention 'graph'.*adapters of rank 2.*'pages'/,
     });
@@ -227,6 +229,10 @@ describe('what cannot run with adapters is refused', () => {
     await refused(/adapters\.rank 0/, { rank: 0 });
     await refused(/adapters\.targets is empty/, { targets: [] });
     await refused(/A of layer 1 q at depth 0: expected \[3,48\], found 96 values/, { rank: 3 });
+    // Keys have 16 outputs: a higher rank than that would only be stored and multiplied in vain.
+    const rank40 = { a: new Float32Array(40 * 48), b: new Float32Array(16 * 40) };
+    const tooHigh = { rank: 40, targets: ['k'] as const, factorsOf: () => rank40 };
+    await refused(/A of layer 1 k at depth 0: expected \[16,48\], found 1920 values/, tooHigh);
     await checkpoint.close();
   });
 });
