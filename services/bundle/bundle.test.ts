@@ -86,3 +86,17 @@ test('a manifest with an unknown field, a wrong type or contradicting shapes is 
   await writeFile(join(directory, MANIFEST_FILE), '{');
   await refused(/not JSON/);
 });
+
+test('a bundle with adapters has no graphs that cannot run them', async () => {
+  const adapters = { rank: 4, targets: ['q'], method: 'grouped' };
+  const segmentsOnly = { block: undefined, propagate: undefined };
+  await writeBundle((manifest) => Object.assign(manifest, { adapters }));
+  await refused(/graphs\.block and graphs\.propagate must be absent with adapters/);
+  await writeBundle((manifest) => Object.assign(manifest.graphs, segmentsOnly));
+  await refused(/must be there without adapters/);
+  const adapted = (manifest: Manifest) => Object.assign(manifest.graphs, segmentsOnly) && { adapters };
+  await writeBundle((manifest) => Object.assign(manifest, adapted(manifest), { kvPolicy: 'propagate' }));
+  await refused(/kvPolicy propagate/);
+  await writeBundle((manifest) => Object.assign(manifest, adapted(manifest)));
+  assert.deepEqual((await openBundle(directory)).manifest.adapters, adapters);
+});

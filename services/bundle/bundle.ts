@@ -62,6 +62,19 @@ function parseManifest(path: string, text: string): Manifest {
       `${path}: ${manifest.layers.coda} coda layers and graphs.coda disagree`,
     );
   }
+  const { block, propagate } = manifest.graphs;
+  if ([block, propagate].some((graph) => (graph === undefined) !== (manifest.adapters !== undefined))) {
+    throw new RondoError(
+      'BUNDLE_INVALID',
+      `${path}: graphs.block and graphs.propagate must be ${manifest.adapters ? 'absent with' : 'there without'} adapters`,
+    );
+  }
+  if (manifest.adapters && manifest.kvPolicy === 'propagate') {
+    throw new RondoError(
+      'BUNDLE_INVALID',
+      `${path}: kvPolicy propagate cannot be kept with adapters; convert with last-exited or catch-up`,
+    );
+  }
   for (const [stack, names] of Object.entries(manifest.segments)) {
     const count = manifest.layers[stack as keyof Manifest['layers']];
     const expected = count === 0 ? 0 : count + 1;

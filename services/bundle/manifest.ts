@@ -46,6 +46,16 @@ export const manifestSchema = z.strictObject({
   /** What deeper passes see of a row that left the loop early. */
   kvPolicy: z.enum(['last-exited', 'propagate', 'catch-up']),
   precision: z.enum(['f32', 'int8', 'int4']),
+  /** Low-rank factors of their own for every depth, y = W·x + B_d·A_d·x, in the block's segments only; none by default. */
+  adapters: z
+    .strictObject({
+      /** Before the cap: no factor has a rank above the smaller side of its matrix. */
+      rank: positive,
+      targets: z.array(z.enum(['q', 'k', 'v', 'o', 'gate', 'up', 'down'])).min(1),
+      /** How the graphs find each row's factors in a batch of mixed depths. */
+      method: z.enum(['grouped', 'masked', 'gathered']),
+    })
+    .optional(),
   /** Positions of K and V in one page, fixed in the graphs. */
   pagePositions: positive,
   /** Candidates per row that the head graph returns. */
@@ -55,14 +65,14 @@ export const manifestSchema = z.strictObject({
     /** Ids that end a generation. */
     eos: z.array(z.int().nonnegative()),
   }),
-  /** Roles of the files. `coda` is absent when the model has no layers after the loop. */
+  /** Roles of the files. `coda` is absent when the model has no layers after the loop, `block` and `propagate` with adapters. */
   graphs: z.strictObject({
     prelude: z.string(),
-    block: z.string(),
+    block: z.string().optional(),
     coda: z.string().optional(),
     head: z.string(),
     /** K/V of deeper depths for rows that left the loop. */
-    propagate: z.string(),
+    propagate: z.string().optional(),
   }),
   /** The stacks cut at their attentions, in order: one file more than the stack has layers, none for an empty one. */
   segments: z.strictObject({

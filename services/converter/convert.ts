@@ -1,7 +1,13 @@
-import { link, mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, link, mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { digestFile, MANIFEST_FILE, type Manifest } from '@rondo/bundle';
 import { LIMITS, RondoError } from '@rondo/core';
+import {
+  ADAPTER_METHOD,
+  type AdapterOptions,
+  type AdapterWeights,
+  writeAdapters,
+} from './adapters-weights.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import type { GraphOptions } from './graph-options.ts';
 import { blockGraph, codaGraph, headGraph, preludeGraph } from './graphs.ts';
@@ -24,6 +30,8 @@ export interface ConvertOptions extends LoopOptions {
   readonly pagePositions?: number | undefined;
   /** Weights written before by `prepareWeights`, for several loops over one checkpoint; linked, not copied. */
   readonly prepared?: PreparedWeights | undefined;
+  /** Factors of their own for every depth of the block; none by default. */
+  readonly adapters?: AdapterOptions | undefined;
   readonly onProgress?: OnProgress | undefined;
 }
 
@@ -56,10 +64,16 @@ export async function prepareWeights(
 /**
  * Writes `checkpoint` as a bundle: graphs, weights as external data, tokenizer files, manifest. The bundle appears
  * under `out` only when it is whole.
- * @throws RondoError CONFIG_INVALID for impossible loop options or a full disk; CHECKPOINT_* from the reader.
+ * @throws RondoError CONFIG_INVALID for impossible loop or adapter options or a full disk; CHECKPOINT_* from the reader.
  */
 export async function convert(options: ConvertOptions): Promise<Manifest> {
   const plan = planLoop(options.checkpoint.model, options);
+  if (options.adapters && options.kvPolicy === 'propagate') {
+    throw new RondoError(
+      'CONFIG_INVALID',
+      "kvPolicy propagate: not with adapters, whose K and V differ at every depth; choose 'last-exited' or 'catch-up'",
+    );
+  }
   const out = resolve(options.out);
   await refuseForeign(out);
   const partial = `${out}.partial-${process.pid}`;
@@ -118,20 +132,25 @@ async function writeBundle(options: ConvertOptions, plan: LoopPlan, directory: s
   const { checkpoint, precision } = options;
   const { weights } =
     options.prepared ?? (await prepareWeights(checkpoint, precision, directory, options.onProgress));
+  const weightsPath = join(directory, WEIGHTS_FILE);
   if (options.prepared) {
-    const target = join(directory, WEIGHTS_FILE);
-    await onDisk(target, link(options.prepared.path, target));
+    // Adapters are appended, which a link would do to every bundle that shares the file.
+    const place = options.adapters ? copyFile : link;
+    await onDisk(weightsPath, place(options.prepared.path, weightsPath));
   }
+  const adapters =
+    options.adapters && (await appendAdapters(options.adapters, checkpoint, plan, weightsPath));
   const candidates = Math.min(LIMITS.headCandidates, checkpoint.model.vocab);
   const { pagePositions = LIMITS.pagePositions } = options;
-  const graphOptions = { model: checkpoint.model, weights, plan, pagePositions };
+  const graphOptions = { model: checkpoint.model, weights, plan, pagePositions, adapters };
   const contents = new Map<string, Uint8Array>([
     ['prelude.onnx', preludeGraph(graphOptions)],
-    ['block.onnx', blockGraph(graphOptions)],
+    // Rows of a whole graph are padded and in no order of depth, and propagate's come without depths.
+    ...(adapters ? [] : [['block.onnx', blockGraph(graphOptions)] as const]),
     ...(plan.coda.length > 0 ? [['coda.onnx', codaGraph(graphOptions)] as const] : []),
     ['head.onnx', headGraph(graphOptions, candidates)],
     ...segmentFiles(graphOptions),
-    ['propagate.onnx', propagateGraph(graphOptions)],
+    ...(adapters ? [] : [['propagate.onnx', propagateGraph(graphOptions)] as const]),
     ...checkpoint.tokenizerFiles,
   ]);
   for (const [name, bytes] of contents) await write(join(directory, name), bytes);
@@ -141,6 +160,20 @@ async function writeBundle(options: ConvertOptions, plan: LoopPlan, directory: s
   };
   await write(join(directory, MANIFEST_FILE), Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`));
   return manifest;
+}
+
+async function appendAdapters(
+  options: AdapterOptions,
+  { model }: Checkpoint,
+  plan: LoopPlan,
+  path: string,
+): Promise<AdapterWeights> {
+  const file = await WeightsFile.extend(path, WEIGHTS_FILE);
+  try {
+    return await writeAdapters(options, model, plan, file);
+  } finally {
+    await file.close();
+  }
 }
 
 const STACKS: readonly StackName[] = ['prelude', 'block', 'coda'];
@@ -168,7 +201,7 @@ async function fileEntry(directory: string, name: string): Promise<Manifest['fil
 }
 
 function describe(options: ConvertOptions, plan: LoopPlan, headCandidates: number): Omit<Manifest, 'files'> {
-  const { checkpoint, precision } = options;
+  const { checkpoint, precision, adapters } = options;
   const { model, tokenizerFiles } = checkpoint;
   const named = (file: string) => (tokenizerFiles.has(file) ? file : undefined);
   const [config, chatTemplate] = [named('tokenizer_config.json'), named('chat_template.jinja')];
@@ -191,15 +224,21 @@ function describe(options: ConvertOptions, plan: LoopPlan, headCandidates: numbe
     exit: { ...exitDefaults(options), signals: gated ? ['gate', 'latent-diff'] : ['latent-diff'] },
     kvPolicy: options.kvPolicy ?? 'last-exited',
     precision,
+    ...(adapters && {
+      adapters: {
+        rank: adapters.rank,
+        targets: [...adapters.targets],
+        method: adapters.method ?? ADAPTER_METHOD,
+      },
+    }),
     pagePositions: options.pagePositions ?? LIMITS.pagePositions,
     headCandidates,
     tokens: { ...(model.bos !== undefined && { bos: model.bos }), eos: [...model.eos] },
     graphs: {
       prelude: 'prelude.onnx',
-      block: 'block.onnx',
+      ...(!adapters && { block: 'block.onnx', propagate: 'propagate.onnx' }),
       ...(plan.coda.length > 0 && { coda: 'coda.onnx' }),
       head: 'head.onnx',
-      propagate: 'propagate.onnx',
     },
     segments: {
       prelude: segmentNames(plan, 'prelude'),

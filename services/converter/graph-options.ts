@@ -1,3 +1,4 @@
+import type { AdapterWeights } from './adapters-weights.ts';
 import type { ModelSpec } from './checkpoint.ts';
 import type { LoopPlan } from './loop-plan.ts';
 import type { ModelWeights } from './model-weights.ts';
@@ -8,4 +9,6 @@ export interface GraphOptions {
   readonly weights: ModelWeights;
   readonly plan: LoopPlan;
   readonly pagePositions: number;
+  /** Of the block's layers; only its segments can run them. */
+  readonly adapters?: AdapterWeights | undefined;
 }

@@ -1,3 +1,12 @@
+export {
+  ADAPTER_METHOD,
+  type AdapterMethod,
+  type AdapterOptions,
+  type AdapterTarget,
+  cappedRank,
+  type Factors,
+  targetShape,
+} from './adapters-weights.ts';
 export { type Checkpoint, type ModelSpec, openCheckpoint } from './checkpoint.ts';
 export { type ConvertOptions, convert, type PreparedWeights, prepareWeights } from './convert.ts';
 export { type GgufFile, openGgufFile } from './gguf.ts';

@@ -1,3 +1,4 @@
+import { Adapters } from './adapters.ts';
 import { Graph, type Value } from './graph.ts';
 import type { GraphOptions } from './graph-options.ts';
 import type { StackName } from './loop-plan.ts';
@@ -25,9 +26,10 @@ function segment(
   const graph = new Graph(`${stack}.${index}`);
   const [before, after] = [layers[index - 1], layers[index]];
   const entry = !before || (stack === 'block' && !after) ? stackInput(graph, options, stack) : undefined;
-  const flow = before
-    ? throughFeedForward(graph, options, before, graph.input('residual', 'float32', ['N', model.hidden]))
-    : { residual: entry! };
+  // Every segment of the block declares the rows' depths, whether or not its own linears are adapted.
+  const adapters =
+    stack === 'block' && options.adapters ? new Adapters(graph, model, options.adapters) : undefined;
+  const flow = before ? throughFeedForward(graph, options, before, adapters) : { residual: entry! };
   if (!after) {
     const state = flow.delta ? graph.node('Add', [flow.residual, flow.delta]) : flow.residual;
     if (stack === 'block') endPass(graph, options, entry!, state);
@@ -39,7 +41,8 @@ function segment(
     ? addAndNorm(graph, flow.residual, flow.delta, weight, model.normEpsilon)
     : { normed: rmsNorm(graph, flow.residual, weight, model.normEpsilon), sum: flow.residual };
   const qkvSize = (model.heads + 2 * model.kvHeads) * model.headDim;
-  graph.output('qkv', projectQkv(graph, model, after, normed), 'float32', ['N', qkvSize]);
+  const qkv = projectQkv(graph, model, after, normed, adapters?.ofLayer(after.index));
+  graph.output('qkv', qkv, 'float32', ['N', qkvSize]);
   // Where the residual stream is still what came in, whoever runs the segment has it already.
   if (before || stack === 'prelude') graph.output('residual_out', sum, 'float32', ['N', model.hidden]);
   return graph.encode();
@@ -55,13 +58,15 @@ function throughFeedForward(
   graph: Graph,
   { model }: GraphOptions,
   layer: LayerWeights,
-  residual: Value,
+  adapters: Adapters | undefined,
 ): { residual: Value; delta?: Value } {
+  const layerAdapters = adapters?.ofLayer(layer.index);
+  const residual = graph.input('residual', 'float32', ['N', model.hidden]);
   const attended = graph.input('attended', 'float32', ['N', model.heads * model.headDim]);
-  const delta = attentionDelta(graph, model, layer, attended);
+  const delta = attentionDelta(graph, model, layer, attended, layerAdapters);
   const weight = graph.weight(`layers.${layer.index}.ffn_norm`, layer.ffnNorm);
   const { normed, sum } = addAndNorm(graph, residual, delta, weight, model.normEpsilon);
-  return { residual: sum, delta: feedForwardDelta(graph, model, layer, normed) };
+  return { residual: sum, delta: feedForwardDelta(graph, model, layer, normed, layerAdapters) };
 }
 
 /**

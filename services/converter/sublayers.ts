@@ -1,3 +1,4 @@
+import type { LayerAdapters } from './adapters.ts';
 import type { ModelSpec } from './checkpoint.ts';
 import { type Graph, ORT, type Value } from './graph.ts';
 import type { GraphOptions } from './graph-options.ts';
@@ -87,8 +88,15 @@ export function addAndNorm(
 }
 
 /** Queries, keys and values of a layer's normed input x [N, hidden], not yet rotated: [N, (heads + 2·kvHeads)·headDim]. */
-export function projectQkv(graph: Graph, model: ModelSpec, layer: LayerWeights, x: Value): Value {
-  const qkv = linear(graph, layer.qkv, x);
+export function projectQkv(
+  graph: Graph,
+  model: ModelSpec,
+  layer: LayerWeights,
+  x: Value,
+  adapters?: LayerAdapters,
+): Value {
+  const projected = linear(graph, layer.qkv, x);
+  const qkv = adapters ? adapters.adaptWhole('qkv', x, projected) : projected;
   if (!layer.headNorms) return qkv;
   const { heads, kvHeads, headDim, normEpsilon } = model;
   const normedHeads = heads + kvHeads;
@@ -107,31 +115,53 @@ export function projectQkv(graph: Graph, model: ModelSpec, layer: LayerWeights, 
 }
 
 /** What attention adds to the residual stream, from its heads' outputs [N, heads·headDim]. */
-export function attentionDelta(graph: Graph, model: ModelSpec, layer: LayerWeights, attended: Value): Value {
-  const delta = linear(graph, layer.output, attended);
+export function attentionDelta(
+  graph: Graph,
+  model: ModelSpec,
+  layer: LayerWeights,
+  attended: Value,
+  adapters?: LayerAdapters,
+): Value {
+  const output = linear(graph, layer.output, attended);
+  const delta = adapters ? adapters.adaptWhole('o', attended, output) : output;
   if (!layer.attentionOutNorm) return delta;
   const weight = graph.weight(`layers.${layer.index}.attention_out_norm`, layer.attentionOutNorm);
   return rmsNorm(graph, delta, weight, model.normEpsilon);
 }
 
 /** What the feed-forward sublayer adds to the residual stream, from its normed input [N, hidden]. */
-export function feedForwardDelta(graph: Graph, model: ModelSpec, layer: LayerWeights, x: Value): Value {
-  const delta = feedForward(graph, model, layer, x);
+export function feedForwardDelta(
+  graph: Graph,
+  model: ModelSpec,
+  layer: LayerWeights,
+  x: Value,
+  adapters?: LayerAdapters,
+): Value {
+  const delta = feedForward(graph, model, layer, x, adapters);
   if (!layer.ffnOutNorm) return delta;
   const weight = graph.weight(`layers.${layer.index}.ffn_out_norm`, layer.ffnOutNorm);
   return rmsNorm(graph, delta, weight, model.normEpsilon);
 }
 
 /** down(act(gate(x)) · up(x)). (Shazeer 2020, GLU variants) */
-function feedForward(graph: Graph, model: ModelSpec, layer: LayerWeights, x: Value): Value {
-  const [gate, up] = graph.nodes('Split', [linear(graph, layer.gateUp, x)], 2, {
+function feedForward(
+  graph: Graph,
+  model: ModelSpec,
+  layer: LayerWeights,
+  x: Value,
+  adapters?: LayerAdapters,
+): Value {
+  const packed = graph.nodes('Split', [linear(graph, layer.gateUp, x)], 2, {
     attributes: { axis: 1, num_outputs: 2 },
   });
+  const [gate, up] = adapters ? adapters.adaptParts('gate_up', x, packed) : packed;
   const active =
     model.activation === 'silu'
       ? graph.node('QuickGelu', [gate!], { ...ORT, attributes: { alpha: { float: 1 } } })
       : graph.node('Gelu', [gate!], { attributes: { approximate: 'tanh' } });
-  return linear(graph, layer.down, graph.node('Mul', [active, up!]));
+  const product = graph.node('Mul', [active, up!]);
+  const output = linear(graph, layer.down, product);
+  return adapters ? adapters.adaptWhole('down', product, output) : output;
 }
 
 /** Embedding of ids [N]: [N, hidden]. */

@@ -27,6 +27,19 @@ export class WeightsFile {
     return new WeightsFile(handle, path, name);
   }
 
+  /**
+   * Opens a weights file to append more tensors; what lies in it stays where it is.
+   * @throws RondoError CONFIG_INVALID when it cannot be opened.
+   */
+  static async extend(path: string, name: string): Promise<WeightsFile> {
+    const handle = await open(path, 'r+').catch((cause: unknown) => {
+      throw diskError(path, 0, cause);
+    });
+    const file = new WeightsFile(handle, path, name);
+    file.#offset = (await handle.stat()).size;
+    return file;
+  }
+
   /** @throws RondoError CONFIG_INVALID when the disk is full. */
   async append(data: Float32Array | Uint8Array | Int8Array, dims: readonly number[]): Promise<WeightRef> {
     const type = typeOf(data);

@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import type { Bundle } from '@rondo/bundle';
+import type { Bundle, Manifest } from '@rondo/bundle';
 import { isErrorCode, RondoError } from '@rondo/core';
 import type {
   Attention,
@@ -33,17 +33,28 @@ interface Waiting {
 
 /**
  * Starts an engine thread, loads the bundle's graphs there and runs each once.
- * @throws RondoError CONFIG_INVALID for a KV budget below one page, BUNDLE_INVALID for a graph that does not load.
+ * @throws RondoError CONFIG_INVALID for a KV budget below one page or an attention that the bundle's adapters rule out,
+ * BUNDLE_INVALID for a graph that does not load.
  */
 export async function createEngine(bundle: Bundle, options: EngineOptions): Promise<Engine> {
   const pools = poolSizes(bundle.manifest, options.kvBytes);
   const { threads, provider } = options;
   const attention = options.attention ?? (fitsKernel(bundle.manifest) ? 'pages' : 'graph');
+  refuseAdapters(bundle.manifest, attention);
   const data: EngineThreadData = { bundle, options: { threads, provider, attention, pools } };
   const thread = new Worker(new URL('./engine-thread.ts', import.meta.url), { workerData: data });
   const engine = new ThreadEngine(thread, { provider, threads, attention, pools });
   await engine.ready;
   return engine;
+}
+
+/** Adapters need the rows of a run in order of depth, which graphs that gather pages and pad chunks do not keep. */
+function refuseAdapters({ name, adapters, shape }: Manifest, attention: Attention): void {
+  if (!adapters || attention === 'pages') return;
+  throw new RondoError(
+    'CONFIG_INVALID',
+    `attention 'graph': ${name} has adapters of rank ${adapters.rank}, which run only with attention 'pages' and head sizes that are multiples of 4, here ${shape.headDim}`,
+  );
 }
 
 /** The owner's side of an engine thread. The thread is never terminated from outside: mid-run that aborts the process. */

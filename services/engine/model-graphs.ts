@@ -39,7 +39,7 @@ export class ModelGraphs {
     bundle: Bundle,
     stacks: Partial<Record<Stack, LoadedStack>>,
     head: InferenceSession,
-    paged: { propagate: InferenceSession; attention: PagedAttention } | undefined,
+    paged: { propagate?: InferenceSession; attention: PagedAttention } | undefined,
   ) {
     this.#hidden = bundle.manifest.shape.hidden;
     this.#vocab = bundle.manifest.shape.vocab;
@@ -56,15 +56,15 @@ export class ModelGraphs {
     const stacks: Partial<Record<Stack, LoadedStack>> = {};
     for (const stack of ['prelude', 'block', 'coda'] as const) {
       const file = graphs[stack];
-      if (file === undefined) continue;
-      stacks[stack] =
-        attention && layers[stack] > 0
-          ? await SegmentStack.open(bundle, segments[stack], attention, options)
-          : await GraphStack.open(bundle, file, layers[stack], options.pools[stack], options);
+      if (attention && layers[stack] > 0) {
+        stacks[stack] = await SegmentStack.open(bundle, segments[stack], attention, options);
+      } else if (file !== undefined) {
+        stacks[stack] = await GraphStack.open(bundle, file, layers[stack], options.pools[stack], options);
+      }
     }
     const head = await openSession(bundle, graphs.head, options);
-    const propagate = attention && (await openSession(bundle, graphs.propagate, options));
-    return new ModelGraphs(bundle, stacks, head, attention && propagate && { attention, propagate });
+    const propagate = attention && graphs.propagate && (await openSession(bundle, graphs.propagate, options));
+    return new ModelGraphs(bundle, stacks, head, attention && { attention, ...(propagate && { propagate }) });
   }
 
   runStack(batch: StackBatch): Promise<StackResult> {
@@ -77,7 +77,10 @@ export class ModelGraphs {
   async propagate({ state, positions, pages }: PropagateBatch): Promise<number> {
     const [session, attention] = [this.#propagate, this.#attention];
     if (!session || !attention) {
-      throw new RondoError('ENGINE_FAILED', 'kvPolicy propagate needs attention over pages');
+      throw new RondoError(
+        'ENGINE_FAILED',
+        'kvPolicy propagate needs attention over pages and a block without adapters',
+      );
     }
     const begin = performance.now();
     const rows = positions.length;

@@ -1,11 +1,12 @@
 import type { Bundle } from '@rondo/bundle';
 import { LIMITS } from '@rondo/core';
-import { createEngine, type Engine, type Stack } from '@rondo/engine';
+import { type Attention, createEngine, type Engine, type Stack } from '@rondo/engine';
 
 export interface EngineLoopOptions {
   readonly threads: number;
   /** Bytes of K and V; sequences × positions must fit. */
   readonly kvBytes: number;
+  readonly attention?: Attention | undefined;
 }
 
 /** A part of one sequence that goes through the stacks in one run. */

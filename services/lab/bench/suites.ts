@@ -1,14 +1,10 @@
+import { adapters } from './adapters.ts';
 import { depth } from './depth.ts';
+import { engine } from './engine.ts';
 import { overload } from './overload.ts';
 import { peers } from './peers/peers.ts';
 import { scale } from './scale.ts';
 import type { Suite } from './suite.ts';
 
 /** Every suite of `rondo bench`, in the order in which `make bench` runs them. */
-export const SUITES: readonly Suite[] = [
-  // One line each: merges stay simple.
-  peers,
-  depth,
-  scale,
-  overload,
-];
+export const SUITES: readonly Suite[] = [engine, peers, depth, adapters, scale, overload];

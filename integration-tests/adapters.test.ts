@@ -1,0 +1,238 @@
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { type Bundle, digestFile, openBundle } from '@rondo/bundle';
+import {
+  type AdapterMethod,
+  type AdapterTarget,
+  convert,
+  openCheckpoint,
+  prepareWeights,
+} from '@rondo/converter';
+import { createEngine, type Engine } from '@rondo/engine';
+import { SerialModel } from '@rondo/lab';
+import { ALL_TARGETS, MergedCheckpoint, TinyFactors } from './adapted-checkpoint.ts';
+
+/** Logits must agree within this, relative to the largest. */
+const TOLERANCE = 1e-4;
+const METHODS: readonly AdapterMethod[] = ['grouped', 'masked', 'gathered'];
+const LOOP = { loopLayers: { first: 1, last: 2 }, loops: 3 } as const;
+const checkpointOf = (fixture: string) =>
+  openCheckpoint(new URL(`./fixtures/tiny/${fixture}/checkpoint`, import.meta.url).pathname);
+
+let directory: string;
+before(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'rondo-adapters-'));
+});
+after(() => rm(directory, { recursive: true, force: true }));
+
+interface Adapted {
+  readonly method: AdapterMethod;
+  readonly rank: number;
+  readonly targets?: readonly AdapterTarget[];
+}
+
+async function adaptedBundle(
+  fixture: string,
+  { method, rank, targets = ALL_TARGETS }: Adapted,
+): Promise<Bundle> {
+  const out = join(directory, `${fixture}-${method}-${rank}-${targets.join('')}`);
+  const checkpoint = await checkpointOf(fixture);
+  const { factorsOf } = new TinyFactors(checkpoint.model, rank);
+  await convert({
+    checkpoint,
+    out,
+    precision: 'f32',
+    ...LOOP,
+    adapters: { rank, targets, method, factorsOf },
+  });
+  await checkpoint.close();
+  return openBundle(out);
+}
+
+/** The same without loop and adapters: a layer W + B_d·A_d for every layer and depth of the loop. */
+async function mergedBundle(fixture: string, rank: number, targets = ALL_TARGETS): Promise<Bundle> {
+  const out = join(directory, `${fixture}-merged-${rank}-${targets.join('')}`);
+  const checkpoint = await checkpointOf(fixture);
+  const factors = new TinyFactors(checkpoint.model, rank);
+  await convert({
+    checkpoint: new MergedCheckpoint(checkpoint, LOOP, factors, targets),
+    out,
+    precision: 'f32',
+  });
+  await checkpoint.close();
+  return openBundle(out);
+}
+
+async function logitsOf(bundle: Bundle, ids: readonly number[]): Promise<Float32Array> {
+  const model = await SerialModel.open(bundle, { threads: 1, positions: 64 });
+  try {
+    return await model.forward(ids);
+  } finally {
+    await model.close();
+  }
+}
+
+function assertClose(found: Float32Array, expected: Float32Array, what: string): void {
+  assert.equal(found.length, expected.length, what);
+  const bound = TOLERANCE * expected.reduce((max, value) => Math.max(max, Math.abs(value)), 0);
+  const worst = found.reduce((max, value, at) => Math.max(max, Math.abs(value - expected[at]!)), 0);
+  assert.ok(worst <= bound, `${what}: off by ${worst}, ${bound} allowed`);
+}
+
+const IDS = Array.from({ length: 21 }, (_, at) => (at * 37 + 5) % 100);
+
+const FIXTURES = ['llama-gqa', 'qwen2-bias', 'qwen3-head-norms', 'gemma'];
+
+describe('a looped block with adapters equals an unlooped model whose layers are W + B·A of each depth', () => {
+  for (const fixture of FIXTURES) {
+    for (const method of METHODS) {
+      test(`${fixture}, ${method}`, async () => {
+        const expected = await logitsOf(await mergedBundle(fixture, 4), IDS);
+        assertClose(
+          await logitsOf(await adaptedBundle(fixture, { method, rank: 4 }), IDS),
+          expected,
+          fixture,
+        );
+      });
+    }
+  }
+
+  for (const method of METHODS) {
+    test(`${method}, when only some linears of a packed matrix are adapted`, async () => {
+      const targets = ['up', 'v', 'q'] as const;
+      const expected = await logitsOf(await mergedBundle('llama-gqa', 4, targets), IDS);
+      const bundle = await adaptedBundle('llama-gqa', { method, rank: 4, targets });
+      assertClose(await logitsOf(bundle, IDS), expected, 'logits');
+    });
+
+    test(`${method}, with a rank above the smaller side of k and v`, async () => {
+      const expected = await logitsOf(await mergedBundle('llama-gqa', 40), IDS);
+      assertClose(
+        await logitsOf(await adaptedBundle('llama-gqa', { method, rank: 40 }), IDS),
+        expected,
+        'logits',
+      );
+    });
+  }
+
+  test('and these adapters are not small', async () => {
+    const checkpoint = await checkpointOf('llama-gqa');
+    const out = join(directory, 'plain');
+    await convert({ checkpoint, out, precision: 'f32', ...LOOP });
+    await checkpoint.close();
+    const plain = await logitsOf(await openBundle(out), IDS);
+    const adapted = await logitsOf(await mergedBundle('llama-gqa', 4), IDS);
+    const change = Math.max(...plain.map((value, at) => Math.abs(value - adapted[at]!)));
+    assert.ok(change > 0.1 * Math.max(...plain.map(Math.abs)), `logits change by ${change}`);
+  });
+});
+
+describe('a batch of mixed depths equals each of its rows alone', () => {
+  /** Rows at each depth. */
+  const MIXES = [
+    [1, 1, 1],
+    [3, 0, 2],
+    [0, 0, 4],
+    [0, 5, 0],
+    [2, 7, 1],
+    [6, 0, 0],
+  ];
+  for (const method of METHODS) {
+    test(method, async () => {
+      const bundle = await adaptedBundle('llama-gqa', { method, rank: 4 });
+      const engine = await createEngine(bundle, { threads: 2, kvBytes: 4 << 20, provider: 'cpu' });
+      try {
+        for (const [run, mix] of MIXES.entries()) {
+          const depths = mix.flatMap((rows, depth) => Array<number>(rows).fill(depth));
+          const states = depths.map((_, row) => stateOf(bundle, 100 * run + row));
+          const together = await runBlock(engine, states, depths);
+          const alone: number[] = [];
+          for (const [row, depth] of depths.entries()) {
+            alone.push(...(await runBlock(engine, [states[row]!], [depth])));
+          }
+          assertClose(together, Float32Array.from(alone), `rows at each depth: ${mix}`);
+        }
+      } finally {
+        await engine.close();
+      }
+    });
+  }
+});
+
+const stateOf = (bundle: Bundle, seed: number): Float32Array =>
+  Float32Array.from({ length: bundle.manifest.shape.hidden }, (_, at) =>
+    Math.sin(seed + 1 + at * (seed + 2)),
+  );
+
+/** One pass over rows that each are their sequence's first. */
+async function runBlock(
+  engine: Engine,
+  states: readonly Float32Array[],
+  depths: readonly number[],
+): Promise<Float32Array> {
+  const { state } = await engine.runStack({
+    stack: 'block',
+    input: Float32Array.from(states.flatMap((row) => [...row])),
+    starts: new Int32Array(states.length),
+    rowCounts: new Int32Array(states.length).fill(1),
+    depths: Int32Array.from(depths),
+    pageTable: Int32Array.from(states, (_, row) => 1 + row),
+    copies: [],
+  });
+  return state;
+}
+
+test('adapters are appended to a copy of prepared weights, which other bundles share', async () => {
+  const shared = join(directory, 'shared');
+  await mkdir(shared);
+  const checkpoint = await checkpointOf('llama-gqa');
+  const prepared = await prepareWeights(checkpoint, 'f32', shared);
+  const before = await digestFile(prepared.path);
+  const out = join(directory, 'from-prepared');
+  const { factorsOf } = new TinyFactors(checkpoint.model, 4);
+  const adapters = { rank: 4, targets: ALL_TARGETS, method: 'grouped', factorsOf } as const;
+  const manifest = await convert({ checkpoint, out, precision: 'f32', prepared, ...LOOP, adapters });
+  await checkpoint.close();
+  assert.deepEqual(manifest.adapters, { rank: 4, targets: ALL_TARGETS, method: 'grouped' });
+  assert.equal(await digestFile(prepared.path), before);
+  const whole = await adaptedBundle('llama-gqa', { method: 'grouped', rank: 4 });
+  assertClose(await logitsOf(await openBundle(out), IDS), await logitsOf(whole, IDS), 'logits');
+});
+
+describe('what cannot run with adapters is refused', () => {
+  test("attention 'graph'", async () => {
+    const bundle = await adaptedBundle('llama-gqa', { method: 'grouped', rank: 2 });
+    const options = { threads: 1, kvBytes: 1 << 20, provider: 'cpu', attention: 'graph' } as const;
+    // An engine that starts all the same must end, or the failure would hang.
+    const start = async () => (await createEngine(bundle, options)).close();
+    await assert.rejects(start, {
+      code: 'CONFIG_INVALID',
+      message: /attention 'graph'.*adapters of rank 2.*'pages'/,
+    });
+  });
+
+  test('kvPolicy propagate, an empty rank, no targets, and factors of another size', async () => {
+    const checkpoint = await checkpointOf('llama-gqa');
+    const { factorsOf } = new TinyFactors(checkpoint.model, 2);
+    const good = { rank: 2, targets: ALL_TARGETS, factorsOf };
+    const refused = (message: RegExp, adapters: object, more: object = {}) => {
+      const options = { checkpoint, out: join(directory, 'refused'), precision: 'f32', ...LOOP } as const;
+      return assert.rejects(convert({ ...options, adapters: { ...good, ...adapters }, ...more }), {
+        code: 'CONFIG_INVALID',
+        message,
+      });
+    };
+    await refused(/kvPolicy propagate.*adapters.*last-exited/, {}, { kvPolicy: 'propagate' });
+    await refused(/adapters\.rank 0/, { rank: 0 });
+    await refused(/adapters\.targets is empty/, { targets: [] });
+    await refused(/A of layer 1 q at depth 0: expected \[3,48\], found 96 values/, { rank: 3 });
+    // Keys have 16 outputs: a higher rank than that would only be stored and multiplied in vain.
+    const rank40 = { a: new Float32Array(40 * 48), b: new Float32Array(16 * 40) };
+    const tooHigh = { rank: 40, targets: ['k'] as const, factorsOf: () => rank40 };
+    await refused(/A of layer 1 k at depth 0: expected \[16,48\], found 1920 values/, tooHigh);
+    await checkpoint.close();
+  });
+});

@@ -1,0 +1,57 @@
+import type { Graph, Value } from './graph.ts';
+
+const INT64 = 7;
+
+/** Which of a graph's N rows run which of D depths, in the forms that adapters need; each is computed once a graph. */
+export class DepthRows {
+  readonly graph: Graph;
+  readonly depths: number;
+  /** [D] rows at each depth; they lie in order of depth. */
+  readonly counts: Value;
+  readonly #groups = new Map<Value, Value[]>();
+  readonly #masks = new Map<number, Value>();
+  #depthOfRow: Value | undefined;
+
+  constructor(graph: Graph, depths: number) {
+    this.graph = graph;
+    this.depths = depths;
+    this.counts = graph.input('depth_rows', 'int64', [depths]);
+  }
+
+  /** x [N, …] cut into the rows of each depth; some may be empty. */
+  groups(x: Value): Value[] {
+    const known = this.#groups.get(x);
+    if (known) return known;
+    const groups = this.graph.nodes('Split', [x, this.counts], this.depths, { attributes: { axis: 0 } });
+    this.#groups.set(x, groups);
+    return groups;
+  }
+
+  /** [N] the depth of each row: how many depths end at or before it. */
+  depthOfRow(): Value {
+    if (this.#depthOfRow) return this.#depthOfRow;
+    const { graph } = this;
+    const ends = graph.node('CumSum', [this.counts, graph.ints([0], [])]);
+    const rows = graph.node('ReduceSum', [this.counts], { attributes: { keepdims: 0 } });
+    const index = graph.node('Range', [graph.ints([0], []), rows, graph.ints([1], [])]);
+    const ended = graph.node('GreaterOrEqual', [graph.reshape(index, [-1, 1]), ends]);
+    const flags = graph.node('Cast', [ended], { attributes: { to: INT64 } });
+    this.#depthOfRow = graph.node('ReduceSum', [flags, graph.ints([1])], { attributes: { keepdims: 0 } });
+    return this.#depthOfRow;
+  }
+
+  /** [N, D·width]: 1 in the `width` columns of the row's depth, else 0. */
+  mask(width: number): Value {
+    const known = this.#masks.get(width);
+    if (known) return known;
+    const { graph, depths } = this;
+    const size = depths * width;
+    const blocks = Float32Array.from({ length: depths * size }, (_, at) =>
+      Math.floor((at % size) / width) === Math.floor(at / size) ? 1 : 0,
+    );
+    const table = graph.floats(`depth_mask_${width}`, blocks, [depths, size]);
+    const mask = graph.node('Gather', [table, this.depthOfRow()]);
+    this.#masks.set(width, mask);
+    return mask;
+  }
+}

@@ -1,0 +1,81 @@
+import type { Bundle } from '@rondo/bundle';
+import { kvBytesPerPosition } from '@rondo/bundle';
+import { createEngine, type KvCopy } from '@rondo/engine';
+import { median } from '../load/quantile.ts';
+import type { SuiteContext } from './suite.ts';
+
+const CONTEXT = 128;
+const REPEATS = 15;
+
+export interface ExitCosts {
+  /** One pass of the block over the rows. */
+  readonly passMs: number;
+  /** What copying their K/V to the next depth adds to a pass. */
+  readonly copyMs: number;
+  /** Projecting their K/V at the next depth from their last state. */
+  readonly propagateMs: number;
+}
+
+/** Times what the exit of `rows` rows at once costs beside a pass of as many, medians of interleaved repeats. */
+export async function exitCosts(context: SuiteContext, bundle: Bundle, rows: number): Promise<ExitCosts> {
+  const { shape, layers, maxDepth, pagePositions } = bundle.manifest;
+  const perPosition = kvBytesPerPosition(shape, layers.prelude + maxDepth * layers.block + layers.coda);
+  const kvBytes = rows * (CONTEXT + pagePositions) * perPosition;
+  const engine = await createEngine(bundle, { threads: context.threads, kvBytes, provider: 'cpu' });
+  const pages = CONTEXT / pagePositions;
+  const pageOf = (row: number, index: number, depth: number) => 1 + (row * pages + index) * maxDepth + depth;
+  const state = () => Float32Array.from({ length: rows * shape.hidden }, (_, at) => Math.sin(at));
+  const position = CONTEXT - 1;
+  const lastPages = (depth: number) =>
+    Array.from({ length: rows }, (_, row) => pageOf(row, pages - 1, depth));
+  const copies: KvCopy[] = lastPages(0).map((fromPage, row) => ({
+    fromPage,
+    toPage: lastPages(1)[row]!,
+    slot: position % pagePositions,
+  }));
+  const timed = async (work: () => Promise<unknown>): Promise<number> => {
+    const begin = performance.now();
+    await work();
+    return performance.now() - begin;
+  };
+  const pass = (kvCopies: readonly KvCopy[]) =>
+    engine.runStack({
+      stack: 'block',
+      input: state(),
+      starts: new Int32Array(rows).fill(position),
+      rowCounts: new Int32Array(rows).fill(1),
+      depths: new Int32Array(rows),
+      pageTable: Int32Array.from({ length: rows * pages }, (_, at) =>
+        pageOf(Math.floor(at / pages), at % pages, 0),
+      ),
+      copies: kvCopies,
+    });
+  const propagate = () =>
+    engine.propagate({
+      state: state(),
+      positions: new Int32Array(rows).fill(position),
+      pages: Int32Array.from(lastPages(1)),
+    });
+  const found = { plain: [] as number[], copied: [] as number[], propagated: [] as number[] };
+  try {
+    for (let repeat = 0; repeat <= REPEATS; repeat++) {
+      context.signal.throwIfAborted();
+      const times = [
+        await timed(() => pass([])),
+        await timed(() => pass(copies)),
+        await timed(propagate),
+      ] as const;
+      if (repeat === 0) continue;
+      found.plain.push(times[0]);
+      found.copied.push(times[1] - times[0]);
+      found.propagated.push(times[2]);
+    }
+  } finally {
+    await engine.close();
+  }
+  return {
+    passMs: median(found.plain),
+    copyMs: Math.max(0, median(found.copied)),
+    propagateMs: median(found.propagated),
+  };
+}
