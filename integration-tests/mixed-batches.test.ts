@@ -125,7 +125,7 @@ async function bundleOf(model: string, options: Partial<ConvertOptions>): Promis
 }
 
 async function serve(bundle: Bundle) {
-  const engine = await createEngine(bundle, { threads: 2, kvBytes: 2 ** 20, provider: 'cpu' });
+  const engine = await createEngine(bundle, { threads: 2, kvBytes: 2 ** 22, provider: 'cpu' });
   const { pools } = engine.description;
   for (const stack of ['prelude', 'block', 'coda'] as const) {
     await engine.poison(
