@@ -14,7 +14,7 @@ interface BenchFlags {
   readonly json?: string;
   readonly seed: number;
   readonly threads: number;
-  readonly docs: boolean;
+  readonly docs?: boolean;
   readonly list: boolean;
 }
 
@@ -23,11 +23,12 @@ export const benchCommand = (): Command =>
   new Command('bench')
     .description('measure one suite and hold it against its goals')
     .argument('[suite]', SUITES.map(({ name }) => name).join(', '))
-    .option('--quick', 'end within five minutes: fewer cells; leaves the documents as they are', false)
+    .option('--quick', 'end within five minutes: fewer cells; leaves the documents as they are unless --docs', false)
     .option('--json <file>', 'also write everything that was measured as JSON')
     .option('--seed <n>', 'seed of all random choices', countOption('--seed'), 1)
     .option('--threads <n>', 'threads of each engine', countOption('--threads'), 2)
     .option('--list', 'print the names of the suites and end', false)
+    .option('--docs', 'write docs/BENCHMARKS.md and its plots, with --quick too')
     .option('--no-docs', 'leave docs/BENCHMARKS.md and its plots as they are')
     .addHelpText(
       'after',
@@ -70,7 +71,7 @@ async function measure(suite: Suite, flags: BenchFlags): Promise<void> {
   });
   process.stdout.write(reportText(report));
   if (flags.json !== undefined) await writeFile(flags.json, `${JSON.stringify(report, null, 2)}\n`);
-  if (flags.docs && !flags.quick) await writeDocuments(report, DOCS);
+  if (flags.docs ?? !flags.quick) await writeDocuments(report, DOCS);
 }
 
 function findSuite(name: string | undefined): Suite {

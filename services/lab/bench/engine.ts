@@ -14,11 +14,8 @@ export const engine: Suite = {
   summary: 'attention over pages against gathering, time around the engine, the price of an exit',
   async run(context) {
     const { quick } = context;
-    const cells = [];
-    for (const sequences of quick ? [16] : [1, 16]) {
-      for (const positions of quick ? [128, 1024] : [128, 512, 1024, 2048])
-        cells.push({ sequences, positions });
-    }
+    const counts = quick ? [16] : [1, 16];
+    const cells = counts.flatMap((sequences) => [128, 1024].map((positions) => ({ sequences, positions })));
     const bundle = await benchBundle(context, { precision: 'int8' });
     const rows: Row[] = [];
     const goals: Goal[] = [];
@@ -62,7 +59,7 @@ async function compare(
   );
   const found = { pages: [] as number[], graph: [] as number[], host: [] as number[] };
   try {
-    for (let repeat = 0; repeat < (context.quick ? 2 : 4); repeat++) {
+    for (let repeat = 0; repeat < (context.quick ? 2 : 3); repeat++) {
       context.signal.throwIfAborted();
       const ours = await pages.decode(prompts, GENERATED);
       const gathered = await graph.decode(prompts, GENERATED);
