@@ -23,7 +23,11 @@ export const benchCommand = (): Command =>
   new Command('bench')
     .description('measure one suite and hold it against its goals')
     .argument('[suite]', SUITES.map(({ name }) => name).join(', '))
-    .option('--quick', 'end within five minutes: fewer cells; leaves the documents as they are unless --docs', false)
+    .option(
+      '--quick',
+      'end within five minutes: fewer cells; leaves the documents as they are unless --docs',
+      false,
+    )
     .option('--json <file>', 'also write everything that was measured as JSON')
     .option('--seed <n>', 'seed of all random choices', countOption('--seed'), 1)
     .option('--threads <n>', 'threads of each engine', countOption('--threads'), 2)

@@ -55,9 +55,11 @@ test('a prompt longer than its budget still advances by one chunk', () => {
   assert.equal(next(ready)!.chunks.length, 2);
 });
 
-test('rows leave when as many wait for the way out as could go on, or nothing else can run', () => {
-  assert.equal(next([row('coda', 1), row('block', 1), row('block', 1)])!.phase, 'block');
-  assert.equal(next([row('coda', 1), row('coda', 1), row('block', 1), row('block', 1)])!.phase, 'coda');
+test('rows leave when half as many wait for the way out as decode on, or nothing else can run', () => {
+  const inLoop = [row('block', 1), row('block', 0), row('block', 1)];
+  assert.equal(next([row('coda', 1), ...inLoop])!.phase, 'block');
+  assert.equal(next([row('coda', 1), ...inLoop.slice(1)])!.phase, 'coda');
+  assert.equal(next([row('coda', 1), prompt('block', 64), prompt('block', 9), prompt('block', 5)])!.phase, 'coda');
   assert.equal(next([row('coda', 1)])!.phase, 'coda');
 });
 
@@ -68,7 +70,7 @@ test('after the coda the head, then the prelude: both make the next run of the b
 });
 
 test('without coda layers the head is the way out', () => {
-  const ready = [row('head', 1), row('block', 1), row('block', 1)];
+  const ready = [row('head', 1), row('block', 1), row('block', 1), row('block', 0)];
   assert.equal(decide({ ready, exitPhase: 'head', decoding: true }, LIMITS, 'depth')!.phase, 'block');
 });
 

@@ -42,7 +42,7 @@ export interface Decision<Ready> {
 /**
  * Which chunks run next, or undefined when nothing is ready.
  * Phase: 1. head, where rows come to it from a coda; 2. prelude: what comes out of both makes the block's run fuller;
- * 3. the way out (coda, or a head without one) when as many rows wait there as could go on in the loop; 4. the block;
+ * 3. the way out (coda, or a head without one) when half as many rows wait there as decode on in the loop; 4. the block;
  * 5. the way out with fewer; 6. rows that nobody waits for.
  * Chunks: decoding rows first, deep before shallow, so that rows leave and make room; then prompt rows within their
  * budget; as they came; as many as fit.
@@ -66,14 +66,17 @@ export function decide<Ready extends ReadyChunk>(
   return { phase, chunks: fill(deepest, limits, view.decoding) };
 }
 
+/** Rows leave when this many for each one that decodes on in the loop wait: fuller runs of coda and head against the wait. */
+const LEAVING_SHARE = 0.5;
+
 type InPhase = (phase: Phase) => readonly ReadyChunk[];
 
 function phaseByDepth(inPhase: InPhase, exitPhase: 'coda' | 'head'): Phase | undefined {
   const has = (phase: Phase) => inPhase(phase).length > 0;
   if (exitPhase === 'coda' && has('head')) return 'head';
   if (has('prelude')) return 'prelude';
-  const enoughLeave = inPhase(exitPhase).length >= inPhase('block').length;
-  if (has(exitPhase) && enoughLeave) return exitPhase;
+  const inLoop = inPhase('block').filter((chunk) => chunk.decodes).length;
+  if (has(exitPhase) && LEAVING_SHARE * inLoop <= inPhase(exitPhase).length) return exitPhase;
   return has('block') ? 'block' : exitPhase;
 }
 
