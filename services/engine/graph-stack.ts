@@ -2,7 +2,7 @@ import { type Bundle, kvBytesPerPosition } from '@rondo/bundle';
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import type { StackBatch, StackResult } from './engine.ts';
 import { Int64Feed } from './int64-feed.ts';
-import { KvStore } from './kv-store.ts';
+import { KvStore, pageMajor } from './kv-store.ts';
 import { openSession, type SessionOptions } from './session.ts';
 
 /**
@@ -36,8 +36,9 @@ export class GraphStack {
   ): Promise<GraphStack> {
     const { shape, pagePositions } = bundle.manifest;
     const floats = (pages * pagePositions * kvBytesPerPosition(shape, layers)) / 4;
+    const layout = pageMajor(shape, layers, pagePositions);
     const store =
-      layers > 0 ? new KvStore(new Float32Array(floats), shape, layers, pagePositions) : undefined;
+      layers > 0 ? new KvStore(new Float32Array(floats), shape, pagePositions, layout) : undefined;
     return new GraphStack(bundle, await openSession(bundle, file, options), store);
   }
 
@@ -113,7 +114,7 @@ export class GraphStack {
       for (let row = 0; row < batch.rowCounts[chunk]!; row++) {
         const position = batch.starts[chunk]! + row;
         const page = batch.pageTable[chunk * pages + Math.floor(position / pagePositions)]!;
-        const slot = page * store.pageFloats + (position % pagePositions) * headDim;
+        const slot = page * store.layout.pageStride + (position % pagePositions) * headDim;
         for (let head = 0; head < heads; head++) {
           const [slice, kvHead] = [Math.floor(head / kvHeads), head % kvHeads];
           const from = (((slice * chunks + chunk) * kvHeads + kvHead) * padded + row) * headDim;

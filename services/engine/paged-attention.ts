@@ -5,7 +5,7 @@ import type { KvCopy, PoolSizes, Stack, StackBatch } from './engine.ts';
 import { attentionKernel } from './kernel/attention-kernel.ts';
 import { MemoryPlan } from './kernel/memory-plan.ts';
 import { itemRowsMax, type KernelLayout, type KernelShape, scratchFloats } from './kernel/shape.ts';
-import { KvStore, pageFloatsOf } from './kv-store.ts';
+import { KvStore, layerFloatsOf, layerMajor } from './kv-store.ts';
 import { fillRotaryTable } from './rotary-table.ts';
 
 export interface PagedAttentionOptions {
@@ -72,7 +72,7 @@ export class PagedAttention {
     );
     const starts = { prelude: 0, block: 0, coda: 0 };
     for (const stack of ['prelude', 'block', 'coda'] as const) {
-      starts[stack] = plan.floats(pools[stack] * pageFloatsOf(shape, layers[stack], pagePositions));
+      starts[stack] = plan.floats(pools[stack] * layers[stack] * layerFloatsOf(shape, pagePositions));
     }
     const memory = plan.allocate();
     this.#layout = { ...layoutWithoutSize, memoryPages: plan.pages };
@@ -83,13 +83,10 @@ export class PagedAttention {
     this.#words = new Int32Array(memory.buffer);
     this.#floats = new Float32Array(memory.buffer);
     const store = (stack: Stack): KvStore => {
-      const floats = pools[stack] * pageFloatsOf(shape, layers[stack], pagePositions);
-      return new KvStore(
-        this.#floats.subarray(starts[stack] / 4, starts[stack] / 4 + floats),
-        shape,
-        layers[stack],
-        pagePositions,
-      );
+      const layout = layerMajor(shape, layers[stack], pagePositions, pools[stack]);
+      const start = starts[stack] / 4;
+      const data = this.#floats.subarray(start, start + layout.layers * layout.layerStride);
+      return new KvStore(data, shape, pagePositions, layout);
     };
     this.#stores = { prelude: store('prelude'), block: store('block'), coda: store('coda') };
     const table = (start: number) => this.#floats.subarray(start / 4, start / 4 + (positions * headDim) / 2);
@@ -118,7 +115,7 @@ export class PagedAttention {
   begin(batch: StackBatch): void {
     const { stack, starts, rowCounts, pageTable } = batch;
     const store = this.#stores[stack];
-    const [pageBytes, storeStart] = [store.pageFloats * 4, this.#storeStarts[stack]];
+    const [pageBytes, storeStart] = [store.layout.pageStride * 4, this.#storeStarts[stack]];
     const chunks = starts.length;
     const pages = pageTable.length / chunks;
     const rows = rowCounts.reduce((sum, count) => sum + count, 0);
@@ -163,7 +160,7 @@ export class PagedAttention {
     this.#rows = rows;
     this.#items = (item - this.#layout.items / 4) / 4;
     this.#together = keys > TOGETHER_KEYS;
-    this.#layerBytes = store.layerFloats * 4;
+    this.#layerBytes = store.layout.layerStride * 4;
   }
 
   /**
@@ -183,12 +180,12 @@ export class PagedAttention {
   beginKeys(stack: Stack, positions: Int32Array, pages: Int32Array): void {
     const store = this.#stores[stack];
     this.#rows = positions.length;
-    this.#layerBytes = store.layerFloats * 4;
+    this.#layerBytes = store.layout.layerStride * 4;
     positions.forEach((position, row) => {
       this.#words[this.#layout.positions / 4 + row] = position;
       this.#words[this.#layout.slots / 4 + row] =
         this.#storeStarts[stack] +
-        pages[row]! * store.pageFloats * 4 +
+        pages[row]! * store.layout.pageStride * 4 +
         (position % this.#pagePositions) * this.#shape.headDim * 4;
     });
   }
@@ -200,8 +197,7 @@ export class PagedAttention {
   }
 
   poison(stack: Stack, pages: Int32Array): void {
-    const { data, pageFloats } = this.#stores[stack];
-    for (const page of pages) data.fill(Number.NaN, page * pageFloats, (page + 1) * pageFloats);
+    for (const page of pages) this.#stores[stack].fill(page, Number.NaN);
   }
 
   close(): Promise<void> {

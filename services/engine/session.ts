@@ -21,6 +21,8 @@ export async function openSession(
       intraOpNumThreads: threads,
       interOpNumThreads: 1,
       executionMode: 'sequential',
+      // Every session would keep the most it ever needed; what they give back is there for the next one.
+      enableCpuMemArena: false,
       graphOptimizationLevel: 'all',
       // Threads spin between operators, where waking them would cost more than the operator, but never between runs:
       // every session has threads of its own, and the cores are then attention's, or another engine's.

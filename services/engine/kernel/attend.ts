@@ -1,6 +1,7 @@
 import {
   add,
   type Code,
+  copyBytes,
   divide,
   get,
   ifElse,
@@ -43,6 +44,8 @@ export function attendFunction(shape: KernelShape, layout: KernelLayout): WasmFu
     scores: i32(),
   };
   const [kvHead, table, page, pageStart, query, source, at] = fn.locals('i32', 7) as Locals7;
+  /** A head's keys or values of one page, near at hand. */
+  const tilePage = i32();
   const entry = (index: number): Code => load(multiply(get(item), int(16)), layout.items + index * 4);
   /** Address of head `query % group` of the group, in row `query / group` of the item, of an array of rows. */
   const ofQuery = (base: number, rowHeads: number): Code =>
@@ -54,18 +57,18 @@ export function attendFunction(shape: KernelShape, layout: KernelLayout): WasmFu
       ),
     );
   const tileRow = (tile: Local): Code => add(get(tile), multiply(get(query), int(headBytes)));
+  /** Address of the head's keys (part 0) or values (part 1) in the page that holds position `at`. */
+  const pageAt = (position: Code, part: 0 | 1): Code =>
+    add(
+      add(load(add(get(table), multiply(divide(position, int(pagePositions)), int(4)))), get(layer)),
+      add(multiply(get(kvHead), int(headPageBytes)), int(part * kvHeads * headPageBytes)),
+    );
   const overPages = (part: 0 | 1, body: Code): Code =>
     loopOver(pageStart, int(0), get(names.positions), pagePositions, [
-      set(
-        page,
-        add(
-          add(
-            load(add(get(table), multiply(divide(get(pageStart), int(pagePositions)), int(4)))),
-            get(layer),
-          ),
-          add(multiply(get(kvHead), int(headPageBytes)), int(part * kvHeads * headPageBytes)),
-        ),
-      ),
+      set(page, pageAt(get(pageStart), part)),
+      // Copying reads ahead; the work below jumps about and would wait for each line.
+      copyBytes(get(tilePage), get(page), int(headPageBytes)),
+      set(page, get(tilePage)),
       body,
     ]);
   fn.body([
@@ -90,7 +93,8 @@ export function attendFunction(shape: KernelShape, layout: KernelLayout): WasmFu
     set(names.queryTile, get(scratch)),
     set(names.sumTile, add(get(names.queryTile), int(queriesMax(shape) * headBytes))),
     set(names.inverses, add(get(names.sumTile), int(queriesMax(shape) * headBytes))),
-    set(names.scores, add(get(names.inverses), int(queriesMax(shape) * 16))),
+    set(tilePage, add(get(names.inverses), int(queriesMax(shape) * 16))),
+    set(names.scores, add(get(tilePage), int(headPageBytes))),
     loopOver(query, int(0), get(names.queries), 1, [
       set(source, ofQuery(layout.qkv, heads + 2 * kvHeads)),
       loopOver(at, int(0), int(headBytes), 16, [

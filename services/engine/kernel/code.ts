@@ -45,6 +45,9 @@ const unary =
 export const get = (local: Local): Code => [0x20, unsigned(local)];
 export const set = (local: Local, value: Code): Code => [value, 0x21, unsigned(local)];
 
+/** Copies within the memory. */
+export const copyBytes = (to: Code, from: Code, bytes: Code): Code => [to, from, bytes, 0xfc, 0x0a, 0, 0];
+
 export const int = (value: number): Code => [0x41, signed(value)];
 export const add = binary([0x6a]);
 export const subtract = binary([0x6b]);

@@ -35,8 +35,9 @@ export const groupOf = ({ heads, kvHeads }: KernelShape): number => heads / kvHe
 export const itemRowsMax = (shape: KernelShape): number =>
   Math.max(1, Math.floor(ITEM_QUERIES / groupOf(shape)));
 
-/** Floats of private memory an item needs: queries and sums of one tile, inverse totals, and a score per position. */
+/** Floats of private memory an item needs: one head's page, queries and sums of one tile, inverse totals, a score per position. */
 export const scratchFloats = (shape: KernelShape, positions: number): number =>
+  shape.pagePositions * shape.headDim +
   queriesMax(shape) * (2 * shape.headDim + 4 + roundUp(positions, shape.pagePositions));
 
 export const queriesMax = (shape: KernelShape): number => itemRowsMax(shape) * groupOf(shape);
