@@ -17,6 +17,7 @@ interface Kernel {
   place(firstRow: number, endRow: number, layer: number): void;
   placeKeys(firstRow: number, endRow: number, layer: number): void;
   attend(item: number, layer: number, scratch: number): void;
+  copy(from: number, to: number, layers: number, layerBytes: number): void;
 }
 
 /** Keys read below which waking the other threads costs more than they save. */
@@ -105,7 +106,12 @@ export class PagedAttention {
   }
 
   copy(stack: Stack, copies: readonly KvCopy[]): void {
-    for (const copy of copies) this.#stores[stack].copy(copy);
+    const { layers, pageStride, layerStride } = this.#stores[stack].layout;
+    for (const { fromPage, toPage, slot } of copies) {
+      const start = this.#storeStarts[stack] + slot * this.#shape.headDim * 4;
+      const address = (page: number) => start + page * pageStride * 4;
+      this.#kernel.copy(address(fromPage), address(toPage), layers, layerStride * 4);
+    }
   }
 
   /**

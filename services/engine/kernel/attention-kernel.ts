@@ -1,4 +1,5 @@
 import { attendFunction } from './attend.ts';
+import { copyFunction } from './copy.ts';
 import { wasmModule } from './module.ts';
 import { placeFunction } from './place.ts';
 import type { KernelLayout, KernelShape } from './shape.ts';
@@ -9,7 +10,8 @@ import type { KernelLayout, KernelShape } from './shape.ts';
  * layout), scales queries by 1/√headDim and writes keys and values to their pages; `placeKeys` does so for rows
  * [2 · kvHeads, headDim] without queries;
  * `attend(item, layer, scratch)` is softmax(q·Kᵀ)·V of one item over positions 0…its row's own, page by page where they
- * lie, nothing gathered. `layer` is the byte offset of the layer within a page.
+ * lie, nothing gathered; `copy(from, to, layers, layerBytes)` copies a slot of all layers. `layer` is the byte offset from
+ * a page's first layer.
  * A sum is taken in the same order whatever else runs: a row's result does not depend on its batch.
  */
 export function attentionKernel(shape: KernelShape, layout: KernelLayout): Uint8Array<ArrayBuffer> {
@@ -17,6 +19,7 @@ export function attentionKernel(shape: KernelShape, layout: KernelLayout): Uint8
     placeFunction('place', shape, layout),
     placeFunction('placeKeys', { ...shape, heads: 0 }, layout),
     attendFunction(shape, layout),
+    copyFunction(shape),
   ];
   return wasmModule(functions, layout.memoryPages);
 }
