@@ -59,7 +59,10 @@ test('rows leave when half as many wait for the way out as decode on, or nothing
   const inLoop = [row('block', 1), row('block', 0), row('block', 1)];
   assert.equal(next([row('coda', 1), ...inLoop])!.phase, 'block');
   assert.equal(next([row('coda', 1), ...inLoop.slice(1)])!.phase, 'coda');
-  assert.equal(next([row('coda', 1), prompt('block', 64), prompt('block', 9), prompt('block', 5)])!.phase, 'coda');
+  assert.equal(
+    next([row('coda', 1), prompt('block', 64), prompt('block', 9), prompt('block', 5)])!.phase,
+    'coda',
+  );
   assert.equal(next([row('coda', 1)])!.phase, 'coda');
 });
 
