@@ -4,13 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { openBundle } from '@rondo/bundle';
-import { createLog, Metrics } from '@rondo/chassis';
 import { convert, openCheckpoint } from '@rondo/converter';
-import { address, type GenerateSpec, sequenceId, workerId } from '@rondo/core';
 import { createEngine } from '@rondo/engine';
-import { connectWorker } from '@rondo/wire';
-import { serveEngine } from '@rondo/worker';
 import { DictatedEngine } from './dictated-engine.ts';
+import { workerAround } from './engine-worker.ts';
 import { type KvPolicyCase, kvPolicyCases } from './kv-policy-cases.ts';
 
 /** Relative to the largest logit. */
@@ -46,48 +43,16 @@ async function served(item: KvPolicyCase): Promise<Float32Array[]> {
   const bundle = await openBundle(out);
   const real = await createEngine(bundle, { threads: 1, kvBytes: 2 ** 20, provider: 'cpu' });
   const engine = new DictatedEngine(real, item.ids.slice(item.promptRows));
-  const worker = await serveEngine(engine, {
-    bundle,
-    listen: address('127.0.0.1:0'),
-    poisonFreed: true,
-    log: createLog('test', { level: 'silent' }),
-    metrics: new Metrics(),
-  });
-  const client = connectWorker(worker.address);
-  try {
-    const ref = { id: workerId(worker.workerId), address: worker.address };
-    const { maxDepth } = bundle.manifest;
-    const spec: GenerateSpec = {
-      sequenceId: sequenceId('dictated'),
-      route: { epoch: 1, home: ref, stages: [{ worker: ref, depths: { first: 0, end: maxDepth } }] },
-      bundleDigest: bundle.digest,
-      promptIds: item.ids.slice(0, item.promptRows),
-      maxTokens: item.logits.length,
-      stopIds: [],
-      sampling: GREEDY,
-      exit: { policy: 'replay', threshold: 0, minDepth: 1, maxDepth, depths: item.exits },
-      promptLogprobs: false,
-    };
-    const passes: number[] = [];
-    for await (const event of client.generate(spec, new AbortController().signal)) {
-      if (event.type === 'token') passes.push(event.passes);
-    }
-    assert.deepEqual(passes, [maxDepth, ...item.exits]);
-  } finally {
-    client.close();
-    await worker.stop();
+  await using worker = await workerAround(engine, bundle);
+  const { maxDepth } = bundle.manifest;
+  const passes: number[] = [];
+  for await (const event of worker.generate({
+    promptIds: item.ids.slice(0, item.promptRows),
+    maxTokens: item.logits.length,
+    exit: { policy: 'replay', threshold: 0, minDepth: 1, maxDepth, depths: item.exits },
+  })) {
+    if (event.type === 'token') passes.push(event.passes);
   }
+  assert.deepEqual(passes, [maxDepth, ...item.exits]);
   return engine.logits;
 }
-
-const GREEDY: GenerateSpec['sampling'] = {
-  temperature: 0,
-  topP: 1,
-  topK: 0,
-  minP: 0,
-  seed: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  repetitionPenalty: 1,
-  logitBias: new Map(),
-};

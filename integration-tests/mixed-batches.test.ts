@@ -5,21 +5,12 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { type Bundle, openBundle } from '@rondo/bundle';
-import { createLog, Metrics } from '@rondo/chassis';
 import { type ConvertOptions, convert, openCheckpoint } from '@rondo/converter';
-import {
-  address,
-  type ExitRule,
-  type GenerateSpec,
-  sequenceId,
-  type TokenEvent,
-  workerId,
-} from '@rondo/core';
+import type { ExitRule, TokenEvent } from '@rondo/core';
 import { createEngine } from '@rondo/engine';
 import { logProbability, SerialModel } from '@rondo/lab';
-import { connectWorker } from '@rondo/wire';
-import { serveEngine } from '@rondo/worker';
 import fc from 'fast-check';
+import { type EngineWorker, workerAround } from './engine-worker.ts';
 
 const FIXTURES = new URL('./fixtures/tiny/', import.meta.url).pathname;
 const LOOPED = { loopLayers: { first: 1, last: 2 }, loops: 3, damping: 0.5 };
@@ -81,7 +72,7 @@ for (const { model, options, exits } of SETTINGS) {
     try {
       await fc.assert(
         fc.asyncProperty(fc.array(visit, { minLength: 2, maxLength: 8 }), async (visits) => {
-          const told = await Promise.all(visits.map((of) => worker.visit(of, exitOf(of))));
+          const told = await Promise.all(visits.map((of) => heard(worker, of, exitOf(of))));
           for (const [index, tokens] of told.entries())
             await agrees(serial, promptOf(visits[index]!), tokens);
         }),
@@ -133,53 +124,16 @@ async function serve(bundle: Bundle) {
       Int32Array.from({ length: pools[stack] }, (_, page) => page),
     );
   }
-  const running = await serveEngine(engine, {
-    bundle,
-    listen: address('127.0.0.1:0'),
-    poisonFreed: true,
-    log: createLog('test', { level: 'silent' }),
-    metrics: new Metrics(),
-  });
-  const client = connectWorker(running.address);
-  const ref = { id: workerId(running.workerId), address: running.address };
-  const { maxDepth } = bundle.manifest;
-  let sequences = 0;
-  return {
-    async visit(of: Visit, exit: ExitRule): Promise<TokenEvent[]> {
-      for (let turn = 0; turn < of.delay; turn++) await setImmediate();
-      const spec: GenerateSpec = {
-        sequenceId: sequenceId(`sequence-${++sequences}`),
-        route: { epoch: 1, home: ref, stages: [{ worker: ref, depths: { first: 0, end: maxDepth } }] },
-        bundleDigest: bundle.digest,
-        promptIds: promptOf(of),
-        maxTokens: of.maxTokens,
-        stopIds: [],
-        sampling: GREEDY,
-        exit,
-        promptLogprobs: false,
-      };
-      const tokens: TokenEvent[] = [];
-      for await (const event of client.generate(spec, new AbortController().signal)) {
-        if (event.type === 'token') tokens.push(event);
-        if (of.patience !== null && tokens.length > of.patience) break;
-      }
-      return tokens;
-    },
-    async [Symbol.asyncDispose]() {
-      client.close();
-      await running.stop();
-    },
-  };
+  return workerAround(engine, bundle);
 }
 
-const GREEDY: GenerateSpec['sampling'] = {
-  temperature: 0,
-  topP: 1,
-  topK: 0,
-  minP: 0,
-  seed: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  repetitionPenalty: 1,
-  logitBias: new Map(),
-};
+/** What a visitor hears before it has enough. */
+async function heard(worker: EngineWorker, of: Visit, exit: ExitRule): Promise<TokenEvent[]> {
+  for (let turn = 0; turn < of.delay; turn++) await setImmediate();
+  const tokens: TokenEvent[] = [];
+  for await (const event of worker.generate({ promptIds: promptOf(of), maxTokens: of.maxTokens, exit })) {
+    if (event.type === 'token') tokens.push(event);
+    if (of.patience !== null && tokens.length > of.patience) break;
+  }
+  return tokens;
+}
