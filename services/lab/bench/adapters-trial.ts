@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Manifest, openBundle } from '@rondo/bundle';
 import { type AdapterMethod, convert, type PreparedWeights } from '@rondo/converter';
+import { median } from '../load/quantile.ts';
 import { MixedBatch } from './adapters-batch.ts';
 import { type RandomCheckpoint, TARGETS } from './adapters-checkpoint.ts';
 import type { SuiteContext } from './suite.ts';
@@ -97,10 +98,4 @@ async function slice(batch: MixedBatch, rows: number): Promise<number> {
     total += ms;
   }
   return median(times);
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length / 2;
-  return (sorted[Math.ceil(middle) - 1]! + sorted[Math.floor(middle)]!) / 2;
 }
