@@ -80,6 +80,8 @@ export class Step {
   }
 
   async #turn(): Promise<boolean> {
+    // Before chunks are taken: whoever leaves while this waits must not be among them.
+    await this.#propagate();
     const { inbox, tenants, codaLayers, policy } = this.#rooms;
     const exitPhase = codaLayers > 0 ? 'coda' : 'head';
     const view = { ready: this.#admitted(inbox.fronts()), exitPhase, decoding: tenants.decoding } as const;
@@ -88,7 +90,6 @@ export class Step {
     const taken = decision.chunks.map((front) => front.chunk);
     inbox.take(taken);
     const chunks = inDepthOrder(taken.filter(isInOrder));
-    if (decision.phase === 'block') await this.#propagate();
     if (chunks.length > 0) await this.#step(decision.phase, chunks);
     return true;
   }
