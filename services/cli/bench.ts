@@ -1,16 +1,25 @@
 import { writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { RondoError } from '@rondo/core';
-import { RondoProcess, reportText, runSuite, SUITES, type Suite, writeDocuments } from '@rondo/lab';
+import {
+  type Cell,
+  RondoProcess,
+  reportText,
+  runSuite,
+  SUITES,
+  type Suite,
+  writeDocuments,
+} from '@rondo/lab';
 import { Command } from 'commander';
 import { CACHE } from './cache.ts';
-import { countOption } from './options.ts';
+import { cellsOption, countOption } from './options.ts';
 
 const RONDO = fileURLToPath(new URL('../../rondo', import.meta.url));
 const DOCS = fileURLToPath(new URL('../../docs/', import.meta.url));
 
 interface BenchFlags {
   readonly quick: boolean;
+  readonly cells?: readonly Cell[];
   readonly json?: string;
   readonly seed: number;
   readonly threads: number;
@@ -28,11 +37,16 @@ export const benchCommand = (): Command =>
       'end within five minutes: fewer cells; leaves the documents as they are unless --docs',
       false,
     )
+    .option(
+      '--cells <list>',
+      'measure these cells only, sequences x context, each to the end; leaves the documents as they are unless --docs (peers)',
+      cellsOption('--cells'),
+    )
     .option('--json <file>', 'also write everything that was measured as JSON')
     .option('--seed <n>', 'seed of all random choices', countOption('--seed'), 1)
     .option('--threads <n>', 'threads of each engine', countOption('--threads'), 2)
     .option('--list', 'print the names of the suites and end', false)
-    .option('--docs', 'write docs/BENCHMARKS.md and its plots, with --quick too')
+    .option('--docs', 'write docs/BENCHMARKS.md and its plots, with --quick or --cells too')
     .option('--no-docs', 'leave docs/BENCHMARKS.md and its plots as they are')
     .addHelpText(
       'after',
@@ -46,6 +60,7 @@ with 0. Run it on a machine that does nothing else. \`make bench\` runs all suit
 
 Examples:
   rondo bench peers --quick
+  rondo bench peers --quick --cells 1x128,1x512,16x1024
   rondo bench peers --json peers.json
   rondo bench depth --seed 7 --no-docs`,
     )
@@ -61,11 +76,16 @@ async function bench(name: string | undefined, flags: BenchFlags): Promise<void>
 
 async function measure(suite: Suite, flags: BenchFlags): Promise<void> {
   const { name } = suite;
+  if (flags.cells && !suite.takesCells) {
+    const takers = SUITES.filter(({ takesCells }) => takesCells).map((taker) => taker.name);
+    throw new RondoError('CONFIG_INVALID', `--cells: ${name} has no cells to choose; only ${takers} has`);
+  }
   const interrupt = new AbortController();
   process.once('SIGINT', () => interrupt.abort(new RondoError('CANCELLED', `bench ${name} was stopped`)));
   const { signal } = interrupt;
   const report = await runSuite(suite, {
     quick: flags.quick,
+    ...(flags.cells && { cells: flags.cells }),
     seed: flags.seed,
     threads: flags.threads,
     cache: CACHE,
@@ -75,7 +95,7 @@ async function measure(suite: Suite, flags: BenchFlags): Promise<void> {
   });
   process.stdout.write(reportText(report));
   if (flags.json !== undefined) await writeFile(flags.json, `${JSON.stringify(report, null, 2)}\n`);
-  if (flags.docs ?? !flags.quick) await writeDocuments(report, DOCS);
+  if (flags.docs ?? !(flags.quick || flags.cells)) await writeDocuments(report, DOCS);
 }
 
 function findSuite(name: string | undefined): Suite {

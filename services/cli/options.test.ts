@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import {
   addressesOption,
   addressOption,
+  cellsOption,
   countOption,
   countsOption,
   fractionOption,
@@ -35,6 +36,14 @@ test('milliseconds may have a fraction and may be none, but have an end', () => 
 test('counts are separated by commas', () => {
   assert.deepEqual(countsOption('--it')('2,4,8'), [2, 4, 8]);
   refuses(countsOption, ['', '2,', ',2', '2,0', '2;4', '2, 4']);
+});
+
+test('cells are pairs from 1, separated by commas', () => {
+  assert.deepEqual(cellsOption('--it')('1x128,16x1024'), [
+    { sequences: 1, context: 128 },
+    { sequences: 16, context: 1024 },
+  ]);
+  refuses(cellsOption, ['', '1', '0x128', '1x0', '1x128,', '1x128x2', '1 x 128', '-1x128']);
 });
 
 test('a fraction lies above 0 and not above its bound', () => {

@@ -23,6 +23,17 @@ export const countsOption =
       return count >= 1 ? count : refuse(option, value, 'whole numbers from 1, separated by commas');
     });
 
+/** Sequences × context, separated by commas: `1x128,16x1024`. */
+export const cellsOption =
+  (option: string) =>
+  (value: string): { sequences: number; context: number }[] =>
+    value.split(',').map((part) => {
+      const [sequences, context] = /^\d{1,9}x\d{1,9}$/.test(part) ? part.split('x').map(Number) : [];
+      return sequences && context
+        ? { sequences, context }
+        : refuse(option, value, 'sequences x context from 1, separated by commas, such as 1x128,16x1024');
+    });
+
 /** A decimal number greater than 0 and at most `max`. */
 export const fractionOption =
   (option: string, max: number) =>

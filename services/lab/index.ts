@@ -6,6 +6,7 @@ export { RondoProcess } from './bench/rondo-process.ts';
 export {
   atLeast,
   atMost,
+  type Cell,
   type Goal,
   type Plot,
   type Row,

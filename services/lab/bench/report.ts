@@ -24,7 +24,8 @@ export interface BenchReport {
 
 /** Runs `suite` and reports. Whatever the suite throws goes on. */
 export async function runSuite(suite: Suite, context: SuiteContext): Promise<BenchReport> {
-  const { quick, seed, threads } = context;
+  const { seed, threads, quick, cells } = context;
+  const chosen = cells?.map(({ sequences, context }) => `${sequences}x${context}`).join();
   const { rows, goals, plots, notes } = await suite.run(context);
   return {
     suite: suite.name,
@@ -32,7 +33,7 @@ export async function runSuite(suite: Suite, context: SuiteContext): Promise<Ben
     commit: await thisCommit(),
     date: new Date().toISOString(),
     seed,
-    command: `rondo bench ${suite.name}${quick ? ' --quick' : ''} --seed ${seed} --threads ${threads}`,
+    command: `rondo bench ${suite.name}${quick ? ' --quick' : ''}${chosen ? ` --cells ${chosen}` : ''} --seed ${seed} --threads ${threads}`,
     quick,
     rows,
     goals,

@@ -29,9 +29,17 @@ export interface SuiteResult {
   readonly notes: readonly string[];
 }
 
+/** Sequences side by side, and how many positions each holds in the end. */
+export interface Cell {
+  readonly sequences: number;
+  readonly context: number;
+}
+
 export interface SuiteContext {
   /** Ends within five minutes: fewer cells, fewer repeats. */
   readonly quick: boolean;
+  /** The only cells to measure, for suites with `takesCells`; absent for the suite's own choice. */
+  readonly cells?: readonly Cell[];
   /** Every random choice of the suite follows from it. */
   readonly seed: number;
   /** Threads of each engine measured. */
@@ -50,6 +58,8 @@ export interface Suite {
   readonly name: string;
   /** One line for `rondo bench --help`. */
   readonly summary: string;
+  /** Whether the caller may choose its cells. */
+  readonly takesCells?: boolean;
   run(context: SuiteContext): Promise<SuiteResult>;
 }
 

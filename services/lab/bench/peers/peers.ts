@@ -1,11 +1,11 @@
 import { openCheckpoint } from '@rondo/converter';
 import { RondoError } from '@rondo/core';
 import { benchCheckpoint } from '../bench-bundle.ts';
-import type { Plot, Suite, SuiteContext, SuiteResult } from '../suite.ts';
+import type { Cell, Plot, Suite, SuiteContext, SuiteResult } from '../suite.ts';
 import type { Contestant, Peer } from './contestant.ts';
 import { llamaCpp } from './llama-cpp.ts';
 import { pytorch } from './pytorch.ts';
-import { type Cell, GENERATED, type RaceResult, race, title } from './race.ts';
+import { GENERATED, type RaceResult, race, title } from './race.ts';
 import { rondo } from './rondo.ts';
 import { peerGoals, peerRows } from './standings.ts';
 import { transformersJs } from './transformers-js.ts';
@@ -30,11 +30,13 @@ const QUICK_LAST_RUN_MS = 240_000;
 export const peers: Suite = {
   name: 'peers',
   summary: 'decode and prefill of one unlooped checkpoint: ours, llama.cpp, transformers.js, PyTorch',
+  takesCells: true,
   run,
 };
 
 async function run(context: SuiteContext): Promise<SuiteResult> {
-  const cells = context.quick ? QUICK_CELLS : fullCells();
+  const cells = cellsOf(context);
+  const timed = context.quick && !context.cells;
   const checkpoint = await benchCheckpoint(context);
   const positionsMax = Math.max(...cells.map(({ sequences, context: length }) => sequences * length));
   const missing: string[] = [];
@@ -54,8 +56,8 @@ async function run(context: SuiteContext): Promise<SuiteResult> {
     cells,
     repeats: FULL.repeats,
     vocab: await vocabOf(checkpoint),
-    lastRepeatMs: context.quick ? begin + QUICK_LAST_REPEAT_MS : Number.POSITIVE_INFINITY,
-    lastRunMs: context.quick ? begin + QUICK_LAST_RUN_MS : Number.POSITIVE_INFINITY,
+    lastRepeatMs: timed ? begin + QUICK_LAST_REPEAT_MS : Number.POSITIVE_INFINITY,
+    lastRunMs: timed ? begin + QUICK_LAST_RUN_MS : Number.POSITIVE_INFINITY,
   });
   return {
     rows: peerRows(result.trials),
@@ -63,6 +65,18 @@ async function run(context: SuiteContext): Promise<SuiteResult> {
     plots: [ratePlot('decode'), ratePlot('prefill')],
     notes: [...explanation(context), ...missing, ...failureNotes(result)],
   };
+}
+
+/** @throws RondoError CONFIG_INVALID for a cell without room for a prompt. */
+function cellsOf({ quick, cells }: SuiteContext): readonly Cell[] {
+  const short = cells?.find(({ context }) => context <= GENERATED);
+  if (short) {
+    throw new RondoError(
+      'CONFIG_INVALID',
+      `--cells ${short.sequences}x${short.context}: ${GENERATED} positions of a context are generated; expected one of more than ${GENERATED}`,
+    );
+  }
+  return cells ?? (quick ? QUICK_CELLS : fullCells());
 }
 
 const fullCells = (): Cell[] =>
@@ -74,10 +88,16 @@ async function vocabOf(path: string): Promise<number> {
   return checkpoint.model.vocab;
 }
 
-const explanation = ({ threads, quick }: SuiteContext): string[] => [
-  `Context c is a prompt of c − ${GENERATED} random ids and ${GENERATED} greedy tokens after it, for all sequences side by side; prefill counts the prompts, decode the ${GENERATED} steps that follow. Every engine has ${threads} threads and a process of its own, starts from the same Q4_1 checkpoint and takes its turn in every repeat, so that drift of the machine hits all alike. Rates are medians; the spread is (largest − smallest) / median. A variant more than a quarter slower than its engine's fastest in both respects is run once.`,
-  `rondo is the engine without a server: chunks and decode steps through every pass. llama.cpp is node-llama-cpp with one context for all sequences, with and without flash attention, and with batches of 512 and 2048. transformers.js runs its usual graph (GroupQueryAttention), PyTorch is transformers' generate in f32; both run one static batch.${quick ? ' --quick leaves out llama.cpp on f32 and q4_1 and with batches of 2048, most cells, and the goals of those cells.' : ''}`,
-];
+function explanation({ threads, quick, cells }: SuiteContext): string[] {
+  const leftOut = [
+    quick ? ' --quick leaves out llama.cpp on f32 and q4_1 and with batches of 2048.' : '',
+    quick || cells ? ' Goals of cells that were not measured are left out.' : '',
+  ].join('');
+  return [
+    `Context c is a prompt of c − ${GENERATED} random ids and ${GENERATED} greedy tokens after it, for all sequences side by side; prefill counts the prompts, decode the ${GENERATED} steps that follow. Every engine has ${threads} threads and a process of its own, starts from the same Q4_1 checkpoint and takes its turn in every repeat, so that drift of the machine hits all alike. Rates are medians; the spread is (largest − smallest) / median. A variant more than a quarter slower than its engine's fastest in both respects is run once.`,
+    `rondo is the engine without a server: chunks and decode steps through every pass. llama.cpp is node-llama-cpp with one context for all sequences, with and without flash attention, and with batches of 512 and 2048. transformers.js runs its usual graph (GroupQueryAttention), PyTorch is transformers' generate in f32; both run one static batch.${leftOut}`,
+  ];
+}
 
 const failureNotes = ({ failures, unfinished }: RaceResult): string[] => [
   ...[...failures].map(([contestant, reason]) => `Failed: ${title(contestant)}: ${reason}`),

@@ -1,14 +1,8 @@
 import { RondoError } from '@rondo/core';
-import type { SuiteContext } from '../suite.ts';
+import type { Cell, SuiteContext } from '../suite.ts';
 import type { Contestant } from './contestant.ts';
 import { type DecodeTimes, PeerProcess } from './peer-process.ts';
 import { randomPrompts } from './prompts.ts';
-
-/** Sequences side by side, and how long each is in the end. */
-export interface Cell {
-  readonly sequences: number;
-  readonly context: number;
-}
 
 /** New tokens of each sequence in a cell; the rest of its context is prompt. */
 export const GENERATED = 64;

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Cell } from '../suite.ts';
 import type { Contestant } from './contestant.ts';
-import { type Cell, GENERATED, type Trial } from './race.ts';
+import { GENERATED, type Trial } from './race.ts';
 import { median, peerGoals, peerRows } from './standings.ts';
 
 const CELL: Cell = { sequences: 16, context: 128 };

@@ -1,5 +1,5 @@
-import { atLeast, atMost, type Goal, type Row } from '../suite.ts';
-import { type Cell, decodeRate, prefillRate, type Trial } from './race.ts';
+import { atLeast, atMost, type Cell, type Goal, type Row } from '../suite.ts';
+import { decodeRate, prefillRate, type Trial } from './race.ts';
 
 /** Growth of the resident memory between the first and the last repeat that still counts as flat. */
 const FLAT_MB = 50;
