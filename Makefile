@@ -31,6 +31,9 @@ LISTEN := 127.0.0.1:8080
 BUNDLE := .cache/bundles/$(MODEL)-$(LOOP_LAYERS)x$(LOOPS)-$(LOOP_DAMPING)-$(PRECISION)
 TESTS := 'services/**/*.test.ts' 'integration-tests/**/*.test.ts'
 BENCH :=
+# What tests of the cluster's membership run against, built from its source when Go is there.
+NATS_VERSION := 2.14.9
+NATS_SERVER := .cache/bin/nats-server
 CONVERTER := $(filter-out %.test.ts,$(wildcard services/converter/*.ts services/converter/*/*.ts))
 
 ##@ Use
@@ -60,6 +63,7 @@ check: setup ## lint, format and types
 
 .PHONY: test
 test: setup ## all tests; says at its end what was skipped and why; TESTS=<file> for one
+	@! command -v go >/dev/null || $(MAKE) nats-server || true
 	@node --test --test-concurrency=2 --test-timeout=180000 \
 	  --test-reporter=spec --test-reporter-destination=stdout \
 	  --test-reporter=./integration-tests/skip-report.ts --test-reporter-destination=stdout \
@@ -68,6 +72,18 @@ test: setup ## all tests; says at its end what was skipped and why; TESTS=<file>
 .PHONY: bench
 bench: setup ## measure every suite and write docs/BENCHMARKS.md; hours, on an idle machine; BENCH=--quick for a look
 	@for suite in $$(./rondo bench --list); do ./rondo bench $$suite $(BENCH); done
+
+.PHONY: nats-server
+nats-server: $(NATS_SERVER) ## build the NATS server that tests run, with Go; about a minute
+
+# Moved into place when whole: tests look for it.
+$(NATS_SERVER):
+	@echo 'Building nats-server $(NATS_VERSION)'
+	@mkdir -p $(@D)
+	@building=$$(mktemp -d -p $(CURDIR)/$(@D)); trap 'rm -rf "$$building"' EXIT; \
+	GOBIN="$$building" CGO_ENABLED=0 GOFLAGS=-trimpath GOTOOLCHAIN=local \
+	  go install -ldflags='-s -w' github.com/nats-io/nats-server/v2@v$(NATS_VERSION); \
+	mv "$$building/nats-server" $@
 
 .PHONY: fmt
 fmt: setup ## format and apply safe lint fixes
@@ -79,14 +95,14 @@ proto: setup ## rewrite services/wire/proto-types.ts after a change under proto/
 
 .PHONY: clean
 clean: ## remove all that was installed or made here, but not pulled checkpoints
-	@rm -rf node_modules .node .cache/bundles .cache/bench .cache/peers .cache/compile .cache/scan-*
+	@rm -rf node_modules .node .cache/bin .cache/bundles .cache/bench .cache/peers .cache/compile .cache/scan-*
 
 .PHONY: help
 help: ## this page
 	@echo 'make <target> [VARIABLE=value …]'
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
+	  /^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' Makefile
 	@printf '\nVariables\n'
 	@$(foreach name,LISTEN MODEL LOOP_LAYERS LOOPS LOOP_DAMPING PRECISION TESTS BENCH,printf '  %-13s %s\n' $(name) "$($(name))";)
 

@@ -22,6 +22,10 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
 const KEPT_BY: Readonly<Record<string, string>> = {
   'onnxruntime-node': 'engine',
   '@grpc/grpc-js': 'wire',
+  '@nats-io/jetstream': 'wire',
+  '@nats-io/kv': 'wire',
+  '@nats-io/obj': 'wire',
+  '@nats-io/transport-node': 'wire',
 };
 
 const VAGUE_WORDS = ['util', 'utils', 'helper', 'helpers', 'manager', 'common', 'misc', 'stuff', 'iteration'];

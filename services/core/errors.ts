@@ -42,6 +42,7 @@ export const ERRORS = {
   KV_EXHAUSTED: entry(429, GRPC.resourceExhausted, true, 'rate_limit_error'),
   NO_WORKER: entry(503, GRPC.unavailable, true, 'server_error'),
   WORKER_LOST: entry(503, GRPC.unavailable, true, 'server_error'),
+  NATS_UNAVAILABLE: entry(503, GRPC.unavailable, true, 'server_error'),
   CANCELLED: entry(499, GRPC.cancelled, false, 'server_error'),
   BUNDLE_MISMATCH: entry(500, GRPC.failedPrecondition, false, 'server_error'),
   PROTOCOL_MISMATCH: entry(500, GRPC.failedPrecondition, false, 'server_error'),

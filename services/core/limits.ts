@@ -31,4 +31,8 @@ export const LIMITS = {
   sequencesMax: 256,
   /** How long a worker may be unreachable at start before the coordinator gives up, in milliseconds. */
   workerConnectMs: 10_000,
+  /** How long opening a link to NATS waits for a server before it goes on in the background, in milliseconds. */
+  natsConnectMs: 2_000,
+  /** Between pings to a NATS server; after two that were not answered the connection counts as broken. */
+  natsPingMs: 5_000,
 } as const;

@@ -6,7 +6,17 @@ export {
   rowsPerFrame,
 } from './frames.ts';
 export type { GenerateStreamEvent, Load, OpenedEvent, WorkerDescription } from './messages.ts';
+export type { NatsCredentials } from './nats-credentials.ts';
+export {
+  NatsLink,
+  type NatsOptions,
+  type NatsState,
+  type NatsStores,
+  type NatsTls,
+  openNats,
+} from './nats-link.ts';
 export type { PassesLink } from './passes-link.ts';
 export { PROTOCOL_REVISION } from './proto.ts';
+export { DEFAULT_NATS_PREFIX, type Subjects, subjectsUnder } from './subjects.ts';
 export { connectWorker, type WorkerClient } from './worker-client.ts';
 export { type CloseOptions, serveWorker, type WorkerHandlers, type WorkerServer } from './worker-server.ts';

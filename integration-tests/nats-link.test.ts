@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { type NatsLink, type NatsOptions, type NatsState, openNats } from '@rondo/wire';
+import { NATS_MISSING, NatsServer } from './nats-server.ts';
+
+const USERS = 'authorization { users: [{ user: "rondo", password: "a secret" }] }';
+
+/** A link that is closed at the end of its scope, and its changes of state as they come. */
+async function open(servers: string[], options: Partial<NatsOptions> = {}) {
+  const states: NatsState[] = [];
+  let heard = () => {};
+  const changed = (state: NatsState) => {
+    states.push(state);
+    heard();
+  };
+  const link: NatsLink = await openNats({ servers, name: 'test', changed, ...options });
+  return {
+    link,
+    states,
+    async until(condition: (state: NatsState) => boolean): Promise<void> {
+      while (!condition(link.state)) {
+        await new Promise<void>((resolve) => {
+          heard = resolve;
+        });
+      }
+    },
+    [Symbol.asyncDispose]: () => link.close(),
+  };
+}
+
+describe('a link to a real NATS server', { skip: NATS_MISSING }, () => {
+  test('keeps values, and is found again after the server was killed', async () => {
+    await using server = await NatsServer.start();
+    await using opened = await open([server.url]);
+    const { link } = opened;
+    let connects = 0;
+    link.onConnected(() => connects++);
+    const bucket = await link.stores.buckets.create('b', { storage: 'memory' });
+    await bucket.put('k', 'v');
+    assert.equal((await bucket.get('k'))?.string(), 'v');
+    await server.kill();
+    await opened.until(({ connected }) => !connected);
+    assert.throws(() => link.stores, { code: 'NATS_UNAVAILABLE', message: /127\.0\.0\.1/ });
+    await server.start();
+    await opened.until(({ connected }) => connected);
+    assert.equal(connects, 2);
+    assert.equal((await link.stores.jetstream.jetstreamManager()).getOptions().apiPrefix, '$JS.API');
+  });
+
+  test('opened without a server, it goes on by itself when there is one', async () => {
+    await using server = await NatsServer.start();
+    await server.kill();
+    await using opened = await open([server.url]);
+    assert.equal(opened.link.state.connected, false);
+    const connected = new Promise((resolve) => opened.link.onConnected(resolve));
+    await server.start();
+    await connected;
+    assert.deepEqual(
+      opened.states.map((state) => state.connected),
+      [false, true],
+    );
+  });
+
+  test('credentials that are wrong or missing end the start; the error says what to check', async () => {
+    await using server = await NatsServer.start({ config: USERS });
+    const refused = { code: 'CONFIG_INVALID', message: /refuses the credentials.*--nats-creds/ };
+    await assert.rejects(openNats({ servers: [server.url], name: 'test' }), refused);
+    const wrong = { kind: 'user', user: 'rondo', password: 'a guess' } as const;
+    await assert.rejects(
+      openNats({ servers: [server.url], name: 'test', credentials: wrong }),
+      (error: Error) => {
+        assert.doesNotMatch(error.message, /guess/);
+        assert.match(error.message, refused.message);
+        return true;
+      },
+    );
+    await using opened = await open([server.url], { credentials: { ...wrong, password: 'a secret' } });
+    assert.equal(opened.link.state.connected, true);
+  });
+
+  test('a server without JetStream ends the start', async () => {
+    await using server = await NatsServer.start({ jetStream: false });
+    await assert.rejects(openNats({ servers: [server.url], name: 'test' }), {
+      code: 'CONFIG_INVALID',
+      message: /JetStream.*-js/,
+    });
+  });
+
+  test('a credentials file that is not there ends the start', async () => {
+    const credentials = { kind: 'creds', file: '/nonexistent/rondo.creds' } as const;
+    await assert.rejects(openNats({ servers: ['nats://127.0.0.1:1'], name: 'test', credentials }), {
+      code: 'CONFIG_INVALID',
+      message: /\/nonexistent\/rondo\.creds/,
+    });
+  });
+});
