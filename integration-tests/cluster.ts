@@ -6,6 +6,8 @@ export interface ClusterOptions {
   readonly placement: 'homed' | 'staged';
   /** More options of each worker. */
   readonly workerOptions?: readonly string[];
+  /** More options of the coordinator. */
+  readonly coordinatorOptions?: readonly string[];
 }
 
 /** Workers and a coordinator as real processes on loopback, one engine thread each. */
@@ -21,7 +23,7 @@ export class Cluster implements AsyncDisposable {
   }
 
   static async start(options: ClusterOptions): Promise<Cluster> {
-    const { bundle, workers: count, placement, workerOptions = [] } = options;
+    const { bundle, workers: count, placement, workerOptions = [], coordinatorOptions = [] } = options;
     const start = () =>
       RondoProcess.start(
         'worker',
@@ -40,6 +42,7 @@ export class Cluster implements AsyncDisposable {
     const coordinator = await RondoProcess.start(
       ...['coordinator', '--model', bundle, '--listen', '127.0.0.1:0', '--placement', placement],
       ...addresses,
+      ...coordinatorOptions,
     );
     return new Cluster(coordinator, workers);
   }

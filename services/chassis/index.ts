@@ -13,3 +13,5 @@ export {
 export { Lifecycle } from './lifecycle.ts';
 export { createLog, type Logger, type LogLevel, type LogOptions } from './log.ts';
 export { type Counter, type Gauge, type Histogram, Metrics } from './metrics.ts';
+export { openTlsFiles, type TlsFileOptions, type TlsFiles, type TlsPaths } from './tls-files.ts';
+export { WatchedFiles, type WatchOptions } from './watched-files.ts';

@@ -4,6 +4,7 @@ import { type Address, address } from '@rondo/core';
 import { Command, Option } from 'commander';
 import { addressesOption, addressOption } from './options.ts';
 import { serve } from './serve.ts';
+import { addTlsOptions, openTls, TLS_HELP, type TlsFlags } from './tls-options.ts';
 
 /** How routes are cut; `run` offers the same choice. */
 export const placementOption = (): Option =>
@@ -14,7 +15,7 @@ export const placementOption = (): Option =>
     .choices(['homed', 'staged'])
     .default('homed');
 
-interface CoordinatorFlags {
+interface CoordinatorFlags extends TlsFlags {
   readonly model: string;
   readonly worker: Address[];
   readonly listen: Address;
@@ -23,7 +24,7 @@ interface CoordinatorFlags {
 
 /** `rondo coordinator`: the HTTP API over workers that run elsewhere. */
 export const coordinatorCommand = (): Command =>
-  new Command('coordinator')
+  addTlsOptions(new Command('coordinator'))
     .description('serve the OpenAI API over HTTP with the workers given')
     .requiredOption(
       '--model <bundle>',
@@ -41,6 +42,7 @@ export const coordinatorCommand = (): Command =>
       `
 Prints 'ready <url>' once all workers are linked and the port is open. A worker that cannot be reached, or that
 holds another bundle, ends the start with an error that says so.
+${TLS_HELP}
 
 Example:
   rondo coordinator --model bundles/looped --worker 127.0.0.1:7601 --worker 127.0.0.1:7602 --placement staged`,
@@ -48,13 +50,15 @@ Example:
     .action(coordinator);
 
 const coordinator = (flags: CoordinatorFlags): Promise<void> =>
-  serve('coordinator', async ({ log, metrics, lifecycle }) => {
+  serve('coordinator', async (chassis) => {
+    const { log, metrics, lifecycle } = chassis;
     const bundle = await openBundle(flags.model);
     const running = await startCoordinator({
       bundle,
       workers: flags.worker,
       listen: flags.listen,
       placement: flags.placement,
+      tls: await openTls(flags, chassis),
       modelName: bundle.manifest.name,
       log,
       metrics,

@@ -7,8 +7,9 @@ import { addEngineOptions, type EngineFlags, engineOptions } from './engine-opti
 import { addressOption, countOption } from './options.ts';
 import { keepWorker, serve } from './serve.ts';
 import { addTimedOptions, startTimedWorkers, type TimedFlags } from './timed-worker.ts';
+import { addTlsOptions, openTls, TLS_HELP, type TlsFlags } from './tls-options.ts';
 
-export interface WorkerFlags extends EngineFlags {
+export interface WorkerFlags extends EngineFlags, TlsFlags {
   readonly model: string;
   readonly listen: Address;
   readonly advertise?: Address;
@@ -17,7 +18,7 @@ export interface WorkerFlags extends EngineFlags {
 
 /** `rondo worker`: one engine that serves passes and whole sequences over gRPC. */
 export const workerCommand = (): Command =>
-  addTimedOptions(addEngineOptions(new Command('worker')))
+  addTimedOptions(addTlsOptions(addEngineOptions(new Command('worker'))))
     .description('serve a bundle as one worker of a cluster, over gRPC')
     .requiredOption('--model <bundle>', 'a bundle directory; every worker and the coordinator hold the same')
     .option('--listen <host:port>', 'where to listen', addressOption('--listen'), address('127.0.0.1:7600'))
@@ -32,6 +33,7 @@ export const workerCommand = (): Command =>
       `
 Prints 'ready <host:port>' once a real pass has run and the port is open. With several timed workers in one process
 the addresses are separated by commas.
+${TLS_HELP}
 
 Examples:
   rondo worker --model bundles/looped --listen 127.0.0.1:7601
@@ -45,6 +47,7 @@ const worker = (flags: WorkerFlags & TimedFlags): Promise<void> =>
       bundle: await openBundle(flags.model),
       listen: flags.listen,
       advertise: flags.advertise,
+      tls: await openTls(flags, chassis),
       threads: flags.threads,
       ...engineOptions(flags),
       log: chassis.log,

@@ -1,6 +1,6 @@
 import type { Bundle } from '@rondo/bundle';
 import type { Logger, Metrics } from '@rondo/chassis';
-import { type Address, LIMITS, RondoError, systemClock } from '@rondo/core';
+import { type Address, LIMITS, RondoError, systemClock, type TlsIdentity } from '@rondo/core';
 import { connectWorker, type WorkerClient } from '@rondo/wire';
 import { Admission } from './admission.ts';
 import { contextRoom } from './context-room.ts';
@@ -23,6 +23,8 @@ export interface CoordinatorOptions {
   readonly modelName: string;
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** What this coordinator shows to workers and holds them to; absent: plaintext. */
+  readonly tls?: TlsIdentity | undefined;
   /** How to reach a worker; gRPC unless told otherwise. */
   readonly connect?: (address: Address) => WorkerClient;
   /** How long a worker may be unreachable at start, in milliseconds. */
@@ -90,7 +92,8 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
 
 /** Links every worker, or none: the first that cannot be worked with ends the start. */
 async function join(options: CoordinatorOptions): Promise<Membership> {
-  const { bundle, log, connect = connectWorker, connectMs = LIMITS.workerConnectMs } = options;
+  const { bundle, log, tls, connectMs = LIMITS.workerConnectMs } = options;
+  const connect = options.connect ?? ((address) => connectWorker(address, tls));
   const outcomes = await Promise.allSettled(
     options.workers.map((address) => linkWorker(address, { bundle, log, connect, connectMs })),
   );

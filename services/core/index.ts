@@ -21,3 +21,4 @@ export { type Address, address, type SequenceId, sequenceId, type WorkerId, work
 export { LIMITS } from './limits.ts';
 export { isHomed, type Route, type Stage, stageAt, type WorkerRef } from './route.ts';
 export type { SamplingParams, TokenLogprob } from './sampling.ts';
+export type { TlsIdentity, TlsMaterial } from './tls-identity.ts';

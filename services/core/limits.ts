@@ -35,4 +35,12 @@ export const LIMITS = {
   natsConnectMs: 2_000,
   /** Between pings to a NATS server; after two that were not answered the connection counts as broken. */
   natsPingMs: 5_000,
+  /** A connection that has not finished its TLS handshake by then is closed, in milliseconds. */
+  tlsHandshakeMs: 10_000,
+  /** A certificate that ends sooner is warned about, in milliseconds. */
+  certificateWarnMs: 604_800_000,
+  /** Files that are followed while they change: keys and certificates. */
+  watchedFileBytes: 1024 * 1024,
+  /** How often such files are looked at, in milliseconds. */
+  watchedFileMs: 2000,
 } as const;

@@ -1,5 +1,5 @@
 import { Client, credentials, Metadata } from '@grpc/grpc-js';
-import { type Address, type GenerateSpec, RondoError } from '@rondo/core';
+import { type Address, type GenerateSpec, RondoError, type TlsIdentity } from '@rondo/core';
 import { CLIENT_OPTIONS, hostOf } from './channel.ts';
 import type { Hello } from './frames.ts';
 import { Inflow } from './inflow.ts';
@@ -11,6 +11,7 @@ import {
   generateResponse,
   type WorkerDescription,
 } from './messages.ts';
+import { MutualChannelCredentials } from './mutual-tls.ts';
 import { openPassesLink, type PassesLink } from './passes-link.ts';
 import { workerService } from './proto.ts';
 import { fromStatus } from './status.ts';
@@ -32,9 +33,12 @@ interface Call {
   on(event: 'status', listener: () => void): unknown;
 }
 
-/** Connects on first use and again after every loss; calls fail at once while the worker is away. */
-export function connectWorker(address: Address): WorkerClient {
-  return new GrpcWorkerClient(address);
+/**
+ * Connects on first use and again after every loss; calls fail at once while the worker is away.
+ * With `tls` both sides show certificates, and the worker's must name the host of `address`; without, nothing is encrypted.
+ */
+export function connectWorker(address: Address, tls?: TlsIdentity): WorkerClient {
+  return new GrpcWorkerClient(address, tls);
 }
 
 const identity = (bytes: Buffer): Buffer => bytes;
@@ -48,11 +52,12 @@ class GrpcWorkerClient implements WorkerClient {
   readonly #calls = new Set<Call>();
   #closed = false;
 
-  constructor(address: Address) {
-    hostOf(address);
+  constructor(address: Address, tls: TlsIdentity | undefined) {
+    const host = hostOf(address).replace(/^\[(.*)\]$/, '$1');
     this.#address = address;
     // With the scheme: a host that is named like one ("unix:7001") would be taken for it.
-    this.#client = new Client(`dns:${address}`, credentials.createInsecure(), CLIENT_OPTIONS);
+    const trust = tls ? new MutualChannelCredentials(tls, host) : credentials.createInsecure();
+    this.#client = new Client(`dns:${address}`, trust, CLIENT_OPTIONS);
   }
 
   async describe(signal?: AbortSignal): Promise<WorkerDescription> {

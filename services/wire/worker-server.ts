@@ -9,7 +9,7 @@ import {
   type sendUnaryData,
   setLogVerbosity,
 } from '@grpc/grpc-js';
-import { type Address, address, type GenerateSpec, RondoError } from '@rondo/core';
+import { type Address, address, type GenerateSpec, RondoError, type TlsIdentity } from '@rondo/core';
 import { hostOf, SERVER_OPTIONS } from './channel.ts';
 import {
   type Hello,
@@ -27,6 +27,7 @@ import {
   generateResponse,
   type WorkerDescription,
 } from './messages.ts';
+import { MutualServerCredentials } from './mutual-tls.ts';
 import { healthService, workerService } from './proto.ts';
 import { ServedCall } from './served-call.ts';
 import { toStatus } from './status.ts';
@@ -70,9 +71,16 @@ const FORCE_MS = 500;
 // Its one line on standard error ("E No address added …") says less than the error we throw.
 setLogVerbosity(logVerbosity.NONE);
 
-/** Listens on `listen` (`host:port`; port 0 takes a free one). CONFIG_INVALID when the address cannot be had. */
-export async function serveWorker(listen: Address, handlers: WorkerHandlers): Promise<WorkerServer> {
-  const server = new GrpcWorkerServer(handlers);
+/**
+ * Listens on `listen` (`host:port`; port 0 takes a free one). With `tls` nobody is let in who shows no certificate of the
+ * same authority. CONFIG_INVALID when the address cannot be had.
+ */
+export async function serveWorker(
+  listen: Address,
+  handlers: WorkerHandlers,
+  tls?: TlsIdentity,
+): Promise<WorkerServer> {
+  const server = new GrpcWorkerServer(handlers, tls);
   await server.bind(listen);
   return server;
 }
@@ -81,13 +89,15 @@ class GrpcWorkerServer implements WorkerServer {
   readonly #server = new Server(SERVER_OPTIONS);
   readonly #health = new Health();
   readonly #handlers: WorkerHandlers;
+  readonly #tls: MutualServerCredentials | undefined;
   readonly #calls = new Set<ServedCall>();
   readonly #generating = new Set<Promise<void>>();
   #address: Address = address('');
   #closed: Promise<void> | undefined;
 
-  constructor(handlers: WorkerHandlers) {
+  constructor(handlers: WorkerHandlers, tls: TlsIdentity | undefined) {
     this.#handlers = handlers;
+    this.#tls = tls && new MutualServerCredentials(tls);
     this.#server.addService(workerService, {
       describe: (_call: ServerUnaryCall<Buffer, Buffer>, reply: sendUnaryData<Buffer>) =>
         this.#describe(reply),
@@ -104,7 +114,7 @@ class GrpcWorkerServer implements WorkerServer {
   async bind(listen: Address): Promise<void> {
     const host = hostOf(listen);
     await new Promise<void>((resolve, reject) => {
-      this.#server.bindAsync(listen, ServerCredentials.createInsecure(), (error, port) => {
+      this.#server.bindAsync(listen, this.#tls ?? ServerCredentials.createInsecure(), (error, port) => {
         this.#address = address(`${host}:${port}`);
         if (error === null) resolve();
         else reject(cannotListen(listen, error));
@@ -119,6 +129,7 @@ class GrpcWorkerServer implements WorkerServer {
 
   async #close(graceMs: number): Promise<void> {
     this.#health.stop();
+    this.#tls?.close();
     const quiet = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
     await within(graceMs, Promise.all(this.#generating));
     const stopping = new RondoError('WORKER_LOST', `worker ${this.#address} is stopping`);

@@ -1,4 +1,4 @@
-import { type Address, RondoError, type Route, type SequenceId } from '@rondo/core';
+import { type Address, RondoError, type Route, type SequenceId, type TlsIdentity } from '@rondo/core';
 import {
   connectWorker,
   type Hello,
@@ -32,10 +32,10 @@ export class PeerLink {
   #sending = false;
   #ended = false;
 
-  constructor(address: Address, hello: Hello, ways: PeerLinkWays) {
+  constructor(address: Address, hello: Hello, ways: PeerLinkWays, tls?: TlsIdentity) {
     this.#address = address;
     this.#ways = ways;
-    this.#client = connectWorker(address);
+    this.#client = connectWorker(address, tls);
     this.#link = this.#client.openPasses(hello);
     void this.#listen();
   }

@@ -1,4 +1,4 @@
-import type { Address, RondoError, Route, SequenceId } from '@rondo/core';
+import type { Address, RondoError, Route, SequenceId, TlsIdentity } from '@rondo/core';
 import type { Hello, MicrobatchChunk } from '@rondo/wire';
 import { PeerLink, type PeerLinkWays } from './peer-link.ts';
 
@@ -6,11 +6,13 @@ import { PeerLink, type PeerLinkWays } from './peer-link.ts';
 export class PeerLinks {
   readonly #hello: Hello;
   readonly #ways: PeerLinkWays;
+  readonly #tls: TlsIdentity | undefined;
   readonly #links = new Map<Address, PeerLink>();
 
-  constructor(hello: Hello, ways: PeerLinkWays) {
+  constructor(hello: Hello, ways: PeerLinkWays, tls?: TlsIdentity) {
     this.#hello = hello;
     this.#ways = ways;
+    this.#tls = tls;
   }
 
   openStage(to: Address, sequenceId: SequenceId, route: Route, positions: number): Promise<void> {
@@ -38,7 +40,7 @@ export class PeerLinks {
       this.#links.delete(from);
       this.#ways.lost(from, error);
     };
-    const link = new PeerLink(address, this.#hello, { ...this.#ways, lost });
+    const link = new PeerLink(address, this.#hello, { ...this.#ways, lost }, this.#tls);
     this.#links.set(address, link);
     return link;
   }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Bundle } from '@rondo/bundle';
 import type { Logger, Metrics } from '@rondo/chassis';
-import { type Address, RondoError, workerId } from '@rondo/core';
+import { type Address, RondoError, type TlsIdentity, workerId } from '@rondo/core';
 import { createEngine, type Engine, type Stack } from '@rondo/engine';
 import { PROTOCOL_REVISION, serveWorker } from '@rondo/wire';
 import type { Chunk } from './chunk.ts';
@@ -28,6 +28,8 @@ export interface WorkerOptions {
   readonly advertise?: Address | undefined;
   /** A fresh one by default: a restarted worker has lost its K/V and is another. */
   readonly workerId?: string | undefined;
+  /** What this worker shows to others and holds them to; absent: plaintext, open to whoever reaches the port. */
+  readonly tls?: TlsIdentity | undefined;
   readonly threads: number;
   readonly kvBytes: number;
   /** How rows are batched; all but `depth` are there to compare with. */
@@ -114,6 +116,7 @@ export async function serveEngine(
         tenants.failUsersOf(address, self, error);
       },
     },
+    options.tls,
   );
   const propagation = new Propagation();
   const where = { self, maxDepth, codaLayers: layers.coda };
@@ -179,6 +182,7 @@ export async function serveEngine(
       broken: () => failure,
       sequenceFailed: ({ sequenceId }, { code, message }) => log.warn({ sequenceId, code }, message),
     }),
+    options.tls,
   );
   log.info({ address: server.address, workerId: self, bundle: manifest.name }, 'worker listens');
 
