@@ -5,7 +5,6 @@ import type { ExitRule, GenerateSpec, Route } from '@rondo/core';
 import fc from 'fast-check';
 import type { StepPolicy } from './step-policy.ts';
 import {
-  generate,
   homedRoute,
   stagedRoute,
   startTestWorker,
@@ -13,6 +12,7 @@ import {
   testSpec,
   whenEmpty,
 } from './test-cluster.ts';
+import { agrees } from './test-fleet.ts';
 import { generateAlone, type TestShape } from './test-model.ts';
 
 /** Room for the twelve longest visits: refusals have their own test. */
@@ -78,17 +78,11 @@ function specOf(of: Visit, route: Route): GenerateSpec {
 async function comes(of: Visit, shape: TestShape, home: TestWorker, route: Route): Promise<void> {
   for (let turn = 0; turn < of.delay; turn++) await setImmediate();
   const spec = specOf(of, route);
-  const expected = generateAlone(shape, spec, route.stages.length === 1);
   if (of.patience === null) {
-    const {
-      promptPasses: _,
-      generatedPasses: __,
-      cachedTokens: ___,
-      ...outcome
-    } = await generate(home, spec);
-    assert.deepEqual(outcome, expected);
+    await agrees(home, shape, spec);
     return;
   }
+  const expected = generateAlone(shape, spec, route.stages.length === 1);
   let tokens = 0;
   for await (const event of home.client.generate(spec, new AbortController().signal)) {
     if (event.type === 'token') assert.equal(event.id, expected.ids[tokens++]);

@@ -6,43 +6,24 @@ import {
   generate,
   homedRoute,
   stagedRoute,
-  startTestWorker,
+  type startTestWorker,
   type TestWorker,
   testSpec,
   whenEmpty,
 } from './test-cluster.ts';
+import { agrees, promptOf, TestFleet } from './test-fleet.ts';
 import { generateAlone, type TestShape } from './test-model.ts';
 
 const SHAPE: TestShape = { prelude: 1, coda: 1, maxDepth: 4 };
 
-const running: TestWorker[] = [];
-after(async () => {
-  for (const worker of running) await worker.stop();
-});
+const fleet = new TestFleet();
+after(() => fleet.stopAll());
 
 async function start(count: number, ...args: Parameters<typeof startTestWorker>): Promise<TestWorker[]> {
-  const workers = await Promise.all(Array.from({ length: count }, () => startTestWorker(...args)));
-  running.push(...workers);
-  return workers;
+  return Promise.all(Array.from({ length: count }, () => fleet.start(...args)));
 }
 
-const prompt = (length: number, salt = 0) =>
-  Array.from({ length }, (_, index) => (index * 7 + salt * 5 + 3) % 32);
 const allEmpty = (workers: readonly TestWorker[]) => Promise.all(workers.map(whenEmpty));
-
-async function agrees(
-  worker: TestWorker,
-  shape: TestShape,
-  spec: ReturnType<typeof testSpec>,
-): Promise<void> {
-  const {
-    promptPasses: _,
-    generatedPasses: __,
-    cachedTokens: ___,
-    ...outcome
-  } = await generate(worker, spec);
-  assert.deepEqual(outcome, generateAlone(shape, spec));
-}
 
 test('passes cut over two and three workers give the tokens of the model run row by row', async () => {
   for (const shape of [SHAPE, { prelude: 0, coda: 0, maxDepth: 3 }]) {
@@ -50,11 +31,11 @@ test('passes cut over two and three workers give the tokens of the model run row
       const workers = await start(count, shape);
       const home = workers[0]!;
       const route = stagedRoute(workers, shape.maxDepth);
-      await agrees(home, shape, testSpec(route, { promptIds: prompt(200), maxTokens: 12 }));
+      await agrees(home, shape, testSpec(route, { promptIds: promptOf(200), maxTokens: 12 }));
       await agrees(
         home,
         shape,
-        testSpec(route, { promptIds: prompt(130), maxTokens: 2, promptLogprobs: true }),
+        testSpec(route, { promptIds: promptOf(130), maxTokens: 2, promptLogprobs: true }),
       );
       await allEmpty(workers);
       assert.deepEqual(
@@ -87,7 +68,7 @@ test('many staged and homed sequences share workers, each giving what it gives a
   await Promise.all(
     routes.flatMap(([home, route]) =>
       [1, 40, 150].map((length, index) =>
-        agrees(home, SHAPE, testSpec(route, { promptIds: prompt(length, index), maxTokens: 15 })),
+        agrees(home, SHAPE, testSpec(route, { promptIds: promptOf(length, index), maxTokens: 15 })),
       ),
     ),
   );
@@ -98,7 +79,7 @@ test('chunks of a long prompt are on their way through the stages together', asy
   const workers = await start(2, SHAPE);
   const hold = Promise.withResolvers<void>();
   workers[1]!.engine.gate = hold.promise;
-  const spec = testSpec(stagedRoute(workers, 4), { promptIds: prompt(300), maxTokens: 1 });
+  const spec = testSpec(stagedRoute(workers, 4), { promptIds: promptOf(300), maxTokens: 1 });
   const outcome = generate(workers[0]!, spec);
   const preludes = () => workers[0]!.engine.batches.filter((batch) => batch.stack === 'prelude').length;
   while (preludes() < 2) await workers[0]!.client.describe();
@@ -108,7 +89,7 @@ test('chunks of a long prompt are on their way through the stages together', asy
 
 test('leaving a staged sequence frees its pages on every worker', async () => {
   const workers = await start(3, SHAPE);
-  const spec = testSpec(stagedRoute(workers, 4), { promptIds: prompt(100), maxTokens: 300 });
+  const spec = testSpec(stagedRoute(workers, 4), { promptIds: promptOf(100), maxTokens: 300 });
   for await (const event of workers[0]!.client.generate(spec, new AbortController().signal)) {
     if (event.type === 'token' && event.index === 2) break;
   }
@@ -119,7 +100,7 @@ test('a stage without room refuses for the whole sequence, and nothing stays res
   const [home] = await start(1, SHAPE);
   const [small] = await start(1, SHAPE, { pools: { block: 3 } });
   const route = stagedRoute([home!, small!], 4);
-  await assert.rejects(generate(home!, testSpec(route, { promptIds: prompt(40) })), {
+  await assert.rejects(generate(home!, testSpec(route, { promptIds: promptOf(40) })), {
     code: 'KV_EXHAUSTED',
     message: new RegExp(small!.ref.id),
   });
@@ -129,10 +110,9 @@ test('a stage without room refuses for the whole sequence, and nothing stays res
 
 test('a lost stage worker fails the sequences that use it and no other', async () => {
   const [home, stays, goes] = (await start(3, SHAPE)) as [TestWorker, TestWorker, TestWorker];
-  running.splice(running.indexOf(goes), 1);
   const hold = Promise.withResolvers<void>();
   goes.engine.gate = hold.promise;
-  const long = { promptIds: prompt(20), maxTokens: 30 };
+  const long = { promptIds: promptOf(20), maxTokens: 30 };
   const doomed = assert.rejects(generate(home, testSpec(stagedRoute([home, goes], 4), long)), {
     code: 'WORKER_LOST',
   });
@@ -142,7 +122,7 @@ test('a lost stage worker fails the sequences that use it and no other', async (
   const survivor = testSpec(stagedRoute([home, stays], 4), long);
   const survives = agrees(home, SHAPE, survivor);
   while ((await goes.client.describe()).load.sequences < 2);
-  const stopped = goes.stop();
+  const stopped = fleet.stop(goes);
   await Promise.all([doomed, between, survives]);
   hold.resolve();
   await stopped;

@@ -9,20 +9,14 @@ import {
   testSpec,
   whenEmpty,
 } from './test-cluster.ts';
+import { agrees, TestFleet } from './test-fleet.ts';
 import { generateAlone, type TestShape } from './test-model.ts';
 
 const SHAPE: TestShape = { prelude: 1, coda: 1, maxDepth: 2 };
 
-const running: TestWorker[] = [];
-after(async () => {
-  for (const worker of running) await worker.stop();
-});
-
-async function start(...args: Parameters<typeof startTestWorker>): Promise<TestWorker> {
-  const worker = await startTestWorker(...args);
-  running.push(worker);
-  return worker;
-}
+const fleet = new TestFleet();
+after(() => fleet.stopAll());
+const start: TestFleet['start'] = (...args) => fleet.start(...args);
 
 const spec = (worker: TestWorker, change: Partial<GenerateSpec> = {}) =>
   testSpec(homedRoute(worker, 2), change);
@@ -71,6 +65,38 @@ test('pages of a sequence cancelled in the middle of a run are free only after t
   while (load.sequences > 0) load = (await worker.client.describe()).load;
   assert.ok(load.freePositions < load.totalPositions, 'the engine is still writing to these pages');
   hold.resolve();
+  await whenEmpty(worker);
+});
+
+test('who leaves while exited rows are being projected is in no run after that', async () => {
+  const shape: TestShape = { ...SHAPE, kvPolicy: 'propagate' };
+  const worker = await start(shape);
+  const { engine, client } = worker;
+  const propagate = engine.propagate.bind(engine);
+  const early = { policy: 'replay', threshold: 0, minDepth: 1, maxDepth: 2, depths: [1] } as const;
+  for (let round = 1; round <= 6; round++) {
+    const leaver = new AbortController();
+    let armed = false;
+    engine.propagate = async (batch) => {
+      if (armed) {
+        leaver.abort();
+        // Its pages are poisoned then: a run that still had its rows would read them, and fail for all.
+        while ((await client.describe()).load.sequences > 1);
+      }
+      return propagate(batch);
+    };
+    const leaving = async () => {
+      let tokens = 0;
+      for await (const event of client.generate(spec(worker, { maxTokens: 400 }), leaver.signal)) {
+        if (event.type === 'token') armed = ++tokens >= round;
+      }
+    };
+    await Promise.all([
+      assert.rejects(leaving(), { code: 'CANCELLED' }),
+      agrees(worker, shape, spec(worker, { maxTokens: 60, exit: early })),
+    ]);
+    assert.ok(armed, 'nobody left during a projection');
+  }
   await whenEmpty(worker);
 });
 

@@ -22,6 +22,7 @@ export class WorkerMetrics {
   readonly #pages;
   readonly #prefixQueries;
   readonly #prefixHits;
+  readonly #idleChecks;
 
   constructor(metrics: Metrics, load: () => Load, pools: KvPools) {
     this.#load = load;
@@ -74,7 +75,16 @@ export class WorkerMetrics {
       'rondo_prefix_cache_hits_total',
       'Prompt positions that were found in the prefix cache',
     );
+    this.#idleChecks = metrics.counter(
+      'rondo_idle_checks_total',
+      'Times that all pages were counted because no sequence was here, and none was missing',
+    );
     this.occupancy();
+  }
+
+  /** Nobody is here, and every page is accounted for. */
+  checkedIdle(): void {
+    this.#idleChecks.inc();
   }
 
   /** Sequences have come or gone. */

@@ -1,42 +1,15 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import type { GenerateSpec } from '@rondo/core';
-import {
-  generate,
-  homedRoute,
-  startTestWorker,
-  type TestWorker,
-  testSpec,
-  whenEmpty,
-} from './test-cluster.ts';
-import { generateAlone, type TestShape } from './test-model.ts';
+import { generate, homedRoute, testSpec, whenEmpty } from './test-cluster.ts';
+import { agrees, promptOf, TestFleet } from './test-fleet.ts';
+import type { TestShape } from './test-model.ts';
 
 const SHAPE: TestShape = { prelude: 1, coda: 1, maxDepth: 3 };
 const LOOP_ONLY: TestShape = { prelude: 0, coda: 0, maxDepth: 4 };
 
-const running: TestWorker[] = [];
-after(async () => {
-  for (const worker of running) await worker.stop();
-});
-
-async function start(...args: Parameters<typeof startTestWorker>): Promise<TestWorker> {
-  const worker = await startTestWorker(...args);
-  running.push(worker);
-  return worker;
-}
-
-const prompt = (length: number, salt = 0) =>
-  Array.from({ length }, (_, index) => (index * 7 + salt * 5 + 3) % 32);
-
-async function agrees(worker: TestWorker, shape: TestShape, spec: GenerateSpec): Promise<void> {
-  const {
-    promptPasses: _,
-    generatedPasses: __,
-    cachedTokens: ___,
-    ...outcome
-  } = await generate(worker, spec);
-  assert.deepEqual(outcome, generateAlone(shape, spec));
-}
+const fleet = new TestFleet();
+after(() => fleet.stopAll());
+const start: TestFleet['start'] = (...args) => fleet.start(...args);
 
 test('a sequence gives the tokens of the model run row by row', async () => {
   for (const shape of [SHAPE, LOOP_ONLY]) {
@@ -45,7 +18,7 @@ test('a sequence gives the tokens of the model run row by row', async () => {
       await agrees(
         worker,
         shape,
-        testSpec(homedRoute(worker, shape.maxDepth), { promptIds: prompt(length), maxTokens: 20 }),
+        testSpec(homedRoute(worker, shape.maxDepth), { promptIds: promptOf(length), maxTokens: 20 }),
       );
     }
     await whenEmpty(worker);
@@ -54,7 +27,7 @@ test('a sequence gives the tokens of the model run row by row', async () => {
 
 test('a prompt of several chunks gives the same tokens as the model run row by row', async () => {
   const worker = await start(SHAPE);
-  const spec = testSpec(homedRoute(worker, 3), { promptIds: prompt(201), maxTokens: 3 });
+  const spec = testSpec(homedRoute(worker, 3), { promptIds: promptOf(201), maxTokens: 3 });
   await agrees(worker, SHAPE, spec);
   const chunks = worker.engine.batches
     .filter((batch) => batch.stack === 'prelude')
@@ -66,7 +39,7 @@ test('sequences that run together give what each gives alone, and share steps at
   const worker = await start(SHAPE);
   const specs = Array.from({ length: 12 }, (_, index) =>
     testSpec(homedRoute(worker, 3), {
-      promptIds: prompt(1 + index * 9, index),
+      promptIds: promptOf(1 + index * 9, index),
       maxTokens: 10 + index,
       sampling: {
         ...testSpec(homedRoute(worker, 3)).sampling,
@@ -99,7 +72,7 @@ test('rows that exit early spend fewer passes, and deeper passes read the K/V of
     { policy: 'gate', threshold: 0.5, minDepth: 2, maxDepth: 2 },
   ] as const) {
     const specs = [5, 14, 70].map((length) =>
-      testSpec(homedRoute(worker, 3), { promptIds: prompt(length), maxTokens: 40, exit }),
+      testSpec(homedRoute(worker, 3), { promptIds: promptOf(length), maxTokens: 40, exit }),
     );
     await Promise.all(specs.map((spec) => agrees(worker, SHAPE, spec)));
   }
@@ -129,7 +102,7 @@ test('prompt log probabilities are those of the prompt, with or without a contin
     [130, 4],
   ] as const) {
     const spec = testSpec(homedRoute(worker, 3), {
-      promptIds: prompt(length),
+      promptIds: promptOf(length),
       maxTokens,
       promptLogprobs: true,
       topLogprobs: 2,
@@ -153,7 +126,7 @@ test('a stop id ends the sequence as its last token, and only when it is asked f
 
 test('a sequence ends at the end of the context', async () => {
   const worker = await start(SHAPE);
-  const spec = testSpec(homedRoute(worker, 3), { promptIds: prompt(505), maxTokens: 100 });
+  const spec = testSpec(homedRoute(worker, 3), { promptIds: promptOf(505), maxTokens: 100 });
   const { ids, reason } = await generate(worker, spec);
   assert.equal(ids.length, 7);
   assert.equal(reason, 'length');

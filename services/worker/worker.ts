@@ -138,6 +138,7 @@ export async function serveEngine(
       if (tenants.count > 0) return;
       try {
         pools.checkIdle();
+        meters.checkedIdle();
       } catch (thrown) {
         breakDown(RondoError.from(thrown));
       }
