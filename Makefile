@@ -73,6 +73,10 @@ test: setup ## all tests; says at its end what was skipped and why; TESTS=<file>
 bench: setup ## measure every suite and write docs/BENCHMARKS.md; hours, on an idle machine; BENCH=--quick for a look
 	@for suite in $$(./rondo bench --list); do ./rondo bench $$suite $(BENCH); done
 
+.PHONY: chaos
+chaos: setup ## 500 faults on a cluster under load: is a token lost?; a quarter of an hour; BENCH=--quick for three minutes
+	@./rondo bench chaos $(BENCH)
+
 .PHONY: nats-server
 nats-server: $(NATS_SERVER) ## build the NATS server that tests run, with Go; about a minute
 

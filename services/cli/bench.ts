@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { RondoError } from '@rondo/core';
 import {
   type Cell,
+  type ChaosChoice,
   RondoProcess,
   reportText,
   runSuite,
@@ -12,7 +13,7 @@ import {
 } from '@rondo/lab';
 import { Command } from 'commander';
 import { CACHE } from './cache.ts';
-import { cellsOption, countOption } from './options.ts';
+import { cellsOption, countOption, fractionOption } from './options.ts';
 
 const RONDO = fileURLToPath(new URL('../../rondo', import.meta.url));
 const DOCS = fileURLToPath(new URL('../../docs/', import.meta.url));
@@ -20,6 +21,10 @@ const DOCS = fileURLToPath(new URL('../../docs/', import.meta.url));
 interface BenchFlags {
   readonly quick: boolean;
   readonly cells?: readonly Cell[];
+  readonly bundle?: string;
+  readonly minutes?: number;
+  readonly faults?: number;
+  readonly toZero?: boolean;
   readonly json?: string;
   readonly seed: number;
   readonly threads: number;
@@ -42,6 +47,10 @@ export const benchCommand = (): Command =>
       'measure these cells only, sequences x context, each to the end; leaves the documents as they are unless --docs (peers)',
       cellsOption('--cells'),
     )
+    .option('--minutes <n>', 'how long faults come (chaos)', fractionOption('--minutes', 24 * 60))
+    .option('--faults <n>', 'how many faults come in that time (chaos)', countOption('--faults'))
+    .option('--to-zero', 'also leave no worker at all, for a while (chaos)')
+    .option('--bundle <dir>', 'the bundle to serve instead of a tiny one made on the spot (chaos)')
     .option('--json <file>', 'also write everything that was measured as JSON')
     .option('--seed <n>', 'seed of all random choices', countOption('--seed'), 1)
     .option('--threads <n>', 'threads of each engine', countOption('--threads'), 2)
@@ -62,7 +71,8 @@ Examples:
   rondo bench peers --quick
   rondo bench peers --quick --cells 1x128,1x512,16x1024
   rondo bench peers --json peers.json
-  rondo bench depth --seed 7 --no-docs`,
+  rondo bench depth --seed 7 --no-docs
+  rondo bench chaos --minutes 2 --seed 12`,
     )
     .action(bench);
 
@@ -80,22 +90,37 @@ async function measure(suite: Suite, flags: BenchFlags): Promise<void> {
     const takers = SUITES.filter(({ takesCells }) => takesCells).map((taker) => taker.name);
     throw new RondoError('CONFIG_INVALID', `--cells: ${name} has no cells to choose; only ${takers} has`);
   }
+  const chaos = chaosChoice(flags);
+  if (chaos && !suite.takesChaos) {
+    throw new RondoError(
+      'CONFIG_INVALID',
+      `--bundle, --minutes, --faults and --to-zero: ${name} knows no such choice; only chaos does`,
+    );
+  }
   const interrupt = new AbortController();
   process.once('SIGINT', () => interrupt.abort(new RondoError('CANCELLED', `bench ${name} was stopped`)));
   const { signal } = interrupt;
   const report = await runSuite(suite, {
     quick: flags.quick,
     ...(flags.cells && { cells: flags.cells }),
+    ...(chaos && { chaos }),
     seed: flags.seed,
     threads: flags.threads,
     cache: CACHE,
     signal,
     progress: (text) => process.stderr.write(`${name}: ${text}\n`),
-    launch: (...args) => RondoProcess.start(RONDO, args, signal),
+    launch: (...args) => RondoProcess.start(RONDO, args, { signal }),
+    launchLogged: (log, ...args) => RondoProcess.start(RONDO, args, { signal, log }),
   });
   process.stdout.write(reportText(report));
   if (flags.json !== undefined) await writeFile(flags.json, `${JSON.stringify(report, null, 2)}\n`);
   if (flags.docs ?? !(flags.quick || flags.cells)) await writeDocuments(report, DOCS);
+}
+
+/** What was said about faults; undefined when nothing was. */
+function chaosChoice({ bundle, minutes, faults, toZero }: BenchFlags): ChaosChoice | undefined {
+  const said = Object.entries({ bundle, minutes, faults, toZero }).filter(([, value]) => value !== undefined);
+  return said.length > 0 ? Object.fromEntries(said) : undefined;
 }
 
 function findSuite(name: string | undefined): Suite {

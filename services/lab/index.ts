@@ -2,11 +2,12 @@ export { type BenchBundleOptions, benchBundle, benchCheckpoint } from './bench/b
 export { writeDocuments } from './bench/documents.ts';
 export { EngineLoop, type EngineLoopOptions, type LoopTimes } from './bench/engine-loop.ts';
 export { type BenchReport, reportText, runSuite } from './bench/report.ts';
-export { RondoProcess } from './bench/rondo-process.ts';
+export { type ProcessEnd, RondoProcess, type RondoProcessOptions } from './bench/rondo-process.ts';
 export {
   atLeast,
   atMost,
   type Cell,
+  type ChaosChoice,
   type Goal,
   type Plot,
   type Row,

@@ -35,26 +35,35 @@ export const TARGETS: readonly AdapterTarget[] = ['q', 'k', 'v', 'o', 'gate', 'u
 const LAYERS = 2;
 const VOCAB = 256;
 
-/** Two layers of a shape with seeded random weights: their values do not matter to time, their number does. */
+/** What a checkpoint may have beside the shape of its block. */
+export interface RandomOptions {
+  /** Two unless given. */
+  readonly layers?: number;
+  readonly tokenizerFiles?: ReadonlyMap<string, Uint8Array>;
+  readonly eos?: readonly number[];
+}
+
+/** A few layers of a shape with seeded random weights: their values do not matter to time, their number does. */
 export class RandomCheckpoint implements Checkpoint {
   readonly path: string;
   readonly format = 'safetensors';
   readonly licence = 'none';
   readonly name: string;
   readonly model: ModelSpec;
-  readonly tokenizerFiles = new Map<string, Uint8Array>();
+  readonly tokenizerFiles: ReadonlyMap<string, Uint8Array>;
   readonly #seed: number;
 
-  constructor(shape: BlockShape, context: number, seed: number) {
+  constructor(shape: BlockShape, context: number, seed: number, options: RandomOptions = {}) {
     const { name, ...sizes } = shape;
     this.name = name;
     this.path = name;
     this.#seed = seed;
+    this.tokenizerFiles = options.tokenizerFiles ?? new Map();
     const frequency = (_: unknown, pair: number) => 10_000 ** ((-2 * pair) / shape.headDim);
     this.model = {
       ...sizes,
       architecture: 'llama',
-      layers: LAYERS,
+      layers: options.layers ?? LAYERS,
       vocab: VOCAB,
       context,
       normEpsilon: 1e-5,
@@ -66,7 +75,7 @@ export class RandomCheckpoint implements Checkpoint {
       headNorms: false,
       sandwichNorms: false,
       rope: { inverseFrequencies: Array.from({ length: shape.headDim / 2 }, frequency), attentionFactor: 1 },
-      eos: [],
+      eos: [...(options.eos ?? [])],
     };
   }
 
@@ -84,7 +93,7 @@ export class RandomCheckpoint implements Checkpoint {
     return (layer, depth, target) => {
       const [out, columns] = targetShape(this.model, target);
       const capped = cappedRank(this.model, target, rank);
-      const stream = ((depth + 1) * LAYERS + layer) * 16 + TARGETS.indexOf(target);
+      const stream = ((depth + 1) * this.model.layers + layer) * 16 + TARGETS.indexOf(target);
       return { a: this.#uniform([capped, columns], stream), b: this.#uniform([out, capped], stream + 8) };
     };
   }

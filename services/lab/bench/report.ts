@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { describeMachine, type Machine, thisMachine } from './machine.ts';
-import type { Goal, Plot, Row, Suite, SuiteContext } from './suite.ts';
+import type { ChaosChoice, Goal, Plot, Row, Suite, SuiteContext } from './suite.ts';
 import { cellText, terminalTable } from './table.ts';
 
 /** What a suite found, with all that a reader needs to check it. `--json` writes it as it is. */
@@ -24,7 +24,7 @@ export interface BenchReport {
 
 /** Runs `suite` and reports. Whatever the suite throws goes on. */
 export async function runSuite(suite: Suite, context: SuiteContext): Promise<BenchReport> {
-  const { seed, threads, quick, cells } = context;
+  const { seed, threads, quick, cells, chaos } = context;
   const chosen = cells?.map(({ sequences, context }) => `${sequences}x${context}`).join();
   const { rows, goals, plots, notes } = await suite.run(context);
   return {
@@ -33,7 +33,7 @@ export async function runSuite(suite: Suite, context: SuiteContext): Promise<Ben
     commit: await thisCommit(),
     date: new Date().toISOString(),
     seed,
-    command: `rondo bench ${suite.name}${quick ? ' --quick' : ''}${chosen ? ` --cells ${chosen}` : ''} --seed ${seed} --threads ${threads}`,
+    command: `rondo bench ${suite.name}${quick ? ' --quick' : ''}${chosen ? ` --cells ${chosen}` : ''}${chaosFlags(chaos)} --seed ${seed} --threads ${threads}`,
     quick,
     rows,
     goals,
@@ -41,6 +41,14 @@ export async function runSuite(suite: Suite, context: SuiteContext): Promise<Ben
     notes,
   };
 }
+
+const chaosFlags = ({ bundle, minutes, faults, toZero }: ChaosChoice = {}): string =>
+  [
+    bundle === undefined ? '' : ` --bundle ${bundle}`,
+    minutes === undefined ? '' : ` --minutes ${minutes}`,
+    faults === undefined ? '' : ` --faults ${faults}`,
+    toZero === true ? ' --to-zero' : '',
+  ].join('');
 
 /** The report for a terminal: table, each goal as met or NOT MET, and where it was measured. */
 export const reportText = (report: BenchReport): string =>

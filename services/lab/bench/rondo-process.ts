@@ -1,7 +1,20 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { createWriteStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { RondoError } from '@rondo/core';
+
+export interface RondoProcessOptions {
+  /** Kills it when aborted. */
+  readonly signal?: AbortSignal;
+  /** A file to which its standard error is appended. */
+  readonly log?: string;
+}
+
+/** How a process ended: with a code, or by a signal. */
+export interface ProcessEnd {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
 
 const START_MS = 120_000;
 const ERROR_CHARS = 4000;
@@ -11,19 +24,30 @@ export class RondoProcess implements AsyncDisposable {
   readonly #child: ChildProcess;
   /** What it printed after `ready `: an address or a URL. */
   readonly ready: string;
+  readonly ended: Promise<ProcessEnd>;
 
   private constructor(child: ChildProcess, ready: string) {
     this.#child = child;
     this.ready = ready;
+    this.ended = new Promise((resolve) => {
+      if (child.exitCode !== null || child.signalCode !== null) {
+        resolve({ code: child.exitCode, signal: child.signalCode });
+      } else child.once('exit', (code, signal) => resolve({ code, signal }));
+    });
   }
 
   /**
    * Runs `command ...args` and waits for its `ready` line.
    * @throws RondoError ENGINE_FAILED with the end of its standard error when it stops before, or is not ready in time.
    */
-  static async start(command: string, args: readonly string[], signal?: AbortSignal): Promise<RondoProcess> {
+  static async start(
+    command: string,
+    args: readonly string[],
+    { signal, log }: RondoProcessOptions = {},
+  ): Promise<RondoProcess> {
     const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...(signal && { signal }) });
     let errors = '';
+    if (log !== undefined) child.stderr.pipe(createWriteStream(log, { flags: 'a' }));
     child.stderr.on('data', (data: Buffer) => {
       errors = (errors + data.toString()).slice(-ERROR_CHARS);
     });
@@ -56,11 +80,9 @@ export class RondoProcess implements AsyncDisposable {
   }
 
   /** Asks it to end and waits for that. */
-  async stop(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    const exited = once(this.#child, 'exit');
+  async stop(): Promise<ProcessEnd> {
     this.#child.kill('SIGTERM');
-    await exited;
+    return await this.ended;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

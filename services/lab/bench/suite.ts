@@ -35,11 +35,23 @@ export interface Cell {
   readonly context: number;
 }
 
+/** What the caller may choose of a run of faults; absent for the suite's own choice. */
+export interface ChaosChoice {
+  /** A bundle directory. */
+  readonly bundle?: string;
+  readonly minutes?: number;
+  readonly faults?: number;
+  /** Also leave no worker at all, for a while. */
+  readonly toZero?: boolean;
+}
+
 export interface SuiteContext {
   /** Ends within five minutes: fewer cells, fewer repeats. */
   readonly quick: boolean;
   /** The only cells to measure, for suites with `takesCells`; absent for the suite's own choice. */
   readonly cells?: readonly Cell[];
+  /** For suites with `takesChaos`. */
+  readonly chaos?: ChaosChoice;
   /** Every random choice of the suite follows from it. */
   readonly seed: number;
   /** Threads of each engine measured. */
@@ -52,6 +64,8 @@ export interface SuiteContext {
   readonly signal: AbortSignal;
   /** Starts `rondo <args>` as a process of its own; resolves when it has printed its `ready` line. */
   readonly launch: (...args: string[]) => Promise<RondoProcess>;
+  /** The same, with its standard error appended to the file `log`. */
+  readonly launchLogged: (log: string, ...args: string[]) => Promise<RondoProcess>;
 }
 
 export interface Suite {
@@ -60,6 +74,8 @@ export interface Suite {
   readonly summary: string;
   /** Whether the caller may choose its cells. */
   readonly takesCells?: boolean;
+  /** Whether the caller may choose its faults. */
+  readonly takesChaos?: boolean;
   run(context: SuiteContext): Promise<SuiteResult>;
 }
 

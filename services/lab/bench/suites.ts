@@ -1,4 +1,5 @@
 import { adapters } from './adapters.ts';
+import { chaos } from './chaos/chaos.ts';
 import { depth } from './depth.ts';
 import { engine } from './engine.ts';
 import { overload } from './overload.ts';
@@ -7,4 +8,4 @@ import { scale } from './scale.ts';
 import type { Suite } from './suite.ts';
 
 /** Every suite of `rondo bench`, in the order in which `make bench` runs them. */
-export const SUITES: readonly Suite[] = [engine, peers, depth, adapters, scale, overload];
+export const SUITES: readonly Suite[] = [engine, peers, depth, adapters, scale, overload, chaos];

@@ -17,7 +17,13 @@ export class EventStream {
   error: string | undefined;
   /** Whether `[DONE]` came. */
   done = false;
+  readonly #onChunk: ((chunk: object) => void) | undefined;
   #rest = '';
+
+  /** `onChunk` is shown each chunk as it comes, for whoever wants more of it than this class keeps. */
+  constructor(onChunk?: (chunk: object) => void) {
+    this.#onChunk = onChunk;
+  }
 
   push(text: string, nowMs: number): void {
     const all = this.#rest + text;
@@ -35,6 +41,7 @@ export class EventStream {
       return;
     }
     const chunk = JSON.parse(data) as Chunk;
+    this.#onChunk?.(chunk);
     if (chunk.error) this.error = chunk.error.message;
     if (chunk.usage) this.usage = chunk.usage;
     if (chunk.choices?.[0]?.finish_reason === null) this.tokenMs.push(nowMs);

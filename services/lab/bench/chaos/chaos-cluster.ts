@@ -1,0 +1,190 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
+import { join } from 'node:path';
+import { RondoError } from '@rondo/core';
+import type { ProcessEnd, RondoProcess } from '../rondo-process.ts';
+import type { SuiteContext } from '../suite.ts';
+import { Cable } from './cable.ts';
+
+export interface ChaosClusterOptions {
+  readonly bundle: string;
+  readonly workers: number;
+  readonly spares: number;
+  readonly coordinators: number;
+  readonly placement: string;
+  /** Where each process leaves its log. */
+  readonly folder: string;
+}
+
+/** A place for a worker: its port and the cable before it stay, its process comes and goes. */
+export interface Slot {
+  readonly name: string;
+  readonly port: number;
+  readonly cable: Cable;
+  process: RondoProcess | undefined;
+  /** The start of the process that is on its way. */
+  starting: Promise<void>;
+  /** The end of the last process that was asked to leave. */
+  leaving: Promise<void>;
+}
+
+/** K and V of a worker: room for the load with one worker left, if some of it waits. */
+const KV_MB = '32';
+/** A drain that takes longer has failed, in milliseconds: the lifecycle ends a process that takes 25 s to stop. */
+const DRAIN_MS = 30_000;
+
+/** Workers behind cables and coordinators that know them all, as real processes. */
+export class ChaosCluster implements AsyncDisposable {
+  readonly slots: readonly Slot[];
+  readonly coordinators: RondoProcess[] = [];
+  /** Processes that ended when or how they should not have. */
+  readonly wrongExits: string[] = [];
+  /** How long each drain took, in milliseconds. */
+  readonly drainMs: number[] = [];
+  readonly #context: SuiteContext;
+  readonly #options: ChaosClusterOptions;
+
+  private constructor(context: SuiteContext, options: ChaosClusterOptions, slots: readonly Slot[]) {
+    this.#context = context;
+    this.#options = options;
+    this.slots = slots;
+  }
+
+  static async start(context: SuiteContext, options: ChaosClusterOptions): Promise<ChaosCluster> {
+    const slots: Slot[] = [];
+    for (let index = 0; index < options.workers + options.spares; index++) {
+      const port = await freePort();
+      const cable = await Cable.listen(port);
+      const idle = { process: undefined, starting: Promise.resolve(), leaving: Promise.resolve() };
+      slots.push({ name: `worker-${index}`, port, cable, ...idle });
+    }
+    const cluster = new ChaosCluster(context, options, slots);
+    try {
+      await Promise.all(slots.slice(0, options.workers).map((slot) => cluster.#startWorker(slot)));
+      for (let index = 0; index < options.coordinators; index++) await cluster.#startCoordinator(index);
+      return cluster;
+    } catch (error) {
+      await cluster[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  get urls(): string[] {
+    return this.coordinators.map(({ ready }) => ready.replace(/\/$/, ''));
+  }
+
+  /** Starts a worker where none is or one is leaving, at the address that the slot always had. */
+  bringBack(slot: Slot): void {
+    slot.starting = this.#startWorker(slot).catch((error: unknown) => {
+      this.wrongExits.push(`${slot.name} could not be started: ${RondoError.from(error).message}`);
+    });
+  }
+
+  async #startWorker(slot: Slot): Promise<void> {
+    await slot.leaving;
+    slot.cable.heal();
+    slot.process = await this.#launch(
+      slot.name,
+      ...['worker', '--model', this.#options.bundle, '--listen', `127.0.0.1:${slot.port}`],
+      ...['--advertise', slot.cable.address, '--threads', '1', '--kv-mb', KV_MB],
+    );
+    this.#watch(slot.name, slot.process, () => slot.process);
+  }
+
+  /** Ends a worker with SIGKILL. */
+  kill(slot: Slot): void {
+    const process = take(slot);
+    process.kill('SIGKILL');
+    slot.leaving = process.ended.then(() => undefined);
+  }
+
+  /** Asks a worker to leave; it must do so by itself, with 0, in time. */
+  drain(slot: Slot): void {
+    const process = take(slot);
+    const beginMs = performance.now();
+    process.kill('SIGTERM');
+    const late = setTimeout(() => {
+      this.wrongExits.push(`${slot.name} was told to drain and was still there after ${DRAIN_MS / 1000} s`);
+      process.kill('SIGKILL');
+    }, DRAIN_MS);
+    slot.leaving = process.ended.then((end) => {
+      clearTimeout(late);
+      this.drainMs.push(performance.now() - beginMs);
+      if (end.code !== 0 && end.signal !== 'SIGKILL')
+        this.wrongExits.push(`${slot.name} drained and ended with ${words(end)}`);
+    });
+  }
+
+  /** Ends everything; who then ends badly is counted as well. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const coordinators = this.coordinators.splice(0);
+    await Promise.all(coordinators.map((process, index) => this.#end(`coordinator-${index}`, process)));
+    await Promise.all(
+      this.slots.map(async (slot) => {
+        await slot.starting;
+        const { process, name, cable } = slot;
+        slot.process = undefined;
+        cable.heal();
+        process?.kill('SIGCONT');
+        if (process) await this.#end(name, process);
+        await slot.leaving;
+        await cable[Symbol.asyncDispose]();
+      }),
+    );
+  }
+
+  async #startCoordinator(index: number): Promise<void> {
+    const name = `coordinator-${index}`;
+    const process = await this.#launch(
+      name,
+      ...['coordinator', '--model', this.#options.bundle, '--listen', '127.0.0.1:0'],
+      ...['--placement', this.#options.placement],
+      ...this.slots.flatMap(({ cable }) => ['--worker', cable.address]),
+    );
+    this.coordinators.push(process);
+    this.#watch(name, process, () => this.coordinators[index]);
+  }
+
+  #launch(name: string, ...args: string[]): Promise<RondoProcess> {
+    return this.#context.launchLogged(join(this.#options.folder, `${name}.log`), ...args);
+  }
+
+  /** Whoever ends while it still has its place was not told to. */
+  #watch(name: string, process: RondoProcess, present: () => RondoProcess | undefined): void {
+    void process.ended.then((end) => {
+      if (present() === process) this.wrongExits.push(`${name} ended by itself with ${words(end)}`);
+    });
+  }
+
+  async #end(name: string, process: RondoProcess): Promise<void> {
+    const late = setTimeout(() => process.kill('SIGKILL'), DRAIN_MS);
+    const end = await process.stop();
+    clearTimeout(late);
+    if (end.code !== 0) this.wrongExits.push(`${name} was told to stop and ended with ${words(end)}`);
+  }
+}
+
+const words = ({ code, signal }: ProcessEnd): string => (signal === null ? `code ${code}` : signal);
+
+function take(slot: Slot): RondoProcess {
+  const { process } = slot;
+  if (process === undefined) throw new RondoError('INTERNAL', `${slot.name} has no process`);
+  slot.process = undefined;
+  return process;
+}
+
+/** A port that nobody listens on, below those that the system gives to connections: it is still free for a restart. */
+async function freePort(): Promise<number> {
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 10_000);
+    const server = createServer().listen(port, '127.0.0.1');
+    try {
+      await once(server, 'listening');
+      const taken = (server.address() as AddressInfo).port;
+      await new Promise((resolve) => server.close(resolve));
+      return taken;
+    } catch {
+      // Taken: another one.
+    }
+  }
+}

@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type ChaosFindings, chaosGoals, detectionMs } from './chaos-report.ts';
+import type { TakenStep } from './fault-run.ts';
+import type { Action } from './fault-walk.ts';
+
+const step = (action: Action, atMs: number, address = 'a'): TakenStep => ({
+  action,
+  slot: address,
+  address,
+  atMs,
+});
+const seen = (coordinator: number, atMs: number, serving = false, address = 'a') => ({
+  ...{ coordinator, atMs, serving, address },
+});
+
+test('a fault is seen when the last coordinator has seen it', () => {
+  const kill = step('kill', 100);
+  const sightings = [
+    seen(0, 50),
+    seen(1, 90),
+    seen(0, 130),
+    seen(1, 120, true),
+    seen(1, 110, false, 'b'),
+    seen(1, 180),
+  ];
+  assert.equal(detectionMs(kill, [kill], sightings, 2), 80);
+});
+
+test('a worker that came back before both had seen it away was not seen', () => {
+  const steps = [step('stop', 100), step('continue', 150)];
+  assert.equal(detectionMs(steps[0]!, steps, [seen(0, 120), seen(1, 170)], 2), undefined);
+  assert.equal(detectionMs(step('reset', 100), [], [seen(0, 120), seen(1, 130)], 2), undefined);
+});
+
+const findings: ChaosFindings = {
+  ...{ verdicts: [], steps: [step('kill', 1), step('restart', 2), step('cut', 3)], stuck: [], sightings: [] },
+  ...{ coordinators: 2, faultsGoal: 2, minutes: 1, clients: 1, undecided: 0, recomputed: 0, drainMs: [] },
+  ...{ wrongExits: [], reserved: 0, memoryMiB: [], toZero: false },
+};
+const missed = (more: Partial<ChaosFindings>) =>
+  chaosGoals({ ...findings, ...more })
+    .filter(({ met }) => !met)
+    .map(({ name }) => name);
+
+test('every goal is met by a run in which nothing went wrong, and missed by what it is about', () => {
+  assert.deepEqual(missed({}), []);
+  assert.deepEqual(missed({ faultsGoal: 3 }), ['faults']);
+  assert.deepEqual(missed({ wrongExits: ['worker-1'] }), ['processes that ended wrongly']);
+  assert.deepEqual(missed({ reserved: 16 }), ['positions of K and V still reserved at the end']);
+  assert.deepEqual(missed({ stuck: ['worker-1'] }), ['workers that came back and never served']);
+});

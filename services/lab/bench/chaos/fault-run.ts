@@ -1,0 +1,130 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { RandomStream } from '../../load/random-stream.ts';
+import type { ChaosCluster, Slot } from './chaos-cluster.ts';
+import { type Action, isFault, type Step } from './fault-walk.ts';
+import type { HealthWatch } from './health-watch.ts';
+import { RESET_CODES } from './stream-tap.ts';
+
+/** A step of the walk that was taken. Times are milliseconds of this process's monotonic clock. */
+export interface TakenStep {
+  readonly action: Action;
+  readonly slot: string;
+  readonly address: string;
+  readonly atMs: number;
+  /** Of a reset: the code. */
+  readonly how?: string;
+}
+
+export interface FaultRunOptions {
+  readonly cluster: ChaosCluster;
+  readonly health: HealthWatch;
+  readonly walk: Iterable<Step>;
+  readonly seed: number;
+  /** Workers that must serve beside the one that a fault takes away. */
+  readonly least: number;
+  /** Mean time from step to step. */
+  readonly everyMs: number;
+  readonly forMs: number;
+  readonly faults: number;
+  readonly signal: AbortSignal;
+  readonly onStep: (step: TakenStep, faults: number) => void;
+}
+
+/** A worker that came back and does not serve after so long counts as lost for good, in milliseconds. */
+const RETURN_MS = 60_000;
+
+/** What a run of faults did. */
+export interface FaultRun {
+  readonly steps: readonly TakenStep[];
+  /** Workers that should have served again and did not in time. */
+  readonly stuck: readonly string[];
+}
+
+/**
+ * Takes the steps of a walk until time or faults are used up. A step that takes a worker away waits until another one
+ * serves in the eyes of every coordinator.
+ */
+export async function runFaults(options: FaultRunOptions): Promise<FaultRun> {
+  const { cluster, everyMs, forMs, signal } = options;
+  const draws = new RandomStream(options.seed ^ 0x5eed);
+  const steps: TakenStep[] = [];
+  const stuck: string[] = [];
+  const serving = new Set(cluster.slots.filter(({ process }) => process !== undefined));
+  const endMs = performance.now() + forMs;
+  let faults = 0;
+  for (const { action, slot: index, gap } of options.walk) {
+    if (faults >= options.faults || performance.now() >= endMs || signal.aborted) break;
+    const slot = cluster.slots[index]!;
+    if (TAKES_AWAY.has(action)) {
+      serving.delete(slot);
+      stuck.push(...(await othersServe(options, [...serving])));
+      if (stuck.length > 0) break;
+    } else if (BRINGS_BACK.has(action)) serving.add(slot);
+    // A worker can be told to stop only once it runs.
+    await slot?.starting;
+    if (signal.aborted) break;
+    const how = act(cluster, action, slot, draws);
+    if (how !== undefined) {
+      const step = { action, slot: slot.name, address: slot.cable.address, atMs: performance.now() };
+      steps.push({ ...step, ...(how !== '' && { how }) });
+      if (isFault(action)) faults++;
+      options.onStep(steps.at(-1)!, faults);
+    }
+    await delay(gap * everyMs, undefined, { signal }).catch(() => undefined);
+  }
+  return { steps, stuck };
+}
+
+const TAKES_AWAY: ReadonlySet<Action> = new Set(['kill', 'stop', 'cut', 'drain']);
+const BRINGS_BACK: ReadonlySet<Action> = new Set(['join', 'restart', 'continue', 'heal']);
+
+/** Waits until `least` of `others` serve; names those who did not in time. */
+async function othersServe(
+  { health, least, signal }: FaultRunOptions,
+  others: readonly Slot[],
+): Promise<string[]> {
+  const deadline = performance.now() + RETURN_MS;
+  const absent = () => others.filter(({ cable }) => !health.serving(cable.address));
+  while (others.length - absent().length < least && !signal.aborted) {
+    if (performance.now() > deadline) return absent().map(({ name }) => name);
+    await delay(20, undefined, { signal }).catch(() => undefined);
+  }
+  return [];
+}
+
+/** Does one thing. Undefined when there was nothing to do it to, else how it was done, if that needs words. */
+function act(cluster: ChaosCluster, action: Action, slot: Slot, draws: RandomStream): string | undefined {
+  switch (action) {
+    case 'kill':
+      cluster.kill(slot);
+      return '';
+    case 'drain':
+      cluster.drain(slot);
+      return '';
+    case 'stop':
+      slot.process!.kill('SIGSTOP');
+      return '';
+    case 'continue':
+      slot.process!.kill('SIGCONT');
+      return '';
+    case 'cut':
+      slot.cable.cut();
+      return '';
+    case 'heal':
+      slot.cable.heal();
+      return '';
+    case 'drop':
+      return slot.cable.drop() > 0 ? '' : undefined;
+    case 'reset': {
+      const codes = Object.entries(RESET_CODES);
+      const [name, code] = codes[draws.whole(0, codes.length - 1)]!;
+      return slot.cable.reset((streams) => draws.whole(0, streams - 1), code) ? name : undefined;
+    }
+    case 'join':
+    case 'restart':
+      cluster.bringBack(slot);
+      return '';
+    case 'nats':
+      return undefined;
+  }
+}

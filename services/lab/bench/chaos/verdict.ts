@@ -1,0 +1,53 @@
+import { compareChoice, type Difference } from './answer-check.ts';
+import type { Sent } from './chaos-load.ts';
+import type { TakenStep } from './fault-run.ts';
+
+/** One request held against its undisturbed answer. */
+export interface Verdict {
+  readonly sent: Sent;
+  /** Tokens compared: those of the undisturbed answer, of a client that left those it got. */
+  readonly tokens: number;
+  readonly lost: number;
+  readonly repeated: number;
+  readonly different: number;
+  /** What was wrong, in words; nothing when all was as it should be. */
+  readonly wrong: readonly string[];
+}
+
+/** Holds one request against its undisturbed answer. What a client was refused is not lost: it never had any of it. */
+export function judge(sent: Sent): Verdict {
+  const { outcome, choices, error, status } = sent.record;
+  const expected = sent.known.answer.choices;
+  const none = { sent, tokens: 0, lost: 0, repeated: 0, different: 0 };
+  if (outcome === 'refused') return { ...none, wrong: [`refused with ${status}: ${error}`] };
+  const partial = outcome === 'left';
+  const found: Difference[] = choices.map((choice, index) =>
+    compareChoice(choice, expected[index]!, partial),
+  );
+  const sum = (pick: (difference: Difference) => number) =>
+    found.reduce((total, each) => total + pick(each), 0);
+  const differences = found.flatMap(({ first }, index) =>
+    first === undefined ? [] : [choices.length > 1 ? `choice ${index}: ${first}` : first],
+  );
+  const ended = outcome === 'ended' || outcome === 'left' ? [] : [`${outcome}: ${error ?? 'no answer'}`];
+  return {
+    sent,
+    tokens: (partial ? choices : expected).reduce((total, { ids }) => total + ids.length, 0),
+    lost: sum(({ lost }) => lost),
+    repeated: sum(({ repeated }) => repeated),
+    different: sum(({ different }) => different),
+    wrong: [...ended, ...differences],
+  };
+}
+
+/** Steps taken while a request was under way. */
+export const stepsIn = ({ sent: { record } }: Verdict, steps: readonly TakenStep[]): TakenStep[] =>
+  steps.filter(({ atMs }) => atMs >= record.sentMs && atMs <= record.endedMs);
+
+/** The pauses between the tokens of each choice, as (from, to) in milliseconds. */
+export const pauses = (verdicts: readonly Verdict[]): { fromMs: number; toMs: number }[] =>
+  verdicts.flatMap(({ sent }) =>
+    sent.record.tokenMs.flatMap((times) =>
+      times.slice(1).map((toMs, index) => ({ fromMs: times[index]!, toMs })),
+    ),
+  );
