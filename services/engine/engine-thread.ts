@@ -6,7 +6,7 @@ import { ModelGraphs } from './model-graphs.ts';
 const port = parentPort;
 if (!port) throw new Error('engine-thread.ts runs as a worker thread only');
 
-const answer = async (id: number, work: () => Promise<unknown>): Promise<boolean> => {
+const answer = async (id: number, work: () => unknown): Promise<boolean> => {
   try {
     const result = await work();
     port.postMessage({ id, result } satisfies EngineReply, buffersOf(result));
@@ -26,9 +26,9 @@ function buffersOf(result: unknown): ArrayBuffer[] {
 
 const { bundle, options } = workerData as EngineThreadData;
 let graphs: ModelGraphs | undefined;
-const ready = await answer(READY_ID, async () => {
-  graphs = await ModelGraphs.load(bundle, options);
-  await graphs.warmUp();
+const ready = await answer(READY_ID, () => {
+  graphs = ModelGraphs.load(bundle, options);
+  graphs.warmUp();
 });
 if (!ready || !graphs) {
   port.close();
@@ -52,7 +52,7 @@ async function serve(loaded: ModelGraphs, request: EngineRequest): Promise<void>
       await answer(request.id, () => loaded.propagate(request.batch));
       return;
     case 'poison':
-      await answer(request.id, async () => loaded.poison(request.stack, request.pages));
+      await answer(request.id, () => loaded.poison(request.stack, request.pages));
       return;
     case 'close':
       await answer(request.id, () => loaded.release());

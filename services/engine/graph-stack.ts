@@ -1,16 +1,16 @@
 import { type Bundle, kvBytesPerPosition } from '@rondo/bundle';
-import { type InferenceSession, Tensor } from 'onnxruntime-node';
+import { Tensor } from 'onnxruntime-node';
 import type { StackBatch, StackResult } from './engine.ts';
 import { Int64Feed } from './int64-feed.ts';
 import { KvStore, pageMajor } from './kv-store.ts';
-import { openSession, type SessionOptions } from './session.ts';
+import { openSession, type Session, type SessionOptions } from './session.ts';
 
 /**
  * A stack as one graph that gathers pages itself: for providers whose memory our attention cannot reach, for head sizes
  * it does not fit, and as the other way to compute the same. Chunks are padded to one length here.
  */
 export class GraphStack {
-  readonly #session: InferenceSession;
+  readonly #session: Session;
   /** Absent for a stack without layers: then it is only a map from rows to rows. */
   readonly #store: KvStore | undefined;
   readonly #bundle: Bundle;
@@ -21,33 +21,33 @@ export class GraphStack {
     pageTable: new Int64Feed(),
   };
 
-  private constructor(bundle: Bundle, session: InferenceSession, store: KvStore | undefined) {
+  private constructor(bundle: Bundle, session: Session, store: KvStore | undefined) {
     this.#bundle = bundle;
     this.#session = session;
     this.#store = store;
   }
 
-  static async open(
+  static open(
     bundle: Bundle,
     file: string,
     layers: number,
     pages: number,
     options: SessionOptions,
-  ): Promise<GraphStack> {
+  ): GraphStack {
     const { shape, pagePositions } = bundle.manifest;
     const floats = (pages * pagePositions * kvBytesPerPosition(shape, layers)) / 4;
     const layout = pageMajor(shape, layers, pagePositions);
     const store =
       layers > 0 ? new KvStore(new Float32Array(floats), shape, pagePositions, layout) : undefined;
-    return new GraphStack(bundle, await openSession(bundle, file, options), store);
+    return new GraphStack(bundle, openSession(bundle, file, options), store);
   }
 
-  async run(batch: StackBatch): Promise<StackResult> {
+  run(batch: StackBatch): StackResult {
     for (const copy of batch.copies) this.#store?.copy(copy);
     const chunks = batch.starts.length;
     const padded = Math.max(...batch.rowCounts);
     const begin = performance.now();
-    const out = await this.#session.run(this.#inputs(batch, padded));
+    const out = this.#session.run(this.#inputs(batch, padded));
     const runMs = performance.now() - begin;
     if (this.#store) this.#keep(this.#store, batch, out.new_kv!.data as Float32Array, padded);
     const unpadded = (name: string, width: number): Float32Array | undefined => {
@@ -69,8 +69,8 @@ export class GraphStack {
     };
   }
 
-  release(): Promise<void> {
-    return this.#session.release();
+  release(): void {
+    this.#session.release();
   }
 
   #inputs(batch: StackBatch, padded: number): Record<string, Tensor> {

@@ -1,6 +1,6 @@
 import type { Bundle } from '@rondo/bundle';
 import { RondoError } from '@rondo/core';
-import { type InferenceSession, Tensor } from 'onnxruntime-node';
+import { Tensor } from 'onnxruntime-node';
 import type {
   Attention,
   HeadBatch,
@@ -14,7 +14,7 @@ import type {
 import { GraphStack } from './graph-stack.ts';
 import { PagedAttention } from './paged-attention.ts';
 import { SegmentStack } from './segment-stack.ts';
-import { openSession, type SessionOptions } from './session.ts';
+import { type Fetches, fetchesOf, openSession, type Session, type SessionOptions } from './session.ts';
 
 export interface GraphsOptions extends SessionOptions {
   readonly pools: PoolSizes;
@@ -22,24 +22,27 @@ export interface GraphsOptions extends SessionOptions {
 }
 
 interface LoadedStack {
-  run(batch: StackBatch): Promise<StackResult>;
-  release(): Promise<void>;
+  run(batch: StackBatch): StackResult;
+  release(): void;
 }
+
+const HEAD: Fetches = fetchesOf(['top_logits', 'top_ids', 'log_sum_exp']);
+const HEAD_AND_LOGITS: Fetches = { ...HEAD, logits: null };
 
 /** A bundle's graphs and the K/V they read, on the thread that runs them: a run blocks it. */
 export class ModelGraphs {
   readonly #hidden: number;
   readonly #vocab: number;
   readonly #stacks: Partial<Record<Stack, LoadedStack>>;
-  readonly #head: InferenceSession;
-  readonly #propagate: InferenceSession | undefined;
+  readonly #head: Session;
+  readonly #propagate: Session | undefined;
   readonly #attention: PagedAttention | undefined;
 
   private constructor(
     bundle: Bundle,
     stacks: Partial<Record<Stack, LoadedStack>>,
-    head: InferenceSession,
-    paged: { propagate?: InferenceSession; attention: PagedAttention } | undefined,
+    head: Session,
+    paged: { propagate?: Session; attention: PagedAttention } | undefined,
   ) {
     this.#hidden = bundle.manifest.shape.hidden;
     this.#vocab = bundle.manifest.shape.vocab;
@@ -49,7 +52,7 @@ export class ModelGraphs {
     this.#attention = paged?.attention;
   }
 
-  static async load(bundle: Bundle, options: GraphsOptions): Promise<ModelGraphs> {
+  static load(bundle: Bundle, options: GraphsOptions): ModelGraphs {
     const { graphs, segments, layers } = bundle.manifest;
     const attention =
       options.attention === 'pages' ? new PagedAttention(bundle.manifest, options) : undefined;
@@ -57,24 +60,24 @@ export class ModelGraphs {
     for (const stack of ['prelude', 'block', 'coda'] as const) {
       const file = graphs[stack];
       if (attention && layers[stack] > 0) {
-        stacks[stack] = await SegmentStack.open(bundle, segments[stack], attention, options);
+        stacks[stack] = SegmentStack.open(bundle, segments[stack], attention, options);
       } else if (file !== undefined) {
-        stacks[stack] = await GraphStack.open(bundle, file, layers[stack], options.pools[stack], options);
+        stacks[stack] = GraphStack.open(bundle, file, layers[stack], options.pools[stack], options);
       }
     }
-    const head = await openSession(bundle, graphs.head, options);
-    const propagate = attention && graphs.propagate && (await openSession(bundle, graphs.propagate, options));
+    const head = openSession(bundle, graphs.head, options);
+    const propagate = attention && graphs.propagate && openSession(bundle, graphs.propagate, options);
     return new ModelGraphs(bundle, stacks, head, attention && { attention, ...(propagate && { propagate }) });
   }
 
-  runStack(batch: StackBatch): Promise<StackResult> {
+  runStack(batch: StackBatch): StackResult {
     const stack = this.#stacks[batch.stack];
     if (!stack) throw new RondoError('ENGINE_FAILED', `this bundle has no ${batch.stack} stack`);
     return stack.run(batch);
   }
 
   /** Projects K and V of rows that left the loop from their last state and writes them to the pages given. */
-  async propagate({ state, positions, pages }: PropagateBatch): Promise<number> {
+  propagate({ state, positions, pages }: PropagateBatch): number {
     const [session, attention] = [this.#propagate, this.#attention];
     if (!session || !attention) {
       throw new RondoError(
@@ -84,7 +87,7 @@ export class ModelGraphs {
     }
     const begin = performance.now();
     const rows = positions.length;
-    const out = await session.run({ state: new Tensor('float32', state, [rows, this.#hidden]) });
+    const out = session.run({ state: new Tensor('float32', state, [rows, this.#hidden]) });
     attention.beginKeys('block', positions, pages);
     for (let layer = 0; out[`kv_${layer}`]; layer++) {
       attention.placeKeys(layer, out[`kv_${layer}`]!.data as Float32Array);
@@ -92,11 +95,11 @@ export class ModelGraphs {
     return performance.now() - begin;
   }
 
-  async runHead({ state, wantLogits }: HeadBatch): Promise<HeadResult> {
+  runHead({ state, wantLogits }: HeadBatch): HeadResult {
     const rows = state.length / this.#hidden;
-    const fetches = ['top_logits', 'top_ids', 'log_sum_exp', ...(wantLogits ? ['logits'] : [])];
+    const fetches = wantLogits ? HEAD_AND_LOGITS : HEAD;
     const begin = performance.now();
-    const out = await this.#head.run({ state: new Tensor('float32', state, [rows, this.#hidden]) }, fetches);
+    const out = this.#head.run({ state: new Tensor('float32', state, [rows, this.#hidden]) }, fetches);
     return {
       topLogits: out.top_logits!.data as Float32Array,
       topIds: out.top_ids!.data as Int32Array,
@@ -107,11 +110,11 @@ export class ModelGraphs {
   }
 
   /** Runs every graph once on the null page; what cannot run fails here and not under a request. */
-  async warmUp(): Promise<void> {
+  warmUp(): void {
     for (const stack of ['prelude', 'block', 'coda'] as const) {
       if (!this.#stacks[stack]) continue;
       const input = stack === 'prelude' ? new Int32Array(1) : new Float32Array(this.#hidden).fill(1);
-      const { state } = await this.runStack({
+      const { state } = this.runStack({
         stack,
         input,
         starts: new Int32Array(1),
@@ -127,7 +130,7 @@ export class ModelGraphs {
         );
       }
     }
-    const { topIds } = await this.runHead({
+    const { topIds } = this.runHead({
       state: new Float32Array(this.#hidden).fill(1),
       wantLogits: false,
     });
@@ -142,9 +145,9 @@ export class ModelGraphs {
   }
 
   async release(): Promise<void> {
-    for (const stack of Object.values(this.#stacks)) await stack.release();
-    await this.#head.release();
-    await this.#propagate?.release();
+    for (const stack of Object.values(this.#stacks)) stack.release();
+    this.#head.release();
+    this.#propagate?.release();
     await this.#attention?.close();
   }
 }

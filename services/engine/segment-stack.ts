@@ -1,17 +1,15 @@
 import type { Bundle } from '@rondo/bundle';
 import { LIMITS } from '@rondo/core';
-import { type InferenceSession, Tensor } from 'onnxruntime-node';
+import { Tensor } from 'onnxruntime-node';
 import type { StackBatch, StackResult } from './engine.ts';
 import { Int64Feed } from './int64-feed.ts';
 import type { PagedAttention } from './paged-attention.ts';
-import { openSession, type SessionOptions } from './session.ts';
-
-type Tensors = Record<string, Tensor>;
+import { openSession, type Session, type SessionOptions, type Tensors } from './session.ts';
 
 /** A stack run segment by segment in the graph runtime, with attention over pages between them. */
 export class SegmentStack {
   readonly #hidden: number;
-  readonly #segments: readonly InferenceSession[];
+  readonly #segments: readonly Session[];
   readonly #attention: PagedAttention;
   /** What attention hands to the next segment, for the longest run. */
   readonly #attended: Float32Array;
@@ -19,7 +17,7 @@ export class SegmentStack {
   readonly #tokenIds = new Int64Feed();
   readonly #depthRows: { readonly feed: Int64Feed; readonly counts: Int32Array } | undefined;
 
-  private constructor(bundle: Bundle, segments: readonly InferenceSession[], attention: PagedAttention) {
+  private constructor(bundle: Bundle, segments: readonly Session[], attention: PagedAttention) {
     const { shape, maxDepth } = bundle.manifest;
     this.#hidden = shape.hidden;
     this.#segments = segments;
@@ -31,18 +29,17 @@ export class SegmentStack {
       : undefined;
   }
 
-  static async open(
+  static open(
     bundle: Bundle,
     files: readonly string[],
     attention: PagedAttention,
     options: SessionOptions,
-  ): Promise<SegmentStack> {
-    const segments: InferenceSession[] = [];
-    for (const file of files) segments.push(await openSession(bundle, file, options));
+  ): SegmentStack {
+    const segments = files.map((file) => openSession(bundle, file, options));
     return new SegmentStack(bundle, segments, attention);
   }
 
-  async run(batch: StackBatch): Promise<StackResult> {
+  run(batch: StackBatch): StackResult {
     const attention = this.#attention;
     attention.copy(batch.stack, batch.copies);
     const begin = performance.now();
@@ -53,14 +50,14 @@ export class SegmentStack {
     const attendedTensor = new Tensor('float32', attended, [rows, this.#attendedFloats]);
     const depthRows = this.#depthRowsOf(batch);
     const last = this.#segments.length - 1;
-    let out = (await this.#segments[0]!.run({ ...entry.feeds, ...depthRows })) as Tensors;
+    let out = this.#segments[0]!.run({ ...entry.feeds, ...depthRows });
     for (let layer = 0; layer < last; layer++) {
       attention.run(layer, out.qkv!.data as Float32Array, attended);
       // Before the first addition the residual stream is the state that came in.
       const residual = (out.residual_out ?? entry.feeds.state)!;
       const feeds = { attended: attendedTensor, residual, ...depthRows };
       const closing = layer + 1 === last && batch.stack === 'block';
-      out = (await this.#segments[layer + 1]!.run(closing ? { ...feeds, ...entry.feeds } : feeds)) as Tensors;
+      out = this.#segments[layer + 1]!.run(closing ? { ...feeds, ...entry.feeds } : feeds);
     }
     const floats = (name: string) => out[name]?.data as Float32Array | undefined;
     const [gate, latentDiff] = [floats('gate'), floats('latent_diff')];
@@ -72,8 +69,8 @@ export class SegmentStack {
     };
   }
 
-  async release(): Promise<void> {
-    for (const segment of this.#segments) await segment.release();
+  release(): void {
+    for (const segment of this.#segments) segment.release();
   }
 
   #entry({ stack, input }: StackBatch): { feeds: Tensors; rows: number } {
