@@ -34,8 +34,12 @@ const handlers: WorkerHandlers = {
       bundleName: 'tiny',
       provider: 'cpu',
       advertisedAddress: undefined,
-      load: { sequences: 0, sequencesMax: 1, freePositions: 1, totalPositions: 1 },
+      load: { sequences: 0, sequencesMax: 1, freePositions: 1, totalPositions: 1, stepMs: 0 },
     } as ReturnType<WorkerHandlers['describe']>;
+  },
+  watch() {
+    asked++;
+    throw new Error('nobody watches here');
   },
   generate() {
     asked++;

@@ -9,7 +9,7 @@ export interface ContextRoom {
 }
 
 /**
- * The model's context, cut to the memory of the workers. A homed sequence cannot outgrow the largest worker; how much a
+ * The model's context, cut to the memory of the workers, once one has come. A homed sequence cannot outgrow the largest worker; how much a
  * staged one can hold depends on its route, so it may ask for the whole context and the workers decide.
  */
 export function contextRoom(
@@ -17,6 +17,7 @@ export function contextRoom(
   placement: Placement,
   workerPositions: readonly number[],
 ): ContextRoom {
-  const usual = Math.min(modelContext, Math.max(...workerPositions));
+  const largest = workerPositions.length > 0 ? Math.max(...workerPositions) : modelContext;
+  const usual = Math.min(modelContext, largest);
   return { most: placement === 'homed' ? usual : modelContext, usual };
 }

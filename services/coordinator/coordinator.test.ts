@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { createLog, Metrics } from '@rondo/chassis';
 import { address, RondoError } from '@rondo/core';
 import { type CoordinatorOptions, startCoordinator } from './coordinator.ts';
+import type { Roster } from './roster.ts';
 import { tinyBundle } from './test-bundle.ts';
 import { connectTo, ScriptedWorker } from './test-worker.ts';
 
@@ -46,7 +47,7 @@ test('a worker with another bundle is refused, naming both bundles', async () =>
 
 test('a worker of another protocol revision is refused, naming both revisions', async () => {
   const other = new ScriptedWorker({ describe: { protocolRevision: 99 } });
-  await assert.rejects(start({ 'a:1': other }), refusal('PROTOCOL_MISMATCH', /revision 99.* 1;/));
+  await assert.rejects(start({ 'a:1': other }), refusal('PROTOCOL_MISMATCH', /revision 99.* \d+;/));
 });
 
 test('a worker that stays unreachable ends the start, naming its address and the command', async () => {
@@ -105,5 +106,56 @@ test('the advertised address of a worker is the one routes name', async () => {
   const response = await fetch(`${running.url}/health`);
   const { workers: seen } = (await response.json()) as { workers: { address: string }[] };
   assert.equal(seen[0]?.address, '10.0.0.5:7600');
+  await running.stop();
+});
+
+test('with a roster a coordinator starts without workers, says so, and links who is announced', async () => {
+  const worker = new ScriptedWorker({ id: 'late' });
+  let announce: Parameters<Roster['subscribe']>[0] = () => {};
+  const roster: Roster = {
+    subscribe(listener) {
+      announce = listener;
+      listener([]);
+      return () => {};
+    },
+  };
+  const running = await start({}, { roster, connect: connectTo({ 'a:1': worker }) });
+  const health = async () => {
+    const response = await fetch(`${running.url}/health`);
+    return {
+      status: response.status,
+      body: (await response.json()) as { status: string; workers: unknown[] },
+    };
+  };
+  assert.deepEqual(await health(), { status: 503, body: { status: 'unavailable', workers: [] } });
+  announce([{ address: address('a:1'), state: 'serving' }]);
+  while ((await health()).status !== 200);
+  announce([]);
+  assert.equal(
+    (await health()).status,
+    200,
+    'a worker that is there is not dropped for a missing announcement',
+  );
+  worker.setAway(true);
+  while ((await health()).body.workers.length > 0);
+  assert.equal((await health()).status, 503);
+  await running.stop();
+});
+
+test('a worker that is lost is looked for, and one that was restarted at its address is another', async () => {
+  const first = new ScriptedWorker({ id: 'first' });
+  const second = new ScriptedWorker({ id: 'second' });
+  const workers: Record<string, ScriptedWorker> = { 'a:1': first };
+  const running = await start(workers, { connect: (at) => workers[at]! });
+  const ids = async () => {
+    const response = await fetch(`${running.url}/health`);
+    const { workers: seen } = (await response.json()) as { workers: { id: string; status: string }[] };
+    return seen.map(({ id, status }) => `${id} ${status}`);
+  };
+  assert.deepEqual(await ids(), ['first ok']);
+  first.setAway(true);
+  while ((await ids())[0] !== 'first unreachable');
+  workers['a:1'] = second;
+  while ((await ids())[0] !== 'second ok');
   await running.stop();
 });

@@ -9,13 +9,16 @@ import { checkHealth } from './health.ts';
 import { createHttp } from './http.ts';
 import { Membership } from './membership.ts';
 import type { Placement } from './placement.ts';
+import { fixedRoster, type Roster } from './roster.ts';
 import { SequenceMetrics } from './sequence-metrics.ts';
 import { openText } from './text.ts';
-import { linkWorker } from './worker-link.ts';
 
 export interface CoordinatorOptions {
   readonly bundle: Bundle;
+  /** Workers that must be there at the start; later each may go and come back. */
   readonly workers: readonly Address[];
+  /** Announces more workers, which may come and go at any time. */
+  readonly roster?: Roster | undefined;
   /** `host:port`; port 0 takes a free one. */
   readonly listen: Address;
   readonly placement: Placement;
@@ -39,27 +42,36 @@ export interface RunningCoordinator {
 }
 
 /**
- * Links all workers, opens the tokenizer, then listens.
+ * Links all workers, opens the tokenizer, then listens. With a roster it starts without workers, too, and says so at /health.
  * @throws RondoError NO_WORKER, BUNDLE_MISMATCH or PROTOCOL_MISMATCH for a worker that cannot be worked with,
  * BUNDLE_INVALID for unusable tokenizer files, CONFIG_INVALID for a port that is taken.
  */
 export async function startCoordinator(options: CoordinatorOptions): Promise<RunningCoordinator> {
   const { bundle, log, metrics } = options;
-  if (options.workers.length === 0) {
+  if (options.workers.length === 0 && options.roster === undefined) {
     throw new RondoError('CONFIG_INVALID', 'a coordinator needs at least one worker: --worker host:port');
   }
   const codec = await openText(bundle);
   const membership = await join(options);
   const modelContext = bundle.manifest.shape.context;
-  const positions = membership.links.map((link) => link.totalPositions);
-  const context = contextRoom(modelContext, options.placement, positions);
-  if (context.usual < modelContext) {
-    log.warn({ modelContext, positions }, "a worker's KV memory holds less than the model's context");
+  const positions = () => membership.links.flatMap(({ known }) => known?.totalPositions ?? []);
+  const room = () => contextRoom(modelContext, options.placement, positions());
+  if (room().usual < modelContext) {
+    log.warn(
+      { modelContext, positions: positions() },
+      "a worker's KV memory holds less than the model's context",
+    );
   }
   const admission = new Admission(LIMITS.requestsInFlightMax);
   const http = createHttp({
     kitchen: {
-      model: { name: options.modelName, manifest: bundle.manifest, context },
+      model: {
+        name: options.modelName,
+        manifest: bundle.manifest,
+        get context() {
+          return room();
+        },
+      },
       codec,
       admission,
       log,
@@ -90,20 +102,18 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
   };
 }
 
-/** Links every worker, or none: the first that cannot be worked with ends the start. */
+/** Links every worker, or none: the first that must be there and cannot be worked with ends the start. */
 async function join(options: CoordinatorOptions): Promise<Membership> {
-  const { bundle, log, tls, connectMs = LIMITS.workerConnectMs } = options;
+  const { bundle, log, workers, roster, tls, connectMs = LIMITS.workerConnectMs } = options;
   const connect = options.connect ?? ((address) => connectWorker(address, tls));
-  const outcomes = await Promise.allSettled(
-    options.workers.map((address) => linkWorker(address, { bundle, log, connect, connectMs })),
-  );
-  const links = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
+  const membership = new Membership({ bundle, log, connect }, bundle.manifest.maxDepth);
   try {
-    const failed = outcomes.find((outcome) => outcome.status === 'rejected');
-    if (failed !== undefined) throw failed.reason;
-    return new Membership(links, bundle.manifest.maxDepth);
+    membership.follow(fixedRoster(workers));
+    if (roster) membership.follow(roster);
+    await membership.joined(workers, connectMs);
+    return membership;
   } catch (error) {
-    for (const link of links) link.client.close();
+    membership.close();
     throw error;
   }
 }

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { createLog, Metrics } from '@rondo/chassis';
 import { address, RondoError, sequenceId, systemClock } from '@rondo/core';
 import type { GenerateStreamEvent } from '@rondo/wire';
 import { Generation, type SequenceRequest } from './generation.ts';
 import { Membership } from './membership.ts';
+import { fixedRoster } from './roster.ts';
 import { SequenceMetrics } from './sequence-metrics.ts';
 import { tinyBundle } from './test-bundle.ts';
 import { connectTo, ScriptedWorker } from './test-worker.ts';
-import { linkWorker } from './worker-link.ts';
 
 const bundle = await tinyBundle();
 const request: SequenceRequest = {
@@ -31,16 +31,14 @@ const request: SequenceRequest = {
   promptLogprobs: false,
 };
 
-async function setUp(workers: Record<string, ScriptedWorker>) {
+async function setUp(context: TestContext, workers: Record<string, ScriptedWorker>) {
   const metrics = new Metrics();
-  const options = {
-    bundle,
-    connect: connectTo(workers),
-    connectMs: 1000,
-    log: createLog('test', { level: 'silent' }),
-  };
-  const links = await Promise.all(Object.keys(workers).map((at) => linkWorker(address(at), options)));
-  const membership = new Membership(links, bundle.manifest.maxDepth);
+  const log = createLog('test', { level: 'silent' });
+  const membership = new Membership({ bundle, connect: connectTo(workers), log }, bundle.manifest.maxDepth);
+  context.after(() => membership.close());
+  const addresses = Object.keys(workers).map(address);
+  membership.follow(fixedRoster(addresses));
+  await membership.joined(addresses, 1000);
   const generation = new Generation({
     membership,
     placement: 'homed',
@@ -58,9 +56,9 @@ async function setUp(workers: Record<string, ScriptedWorker>) {
 const tokenIds = (events: readonly GenerateStreamEvent[]): number[] =>
   events.flatMap((event) => (event.type === 'token' ? [event.id] : []));
 
-test('a sequence yields its tokens in order and then how it finished', async () => {
+test('a sequence yields its tokens in order and then how it finished', async (context) => {
   const worker = new ScriptedWorker({ reply: () => [10, 11, 12, 13], cachedTokens: 2 });
-  const { run, membership } = await setUp({ 'a:1': worker });
+  const { run, membership } = await setUp(context, { 'a:1': worker });
   const events = await Array.fromAsync(run('s'));
   assert.deepEqual(events[0], { type: 'opened', epoch: 1, cachedTokens: 2 });
   assert.deepEqual(tokenIds(events), [10, 11, 12, 13]);
@@ -69,58 +67,58 @@ test('a sequence yields its tokens in order and then how it finished', async () 
   assert.equal(membership.view()[0]?.reservedPositions, 0);
 });
 
-test('events of another epoch and tokens seen before are dropped and counted', async () => {
+test('events of another epoch and tokens seen before are dropped and counted', async (context) => {
   const worker = new ScriptedWorker({
     reply: () => [10, 11, 12, 13],
     tamper: (event) =>
       event.type === 'token' ? [{ ...event, epoch: event.epoch + 1, id: 99 }, event, event] : [event],
   });
-  const { run, metrics } = await setUp({ 'a:1': worker });
+  const { run, metrics } = await setUp(context, { 'a:1': worker });
   assert.deepEqual(tokenIds(await Array.fromAsync(run('s'))), [10, 11, 12, 13]);
   const text = await metrics.render();
   assert.match(text, /rondo_dropped_events_total\{reason="stale-epoch"\} 4/);
   assert.match(text, /rondo_dropped_events_total\{reason="repeated"\} 4/);
 });
 
-test('a missing token fails the sequence instead of leaving a hole', async () => {
+test('a missing token fails the sequence instead of leaving a hole', async (context) => {
   const worker = new ScriptedWorker({
     tamper: (event) => (event.type === 'token' && event.index === 1 ? [] : [event]),
   });
-  const { run } = await setUp({ 'a:1': worker });
+  const { run } = await setUp(context, { 'a:1': worker });
   await assert.rejects(Array.fromAsync(run('s')), { code: 'WORKER_LOST' });
 });
 
-test('a stream that ends without a finish is a lost worker', async () => {
+test('a stream that ends without a finish is a lost worker', async (context) => {
   const worker = new ScriptedWorker({ tamper: (event) => (event.type === 'finished' ? [] : [event]) });
-  const { run } = await setUp({ 'a:1': worker });
+  const { run } = await setUp(context, { 'a:1': worker });
   await assert.rejects(Array.fromAsync(run('s')), { code: 'WORKER_LOST' });
 });
 
-test('a worker without room is passed over for one that has', async () => {
+test('a worker without room is passed over for one that has', async (context) => {
   const small = new ScriptedWorker({ id: 'a', positions: 3 });
   const large = new ScriptedWorker({ id: 'b', reply: () => [42] });
-  const { run } = await setUp({ 'a:1': small, 'b:1': large });
+  const { run } = await setUp(context, { 'a:1': small, 'b:1': large });
   assert.deepEqual(tokenIds(await Array.fromAsync(run('s'))), [42, 42, 42, 42]);
   assert.equal(small.specs.length, 1);
   assert.ok(large.specs[0]!.route.epoch > small.specs[0]!.route.epoch, 'each try has its own epoch');
 });
 
-test('when no worker has room and nothing runs, the refusal comes at once', async () => {
-  const { run } = await setUp({ 'a:1': new ScriptedWorker({ positions: 3 }) });
+test('when no worker has room and nothing runs, the refusal comes at once', async (context) => {
+  const { run } = await setUp(context, { 'a:1': new ScriptedWorker({ positions: 3 }) });
   await assert.rejects(Array.fromAsync(run('s')), { code: 'KV_EXHAUSTED' });
 });
 
-test('sequences that find no room wait for others to end, and all get their tokens', async () => {
+test('sequences that find no room wait for others to end, and all get their tokens', async (context) => {
   const worker = new ScriptedWorker({ positions: 14 });
-  const { run, membership } = await setUp({ 'a:1': worker });
+  const { run, membership } = await setUp(context, { 'a:1': worker });
   const all = await Promise.all(Array.from({ length: 8 }, (_, index) => Array.fromAsync(run(`s${index}`))));
   for (const events of all) assert.equal(tokenIds(events).length, 4);
   assert.equal(membership.booked, 0);
 });
 
-test('a sequence that waits for room ends with its request', async () => {
+test('a sequence that waits for room ends with its request', async (context) => {
   const worker = new ScriptedWorker({ positions: 7, silentAfter: 1 });
-  const { run } = await setUp({ 'a:1': worker });
+  const { run } = await setUp(context, { 'a:1': worker });
   const first = run('first');
   await first.next();
   const abort = new AbortController();
@@ -130,31 +128,31 @@ test('a sequence that waits for room ends with its request', async () => {
   await first.return();
 });
 
-test('an error that another worker would repeat is not tried again', async () => {
+test('an error that another worker would repeat is not tried again', async (context) => {
   const broken = new ScriptedWorker({ id: 'a' });
   broken.generate = async function* () {
     yield* [];
     throw new RondoError('BUNDLE_MISMATCH', 'another bundle');
   };
   const other = new ScriptedWorker({ id: 'b' });
-  const { run } = await setUp({ 'a:1': broken, 'b:1': other });
+  const { run } = await setUp(context, { 'a:1': broken, 'b:1': other });
   await assert.rejects(Array.fromAsync(run('s')), { code: 'BUNDLE_MISMATCH' });
   assert.equal(other.specs.length, 0);
 });
 
-test('when no worker answers, the error says so', async () => {
+test('when no worker answers, the error says so', async (context) => {
   const gone = new ScriptedWorker();
   gone.generate = async function* () {
     yield* [];
     throw new RondoError('WORKER_LOST', 'worker a:1 is away');
   };
-  const { run } = await setUp({ 'a:1': gone });
+  const { run } = await setUp(context, { 'a:1': gone });
   await assert.rejects(Array.fromAsync(run('s')), { code: 'NO_WORKER', message: /a:1 is away/ });
 });
 
-test('leaving the loop cancels the call on the worker', async () => {
+test('leaving the loop cancels the call on the worker', async (context) => {
   const worker = new ScriptedWorker();
-  const { run, membership } = await setUp({ 'a:1': worker });
+  const { run, membership } = await setUp(context, { 'a:1': worker });
   for await (const event of run('s')) if (event.type === 'token') break;
   assert.equal(worker.held, 0);
   assert.equal(membership.booked, 0);

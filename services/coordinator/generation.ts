@@ -135,7 +135,7 @@ export class Generation {
       for (let lonely = 0; ; ) {
         const outcome = await attempt();
         if (!(outcome instanceof RondoError)) return outcome;
-        if (membership.booked > 0) await unlessAborted(membership.nextEnd(), signal);
+        if (membership.booked > 0) await unlessAborted(membership.nextChange(), signal);
         else if (lonely++ === LATE_FREES.tries) throw outcome;
         else await delay(LATE_FREES.everyMs, undefined, { signal });
       }
@@ -191,7 +191,7 @@ export class Generation {
       booking.end();
     };
     try {
-      const { client } = membership.link(route.home.id);
+      const { client } = membership.worker(route.home.id);
       events = client.generate(spec, AbortSignal.any([signal, call.signal]))[Symbol.asyncIterator]();
       const first = await events.next();
       if (first.done || first.value.type !== 'opened') {

@@ -9,9 +9,10 @@ export interface Health {
 }
 
 interface WorkerHealth {
-  readonly id: string;
+  /** Absent before it has described itself for the first time. */
+  readonly id?: string;
   readonly address: string;
-  readonly status: 'ok' | 'warming' | 'unreachable' | 'mismatch';
+  readonly status: 'ok' | 'draining' | 'warming' | 'unreachable' | 'mismatch';
   /** Execution provider that ran the worker's warm-up pass. */
   readonly provider?: string;
   readonly load?: object;
@@ -21,7 +22,7 @@ interface WorkerHealth {
 /** How long one worker may take to describe itself before it counts as unreachable, in milliseconds. */
 const DESCRIBE_MS = 2_000;
 
-/** Asks every worker now: ready is who has run a real pass on a real execution provider and serves this bundle. */
+/** Asks every worker that is linked now: ready is who has run a real pass on a real execution provider and serves this bundle. */
 export async function checkHealth(
   membership: Membership,
   bundle: Bundle,
@@ -32,16 +33,25 @@ export async function checkHealth(
   return { status: draining ? 'draining' : ready ? 'ok' : 'unavailable', workers };
 }
 
-async function checkWorker({ worker, client }: WorkerLink, bundle: Bundle): Promise<WorkerHealth> {
-  const { id, address } = worker;
+async function checkWorker(link: WorkerLink, bundle: Bundle): Promise<WorkerHealth> {
+  const { linked } = link;
+  const known = link.known?.worker ?? { address: link.address };
+  if (linked === undefined) return { ...known, ...absence(link.failure) };
   try {
-    const description = await client.describe(AbortSignal.timeout(DESCRIBE_MS));
-    checkDescription(address, description, bundle);
+    const description = await linked.client.describe(AbortSignal.timeout(DESCRIBE_MS));
+    checkDescription(known.address, description, bundle);
     const { provider, load } = description;
-    return { id, address, status: provider === '' ? 'warming' : 'ok', provider, load };
+    const serving = link.state === 'draining' ? 'draining' : 'ok';
+    return { ...known, status: provider === '' ? 'warming' : serving, provider, load };
   } catch (thrown) {
-    const { code, message } = RondoError.from(thrown);
-    const mismatch = code === 'BUNDLE_MISMATCH' || code === 'PROTOCOL_MISMATCH';
-    return { id, address, status: mismatch ? 'mismatch' : 'unreachable', reason: message };
+    return { ...known, ...absence(RondoError.from(thrown)) };
   }
+}
+
+function absence(failure: RondoError | undefined): Pick<WorkerHealth, 'status' | 'reason'> {
+  const mismatch = failure?.code === 'BUNDLE_MISMATCH' || failure?.code === 'PROTOCOL_MISMATCH';
+  return {
+    status: mismatch ? 'mismatch' : 'unreachable',
+    reason: failure?.message ?? 'it is being looked for',
+  };
 }

@@ -69,19 +69,20 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   http.post('/tokenize', async (request) => tokenize(request.body, kitchen));
   http.post('/detokenize', async (request) => detokenize(request.body, kitchen));
 
-  const model = {
+  const created = Math.floor(Date.now() / 1000);
+  const model = () => ({
     id: kitchen.model.name,
     object: 'model',
-    created: Math.floor(Date.now() / 1000),
+    created,
     owned_by: 'rondo',
     max_model_len: kitchen.model.context.most,
     max_depth: kitchen.model.manifest.maxDepth,
-  };
-  http.get('/v1/models', async () => ({ object: 'list', data: [model] }));
+  });
+  http.get('/v1/models', async () => ({ object: 'list', data: [model()] }));
   // A wildcard, because model names may hold slashes.
   http.get<{ Params: { '*': string } }>('/v1/models/*', async (request) => {
     const name = request.params['*'];
-    if (name === model.id) return model;
+    if (name === kitchen.model.name) return model();
     throw new RondoError('MODEL_NOT_FOUND', `the model '${name}' does not exist`, { param: 'model' });
   });
   http.get('/live', async () => ({ status: 'ok' }));

@@ -1,6 +1,7 @@
-import { passesIn, RondoError, type Route, type WorkerId } from '@rondo/core';
+import { type Address, passesIn, RondoError, type Route, type WorkerId } from '@rondo/core';
 import type { WorkerView } from './placement.ts';
-import type { WorkerLink } from './worker-link.ts';
+import type { Roster } from './roster.ts';
+import { type LinkedWorker, type LinkOptions, WorkerLink } from './worker-link.ts';
 
 export interface Booking {
   /** The worker has accepted. */
@@ -11,41 +12,75 @@ export interface Booking {
 
 /** The workers this coordinator places sequences on, and what its open sequences hold there. */
 export class Membership {
-  readonly links: readonly WorkerLink[];
+  readonly #options: LinkOptions;
   readonly #maxDepth: number;
+  readonly #links = new Map<Address, WorkerLink>();
+  /** Whom each roster announces; what none does is not looked for any more once it is lost. */
+  readonly #announced = new Map<Roster, ReadonlySet<Address>>();
+  readonly #unsubscribe: (() => void)[] = [];
   /** Positions × depths, so that booking and releasing cancel out exactly. */
   readonly #reserved = new Map<WorkerId, number>();
   #booked = 0;
   #ended = 0;
-  #nextEnd = Promise.withResolvers<void>();
+  #nextChange = Promise.withResolvers<void>();
 
-  /** @throws RondoError CONFIG_INVALID when two addresses lead to one worker. */
-  constructor(links: readonly WorkerLink[], maxDepth: number) {
-    for (const [index, link] of links.entries()) {
-      const twin = links.slice(0, index).find((other) => other.worker.id === link.worker.id);
-      if (twin !== undefined) {
-        throw new RondoError(
-          'CONFIG_INVALID',
-          `worker ${link.worker.id} is listed twice: as ${twin.worker.address} and as ${link.worker.address}`,
-        );
-      }
-      this.#reserved.set(link.worker.id, 0);
-    }
-    this.links = links;
+  constructor(options: LinkOptions, maxDepth: number) {
+    this.#options = options;
     this.#maxDepth = maxDepth;
   }
 
+  /** Links every worker that `roster` announces, now and later, each for as long as it can be reached. */
+  follow(roster: Roster): void {
+    const listen = roster.subscribe((announced) => {
+      this.#announced.set(roster, new Set(announced.map(({ address }) => address)));
+      this.#relink();
+    });
+    this.#unsubscribe.push(listen);
+  }
+
+  /**
+   * Waits until the workers at `addresses` have joined.
+   * @throws RondoError of the first that cannot be worked with, or CONFIG_INVALID when two addresses lead to one worker.
+   */
+  async joined(addresses: readonly Address[], withinMs: number): Promise<void> {
+    await Promise.all(addresses.map((address) => this.#links.get(address)?.joined(withinMs)));
+    for (const [index, address] of addresses.entries()) {
+      const id = this.#links.get(address)?.linked?.worker.id;
+      const twin = addresses
+        .slice(0, index)
+        .find((other) => this.#links.get(other)?.linked?.worker.id === id);
+      if (id !== undefined && twin !== undefined) {
+        throw new RondoError('CONFIG_INVALID', `worker ${id} is listed twice: as ${twin} and as ${address}`);
+      }
+    }
+  }
+
+  get links(): WorkerLink[] {
+    return [...this.#links.values()];
+  }
+
+  /** The workers that can be talked to, each once, with what this coordinator holds there. */
   view(): WorkerView[] {
-    return this.links.map(({ worker }) => ({
-      worker,
-      reservedPositions: (this.#reserved.get(worker.id) ?? 0) / this.#maxDepth,
+    return [...this.#members()].map(([id, { link, linked }]) => ({
+      worker: linked.worker,
+      state: link.open ? 'serving' : link.suspected ? 'suspected' : 'draining',
+      reservedPositions: (this.#reserved.get(id) ?? 0) / this.#maxDepth,
+      freePositions: linked.load.freePositions,
+      totalPositions: linked.load.totalPositions,
+      stepMs: linked.load.stepMs,
     }));
   }
 
-  link(id: WorkerId): WorkerLink {
-    const link = this.links.find(({ worker }) => worker.id === id);
-    if (link === undefined) throw new RondoError('NO_WORKER', `worker ${id} is not a member`);
-    return link;
+  /** @throws RondoError WORKER_LOST when it has gone meanwhile. */
+  worker(id: WorkerId): LinkedWorker {
+    const member = this.#members().get(id);
+    if (member === undefined) throw new RondoError('WORKER_LOST', `worker ${id} has gone`);
+    return member.linked;
+  }
+
+  /** A sequence was lost on this worker: nothing new goes there before its next pulse. */
+  suspect(id: WorkerId): void {
+    this.#members().get(id)?.link.suspect();
   }
 
   /** Sequences that hold positions here or are about to. */
@@ -71,25 +106,61 @@ export class Membership {
         this.#add(route, -positions);
         this.#booked--;
         if (opened) this.#ended++;
-        this.#nextEnd.resolve();
-        this.#nextEnd = Promise.withResolvers();
+        this.#change();
       },
     };
   }
 
-  /** Resolves when the next booking ends. */
-  nextEnd(): Promise<void> {
-    return this.#nextEnd.promise;
+  /** Resolves when the next booking ends, or a worker comes, goes or changes its state. */
+  nextChange(): Promise<void> {
+    return this.#nextChange.promise;
   }
 
   close(): void {
-    for (const { client } of this.links) client.close();
+    for (const unsubscribe of this.#unsubscribe) unsubscribe();
+    for (const link of this.#links.values()) link.close();
+  }
+
+  #relink(): void {
+    const wanted = new Set([...this.#announced.values()].flatMap((addresses) => [...addresses]));
+    for (const address of wanted) {
+      const link = this.#links.get(address);
+      if (link === undefined || link.over) {
+        this.#links.set(address, new WorkerLink(address, this.#options, () => this.#change()));
+      }
+    }
+    for (const [address, link] of this.#links) {
+      link.want(wanted.has(address));
+      // Whoever is still there goes on: that nobody announces it may be the announcers' trouble.
+      if (!wanted.has(address) && link.linked === undefined) {
+        link.close();
+        this.#links.delete(address);
+      }
+    }
+  }
+
+  /** Two addresses may lead to one worker: the first counts. */
+  #members(): Map<WorkerId, { link: WorkerLink; linked: LinkedWorker }> {
+    const members = new Map<WorkerId, { link: WorkerLink; linked: LinkedWorker }>();
+    for (const link of this.#links.values()) {
+      const { linked } = link;
+      if (linked && !members.has(linked.worker.id)) members.set(linked.worker.id, { link, linked });
+    }
+    return members;
+  }
+
+  #change(): void {
+    for (const [address, link] of this.#links) if (link.over) this.#links.delete(address);
+    this.#nextChange.resolve();
+    this.#nextChange = Promise.withResolvers();
   }
 
   #add(route: Route, positions: number): void {
     for (const { worker, depths } of route.stages) {
-      const held = this.#reserved.get(worker.id) ?? 0;
-      this.#reserved.set(worker.id, held + positions * passesIn(depths));
+      const held = (this.#reserved.get(worker.id) ?? 0) + positions * passesIn(depths);
+      // Workers come and go: nothing is kept of one that holds nothing.
+      if (held === 0) this.#reserved.delete(worker.id);
+      else this.#reserved.set(worker.id, held);
     }
   }
 }

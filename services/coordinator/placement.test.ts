@@ -6,9 +6,17 @@ import { type Demand, place, type WorkerView } from './placement.ts';
 const full: ExitRule = { policy: 'none', threshold: 0, minDepth: 1, maxDepth: 4 };
 const demand: Demand = { placement: 'homed', exit: full, maxDepth: 4, epoch: 7 };
 
-const worker = (id: string, reservedPositions: number): WorkerView => ({
+const worker = (
+  id: string,
+  reservedPositions: number,
+  state: WorkerView['state'] = 'serving',
+): WorkerView => ({
   worker: { id: workerId(id), address: address(`${id}:1`) },
+  state,
   reservedPositions,
+  freePositions: 100 - reservedPositions,
+  totalPositions: 100,
+  stepMs: 10,
 });
 
 const described = (view: WorkerView[], asked: Demand): string[] | undefined =>
@@ -46,6 +54,13 @@ test('a sequence that may exit early stays homed even when staging is asked for'
   ]) {
     assert.deepEqual(described(view, { ...demand, placement: 'staged', exit }), ['a 0-4']);
   }
+});
+
+test('a worker that drains or is suspected takes nothing, neither as home nor as a stage', () => {
+  const view = [worker('a', 0, 'draining'), worker('b', 9), worker('c', 0, 'suspected'), worker('d', 9)];
+  assert.deepEqual(described(view, demand), ['b 0-4']);
+  assert.deepEqual(described(view, { ...demand, placement: 'staged' }), ['b 0-2', 'd 2-4']);
+  assert.equal(place(view.slice(0, 1), demand), undefined);
 });
 
 test('without a worker there is no route', () => {

@@ -8,6 +8,13 @@ export interface WorkerView {
   readonly worker: WorkerRef;
   /** Positions of full-depth KV that open sequences hold there; a stage counts for its share of the depths. */
   readonly reservedPositions: number;
+  /** Only a serving worker takes new sequences; `suspected`: one was lost there since its last pulse. */
+  readonly state: 'serving' | 'draining' | 'suspected';
+  /** Positions of full-depth KV that could still be reserved there, and all there are, as of its last pulse. */
+  readonly freePositions: number;
+  readonly totalPositions: number;
+  /** What one run of the block takes there on average, in milliseconds; 0 before the first. */
+  readonly stepMs: number;
 }
 
 export interface Demand {
@@ -19,12 +26,13 @@ export interface Demand {
 }
 
 /**
- * The route for one sequence, or undefined without a worker.
+ * The route for one sequence, or undefined without a serving worker: the others are not there.
  * 1. The least loaded worker is home; ties go to the smaller id.
  * 2. A sequence that may exit early stays homed: deeper passes read an exited row's K/V, which only its home holds.
  * 3. Staged: depths are split over the workers in their listed order, beginning at the home.
  */
-export function place(view: readonly WorkerView[], demand: Demand): Route | undefined {
+export function place(members: readonly WorkerView[], demand: Demand): Route | undefined {
+  const view = members.filter(({ state }) => state === 'serving');
   const home = view.toSorted(byLoad)[0]?.worker;
   if (home === undefined) return undefined;
   const staged = demand.placement === 'staged' && !mayExitEarly(demand.exit, demand.maxDepth);

@@ -1,8 +1,11 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Address, type GenerateSpec, RondoError, type TokenLogprob, workerId } from '@rondo/core';
 import {
   type GenerateStreamEvent,
+  type Load,
   type PassesLink,
   PROTOCOL_REVISION,
+  type Pulse,
   type WorkerClient,
   type WorkerDescription,
 } from '@rondo/wire';
@@ -27,6 +30,8 @@ export interface Script {
 }
 
 const PASSES = 4;
+/** Scripted workers pulse often, so that tests need not wait. */
+const PULSE_MS = 5;
 const LOGPROB = -0.5;
 
 /** A worker in this process that follows a script: it has room or not, opens, sends tokens, notices cancels. */
@@ -35,6 +40,10 @@ export class ScriptedWorker implements WorkerClient {
   readonly cancelled: string[] = [];
   held = 0;
   closed = false;
+  /** What its pulses say. */
+  state: Pulse['state'] = 'serving';
+  /** While it is away nothing reaches it, and what runs there is lost. */
+  #away = false;
   readonly #script: Script;
   #changed = Promise.withResolvers<void>();
 
@@ -43,17 +52,43 @@ export class ScriptedWorker implements WorkerClient {
   }
 
   async describe(): Promise<WorkerDescription> {
-    const { describe = {}, id = 'w1', positions = 1000 } = this.#script;
+    const { describe = {}, id = 'w1' } = this.#script;
     if (describe instanceof RondoError) throw describe;
+    if (this.#away) throw this.#lost();
     return {
       workerId: workerId(id),
       protocolRevision: PROTOCOL_REVISION,
       bundleDigest: 'd'.repeat(64),
       bundleName: 'tiny',
       provider: 'cpu',
-      load: { sequences: 0, sequencesMax: 8, freePositions: positions, totalPositions: positions },
+      load: this.#load,
       ...describe,
     };
+  }
+
+  /** Pulses until the connection is lost. */
+  async *watch(signal: AbortSignal): AsyncGenerator<Pulse> {
+    while (!this.#away) {
+      yield { state: this.state, load: this.#load };
+      await Promise.race([this.#changed.promise, delay(PULSE_MS, undefined, { signal, ref: false })]);
+    }
+    throw this.#lost();
+  }
+
+  /** Its process dies, or comes back. */
+  setAway(away: boolean): void {
+    this.#away = away;
+    this.#announce();
+  }
+
+  #lost(): RondoError {
+    return new RondoError('WORKER_LOST', `worker ${this.#script.id ?? 'w1'} is away`);
+  }
+
+  get #load(): Load {
+    const { positions = 1000, heldByOthers = 0 } = this.#script;
+    const freePositions = positions - heldByOthers - this.held;
+    return { sequences: 0, sequencesMax: 8, freePositions, totalPositions: positions, stepMs: 0 };
   }
 
   async *generate(spec: GenerateSpec, signal: AbortSignal): AsyncGenerator<GenerateStreamEvent> {
@@ -89,6 +124,7 @@ export class ScriptedWorker implements WorkerClient {
   }
 
   async *#sequence(spec: GenerateSpec, signal: AbortSignal): AsyncGenerator<GenerateStreamEvent> {
+    if (this.#away) throw this.#lost();
     this.specs.push(spec);
     const { epoch } = spec.route;
     const { positions = 1000, heldByOthers = 0 } = this.#script;
@@ -124,7 +160,8 @@ export class ScriptedWorker implements WorkerClient {
     let index = 0;
     let stopped = false;
     while (index < spec.maxTokens && !stopped) {
-      if (index === silentAfter) await cancelOf(signal);
+      if (index === silentAfter) await Promise.race([cancelOf(signal), this.#until(() => this.#away)]);
+      if (this.#away) throw this.#lost();
       if (signal.aborted) throw new RondoError('CANCELLED', 'cancelled');
       if (index === failAfter) throw new RondoError('WORKER_LOST', 'worker w1 went away');
       const id = ids[Math.min(index, ids.length - 1)]!;

@@ -1,49 +1,217 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Bundle } from '@rondo/bundle';
 import type { Logger } from '@rondo/chassis';
-import { type Address, RondoError, type WorkerRef } from '@rondo/core';
-import { PROTOCOL_REVISION, type WorkerClient, type WorkerDescription } from '@rondo/wire';
-
-/** A worker that was asked who it is and that serves the same bundle. */
-export interface WorkerLink {
-  readonly worker: WorkerRef;
-  readonly client: WorkerClient;
-  /** Positions of full-depth KV that the worker holds when it is empty. */
-  readonly totalPositions: number;
-}
+import { type Address, type Clock, RondoError, systemClock, type WorkerRef } from '@rondo/core';
+import {
+  type Load,
+  PROTOCOL_REVISION,
+  type Pulse,
+  type WorkerClient,
+  type WorkerDescription,
+} from '@rondo/wire';
+import { LinkLife, type LinkState } from './link-life.ts';
 
 export interface LinkOptions {
   readonly bundle: Bundle;
   readonly connect: (address: Address) => WorkerClient;
-  /** How long a worker may stay unreachable, in milliseconds. */
-  readonly connectMs: number;
   readonly log: Logger;
+  readonly clock?: Clock;
 }
 
-const RETRY_MS = 200;
+/** A worker that was asked who it is, serves the same bundle and pulses. */
+export interface LinkedWorker {
+  readonly worker: WorkerRef;
+  readonly client: WorkerClient;
+  /** What it holds and how full it is, as of its last pulse. */
+  readonly load: Load;
+}
+
+interface KnownWorker {
+  readonly worker: WorkerRef;
+  readonly totalPositions: number;
+}
+
+/** How long one try to reach a worker may take until its description is there, in milliseconds. */
+const DESCRIBE_MS = 2_000;
 
 /**
- * Connects to one worker and checks that it can be worked with.
- * @throws RondoError NO_WORKER when it stays unreachable, BUNDLE_MISMATCH or PROTOCOL_MISMATCH when it serves another
- * bundle or speaks another protocol; the connection is closed then.
+ * The way to whatever worker is at one address: asks who it is, listens to its pulses, and begins anew when they break off.
+ * A worker that comes back is asked anew: one that was restarted is another.
  */
-export async function linkWorker(address: Address, options: LinkOptions): Promise<WorkerLink> {
-  const client = options.connect(address);
-  try {
-    const description = await describeWithin(options.connectMs, address, client);
-    checkDescription(address, description, options.bundle);
-    options.log.info(
-      { worker: description.workerId, address, provider: description.provider },
-      'worker joined',
+export class WorkerLink {
+  readonly address: Address;
+  readonly #options: LinkOptions;
+  readonly #life: LinkLife;
+  readonly #changed: () => void;
+  readonly #end = new AbortController();
+  readonly #joined = Promise.withResolvers<void>();
+  #linked: LinkedWorker | undefined;
+  #known: KnownWorker | undefined;
+  #failure: RondoError | undefined;
+  #client: WorkerClient | undefined;
+  #wanted = true;
+  #over = false;
+
+  /** Begins at once; `changed` is called whenever state or worker may be others. */
+  constructor(address: Address, options: LinkOptions, changed: () => void) {
+    this.address = address;
+    this.#options = options;
+    this.#life = new LinkLife(options.clock ?? systemClock);
+    this.#changed = changed;
+    // Only who waits for the first pulse hears of a refusal.
+    this.#joined.promise.catch(() => {});
+    void this.#keep();
+  }
+
+  get state(): LinkState {
+    return this.#life.state;
+  }
+
+  /** The worker at the other end; undefined while there is none to talk to. */
+  get linked(): LinkedWorker | undefined {
+    return this.#linked;
+  }
+
+  /** The worker that is or was there last. */
+  get known(): KnownWorker | undefined {
+    return this.#known;
+  }
+
+  /** Why there is no worker to talk to. */
+  get failure(): RondoError | undefined {
+    return this.#failure;
+  }
+
+  get suspected(): boolean {
+    return this.#life.suspected;
+  }
+
+  /** Whether new sequences may be sent there. */
+  get open(): boolean {
+    return this.#linked !== undefined && this.#life.open;
+  }
+
+  /** True once it is not looked for any more. */
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /** A sequence was lost there: nothing new goes there before its next pulse. */
+  suspect(): void {
+    this.#life.suspect();
+  }
+
+  /**
+   * Waits for the first pulse.
+   * @throws RondoError NO_WORKER when it stays unreachable for `withinMs`; BUNDLE_MISMATCH or PROTOCOL_MISMATCH when it
+   * serves another bundle or speaks another protocol.
+   */
+  async joined(withinMs: number): Promise<void> {
+    const late = new AbortController();
+    const expiry = delay(withinMs, undefined, { signal: late.signal, ref: true }).then(
+      () => {
+        throw new RondoError(
+          'NO_WORKER',
+          `worker ${this.address} is unreachable for ${withinMs / 1000} s; is 'rondo worker --listen ${this.address}' running?`,
+          { cause: this.#failure },
+        );
+      },
+      () => {},
     );
-    return {
-      client,
-      totalPositions: description.load.totalPositions,
-      worker: { id: description.workerId, address: description.advertisedAddress ?? address },
-    };
-  } catch (error) {
-    client.close();
-    throw error;
+    try {
+      await Promise.race([this.#joined.promise, expiry]);
+    } finally {
+      late.abort();
+    }
+  }
+
+  /** Whoever announced it no longer does: once it is lost, it is not looked for any more. */
+  want(wanted: boolean): void {
+    this.#wanted = wanted;
+  }
+
+  /** Cancels whatever still runs there. */
+  close(): void {
+    this.#over = true;
+    this.#end.abort();
+    this.#client?.close();
+  }
+
+  async #keep(): Promise<void> {
+    const { signal } = this.#end;
+    while (!signal.aborted) {
+      const error = await this.#session();
+      if (signal.aborted) return;
+      this.#lost(error);
+      if (this.#over) return;
+      // Ends early when the link is closed.
+      await delay(this.#life.retryMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  /** Talks to the worker over a connection of its own for as long as it pulses; returns what ended that. */
+  async #session(): Promise<RondoError> {
+    const { bundle, connect } = this.#options;
+    const { signal } = this.#end;
+    const client = connect(this.address);
+    this.#client = client;
+    try {
+      const description = await this.#describe(client);
+      checkDescription(this.address, description, bundle);
+      const worker = {
+        id: description.workerId,
+        address: description.advertisedAddress ?? this.address,
+      };
+      for await (const pulse of client.watch(signal)) this.#pulsed(worker, client, description, pulse);
+      return new RondoError('WORKER_LOST', `worker ${this.address} pulses no more`);
+    } catch (thrown) {
+      return RondoError.from(thrown);
+    } finally {
+      client.close();
+    }
+  }
+
+  /** A process that is frozen takes connections and never answers. */
+  async #describe(client: WorkerClient): Promise<WorkerDescription> {
+    const soon = AbortSignal.timeout(DESCRIBE_MS);
+    try {
+      return await client.describe(AbortSignal.any([this.#end.signal, soon]));
+    } catch (cause) {
+      if (!soon.aborted) throw cause;
+      throw new RondoError('WORKER_LOST', `worker ${this.address} does not answer`, { cause });
+    }
+  }
+
+  #pulsed(worker: WorkerRef, client: WorkerClient, { provider }: WorkerDescription, pulse: Pulse): void {
+    const before = [this.open, this.state];
+    const joins = this.#linked?.client !== client;
+    this.#linked = { worker, client, load: pulse.load };
+    this.#known = { worker, totalPositions: pulse.load.totalPositions };
+    this.#failure = undefined;
+    this.#life.pulsed(pulse.state);
+    const { log } = this.#options;
+    if (joins) log.info({ worker: worker.id, address: this.address, provider }, 'worker joined');
+    if (joins || before[0] !== this.open || before[1] !== this.state) {
+      if (!joins && pulse.state !== before[1])
+        log.info({ worker: worker.id, state: this.state }, 'worker changed');
+      this.#joined.resolve();
+      this.#changed();
+    }
+  }
+
+  #lost(error: RondoError): void {
+    const { log } = this.#options;
+    const known = this.#linked?.worker.id;
+    // Said once for each loss, not for each try.
+    if (this.#failure?.code !== error.code) {
+      log.warn({ worker: known, address: this.address, code: error.code }, `no worker: ${error.message}`);
+    }
+    this.#linked = undefined;
+    this.#failure = error;
+    this.#life.failed();
+    this.#over = !this.#wanted;
+    if (!error.retryable) this.#joined.reject(error);
+    this.#changed();
   }
 }
 
@@ -64,28 +232,3 @@ export function checkDescription(address: Address, description: WorkerDescriptio
 }
 
 const short = (digest: string): string => digest.slice(0, 12);
-
-async function describeWithin(
-  connectMs: number,
-  address: Address,
-  client: WorkerClient,
-): Promise<WorkerDescription> {
-  const deadline = AbortSignal.timeout(connectMs);
-  for (;;) {
-    try {
-      return await client.describe(deadline);
-    } catch (thrown) {
-      const error = RondoError.from(thrown);
-      if (!error.retryable && !deadline.aborted) throw error;
-      // The wait ends early at the deadline, which the check below then reports.
-      await delay(RETRY_MS, undefined, { signal: deadline }).catch(() => undefined);
-      if (deadline.aborted) {
-        throw new RondoError(
-          'NO_WORKER',
-          `worker ${address} is unreachable for ${connectMs / 1000} s; is 'rondo worker --listen ${address}' running?`,
-          { cause: error },
-        );
-      }
-    }
-  }
-}

@@ -43,4 +43,10 @@ export const LIMITS = {
   watchedFileBytes: 1024 * 1024,
   /** How often such files are looked at, in milliseconds. */
   watchedFileMs: 2000,
+  /** Between two pulses of a worker, in milliseconds: how old what placement knows of it may be. */
+  pulseMs: 250,
+  /** Between two HTTP/2 pings on every connection, from both ends, in milliseconds. */
+  pingMs: 500,
+  /** How long a ping may go unanswered before the connection is given up: with `pingMs` below 2 s. */
+  pingAnswerMs: 1_250,
 } as const;

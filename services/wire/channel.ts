@@ -1,15 +1,12 @@
 import type { ChannelOptions } from '@grpc/grpc-js';
 import { type Address, LIMITS, RondoError } from '@rondo/core';
 
-const KEEPALIVE_MS = 10_000;
-/** Longer than any stall of a healthy peer's event loop: engines run in threads of their own. */
-const KEEPALIVE_TIMEOUT_MS = 20_000;
-
 const SHARED: ChannelOptions = {
   'grpc.max_send_message_length': LIMITS.grpcMessageBytes,
   'grpc.max_receive_message_length': LIMITS.grpcMessageBytes,
-  'grpc.keepalive_time_ms': KEEPALIVE_MS,
-  'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
+  // Both ends ask, so that either notices a peer that is frozen or cut off; the answer comes from Node's own HTTP/2.
+  'grpc.keepalive_time_ms': LIMITS.pingMs,
+  'grpc.keepalive_timeout_ms': LIMITS.pingAnswerMs,
 };
 
 export const SERVER_OPTIONS: ChannelOptions = SHARED;

@@ -5,7 +5,14 @@ export {
   type PassesReply,
   rowsPerFrame,
 } from './frames.ts';
-export type { GenerateStreamEvent, Load, OpenedEvent, WorkerDescription } from './messages.ts';
+export type {
+  GenerateStreamEvent,
+  Load,
+  OpenedEvent,
+  Pulse,
+  WorkerDescription,
+  WorkerState,
+} from './messages.ts';
 export type { NatsCredentials } from './nats-credentials.ts';
 export {
   NatsLink,

@@ -2,7 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { RondoError } from '@rondo/core';
 import { type Codec, uint32 } from './fields.ts';
-import { describeResponse, type GenerateStreamEvent, generateRequest, generateResponse } from './messages.ts';
+import {
+  describeResponse,
+  type GenerateStreamEvent,
+  generateRequest,
+  generateResponse,
+  watchResponse,
+} from './messages.ts';
 import { messageTypes } from './proto.ts';
 import { description, spec } from './test-samples.ts';
 
@@ -15,6 +21,14 @@ test('a worker description survives the wire, with and without an advertised add
   roundTrip(describeResponse, description);
   const { advertisedAddress: _, ...plain } = description;
   roundTrip(describeResponse, plain);
+});
+
+test('a pulse survives the wire, and one without a state is refused', () => {
+  const { load } = description;
+  roundTrip(watchResponse, { state: 'serving', load });
+  roundTrip(watchResponse, { state: 'draining', load });
+  const stateless = messageTypes.watchResponse.encode({ state: 0, load });
+  assert.throws(() => watchResponse.decode(stateless), mismatch(/WorkerState: it is unspecified/));
 });
 
 test('a generate spec survives the wire', () => {
@@ -71,8 +85,8 @@ test('a request whose parts are missing, unspecified or at odds is refused', () 
   assert.throws(decode({ promptIds: [] }), mismatch(/prompt_ids/));
   assert.throws(decode({ sequenceId: '' }), mismatch(/sequence_id/));
   assert.throws(
-    decode({ protocolRevision: 2 }),
-    mismatch(/the caller speaks protocol revision 2, this process 1/),
+    decode({ protocolRevision: 99 }),
+    mismatch(/the caller speaks protocol revision 99, this process \d+/),
   );
 });
 

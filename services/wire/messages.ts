@@ -34,6 +34,17 @@ export interface Load {
   /** Positions of full-depth KV that could still be reserved. */
   readonly freePositions: number;
   readonly totalPositions: number;
+  /** Moving average of what one run of the block takes, whatever its rows; 0 before the first. */
+  readonly stepMs: number;
+}
+
+/** `draining`: takes no new sequence and leaves once it has none. */
+export type WorkerState = 'serving' | 'draining';
+
+/** How a worker is right now. */
+export interface Pulse {
+  readonly state: WorkerState;
+  readonly load: Load;
 }
 
 /** Pages are reserved on every worker of the route: the first event of every accepted sequence. */
@@ -68,6 +79,24 @@ const finishReason = enumField<FinishReason>('FinishReason', {
   length: pb.FinishReason.FINISH_REASON_LENGTH,
 });
 
+const workerState = enumField<WorkerState>('WorkerState', {
+  serving: pb.WorkerState.WORKER_STATE_SERVING,
+  draining: pb.WorkerState.WORKER_STATE_DRAINING,
+});
+
+const loadToProto = (load: Load): pb.Load => ({
+  sequences: uint32(load.sequences, 'load.sequences'),
+  sequencesMax: uint32(load.sequencesMax, 'load.sequencesMax'),
+  freePositions: uint32(load.freePositions, 'load.freePositions'),
+  totalPositions: uint32(load.totalPositions, 'load.totalPositions'),
+  stepMs: load.stepMs,
+});
+
+function loadFromProto(message: pb.Load | null | undefined, within: string): Load {
+  const { sequences, sequencesMax, freePositions, totalPositions, stepMs } = present(message, within, 'load');
+  return { sequences, sequencesMax, freePositions, totalPositions, stepMs };
+}
+
 export const describeResponse: Codec<WorkerDescription> = {
   encode: (worker) =>
     messageTypes.describeResponse.encode({
@@ -77,17 +106,11 @@ export const describeResponse: Codec<WorkerDescription> = {
       bundleName: worker.bundleName,
       provider: worker.provider,
       advertisedAddress: worker.advertisedAddress ?? '',
-      load: {
-        sequences: uint32(worker.load.sequences, 'load.sequences'),
-        sequencesMax: uint32(worker.load.sequencesMax, 'load.sequencesMax'),
-        freePositions: uint32(worker.load.freePositions, 'load.freePositions'),
-        totalPositions: uint32(worker.load.totalPositions, 'load.totalPositions'),
-      },
+      load: loadToProto(worker.load),
     }),
   decode(bytes) {
     const message = messageTypes.describeResponse.decode(bytes);
     const id = workerId(nonEmpty(message.workerId, 'DescribeResponse', 'worker_id'));
-    const load = present(message.load, 'DescribeResponse', 'load');
     return {
       workerId: id,
       protocolRevision: message.protocolRevision,
@@ -95,13 +118,17 @@ export const describeResponse: Codec<WorkerDescription> = {
       bundleName: message.bundleName,
       provider: message.provider,
       ...(message.advertisedAddress !== '' && { advertisedAddress: address(message.advertisedAddress) }),
-      load: {
-        sequences: load.sequences,
-        sequencesMax: load.sequencesMax,
-        freePositions: load.freePositions,
-        totalPositions: load.totalPositions,
-      },
+      load: loadFromProto(message.load, 'DescribeResponse'),
     };
+  },
+};
+
+export const watchResponse: Codec<Pulse> = {
+  encode: ({ state, load }) =>
+    messageTypes.watchResponse.encode({ state: workerState.encode(state), load: loadToProto(load) }),
+  decode(bytes) {
+    const message = messageTypes.watchResponse.decode(bytes);
+    return { state: workerState.decode(message.state), load: loadFromProto(message.load, 'WatchResponse') };
   },
 };
 

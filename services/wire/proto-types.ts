@@ -20,6 +20,22 @@ export interface Load {
   /** Positions of full-depth KV that could still be reserved. */
   freePositions: number;
   totalPositions: number;
+  /** Moving average of what one run of the block takes, in milliseconds; 0 before the first. */
+  stepMs: number;
+}
+
+export type WatchRequest = Record<string, never>;
+
+export const WorkerState = {
+  WORKER_STATE_UNSPECIFIED: 0,
+  WORKER_STATE_SERVING: 1,
+  WORKER_STATE_DRAINING: 2,
+} as const;
+export type WorkerState = number;
+
+export interface WatchResponse {
+  state: WorkerState;
+  load?: Load | null;
 }
 
 export interface GenerateRequest {

@@ -6,7 +6,7 @@ import { malformed } from './fields.ts';
 import type * as pb from './proto-types.ts';
 
 /** Raised by one with every change of proto/rondo/v1 that an older peer would misread. */
-export const PROTOCOL_REVISION = 1;
+export const PROTOCOL_REVISION = 2;
 
 const root = loadContract();
 
@@ -45,6 +45,7 @@ function messageType<T>(fullName: string): MessageType<T> {
 
 export const messageTypes = {
   describeResponse: messageType<pb.DescribeResponse>('rondo.v1.DescribeResponse'),
+  watchResponse: messageType<pb.WatchResponse>('rondo.v1.WatchResponse'),
   generateRequest: messageType<pb.GenerateRequest>('rondo.v1.GenerateRequest'),
   generateResponse: messageType<pb.GenerateResponse>('rondo.v1.GenerateResponse'),
   passesRequest: messageType<pb.PassesRequest>('rondo.v1.PassesRequest'),
@@ -84,5 +85,5 @@ function serviceDefinition<Method extends string>(
 
 export const WORKER_SERVICE = 'rondo.v1.WorkerService';
 
-export const workerService = serviceDefinition(WORKER_SERVICE, ['describe', 'generate', 'passes']);
+export const workerService = serviceDefinition(WORKER_SERVICE, ['describe', 'watch', 'generate', 'passes']);
 export const healthService = serviceDefinition('grpc.health.v1.Health', ['check', 'watch']);

@@ -51,7 +51,7 @@ export const description: WorkerDescription = {
   bundleName: 'tiny',
   provider: 'cpu',
   advertisedAddress: there.address,
-  load: { sequences: 1, sequencesMax: 256, freePositions: 1000, totalPositions: 4096 },
+  load: { sequences: 1, sequencesMax: 256, freePositions: 1000, totalPositions: 4096, stepMs: 7.5 },
 };
 
 export const hello: Hello = {
@@ -62,6 +62,7 @@ export const hello: Hello = {
 
 const noHandlers: WorkerHandlers = {
   describe: () => description,
+  async *watch() {},
   async *generate() {},
   async passes(_hello, frames) {
     for await (const _ of frames);

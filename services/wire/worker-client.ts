@@ -9,7 +9,9 @@ import {
   type GenerateStreamEvent,
   generateRequest,
   generateResponse,
+  type Pulse,
   type WorkerDescription,
+  watchResponse,
 } from './messages.ts';
 import { MutualChannelCredentials } from './mutual-tls.ts';
 import { openPassesLink, type PassesLink } from './passes-link.ts';
@@ -20,6 +22,8 @@ import { fromStatus } from './status.ts';
 export interface WorkerClient {
   /** PROTOCOL_MISMATCH when the worker speaks another revision. */
   describe(signal?: AbortSignal): Promise<WorkerDescription>;
+  /** The worker's pulses, until it or its connection is lost: that throws, also when the worker ends them itself. */
+  watch(signal: AbortSignal): AsyncIterable<Pulse>;
   /** The call starts with the first `next()`. Aborting, or leaving the loop, cancels it on the worker too. */
   generate(spec: GenerateSpec, signal: AbortSignal): AsyncIterable<GenerateStreamEvent>;
   /** Never throws for the network's sake: a peer that is away or refuses shows in the link's events and sends. */
@@ -75,6 +79,26 @@ class GrpcWorkerClient implements WorkerClient {
       return description;
     } catch (error) {
       throw this.#failure(error, signal);
+    }
+  }
+
+  async *watch(signal: AbortSignal): AsyncGenerator<Pulse> {
+    this.#refuseWhenOver(signal);
+    const { path } = workerService.watch;
+    const call = this.#client.makeServerStreamRequest(path, identity, identity, Buffer.alloc(0));
+    // As in generate: after the loop nobody would hear it.
+    call.on('error', () => {});
+    this.#hold(call, signal);
+    try {
+      for await (const bytes of new Inflow(call)) {
+        signal.throwIfAborted();
+        yield watchResponse.decode(bytes);
+      }
+      throw new RondoError('WORKER_LOST', `worker ${this.#address} ended its pulses`);
+    } catch (error) {
+      throw this.#failure(error, signal);
+    } finally {
+      call.cancel();
     }
   }
 

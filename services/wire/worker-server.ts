@@ -25,7 +25,9 @@ import {
   type GenerateStreamEvent,
   generateRequest,
   generateResponse,
+  type Pulse,
   type WorkerDescription,
+  watchResponse,
 } from './messages.ts';
 import { MutualServerCredentials } from './mutual-tls.ts';
 import { healthService, workerService } from './proto.ts';
@@ -35,6 +37,8 @@ import { toStatus } from './status.ts';
 /** What a worker does; whatever a handler throws reaches the caller as a RondoError. */
 export interface WorkerHandlers {
   describe(): WorkerDescription;
+  /** Pulses for one caller, until `signal` fires. */
+  watch(signal: AbortSignal): AsyncIterable<Pulse>;
   /** `signal` fires when the caller cancels or is lost, and when the server stops: free everything, then end or throw. */
   generate(spec: GenerateSpec, signal: AbortSignal): AsyncIterable<GenerateStreamEvent>;
   /**
@@ -59,7 +63,7 @@ export interface WorkerServer {
   readonly address: Address;
   /**
    * Takes no new call, waits for running Generate calls up to the grace, ends whatever still runs and says why.
-   * Passes streams end with the last Generate: a worker that holds stages for others drains them before it closes.
+   * Watch and Passes streams end with the last Generate: a worker that holds stages for others drains them before it closes.
    */
   close(options?: CloseOptions): Promise<void>;
 }
@@ -101,6 +105,7 @@ class GrpcWorkerServer implements WorkerServer {
     this.#server.addService(workerService, {
       describe: (_call: ServerUnaryCall<Buffer, Buffer>, reply: sendUnaryData<Buffer>) =>
         this.#describe(reply),
+      watch: (stream: ServerWritableStream<Buffer, Buffer>) => this.#watch(stream),
       generate: (stream: ServerWritableStream<Buffer, Buffer>) => this.#generate(stream),
       passes: (stream: ServerDuplexStream<Buffer, Buffer>) => this.#passes(stream),
     });
@@ -144,6 +149,13 @@ class GrpcWorkerServer implements WorkerServer {
     } catch (error) {
       reply(toStatus(RondoError.from(error)));
     }
+  }
+
+  #watch(stream: ServerWritableStream<Buffer, Buffer>): void {
+    void this.#run(stream, async ({ signal, outflow }) => {
+      for await (const pulse of this.#handlers.watch(signal))
+        await outflow.write(watchResponse.encode(pulse));
+    });
   }
 
   #generate(stream: ServerWritableStream<Buffer, Buffer>): void {

@@ -1,6 +1,7 @@
 import { type GenerateSpec, LIMITS, RondoError } from '@rondo/core';
 import type { GenerateStreamEvent, Load, WorkerDescription, WorkerHandlers } from '@rondo/wire';
 import type { FrontDoor } from './front-door.ts';
+import type { Heartbeat } from './heartbeat.ts';
 import type { KvPools } from './kv-pools.ts';
 import { pagesPerPosition } from './residency.ts';
 import type { StageHost } from './stage-host.ts';
@@ -9,6 +10,7 @@ import type { Tenants } from './tenants.ts';
 export interface ServerDeps {
   readonly about: Omit<WorkerDescription, 'load'>;
   readonly load: () => Load;
+  readonly heartbeat: Heartbeat;
   readonly frontDoor: FrontDoor;
   readonly stageHost: StageHost;
   /** Set once the engine is broken: nothing is taken in any more. */
@@ -25,6 +27,8 @@ export function workerHandlers(deps: ServerDeps): WorkerHandlers {
   };
   return {
     describe: () => ({ ...deps.about, load: deps.load() }),
+
+    watch: (signal) => deps.heartbeat.pulses(signal),
 
     async *generate(spec, signal): AsyncGenerator<GenerateStreamEvent> {
       try {
@@ -57,6 +61,7 @@ export function loadOf(
   pools: KvPools,
   layers: { prelude: number; coda: number },
   maxDepth: number,
+  stepMs: number,
 ): Load {
   const depths = Array.from({ length: maxDepth }, (_, depth) => depth);
   const perPosition = pagesPerPosition({ depths, preludeLayers: layers.prelude, codaLayers: layers.coda });
@@ -65,5 +70,6 @@ export function loadOf(
     sequencesMax: LIMITS.sequencesMax,
     freePositions: pools.positions('free', perPosition),
     totalPositions: pools.positions('capacity', perPosition),
+    stepMs,
   };
 }

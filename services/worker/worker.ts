@@ -6,9 +6,11 @@ import { createEngine, type Engine, type Stack } from '@rondo/engine';
 import { PROTOCOL_REVISION, serveWorker } from '@rondo/wire';
 import type { Chunk } from './chunk.ts';
 import { FrontDoor } from './front-door.ts';
+import { Heartbeat } from './heartbeat.ts';
 import { Inbox } from './inbox.ts';
 import { otherStageWorkers } from './itinerary.ts';
 import { KvPools } from './kv-pools.ts';
+import { Pace } from './pace.ts';
 import { PeerLinks } from './peer-links.ts';
 import { Propagation } from './propagation.ts';
 import { loadOf, workerHandlers } from './server.ts';
@@ -81,7 +83,9 @@ export async function serveEngine(
   });
   const tenants = new Tenants();
   const inbox = new Inbox();
-  const load = () => loadOf(tenants, pools, layers, maxDepth);
+  const pace = new Pace();
+  const load = () => loadOf(tenants, pools, layers, maxDepth, pace.stepMs);
+  const heartbeat = new Heartbeat(() => ({ state: 'serving', load: load() }));
   const meters = new WorkerMetrics(metrics.labelled({ worker: self }), load, pools);
   const { promise: broken, resolve: settleBroken } = Promise.withResolvers<RondoError>();
   let failure: RondoError | undefined;
@@ -127,7 +131,10 @@ export async function serveEngine(
   );
   const rooms = { engine, hidden, codaLayers: layers.coda, policy, inbox, tenants, propagation, settlement };
   const step = new Step(rooms, {
-    ran: (report) => meters.ran(report),
+    ran(report) {
+      pace.ran(report);
+      meters.ran(report);
+    },
     failed(phase, chunks, error) {
       meters.failed(phase);
       log.error({ phase, chunks, code: error.code }, error.message);
@@ -178,6 +185,7 @@ export async function serveEngine(
         advertisedAddress: advertise,
       },
       load,
+      heartbeat,
       frontDoor,
       stageHost,
       broken: () => failure,

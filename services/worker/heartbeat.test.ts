@@ -1,0 +1,29 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Pulse } from '@rondo/wire';
+import { Heartbeat } from './heartbeat.ts';
+
+const load = { sequences: 0, sequencesMax: 8, freePositions: 10, totalPositions: 10, stepMs: 0 };
+
+test('a watcher hears at once how the worker is, again at a change, and nothing after it has left', async () => {
+  let state: Pulse['state'] = 'serving';
+  const heart = new Heartbeat(() => ({ state, load }));
+  const watcher = new AbortController();
+  const pulses = heart.pulses(watcher.signal);
+  assert.deepEqual((await pulses.next()).value, { state: 'serving', load });
+  const next = pulses.next();
+  state = 'draining';
+  heart.changed();
+  assert.deepEqual((await next).value, { state: 'draining', load });
+  const last = pulses.next();
+  watcher.abort();
+  assert.equal((await last).done, true);
+});
+
+test('a watcher hears a pulse without any change', async () => {
+  const heart = new Heartbeat(() => ({ state: 'serving', load }));
+  const pulses = heart.pulses(new AbortController().signal);
+  await pulses.next();
+  assert.equal((await pulses.next()).value?.state, 'serving');
+  await pulses.return();
+});
