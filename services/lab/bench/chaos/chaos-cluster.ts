@@ -60,8 +60,10 @@ export class ChaosCluster implements AsyncDisposable {
     }
     const cluster = new ChaosCluster(context, options, slots);
     try {
-      await Promise.all(slots.slice(0, options.workers).map((slot) => cluster.#startWorker(slot)));
+      await Promise.all(slots.map((slot) => cluster.#startWorker(slot)));
       for (let index = 0; index < options.coordinators; index++) await cluster.#startCoordinator(index);
+      // A coordinator starts only with every worker of its list; later they may come and go.
+      for (const slot of slots.slice(options.workers)) cluster.kill(slot);
       return cluster;
     } catch (error) {
       await cluster[Symbol.asyncDispose]();

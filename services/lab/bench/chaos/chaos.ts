@@ -18,7 +18,7 @@ import { askOracle, type Oracle } from './oracle.ts';
 import { judge } from './verdict.ts';
 
 const WORKERS = 4;
-const SPARES = 0;
+const SPARES = 2;
 const COORDINATORS = 2;
 const CLIENTS = 24;
 /** Nothing came for so long: the request hangs. */
