@@ -11,8 +11,11 @@ export class RondoProcess implements AsyncDisposable {
   /** What it printed after `ready `: an address or a URL. */
   readonly ready: string;
 
-  private constructor(child: ChildProcess, ready: string) {
+  readonly #errors: () => string;
+
+  private constructor(child: ChildProcess, ready: string, errors: () => string) {
     this.#child = child;
+    this.#errors = errors;
     this.ready = ready;
   }
 
@@ -42,7 +45,7 @@ export class RondoProcess implements AsyncDisposable {
       child.kill('SIGKILL');
       throw error;
     });
-    return new RondoProcess(child, ready);
+    return new RondoProcess(child, ready, () => errors);
   }
 
   /** Runs `rondo ...args` to its end. */
@@ -57,6 +60,11 @@ export class RondoProcess implements AsyncDisposable {
     });
     const [code] = (await once(child, 'close')) as [number | null];
     return { code, stdout, stderr };
+  }
+
+  /** What it wrote to standard error so far. */
+  get errors(): string {
+    return this.#errors();
   }
 
   kill(signal: NodeJS.Signals): void {

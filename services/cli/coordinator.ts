@@ -2,6 +2,7 @@ import { openBundle } from '@rondo/bundle';
 import { startCoordinator } from '@rondo/coordinator';
 import { type Address, address } from '@rondo/core';
 import { Command, Option } from 'commander';
+import { addClientOptions, CLIENT_HELP, type ClientFlags, clientOptions } from './client-options.ts';
 import { addressesOption, addressOption } from './options.ts';
 import { serve } from './serve.ts';
 import { addTlsOptions, openTls, TLS_HELP, type TlsFlags } from './tls-options.ts';
@@ -15,7 +16,7 @@ export const placementOption = (): Option =>
     .choices(['homed', 'staged'])
     .default('homed');
 
-interface CoordinatorFlags extends TlsFlags {
+interface CoordinatorFlags extends TlsFlags, ClientFlags {
   readonly model: string;
   readonly worker: Address[];
   readonly listen: Address;
@@ -24,7 +25,7 @@ interface CoordinatorFlags extends TlsFlags {
 
 /** `rondo coordinator`: the HTTP API over workers that run elsewhere. */
 export const coordinatorCommand = (): Command =>
-  addTlsOptions(new Command('coordinator'))
+  addClientOptions(addTlsOptions(new Command('coordinator')))
     .description('serve the OpenAI API over HTTP with the workers given')
     .requiredOption(
       '--model <bundle>',
@@ -42,6 +43,7 @@ export const coordinatorCommand = (): Command =>
       `
 Prints 'ready <url>' once all workers are linked and the port is open. A worker that cannot be reached, or that
 holds another bundle, ends the start with an error that says so.
+${CLIENT_HELP}
 ${TLS_HELP}
 
 Example:
@@ -59,6 +61,7 @@ const coordinator = (flags: CoordinatorFlags): Promise<void> =>
       listen: flags.listen,
       placement: flags.placement,
       tls: await openTls(flags, chassis),
+      ...(await clientOptions(flags, chassis)),
       modelName: bundle.manifest.name,
       log,
       metrics,

@@ -3,6 +3,7 @@ import { benchCommand } from './bench.ts';
 import { convertCommand } from './convert.ts';
 import { coordinatorCommand } from './coordinator.ts';
 import { exitWith } from './failure.ts';
+import { keyCommand } from './key.ts';
 import { pullCommand } from './pull.ts';
 import { runCommand } from './run.ts';
 import { scanCommand } from './scan.ts';
@@ -30,6 +31,7 @@ for (const command of [
   runCommand(),
   workerCommand(),
   coordinatorCommand(),
+  keyCommand(),
   scanCommand(),
   benchCommand(),
 ]) {

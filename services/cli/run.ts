@@ -4,13 +4,14 @@ import { openText, startCoordinator } from '@rondo/coordinator';
 import { type Address, address } from '@rondo/core';
 import { startWorker } from '@rondo/worker';
 import { Command } from 'commander';
+import { addClientOptions, CLIENT_HELP, type ClientFlags, clientOptions } from './client-options.ts';
 import { placementOption } from './coordinator.ts';
 import { addEngineOptions, type EngineFlags, engineOptions } from './engine-options.ts';
 import { firstSteps, type Speech } from './first-steps.ts';
 import { addressOption, countOption } from './options.ts';
 import { type Chassis, keepWorker, serve } from './serve.ts';
 
-interface RunFlags extends EngineFlags {
+interface RunFlags extends EngineFlags, ClientFlags {
   readonly model: string;
   readonly listen: Address;
   readonly workers: number;
@@ -20,7 +21,7 @@ interface RunFlags extends EngineFlags {
 
 /** `rondo run`: a coordinator and its workers in one process, talking over loopback as a cluster does. */
 export const runCommand = (): Command =>
-  addEngineOptions(new Command('run'))
+  addClientOptions(addEngineOptions(new Command('run')))
     .description('serve a bundle on this machine: coordinator and workers in one process')
     .requiredOption('--model <bundle>', 'a bundle directory, made by rondo convert')
     .option('--listen <host:port>', 'where to listen', addressOption('--listen'), address('127.0.0.1:8080'))
@@ -33,7 +34,8 @@ export const runCommand = (): Command =>
     .addOption(placementOption())
     .addHelpText(
       'after',
-      `
+      `${CLIENT_HELP}
+
 Examples:
   rondo run --model bundles/looped
   rondo run --model bundles/looped --listen 0.0.0.0:8080 --workers 1 --kv-mb 2048
@@ -67,6 +69,7 @@ async function start(flags: RunFlags, chassis: Chassis): Promise<void> {
     workers,
     listen: flags.listen,
     placement: flags.placement,
+    ...(await clientOptions(flags, chassis)),
     modelName: bundle.manifest.name,
     log,
     metrics,

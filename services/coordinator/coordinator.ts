@@ -3,10 +3,12 @@ import type { Logger, Metrics } from '@rondo/chassis';
 import { type Address, LIMITS, RondoError, systemClock, type TlsIdentity } from '@rondo/core';
 import { connectWorker, type WorkerClient } from '@rondo/wire';
 import { Admission } from './admission.ts';
+import type { ApiKeys } from './api-keys.ts';
 import { contextRoom } from './context-room.ts';
 import { Generation } from './generation.ts';
 import { checkHealth } from './health.ts';
 import { createHttp } from './http.ts';
+import { KeyGate } from './key-gate.ts';
 import { Membership } from './membership.ts';
 import type { Placement } from './placement.ts';
 import { fixedRoster, type Roster } from './roster.ts';
@@ -28,6 +30,10 @@ export interface CoordinatorOptions {
   readonly metrics: Metrics;
   /** What this coordinator shows to workers and holds them to; absent: plaintext. */
   readonly tls?: TlsIdentity | undefined;
+  /** The keys of clients, read anew for each request; absent: everybody is let in. */
+  readonly apiKeys?: { readonly current: ApiKeys } | undefined;
+  /** What this coordinator shows to clients; absent: plain HTTP. */
+  readonly https?: TlsIdentity | undefined;
   /** How to reach a worker; gRPC unless told otherwise. */
   readonly connect?: (address: Address) => WorkerClient;
   /** How long a worker may be unreachable at start, in milliseconds. */
@@ -86,8 +92,10 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     },
     health: () => checkHealth(membership, bundle, admission.draining),
     metrics,
+    gate: options.apiKeys && new KeyGate({ keys: options.apiKeys, metrics, clock: systemClock }),
+    https: options.https,
   });
-  const url = await listen(http, options.listen).catch((error: unknown) => {
+  const url = await listen(http, options).catch((error: unknown) => {
     membership.close();
     throw error;
   });
@@ -118,7 +126,10 @@ async function join(options: CoordinatorOptions): Promise<Membership> {
   }
 }
 
-async function listen(http: ReturnType<typeof createHttp>, address: Address): Promise<string> {
+async function listen(
+  http: ReturnType<typeof createHttp>,
+  { listen: address, https }: CoordinatorOptions,
+): Promise<string> {
   const colon = address.lastIndexOf(':');
   const host = address.slice(0, colon).replace(/^\[(.*)\]$/, '$1');
   const port = Number(address.slice(colon + 1));
@@ -126,7 +137,9 @@ async function listen(http: ReturnType<typeof createHttp>, address: Address): Pr
     throw new RondoError('CONFIG_INVALID', `listen address '${address}': expected host:port`);
   }
   try {
-    return await http.listen({ host, port });
+    const url = await http.listen({ host, port });
+    // Fastify does not look at the server that it was given.
+    return https ? url.replace(/^http:/, 'https:') : url;
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;
     const reason = code === 'EADDRINUSE' ? 'the port is taken; choose another with --listen' : message;

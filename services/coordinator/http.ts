@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import type { Socket } from 'node:net';
 import type { Metrics } from '@rondo/chassis';
-import { ERRORS, LIMITS, RondoError } from '@rondo/core';
+import { LIMITS, RondoError, type TlsIdentity } from '@rondo/core';
 import {
   type FastifyError,
   type FastifyInstance,
@@ -14,7 +13,9 @@ import { answer, type Kitchen } from './answer.ts';
 import { planChat } from './chat.ts';
 import { planCompletion } from './completions.ts';
 import type { Health } from './health.ts';
+import { createHttpServer, refuseBrokenHttp } from './http-server.ts';
 import { parseJsonBody } from './json-body.ts';
+import type { KeyGate } from './key-gate.ts';
 import { openAiError } from './openai-error.ts';
 import { detokenize, tokenize } from './tokenize.ts';
 
@@ -22,20 +23,28 @@ export interface HttpOptions {
   readonly kitchen: Kitchen;
   readonly health: () => Promise<Health>;
   readonly metrics: Metrics;
+  /** Who is let in; absent: everybody. */
+  readonly gate?: KeyGate | undefined;
+  /** Absent: plain HTTP. */
+  readonly https?: TlsIdentity | undefined;
 }
+
+/** What a prober may ask without a key. */
+const OPEN_ROUTES: ReadonlySet<string | undefined> = new Set(['/health', '/healthz', '/live']);
 
 /** How long a refused client should wait, in seconds: a sequence ends about that often. */
 const RETRY_AFTER_S = 1;
 
 /** The HTTP door: routes, and OpenAI's error object for whatever goes wrong on any of them. */
 export function createHttp(options: HttpOptions): FastifyInstance {
-  const { kitchen, metrics } = options;
+  const { kitchen, metrics, gate, https } = options;
   const requests = metrics.counter('rondo_http_requests_total', 'HTTP requests by route and status', [
     'route',
     'status',
   ]);
   const http = fastify({
     logger: false,
+    serverFactory: (handler) => createHttpServer(handler, https),
     bodyLimit: LIMITS.httpBodyBytes,
     forceCloseConnections: true,
     genReqId: requestId,
@@ -51,6 +60,12 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   );
   http.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
+  });
+  http.addHook('onRequest', async (request, reply) => {
+    if (gate === undefined || OPEN_ROUTES.has(request.routeOptions.url)) return;
+    // Before the body is read: a stranger's costs nothing.
+    const entry = gate.enter(request.headers.authorization, (name, value) => void reply.header(name, value));
+    reply.raw.once('close', () => entry.leave());
   });
   http.addHook('onResponse', async (request, reply) => {
     requests.inc({ route: request.routeOptions.url ?? 'unknown', status: String(reply.raw.statusCode) });
@@ -85,7 +100,7 @@ export function createHttp(options: HttpOptions): FastifyInstance {
     if (name === kitchen.model.name) return model();
     throw new RondoError('MODEL_NOT_FOUND', `the model '${name}' does not exist`, { param: 'model' });
   });
-  http.get('/live', async () => ({ status: 'ok' }));
+  for (const path of ['/live', '/healthz']) http.get(path, async () => ({ status: 'ok' }));
   http.get('/health', async (_request, reply) => {
     const health = await options.health();
     return reply.code(health.status === 'ok' ? 200 : 503).send(health);
@@ -106,10 +121,13 @@ function requestId(request: IncomingMessage): string {
 function sendError(options: HttpOptions, thrown: Error, request: FastifyRequest, reply: FastifyReply): void {
   const error = catalogued(thrown);
   if (error.httpStatus >= 500) {
-    options.kitchen.log.error({ err: thrown, requestId: request.id, route: request.url }, 'request failed');
+    options.kitchen.log.error(
+      { err: thrown, requestId: request.id, route: request.routeOptions.url },
+      'request failed',
+    );
   }
   if (reply.sent) return;
-  if (error.httpStatus === 429) reply.header('retry-after', RETRY_AFTER_S);
+  if (error.httpStatus === 429 && !reply.hasHeader('retry-after')) reply.header('retry-after', RETRY_AFTER_S);
   void reply.code(error.httpStatus).send(openAiError(error));
 }
 
@@ -134,14 +152,4 @@ function noSuchRoute(http: FastifyInstance, request: FastifyRequest): RondoError
   const other = (['GET', 'POST'] as const).find((method) => http.hasRoute({ method, url: path }));
   const hint = other === undefined ? '' : `; use ${other}`;
   return new RondoError('ROUTE_NOT_FOUND', `no route ${request.method} ${path}${hint}`);
-}
-
-/** Answers bytes that are no HTTP at all. */
-function refuseBrokenHttp(_error: Error, socket: Socket): void {
-  if (!socket.writable) return;
-  const status = ERRORS.INVALID_REQUEST.http;
-  const body = JSON.stringify(openAiError(new RondoError('INVALID_REQUEST', 'malformed HTTP request')));
-  socket.end(
-    `HTTP/1.1 ${status} Bad Request\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
-  );
 }

@@ -2,7 +2,7 @@ import type { TestContext } from 'node:test';
 import type { Bundle } from '@rondo/bundle';
 import { createLog, Metrics } from '@rondo/chassis';
 import { address } from '@rondo/core';
-import { startCoordinator } from './coordinator.ts';
+import { type CoordinatorOptions, startCoordinator } from './coordinator.ts';
 import type { Placement } from './placement.ts';
 import { tinyBundle } from './test-bundle.ts';
 import { connectTo, ScriptedWorker } from './test-worker.ts';
@@ -11,6 +11,7 @@ export interface TestOptions {
   readonly bundle?: Bundle;
   readonly workers?: Readonly<Record<string, ScriptedWorker>>;
   readonly placement?: Placement;
+  readonly apiKeys?: CoordinatorOptions['apiKeys'];
 }
 
 export interface TestAnswer {
@@ -32,6 +33,7 @@ export async function testCoordinator(context: TestContext, options: TestOptions
     workers: Object.keys(workers).map(address),
     listen: address('127.0.0.1:0'),
     placement,
+    apiKeys: options.apiKeys,
     modelName: 'tiny',
     log: createLog('test', { level: 'silent' }),
     metrics: new Metrics(),

@@ -9,6 +9,7 @@ const GRPC = {
   unavailable: 14,
   dataLoss: 15,
   cancelled: 1,
+  unauthenticated: 16,
 } as const;
 
 interface CatalogueEntry {
@@ -38,6 +39,8 @@ export const ERRORS = {
   BODY_TOO_LARGE: entry(413, GRPC.invalidArgument, false, 'invalid_request_error'),
   MODEL_NOT_FOUND: entry(404, GRPC.notFound, false, 'invalid_request_error'),
   ROUTE_NOT_FOUND: entry(404, GRPC.notFound, false, 'not_found_error'),
+  INVALID_API_KEY: entry(401, GRPC.unauthenticated, false, 'invalid_request_error'),
+  RATE_LIMIT_EXCEEDED: entry(429, GRPC.resourceExhausted, true, 'rate_limit_error'),
   OVERLOADED: entry(429, GRPC.resourceExhausted, true, 'rate_limit_error'),
   KV_EXHAUSTED: entry(429, GRPC.resourceExhausted, true, 'rate_limit_error'),
   NO_WORKER: entry(503, GRPC.unavailable, true, 'server_error'),

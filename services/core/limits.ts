@@ -6,6 +6,20 @@ export const LIMITS = {
   frameBytes: 128 * 1024,
   /** Same bound as TGI: a longer prompt is refused by the context length anyway. */
   httpBodyBytes: 2 * 1024 * 1024,
+  /** Headers of one request; Node's own default. */
+  httpHeaderBytes: 16 * 1024,
+  /** From the first byte of a request, or the opening of a connection, to the end of its headers, in milliseconds. */
+  httpHeadersMs: 10_000,
+  /** To the end of the request's body, in milliseconds; how long the answer takes is not bounded. */
+  httpRequestMs: 300_000,
+  /** A connection without a request; longer than load balancers keep theirs (60 s), in milliseconds. */
+  httpKeepAliveMs: 72_000,
+  /** Connections of one HTTP port, idle ones too. */
+  httpConnectionsMax: 2048,
+  /** Objects and lists inside each other in a request's body. */
+  jsonDepthMax: 64,
+  /** Keys in one file; also the names that metrics tell apart. */
+  apiKeysMax: 256,
   /** Requests a coordinator holds at once, running and waiting; the next one is answered 429. */
   requestsInFlightMax: 256,
   /** Sequences one request may ask for with `n`. */

@@ -1,0 +1,37 @@
+import { WatchedFiles } from '@rondo/chassis';
+import { type CoordinatorOptions, parseApiKeys } from '@rondo/coordinator';
+import type { Command } from 'commander';
+import type { Chassis } from './serve.ts';
+import { addHttpsOptions, type HttpsFlags, openHttps } from './tls-options.ts';
+
+/** What `rondo run` and `rondo coordinator` let say of the clients they serve. */
+export interface ClientFlags extends HttpsFlags {
+  readonly apiKeys?: string;
+}
+
+export const CLIENT_HELP = `
+With --api-keys every request but /health, /healthz and /live needs one of the file's keys (rondo key new makes them):
+Authorization: Bearer <key>. The file is followed; a changed one that is malformed is refused, and the keys stay.`;
+
+export const addClientOptions = (command: Command): Command =>
+  addHttpsOptions(command.option('--api-keys <file>', 'let in only clients with a key of this file'));
+
+/** @throws RondoError CONFIG_INVALID naming the file, and its line, that cannot be used. */
+export async function clientOptions(
+  flags: ClientFlags,
+  chassis: Chassis,
+): Promise<Pick<CoordinatorOptions, 'apiKeys' | 'https'>> {
+  const { apiKeys: path } = flags;
+  const { log, metrics, lifecycle } = chassis;
+  const https = await openHttps(flags, chassis);
+  if (path === undefined) return { https };
+  const apiKeys = await WatchedFiles.open({
+    what: 'api-keys',
+    paths: [path],
+    compile: ([text = '']) => parseApiKeys(path, text),
+    log,
+    metrics,
+  });
+  lifecycle.onStop('api-keys file', () => apiKeys.close());
+  return { apiKeys, https };
+}

@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { test } from 'node:test';
+import { LIMITS } from '@rondo/core';
+import { newApiKey, parseApiKeys } from './api-keys.ts';
+import { createHttpServer } from './http-server.ts';
+import { testCoordinator } from './test-coordinator.ts';
+import { ScriptedWorker } from './test-worker.ts';
+
+const completion = { model: 'tiny', prompt: 'the cat', max_tokens: 4 };
+const keyed = (line: string) => ({ apiKeys: { current: parseApiKeys('keys', line) } });
+const bearer = (key: string) => ({ authorization: `Bearer ${key}` });
+
+/** Writes `text` on a fresh connection and returns all that comes back until it is closed. */
+async function raw(url: string, text: string): Promise<string> {
+  const { hostname, port } = new URL(url);
+  const socket = connect(Number(port), hostname);
+  let answer = '';
+  socket.on('data', (data) => {
+    answer += data.toString();
+  });
+  socket.write(text);
+  await once(socket, 'close');
+  return answer;
+}
+
+test('with keys every route but the probes needs one, in the words of OpenAI', async (context) => {
+  const { key, line } = newApiKey('alice', { requestsPerMinute: 100 });
+  const { get, post } = await testCoordinator(context, keyed(line));
+  for (const path of ['/health', '/healthz', '/live']) assert.equal((await get(path)).status, 200, path);
+  const refused = [
+    await get('/v1/models'),
+    await get('/metrics'),
+    await get('/nowhere'),
+    await post('/tokenize', { prompt: 'x' }),
+    await post('/v1/completions', completion, bearer('rondo_guess')),
+  ];
+  for (const { status, headers, body } of refused) {
+    assert.equal(status, 401);
+    assert.equal(headers.get('www-authenticate'), 'Bearer');
+    assert.deepEqual(Object.keys(body.error), ['message', 'type', 'param', 'code']);
+    assert.equal(body.error.type, 'invalid_request_error');
+    assert.equal(body.error.code, 'invalid_api_key');
+    assert.doesNotMatch(body.error.message, /guess/);
+  }
+  const answered = await post('/v1/completions', completion, bearer(key));
+  assert.equal(answered.status, 200);
+  assert.equal(answered.headers.get('x-ratelimit-limit-requests'), '100');
+  assert.equal(answered.headers.get('x-ratelimit-remaining-requests'), '99');
+});
+
+test("a key's requests at once are over when their client has left", async (context) => {
+  const { key, line } = newApiKey('alice', { concurrent: 1 });
+  const worker = new ScriptedWorker({ silentAfter: 1 });
+  const { post, url } = await testCoordinator(context, { ...keyed(line), workers: { 'a:1': worker } });
+  const leaving = new AbortController();
+  const first = fetch(`${url}/v1/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...bearer(key) },
+    body: JSON.stringify(completion),
+    signal: leaving.signal,
+  });
+  await worker.opens(1);
+  const second = await post('/v1/completions', completion, bearer(key));
+  assert.equal(second.status, 429);
+  assert.equal(second.body.error.code, 'rate_limit_exceeded');
+  assert.equal(second.headers.get('retry-after'), '1');
+  leaving.abort();
+  await assert.rejects(first);
+  // Asks nothing of the worker, and is refused for as long as the first is thought to be there.
+  let status = 429;
+  while (status === 429) ({ status } = await post('/tokenize', { prompt: 'x' }, bearer(key)));
+  assert.equal(status, 200);
+});
+
+test('headers beyond their bound are refused, and the connection closed', async (context) => {
+  const { url } = await testCoordinator(context);
+  const answer = await raw(
+    url,
+    `GET /live HTTP/1.1\r\nhost: x\r\nlong: ${'x'.repeat(LIMITS.httpHeaderBytes)}\r\n\r\n`,
+  );
+  assert.match(answer, /^HTTP\/1\.1 431 /);
+  assert.match(JSON.parse(answer.split('\r\n\r\n')[1]!).error.message, /16384 bytes/);
+});
+
+test('headers that never end cost a connection no longer than their bound', async (context) => {
+  const { url } = await testCoordinator(context);
+  assert.match(await raw(url, 'GET /live HTTP/1.1\r\nhost: x\r\nslow'), /^HTTP\/1\.1 408 /);
+});
+
+test('a body nested deeper than any request is refused; brackets in texts do not count', async (context) => {
+  const { post, postBytes } = await testCoordinator(context);
+  for (const deep of ['['.repeat(1_000_000), `{"prompt":${'['.repeat(64)}${']'.repeat(64)}}`]) {
+    const { status, body } = await postBytes('/v1/completions', deep);
+    assert.equal(status, 400);
+    assert.match(body.error.message, /nested more than 64 deep/);
+  }
+  const texts = { ...completion, prompt: '"[{\\'.repeat(8), stop: ['[', '{'] };
+  assert.equal((await post('/v1/completions', texts)).status, 200);
+});
+
+test('the server has every bound that Node leaves open or wide', () => {
+  const server = createHttpServer(() => {});
+  assert.equal(server.headersTimeout, LIMITS.httpHeadersMs);
+  assert.equal(server.requestTimeout, LIMITS.httpRequestMs);
+  assert.equal(server.keepAliveTimeout, LIMITS.httpKeepAliveMs);
+  assert.equal(server.maxConnections, LIMITS.httpConnectionsMax);
+});

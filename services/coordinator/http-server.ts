@@ -1,0 +1,57 @@
+import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import type { Socket } from 'node:net';
+import { LIMITS, RondoError, type TlsIdentity } from '@rondo/core';
+import { openAiError } from './openai-error.ts';
+
+/** How often sockets that are late with their headers or request are looked for, in milliseconds. */
+const LATE_CHECK_MS = 1000;
+
+/**
+ * Node's server with every bound set: what a client may cost before it has said anything worth answering.
+ * With `https` it speaks TLS and follows the identity's exchanges.
+ */
+export function createHttpServer(listener: RequestListener, https?: TlsIdentity): Server {
+  const bounds: ServerOptions = {
+    maxHeaderSize: LIMITS.httpHeaderBytes,
+    headersTimeout: LIMITS.httpHeadersMs,
+    requestTimeout: LIMITS.httpRequestMs,
+    keepAliveTimeout: LIMITS.httpKeepAliveMs,
+    connectionsCheckingInterval: LATE_CHECK_MS,
+  };
+  const server = https ? secureServer(bounds, listener, https) : createServer(bounds, listener);
+  server.maxConnections = LIMITS.httpConnectionsMax;
+  return server;
+}
+
+function secureServer(bounds: ServerOptions, listener: RequestListener, https: TlsIdentity): Server {
+  const context = () => ({
+    cert: https.current.cert,
+    key: https.current.key,
+    minVersion: 'TLSv1.2' as const,
+  });
+  const options = { ...bounds, ...context(), handshakeTimeout: LIMITS.tlsHandshakeMs };
+  const server = createHttpsServer(options, listener);
+  const stopFollowing = https.onChange(() => server.setSecureContext(context()));
+  server.on('close', stopFollowing);
+  return server;
+}
+
+/** What Node says of bytes that are no request it takes, as statuses. */
+const STATUSES: Readonly<Record<string, readonly [line: string, message: string]>> = {
+  HPE_HEADER_OVERFLOW: [
+    '431 Request Header Fields Too Large',
+    `the request's headers exceed ${LIMITS.httpHeaderBytes} bytes`,
+  ],
+  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'the request did not arrive in time'],
+};
+
+/** Answers bytes that are no HTTP at all, or too many, or too late. */
+export function refuseBrokenHttp(error: Error & { readonly code?: string }, socket: Socket): void {
+  if (!socket.writable) return;
+  const [line, message] = STATUSES[error.code ?? ''] ?? ['400 Bad Request', 'malformed HTTP request'];
+  const body = JSON.stringify(openAiError(new RondoError('INVALID_REQUEST', message)));
+  socket.end(
+    `HTTP/1.1 ${line}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
+  );
+}
