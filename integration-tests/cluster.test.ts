@@ -81,6 +81,31 @@ describe('a cluster of real processes', () => {
     });
   }
 
+  for (const kvPolicy of ['propagate', 'catch-up'] as const) {
+    test(`rows leave on any stage of three workers as on one homed worker (${kvPolicy})`, async () => {
+      await using exiting = await TinyBundle.make(LOOPS, kvPolicy);
+      const said: Completion[][] = [];
+      for (const placement of ['homed', 'staged'] as const) {
+        const workers = placement === 'homed' ? 1 : 3;
+        await using cluster = await Cluster.start({ bundle: exiting.directory, workers, placement });
+        const asked = [1, 17, 150].map((length, index) => ({
+          ...{ prompt: promptOf(length, 1), max_tokens: 24, temperature: 0, logprobs: 5 },
+          ...(index === 0
+            ? { exit_policy: 'latent-diff', exit_threshold: 0.4 }
+            : { exit_depths: [1, 4, 2, 3, 1, 1] }),
+        }));
+        said.push(await Promise.all(asked.map((body) => complete(cluster, body))));
+      }
+      assertSame(said[1]!, said[0]!);
+      const spent = said.map((completions) => completions.map(({ usage }) => usage.passes.generated));
+      assert.deepEqual(spent[1], spent[0]);
+      assert.ok(
+        spent[0]!.every((passes) => passes < 23 * LOOPS),
+        `${spent[0]} passes: some rows left early`,
+      );
+    });
+  }
+
   test('eight requests at once say what each says alone, greedy and seeded', async () => {
     await using cluster = await Cluster.start({ bundle: bundle.directory, workers: 2, placement: 'homed' });
     const bodies = Array.from({ length: 8 }, (_, index) => ({

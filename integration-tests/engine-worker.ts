@@ -1,6 +1,6 @@
 import type { Bundle } from '@rondo/bundle';
 import { createLog, Metrics } from '@rondo/chassis';
-import { address, type GenerateSpec, sequenceId, workerId } from '@rondo/core';
+import { address, type GenerateSpec, sequenceId, splitDepths, type WorkerRef, workerId } from '@rondo/core';
 import type { Engine } from '@rondo/engine';
 import { connectWorker } from '@rondo/wire';
 import { serveEngine } from '@rondo/worker';
@@ -8,8 +8,11 @@ import { serveEngine } from '@rondo/worker';
 /** What a test says of a sequence; the rest is greedy and homed. */
 export type Asked = Pick<GenerateSpec, 'promptIds' | 'maxTokens' | 'exit'>;
 
-/** A worker in this process around `engine`, asked over gRPC. Freed pages are poisoned. */
-export async function workerAround(engine: Engine, bundle: Bundle) {
+/**
+ * A worker in this process around `engine`, asked over gRPC. Freed pages are poisoned. Its sequences run here and, where there are `others`,
+ * on these: depths are cut over all of them in order, beginning here.
+ */
+export async function workerAround(engine: Engine, bundle: Bundle, others: readonly WorkerRef[] = []) {
   const running = await serveEngine(engine, {
     bundle,
     listen: address('127.0.0.1:0'),
@@ -19,9 +22,14 @@ export async function workerAround(engine: Engine, bundle: Bundle) {
   });
   const client = connectWorker(running.address);
   const ref = { id: workerId(running.workerId), address: running.address };
-  const stages = [{ worker: ref, depths: { first: 0, end: bundle.manifest.maxDepth } }];
+  const workers = [ref, ...others];
+  const stages = splitDepths(bundle.manifest.maxDepth, workers.length).map((depths, index) => ({
+    worker: workers[index]!,
+    depths,
+  }));
   let sequences = 0;
   return {
+    ref,
     generate(asked: Asked) {
       const spec: GenerateSpec = {
         ...asked,

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Manifest } from '@rondo/bundle';
 import { convert, openCheckpoint } from '@rondo/converter';
 
 const CHECKPOINT = new URL('./fixtures/tiny/llama-gqa/checkpoint', import.meta.url).pathname;
@@ -13,7 +14,7 @@ export class TinyBundle implements AsyncDisposable {
     this.directory = directory;
   }
 
-  static async make(loops: number): Promise<TinyBundle> {
+  static async make(loops: number, kvPolicy?: Manifest['kvPolicy']): Promise<TinyBundle> {
     const directory = join(await mkdtemp(join(tmpdir(), 'rondo-tiny-')), 'bundle');
     const checkpoint = await openCheckpoint(CHECKPOINT);
     const loopLayers = { first: 1, last: 2 };
@@ -25,6 +26,7 @@ export class TinyBundle implements AsyncDisposable {
       loops,
       damping: 1 / loops,
       name: 'tiny',
+      ...(kvPolicy && { kvPolicy }),
     });
     await checkpoint.close();
     return new TinyBundle(directory);

@@ -1,8 +1,9 @@
 import { availableParallelism } from 'node:os';
 import { openBundle } from '@rondo/bundle';
 import { type Address, address } from '@rondo/core';
+import { ACTIVATIONS, type Activations } from '@rondo/wire';
 import { startWorker } from '@rondo/worker';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { addEngineOptions, type EngineFlags, engineOptions } from './engine-options.ts';
 import { addressOption, countOption } from './options.ts';
 import { keepWorker, serve } from './serve.ts';
@@ -14,6 +15,7 @@ export interface WorkerFlags extends EngineFlags, TlsFlags {
   readonly listen: Address;
   readonly advertise?: Address;
   readonly threads: number;
+  readonly activations: Activations;
 }
 
 /** `rondo worker`: one engine that serves passes and whole sequences over gRPC. */
@@ -28,6 +30,14 @@ export const workerCommand = (): Command =>
       addressOption('--advertise'),
     )
     .option('--threads <n>', 'threads of the engine', countOption('--threads'), availableParallelism())
+    .addOption(
+      new Option(
+        '--activations <precision>',
+        'how states travel between workers, the same on all: f32 exactly; f16 half the bytes, rounded to 11 bits',
+      )
+        .choices(ACTIVATIONS)
+        .default('f32'),
+    )
     .addHelpText(
       'after',
       `
@@ -49,6 +59,7 @@ const worker = (flags: WorkerFlags & TimedFlags): Promise<void> =>
       advertise: flags.advertise,
       tls: await openTls(flags, chassis),
       threads: flags.threads,
+      activations: flags.activations,
       ...engineOptions(flags),
       log: chassis.log,
       metrics: chassis.metrics,

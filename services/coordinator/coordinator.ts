@@ -86,6 +86,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
         placement: options.placement,
         bundleDigest: bundle.digest,
         maxDepth: bundle.manifest.maxDepth,
+        kvPolicy: bundle.manifest.kvPolicy,
         metrics: new SequenceMetrics(metrics),
         clock: systemClock,
       }),

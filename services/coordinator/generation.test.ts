@@ -43,6 +43,7 @@ async function setUp(context: TestContext, workers: Record<string, ScriptedWorke
     membership,
     placement: 'homed',
     bundleDigest: bundle.digest,
+    kvPolicy: 'last-exited',
     maxDepth: bundle.manifest.maxDepth,
     metrics: new SequenceMetrics(metrics),
     clock: systemClock,

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import {
   type Clock,
   type GenerateSpec,
+  type KvPolicy,
   RondoError,
   type Route,
   type SequenceId,
@@ -21,6 +22,7 @@ export interface GenerationOptions {
   readonly placement: Placement;
   readonly bundleDigest: string;
   readonly maxDepth: number;
+  readonly kvPolicy: KvPolicy;
   readonly metrics: SequenceMetrics;
   readonly clock: Clock;
 }
@@ -149,13 +151,13 @@ export class Generation {
     signal: AbortSignal,
     nextEpoch: () => number,
   ): Promise<OpenSequence | RondoError> {
-    const { membership, placement, maxDepth } = this.#options;
+    const { membership, placement, maxDepth, kvPolicy } = this.#options;
     const tried = new Set<WorkerId>();
     let noRoom: RondoError | undefined;
     let unreachable: RondoError | undefined;
     for (;;) {
       const view = membership.view().filter(({ worker }) => !tried.has(worker.id));
-      const route = place(view, { placement, exit: request.exit, maxDepth, epoch: nextEpoch() });
+      const route = place(view, { placement, exit: request.exit, maxDepth, kvPolicy, epoch: nextEpoch() });
       if (route === undefined) break;
       try {
         return await this.#openOn(route, id, request, signal);

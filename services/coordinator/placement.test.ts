@@ -4,7 +4,7 @@ import { address, type ExitRule, isHomed, workerId } from '@rondo/core';
 import { type Demand, place, type WorkerView } from './placement.ts';
 
 const full: ExitRule = { policy: 'none', threshold: 0, minDepth: 1, maxDepth: 4 };
-const demand: Demand = { placement: 'homed', exit: full, maxDepth: 4, epoch: 7 };
+const demand: Demand = { placement: 'homed', exit: full, kvPolicy: 'last-exited', maxDepth: 4, epoch: 7 };
 
 const worker = (
   id: string,
@@ -46,13 +46,15 @@ test('no stage is without a pass when there are more workers than depths', () =>
   assert.equal(place(view, { ...demand, placement: 'staged' })?.stages.length, 4);
 });
 
-test('a sequence that may exit early stays homed even when staging is asked for', () => {
+test('a sequence whose exits need its home stays homed even when staging is asked for', () => {
   const view = [worker('a', 0), worker('b', 0)];
   for (const exit of [
     { ...full, maxDepth: 3 },
     { ...full, policy: 'gate' as const },
   ]) {
     assert.deepEqual(described(view, { ...demand, placement: 'staged', exit }), ['a 0-4']);
+    const propagated: Demand = { ...demand, placement: 'staged', kvPolicy: 'propagate', exit };
+    assert.deepEqual(described(view, propagated), ['a 0-2', 'b 2-4']);
   }
 });
 

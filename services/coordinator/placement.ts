@@ -1,4 +1,11 @@
-import { type ExitRule, mayExitEarly, type Route, splitDepths, type WorkerRef } from '@rondo/core';
+import {
+  type ExitRule,
+  type KvPolicy,
+  mustStayHomed,
+  type Route,
+  splitDepths,
+  type WorkerRef,
+} from '@rondo/core';
 
 /** How routes are cut: all depths on one worker, or the depths split over all of them. */
 export type Placement = 'homed' | 'staged';
@@ -20,6 +27,8 @@ export interface WorkerView {
 export interface Demand {
   readonly placement: Placement;
   readonly exit: ExitRule;
+  /** The bundle's. */
+  readonly kvPolicy: KvPolicy;
   /** Depths of the bundle. */
   readonly maxDepth: number;
   readonly epoch: number;
@@ -28,14 +37,15 @@ export interface Demand {
 /**
  * The route for one sequence, or undefined without a serving worker: the others are not there.
  * 1. The least loaded worker is home; ties go to the smaller id.
- * 2. A sequence that may exit early stays homed: deeper passes read an exited row's K/V, which only its home holds.
+ * 2. A sequence whose rows may exit early in a way that needs its home stays homed.
  * 3. Staged: depths are split over the workers in their listed order, beginning at the home.
  */
 export function place(members: readonly WorkerView[], demand: Demand): Route | undefined {
   const view = members.filter(({ state }) => state === 'serving');
   const home = view.toSorted(byLoad)[0]?.worker;
   if (home === undefined) return undefined;
-  const staged = demand.placement === 'staged' && !mayExitEarly(demand.exit, demand.maxDepth);
+  const staged =
+    demand.placement === 'staged' && !mustStayHomed(demand.exit, demand.kvPolicy, demand.maxDepth);
   const workers = staged ? rotatedTo(home, view) : [home];
   const stages = splitDepths(demand.maxDepth, workers.length).map((depths, index) => ({
     worker: workers[index]!,

@@ -59,6 +59,16 @@ export function decideExit(
   }
 }
 
+/** What deeper passes see of a row that left early; the bundle's. */
+export type KvPolicy = 'last-exited' | 'propagate' | 'catch-up';
+
+/**
+ * Whether all passes must run on the home worker: `last-exited` copies K/V between depths of one worker, and `confidence` asks
+ * the head, which is at home.
+ */
+export const mustStayHomed = (rule: ExitRule, kvPolicy: KvPolicy, bundleMaxDepth: number): boolean =>
+  mayExitEarly(rule, bundleMaxDepth) && (kvPolicy === 'last-exited' || rule.policy === 'confidence');
+
 /** True when the rule can let a row leave before pass `bundleMaxDepth`. */
 export const mayExitEarly = (rule: ExitRule, bundleMaxDepth: number): boolean =>
   rule.maxDepth < bundleMaxDepth || (rule.policy !== 'none' && rule.minDepth < bundleMaxDepth);

@@ -6,7 +6,9 @@ export {
   type ExitPolicy,
   type ExitRule,
   type ExitSignal,
+  type KvPolicy,
   mayExitEarly,
+  mustStayHomed,
   survive,
 } from './exit-rule.ts';
 export type {

@@ -39,6 +39,10 @@ export const LIMITS = {
   prefillBudgetRows: 64,
   /** Rows in one engine run. */
   stepRowsMax: 256,
+  /** Rows on one link between workers that are sent and not yet granted again: four full runs keep it busy. */
+  linkCreditRows: 1024,
+  /** Rows waiting in a worker's inbox from which on it grants no more to its links. */
+  inboxRows: 2048,
   /** Positions of K and V in one page. */
   pagePositions: 16,
   /** Sequences that a worker runs at once. */

@@ -11,35 +11,49 @@ import {
   rowsPerFrame,
 } from './frames.ts';
 import { messageTypes } from './proto.ts';
-import { hello, route } from './test-samples.ts';
+import { hello, route, spec } from './test-samples.ts';
 
 const mismatch = (message: RegExp) => ({ code: 'PROTOCOL_MISMATCH', message });
 
 const chunk = (rows: number, hidden: number, fill = 1): MicrobatchChunk => ({
   sequenceId: sequenceId(`seq-${fill}`),
   epoch: 2,
+  kind: 'live',
   depth: 1,
   start: 40,
   rows,
+  rest: 0,
+  survival: 1,
   state: new Float32Array(rows * hidden).fill(fill),
 });
 
 test('every frame survives the wire', () => {
   const id = sequenceId('seq-1');
   const frames: PassesFrame[] = [
-    { type: 'open-stage', sequenceId: id, route, positions: 300 },
+    { type: 'open-stage', sequenceId: id, route, positions: 300, exit: spec.exit, promptRows: 17 },
     { type: 'microbatch', chunks: [chunk(1, 8), chunk(3, 8, 2)] },
+    { type: 'microbatch', chunks: [{ ...chunk(1, 8), kind: 'exited', rest: 5, survival: 1 / 3 }] },
+    {
+      type: 'microbatch',
+      chunks: [
+        { ...chunk(1, 8), kind: 'skipped' },
+        { ...chunk(1, 8), kind: 'owed' },
+      ],
+    },
+    { type: 'ping' },
     { type: 'microbatch', chunks: [chunk(2, 4)], traceparent: '00-aa-bb-01' },
     { type: 'close-stage', sequenceId: id, epoch: 3 },
   ];
   for (const frame of frames) assert.deepEqual(passesFrame.decode(passesFrame.encode(frame)), frame);
-  assert.deepEqual(helloFrame.decode(helloFrame.encode(hello)), hello);
+  for (const greeting of [hello, { ...hello, activations: 'f16' as const }])
+    assert.deepEqual(helloFrame.decode(helloFrame.encode(greeting)), greeting);
 });
 
 test('every reply survives the wire, errors with code and param', () => {
   const id = sequenceId('seq-1');
   const opened: PassesReply = { type: 'stage-opened', sequenceId: id, epoch: 3 };
-  assert.deepEqual(passesReply.decode(passesReply.encode(opened)), opened);
+  for (const plain of [opened, { type: 'credit', rows: 300 }, { type: 'pong' }] as const)
+    assert.deepEqual(passesReply.decode(passesReply.encode(plain)), plain);
   const error = new RondoError('KV_EXHAUSTED', 'no pages – sorry', { param: 'max_tokens' });
   const reply = passesReply.decode(
     passesReply.encode({ type: 'stage-failed', sequenceId: id, epoch: 3, error }),
@@ -64,12 +78,16 @@ test('an error code that only a newer peer knows becomes INTERNAL and keeps its 
 });
 
 test('as many rows as rowsPerFrame says fit one frame, whatever the hidden size', () => {
-  for (const hidden of [8, 576, 2048, 40_000]) {
-    const chunks = Array.from({ length: rowsPerFrame(hidden) }, () => chunk(1, hidden));
-    const wide = chunks.map((one) => ({ ...one, sequenceId: sequenceId('s'.repeat(96)), start: 100_000 }));
-    if (hidden <= LIMITS.frameBytes / 4) passesFrame.encode({ type: 'microbatch', chunks: wide });
-    assert.ok(chunks.length >= 1 && chunks.length <= LIMITS.stepRowsMax);
+  for (const activations of ['f32', 'f16'] as const) {
+    for (const hidden of [8, 576, 2048, 40_000]) {
+      const chunks = Array.from({ length: rowsPerFrame(hidden, activations) }, () => chunk(1, hidden));
+      const wide = chunks.map((one) => ({ ...one, sequenceId: sequenceId('s'.repeat(96)), start: 100_000 }));
+      if (hidden <= LIMITS.frameBytes / 4)
+        passesFrame.encode({ type: 'microbatch', chunks: wide }, activations);
+      assert.ok(chunks.length >= 1 && chunks.length <= LIMITS.stepRowsMax);
+    }
   }
+  assert.equal(rowsPerFrame(2048, 'f16'), 2 * rowsPerFrame(2048));
 });
 
 test('a frame above the limit is refused on both ends', () => {
@@ -100,7 +118,9 @@ test('a microbatch whose sizes disagree is refused', () => {
   assert.equal(decode({})().type, 'microbatch');
   assert.throws(decode({ chunkRows: [1, 1] }), mismatch(/2 rows, its state 3/));
   assert.throws(decode({ chunkRows: [3, 0] }), mismatch(/no rows/));
-  assert.throws(decode({ chunkDepth: [1] }), mismatch(/differ in length/));
+  for (const column of ['chunkDepth', 'chunkKind', 'chunkSurvival', 'chunkRest'])
+    assert.throws(decode({ [column]: [1] }), mismatch(/differ in length/));
+  assert.throws(decode({ chunkKind: [1, 0] }), mismatch(/ChunkKind: it is unspecified/));
   assert.throws(decode({ state: { ...microbatch!.state!, dims: [3, 5] } }), mismatch(/Tensor/));
   assert.throws(decode({ state: null }), mismatch(/state is missing/));
   assert.throws(decode({ chunkSequenceId: ['a', ''] }), mismatch(/chunk_sequence_id/));

@@ -1,4 +1,5 @@
 export {
+  type ChunkKind,
   type Hello,
   type MicrobatchChunk,
   type PassesFrame,
@@ -25,5 +26,6 @@ export {
 export type { PassesLink } from './passes-link.ts';
 export { PROTOCOL_REVISION } from './proto.ts';
 export { DEFAULT_NATS_PREFIX, type Subjects, subjectsUnder } from './subjects.ts';
+export { ACTIVATIONS, type Activations } from './tensor.ts';
 export { connectWorker, type WorkerClient } from './worker-client.ts';
 export { type CloseOptions, serveWorker, type WorkerHandlers, type WorkerServer } from './worker-server.ts';

@@ -1,7 +1,6 @@
 import {
   type Address,
   address,
-  type ExitPolicy,
   type FinishReason,
   type GenerateEvent,
   type GenerateSpec,
@@ -10,6 +9,7 @@ import {
   type WorkerId,
   workerId,
 } from '@rondo/core';
+import { exitFromProto, exitToProto } from './exit-message.ts';
 import { type Codec, enumField, malformed, nonEmpty, present, uint32 } from './fields.ts';
 import { messageTypes, PROTOCOL_REVISION } from './proto.ts';
 import * as pb from './proto-types.ts';
@@ -65,14 +65,6 @@ export function checkRevision(revision: number, peer: string): void {
     `${peer} speaks protocol revision ${revision}, this process ${PROTOCOL_REVISION}: run the same Rondo version on both`,
   );
 }
-
-const exitPolicy = enumField<ExitPolicy>('ExitPolicy', {
-  none: pb.ExitPolicy.EXIT_POLICY_NONE,
-  gate: pb.ExitPolicy.EXIT_POLICY_GATE,
-  'latent-diff': pb.ExitPolicy.EXIT_POLICY_LATENT_DIFF,
-  confidence: pb.ExitPolicy.EXIT_POLICY_CONFIDENCE,
-  replay: pb.ExitPolicy.EXIT_POLICY_REPLAY,
-});
 
 const finishReason = enumField<FinishReason>('FinishReason', {
   stop: pb.FinishReason.FINISH_REASON_STOP,
@@ -172,13 +164,7 @@ export const generateRequest: Codec<GenerateSpec> = {
         logitBiasId: [...sampling.logitBias.keys()].map((id) => uint32(id, 'logitBias')),
         logitBiasValue: [...sampling.logitBias.values()],
       },
-      exit: {
-        policy: exitPolicy.encode(exit.policy),
-        threshold: exit.threshold,
-        minDepth: uint32(exit.minDepth, 'minDepth'),
-        maxDepth: uint32(exit.maxDepth, 'maxDepth'),
-        depths: (exit.depths ?? []).map((depth) => uint32(depth, 'depths')),
-      },
+      exit: exitToProto(exit),
       topLogprobs: spec.topLogprobs === undefined ? null : uint32(spec.topLogprobs, 'topLogprobs'),
       promptLogprobs: spec.promptLogprobs,
       traceparent: spec.traceparent ?? '',
@@ -187,7 +173,6 @@ export const generateRequest: Codec<GenerateSpec> = {
   decode(bytes) {
     const message = messageTypes.generateRequest.decode(bytes);
     checkRevision(message.protocolRevision, 'the caller');
-    const exit = present(message.exit, 'GenerateRequest', 'exit');
     if (message.promptIds.length === 0) throw malformed('GenerateRequest', 'prompt_ids is empty');
     return {
       sequenceId: sequenceId(nonEmpty(message.sequenceId, 'GenerateRequest', 'sequence_id')),
@@ -197,13 +182,7 @@ export const generateRequest: Codec<GenerateSpec> = {
       maxTokens: message.maxTokens,
       stopIds: message.stopIds,
       sampling: samplingFromProto(present(message.sampling, 'GenerateRequest', 'sampling')),
-      exit: {
-        policy: exitPolicy.decode(exit.policy),
-        threshold: exit.threshold,
-        minDepth: exit.minDepth,
-        maxDepth: exit.maxDepth,
-        ...(exit.depths.length > 0 && { depths: exit.depths }),
-      },
+      exit: exitFromProto(message.exit, 'GenerateRequest'),
       ...(typeof message.topLogprobs === 'number' && { topLogprobs: message.topLogprobs }),
       promptLogprobs: message.promptLogprobs,
       ...(message.traceparent !== '' && { traceparent: message.traceparent }),

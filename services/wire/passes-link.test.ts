@@ -6,7 +6,7 @@ import { RondoError, sequenceId } from '@rondo/core';
 import { helloFrame, type MicrobatchChunk, type PassesFrame, passesFrame, rowsPerFrame } from './frames.ts';
 import { workerService } from './proto.ts';
 import { fromStatus } from './status.ts';
-import { hello, route, startPair } from './test-samples.ts';
+import { hello, route, spec, startPair } from './test-samples.ts';
 
 const id = sequenceId('seq-1');
 
@@ -17,9 +17,12 @@ const microbatch = (...chunks: Partial<MicrobatchChunk>[]): PassesFrame & { type
   chunks: chunks.map((chunk) => ({
     sequenceId: id,
     epoch: 3,
+    kind: 'live',
     depth: 1,
     start: 0,
     rows: 1,
+    rest: 0,
+    survival: 1,
     state: new Float32Array(4),
     ...chunk,
   })),
@@ -29,7 +32,7 @@ test('a stage is opened, fed and closed over one stream, and floats arrive bit f
   const special = new Uint32Array([0x7fc01234, 0x80000000, 0xff800000, 0x00000001]);
   const floats = new Float32Array(special.buffer);
   const frames: PassesFrame[] = [
-    { type: 'open-stage', sequenceId: id, route, positions: 20 },
+    { type: 'open-stage', sequenceId: id, route, positions: 20, exit: spec.exit, promptRows: 3 },
     microbatch({ state: floats }, { rows: 2, start: 7, state: new Float32Array([1, 2, 3, 4, 5, 6, 7, 8]) }),
     { type: 'close-stage', sequenceId: id, epoch: 3 },
   ];

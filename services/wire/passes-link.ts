@@ -13,7 +13,7 @@ import { Outflow } from './outflow.ts';
 /** The sending end of a Passes stream. Frames arrive in the order in which they were sent. */
 export interface PassesLink {
   /**
-   * Resolves when the stream takes more, at once unless the peer reads slower than we send. The frame is encoded
+   * The caller holds to the rows that `events` grants. Resolves when the stream takes more, at once unless the peer reads slower than we send. The frame is encoded
    * before the call returns: its states may be reused or transferred at once. Rejects with INTERNAL a frame too large
    * or ill-shaped (the link goes on), and with the link's failure once it has failed.
    */
@@ -61,7 +61,7 @@ export function openPassesLink(
   return {
     async send(frame) {
       if (closed) throw closedError();
-      await outflow.write(passesFrame.encode(frame));
+      await outflow.write(passesFrame.encode(frame, hello.activations));
     },
     events: replies(),
     close() {

@@ -68,25 +68,6 @@ export interface Sampling {
   logitBiasValue: number[];
 }
 
-export const ExitPolicy = {
-  EXIT_POLICY_UNSPECIFIED: 0,
-  EXIT_POLICY_NONE: 1,
-  EXIT_POLICY_GATE: 2,
-  EXIT_POLICY_LATENT_DIFF: 3,
-  EXIT_POLICY_CONFIDENCE: 4,
-  EXIT_POLICY_REPLAY: 5,
-} as const;
-export type ExitPolicy = number;
-
-export interface Exit {
-  policy: ExitPolicy;
-  threshold: number;
-  minDepth: number;
-  maxDepth: number;
-  /** Replay only: passes of generated row i are depths[i mod length]. */
-  depths: number[];
-}
-
 export interface GenerateResponse {
   /** Receivers drop events whose epoch is not the route's. */
   epoch: number;
@@ -141,35 +122,72 @@ export interface Finished {
   generatedPasses: number;
 }
 
-/** One long-lived stream per pair of workers, opened by the sender of rows; many sequences share it. */
+export const ExitPolicy = {
+  EXIT_POLICY_UNSPECIFIED: 0,
+  EXIT_POLICY_NONE: 1,
+  EXIT_POLICY_GATE: 2,
+  EXIT_POLICY_LATENT_DIFF: 3,
+  EXIT_POLICY_CONFIDENCE: 4,
+  EXIT_POLICY_REPLAY: 5,
+} as const;
+export type ExitPolicy = number;
+
+export interface Exit {
+  policy: ExitPolicy;
+  threshold: number;
+  minDepth: number;
+  maxDepth: number;
+  /** Replay only: passes of generated row i are depths[i mod length]. */
+  depths: number[];
+}
+
+/** One long-lived stream per pair of workers, opened by the sender of rows; many sequences share it. The receiver grants rows; a microbatch may hold no more than are granted and not yet used. */
 export interface PassesRequest {
   hello?: Hello | null;
   openStage?: OpenStage | null;
   microbatch?: Microbatch | null;
   closeStage?: CloseStage | null;
+  ping?: Ping | null;
   /** Set when decoded: the member that is present. */
-  frame?: 'hello' | 'openStage' | 'microbatch' | 'closeStage';
+  frame?: 'hello' | 'openStage' | 'microbatch' | 'closeStage' | 'ping';
 }
 
 export interface PassesResponse {
   stageOpened?: StageOpened | null;
   stageFailed?: StageFailed | null;
+  credit?: Credit | null;
+  pong?: Pong | null;
   /** Set when decoded: the member that is present. */
-  frame?: 'stageOpened' | 'stageFailed';
+  frame?: 'stageOpened' | 'stageFailed' | 'credit' | 'pong';
 }
 
-/** First frame of every stream. A receiver with another digest or revision ends the stream and says why. */
+/** First frame of every stream. A receiver with another digest, revision or precision ends the stream and says why. */
 export interface Hello {
   protocolRevision: number;
   bundleDigest: string;
   workerId: string;
+  /** Of every state sent between two workers: one precision for a cluster. */
+  activations: DataType;
 }
+
+/** More rows that the sender may send, on top of those granted before. */
+export interface Credit {
+  rows: number;
+}
+
+/** Answered by a pong at once; pongs come in the order of the pings. */
+export type Ping = Record<string, never>;
+
+export type Pong = Record<string, never>;
 
 /** Sent by the home: reserves pages for `positions` positions at each depth of the stages that the receiver runs. */
 export interface OpenStage {
   sequenceId: string;
   route?: Route | null;
   positions: number;
+  /** Rows from prompt_rows on may leave the loop early by this rule. */
+  exit?: Exit | null;
+  promptRows: number;
 }
 
 export interface StageOpened {
@@ -189,11 +207,20 @@ export interface CloseStage {
   epoch: number;
 }
 
+export const ChunkKind = {
+  CHUNK_KIND_UNSPECIFIED: 0,
+  CHUNK_KIND_LIVE: 1,
+  CHUNK_KIND_EXITED: 2,
+  CHUNK_KIND_SKIPPED: 3,
+  CHUNK_KIND_OWED: 4,
+} as const;
+export type ChunkKind = number;
+
 /** Rows travelling together. The arrays chunk_* have one element per chunk; state holds the rows of all chunks in order. */
 export interface Microbatch {
   chunkSequenceId: string[];
   chunkEpoch: number[];
-  /** Depth of the next pass; a chunk at max_depth is done and travels home. */
+  /** Depth of the next pass, which is the number of passes spent. */
   chunkDepth: number[];
   /** Position of the chunk's first row. */
   chunkStart: number[];
@@ -202,6 +229,11 @@ export interface Microbatch {
   state?: Tensor | null;
   /** W3C trace context of the first chunk's request, if it is sampled. */
   traceparent: string;
+  chunkKind: ChunkKind[];
+  /** Product of 1 - gate over the passes spent. */
+  chunkSurvival: number[];
+  /** Rows of the same chunk that follow in the next frames: they run together. */
+  chunkRest: number[];
 }
 
 export interface ErrorDetail {

@@ -5,7 +5,14 @@ import * as pb from './proto-types.ts';
 
 /** The only file that turns floats into bytes and back: row-major, contiguous, little-endian. */
 
+/** How states travel: as they are, or rounded to 11 significant bits at half the size. */
+export const ACTIVATIONS = ['f32', 'f16'] as const;
+export type Activations = (typeof ACTIVATIONS)[number];
+
 const FLOAT_BYTES = Float32Array.BYTES_PER_ELEMENT;
+const ELEMENT_BYTES = { f32: FLOAT_BYTES, f16: Float16Array.BYTES_PER_ELEMENT } as const;
+
+export const bytesPerFloat = (activations: Activations): number => ELEMENT_BYTES[activations];
 
 if (endianness() !== 'LE') {
   throw new RondoError(
@@ -34,12 +41,58 @@ export function floatsOf(bytes: Uint8Array): Float32Array<ArrayBuffer> {
   return floats;
 }
 
-/** The tensor [rows, columns] whose rows are those of `parts`, in order. */
-export function tensorOfRows(parts: readonly Float32Array[], rows: number, columns: number): pb.Tensor {
-  return { dataType: pb.DataType.DATA_TYPE_FLOAT32, dims: [rows, columns], data: bytesOf(parts) };
+/** As half-precision floats, rounded to even. What is too large for one becomes the largest of its sign, ±65504. */
+export function halvesOf(parts: readonly Float32Array[]): Uint8Array {
+  const halves = new Float16Array(parts.reduce((length, part) => length + part.length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    halves.set(part, offset);
+    offset += part.length;
+  }
+  const bits = new Uint16Array(halves.buffer);
+  for (let index = 0; index < bits.length; index++) {
+    if ((bits[index]! & SIGNLESS) === INFINITE) bits[index]! -= 1;
+  }
+  return new Uint8Array(halves.buffer);
 }
 
-/** A received matrix of 32-bit floats, checked: its data has exactly rows × columns elements. */
+const SIGNLESS = 0x7fff;
+const INFINITE = 0x7c00;
+
+/** The half-precision floats in `bytes`, each exactly; the caller's own. */
+export function floatsOfHalves(bytes: Uint8Array): Float32Array<ArrayBuffer> {
+  if (bytes.byteLength % Float16Array.BYTES_PER_ELEMENT !== 0)
+    throw malformed('Tensor', `${bytes.byteLength} bytes are no whole number of 16-bit floats`);
+  // A copy, for a view needs an even offset.
+  return new Float32Array(new Float16Array(Uint8Array.from(bytes).buffer));
+}
+
+const DATA_TYPES = {
+  f32: pb.DataType.DATA_TYPE_FLOAT32,
+  f16: pb.DataType.DATA_TYPE_FLOAT16,
+} as const;
+
+export const dataTypeOf = (activations: Activations): number => DATA_TYPES[activations];
+
+/** Throws PROTOCOL_MISMATCH unless `dataType` is one that states travel in. */
+export function activationsOf(dataType: number, message: string): Activations {
+  const activations = ACTIVATIONS.find((known) => DATA_TYPES[known] === dataType);
+  if (activations) return activations;
+  throw malformed(message, `data type ${dataType}, expected ${Object.values(DATA_TYPES).join(' or ')}`);
+}
+
+/** The tensor [rows, columns] whose rows are those of `parts`, in order. */
+export function tensorOfRows(
+  parts: readonly Float32Array[],
+  rows: number,
+  columns: number,
+  activations: Activations,
+): pb.Tensor {
+  const data = activations === 'f32' ? bytesOf(parts) : halvesOf(parts);
+  return { dataType: DATA_TYPES[activations], dims: [rows, columns], data };
+}
+
+/** A received matrix of floats, checked: its data has exactly rows × columns elements. */
 export interface Rows {
   readonly rows: number;
   readonly columns: number;
@@ -47,25 +100,24 @@ export interface Rows {
   take(first: number, count: number): Float32Array<ArrayBuffer>;
 }
 
-/** Throws PROTOCOL_MISMATCH unless `tensor` is a float32 matrix with as much data as its dimensions say. */
+/** Throws PROTOCOL_MISMATCH unless `tensor` is a matrix of f32 or f16 with as much data as its dimensions say. */
 export function rowsOfTensor(tensor: pb.Tensor): Rows {
-  if (tensor.dataType !== pb.DataType.DATA_TYPE_FLOAT32) {
-    throw malformed(
-      'Tensor',
-      `data type ${tensor.dataType}, expected ${pb.DataType.DATA_TYPE_FLOAT32} (float32)`,
-    );
-  }
+  const activations = activationsOf(tensor.dataType, 'Tensor');
   const [rows, columns, ...rest] = tensor.dims;
   if (rows === undefined || columns === undefined || rest.length > 0) {
     throw malformed('Tensor', `dimensions [${tensor.dims}], expected [rows, hidden]`);
   }
-  if (rows * columns * FLOAT_BYTES !== tensor.data.byteLength) {
-    throw malformed('Tensor', `${tensor.data.byteLength} bytes for dimensions [${tensor.dims}] of float32`);
+  const rowBytes = columns * ELEMENT_BYTES[activations];
+  if (rows * rowBytes !== tensor.data.byteLength) {
+    throw malformed(
+      'Tensor',
+      `${tensor.data.byteLength} bytes for dimensions [${tensor.dims}] of ${activations}`,
+    );
   }
-  const rowBytes = columns * FLOAT_BYTES;
+  const floats = activations === 'f32' ? floatsOf : floatsOfHalves;
   return {
     rows,
     columns,
-    take: (first, count) => floatsOf(tensor.data.subarray(first * rowBytes, (first + count) * rowBytes)),
+    take: (first, count) => floats(tensor.data.subarray(first * rowBytes, (first + count) * rowBytes)),
   };
 }

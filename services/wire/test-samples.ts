@@ -58,6 +58,7 @@ export const hello: Hello = {
   protocolRevision: PROTOCOL_REVISION,
   bundleDigest: 'sha256:abc',
   workerId: there.id,
+  activations: 'f32',
 };
 
 const noHandlers: WorkerHandlers = {

@@ -1,6 +1,5 @@
 import type { Manifest } from '@rondo/bundle';
-import { type GenerateSpec, isHomed, LIMITS, mayExitEarly, RondoError } from '@rondo/core';
-import { rowsPerFrame } from '@rondo/wire';
+import { type GenerateSpec, isHomed, LIMITS, mustStayHomed, RondoError } from '@rondo/core';
 import type { Chunk } from './chunk.ts';
 import { HomeSequence } from './home.ts';
 import { depthsOf, otherStageWorkers } from './itinerary.ts';
@@ -44,12 +43,10 @@ export class FrontDoor {
     tenants.add(home);
     signal.addEventListener('abort', () => home.close(), { once: true });
     try {
+      const { sequenceId, route, exit, promptIds } = spec;
       const { positions } = home.residency;
-      await Promise.all(
-        otherStageWorkers(spec.route, self).map(({ address }) =>
-          peers.openStage(address, spec.sequenceId, spec.route, positions),
-        ),
-      );
+      const stage = { sequenceId, route, positions, exit, promptRows: promptIds.length };
+      await Promise.all(otherStageWorkers(route, self).map(({ address }) => peers.openStage(address, stage)));
     } catch (thrown) {
       home.close();
       throw thrown;
@@ -81,9 +78,7 @@ export class FrontDoor {
     }
     if (shares && pools.prefixes) prefixSought(spec.promptIds.length, residency.cachedPositions);
     const plan = {
-      chunkRows: homed
-        ? LIMITS.prefillChunkRows
-        : Math.min(LIMITS.prefillChunkRows, rowsPerFrame(shape.hidden)),
+      chunkRows: LIMITS.prefillChunkRows,
       chunksInFlight: homed ? 1 : spec.route.stages.length,
       tokensMax,
       hidden: shape.hidden,
@@ -128,9 +123,9 @@ export class FrontDoor {
         `1 ≤ min_depth ${exit.minDepth} ≤ max_depth ${exit.maxDepth} ≤ ${manifest.maxDepth} does not hold`,
       );
     }
-    if (!isHomed(route) && mayExitEarly(exit, manifest.maxDepth)) {
+    if (!isHomed(route) && mustStayHomed(exit, manifest.kvPolicy, manifest.maxDepth)) {
       throw invalid(
-        'rows of a staged route run every pass: a sequence that may exit early must be homed',
+        `a sequence whose rows may exit early by ${exit.policy} with kvPolicy ${manifest.kvPolicy} must be homed`,
         'max_depth',
       );
     }

@@ -3,7 +3,6 @@ import {
   type FinishReason,
   type GenerateEvent,
   type GenerateSpec,
-  isHomed,
   type PromptLogprobsEvent,
   RondoError,
   type Route,
@@ -42,7 +41,6 @@ export class HomeSequence implements Resident {
   readonly #spec: GenerateSpec;
   readonly #plan: HomePlan;
   readonly #ways: Ways;
-  readonly #mayExit: boolean;
   readonly #output: number[] = [];
   #open = true;
   /** Position of the first prompt row not yet released. */
@@ -58,7 +56,6 @@ export class HomeSequence implements Resident {
     this.#spec = spec;
     this.#plan = plan;
     this.#ways = ways;
-    this.#mayExit = isHomed(spec.route);
   }
 
   get sequenceId(): SequenceId {
@@ -79,9 +76,12 @@ export class HomeSequence implements Resident {
     else this.#finish('length');
   }
 
-  /** The rule by which this chunk may leave the loop early; prompt rows always run every pass. */
+  isGenerated(position: number): boolean {
+    return position >= this.#promptRows;
+  }
+
   exitRule(chunk: Chunk): ExitRule | undefined {
-    return this.#mayExit && chunk.start >= this.#promptRows ? this.#spec.exit : undefined;
+    return this.isGenerated(chunk.start) ? this.#spec.exit : undefined;
   }
 
   /** True once its first token is out. */
@@ -89,7 +89,6 @@ export class HomeSequence implements Resident {
     return this.#output.length > 0;
   }
 
-  /** Index among the generated rows of the last row of `chunk`. */
   generatedRow({ start, rows }: Chunk): number {
     return start + rows - 1 - this.#promptRows;
   }

@@ -1,4 +1,5 @@
-import type { RondoError, Route, SequenceId } from '@rondo/core';
+import type { ExitRule, RondoError, Route, SequenceId } from '@rondo/core';
+import type { Chunk } from './chunk.ts';
 import type { Residency } from './residency.ts';
 import type { Resident } from './tenant.ts';
 
@@ -8,20 +9,47 @@ interface Ways {
   closed(stage: HostedStage): void;
 }
 
+/** What a stage must know of its sequence, as its home says. */
+export interface StageTerms {
+  readonly sequenceId: SequenceId;
+  readonly route: Route;
+  /** Rows from `promptRows` on may leave the loop early by `exit`. */
+  readonly exit: ExitRule;
+  readonly promptRows: number;
+}
+
 /** A sequence that lives elsewhere and runs some of its passes here. */
 export class HostedStage implements Resident {
   readonly kind = 'stage';
-  readonly sequenceId: SequenceId;
-  readonly route: Route;
   readonly residency: Residency;
+  readonly #terms: StageTerms;
   readonly #ways: Ways;
   #open = true;
 
-  constructor(sequenceId: SequenceId, route: Route, residency: Residency, ways: Ways) {
-    this.sequenceId = sequenceId;
-    this.route = route;
+  constructor(terms: StageTerms, residency: Residency, ways: Ways) {
+    this.#terms = terms;
     this.residency = residency;
     this.#ways = ways;
+  }
+
+  get sequenceId(): SequenceId {
+    return this.#terms.sequenceId;
+  }
+
+  get route(): Route {
+    return this.#terms.route;
+  }
+
+  isGenerated(position: number): boolean {
+    return position >= this.#terms.promptRows;
+  }
+
+  exitRule({ start }: Chunk): ExitRule | undefined {
+    return this.isGenerated(start) ? this.#terms.exit : undefined;
+  }
+
+  generatedRow({ start, rows }: Chunk): number {
+    return start + rows - 1 - this.#terms.promptRows;
   }
 
   get open(): boolean {

@@ -9,12 +9,19 @@ import type { Tenant } from './tenant.ts';
  */
 export class Inbox {
   readonly #queues = new Map<Tenant, Map<string, Chunk[]>>();
+  #rows = 0;
 
   get empty(): boolean {
     return this.#queues.size === 0;
   }
 
+  /** Rows inside the stacks that wait for a run and are not owed: each of them will have one. */
+  get rows(): number {
+    return this.#rows;
+  }
+
   put(chunk: Chunk): void {
+    this.#rows += awaited(chunk);
     const queues = this.#queues.get(chunk.tenant) ?? new Map<string, Chunk[]>();
     this.#queues.set(chunk.tenant, queues);
     const name = queueName(chunk);
@@ -47,6 +54,7 @@ export class Inbox {
       const name = queueName(chunk);
       const queue = queues.get(name)!;
       queue.shift();
+      this.#rows -= awaited(chunk);
       if (queue.length === 0) queues.delete(name);
       this.#queues.delete(chunk.tenant);
       if (queues.size > 0) this.#queues.set(chunk.tenant, queues);
@@ -55,6 +63,8 @@ export class Inbox {
 
   /** Drops whatever waits of a sequence. */
   remove(tenant: Tenant): void {
+    for (const queue of this.#queues.get(tenant)?.values() ?? [])
+      for (const chunk of queue) this.#rows -= awaited(chunk);
     this.#queues.delete(tenant);
   }
 }
@@ -66,6 +76,9 @@ export class Inbox {
 export interface Front extends ReadyChunk {
   readonly chunk: Chunk;
 }
+
+/** What waits before the prelude may wait for others to end (step policy static). */
+const awaited = ({ phase, rows, owed }: Chunk): number => (phase === 'prelude' ? 0 : rows - owed);
 
 const queueName = (chunk: Chunk): string => `${chunk.phase} ${depthOf(chunk)}`;
 

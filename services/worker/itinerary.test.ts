@@ -43,6 +43,6 @@ test('a worker knows its depths and whom it sends to', () => {
   assert.deepEqual(depthsOf(ROUTE, 'c'), []);
   assert.deepEqual(otherStageWorkers(ROUTE, 'c'), [a, b]);
   assert.deepEqual(nextWorkers(ROUTE, 'c'), ['a:1', 'b:1']);
-  assert.deepEqual(nextWorkers(ROUTE, 'a'), ['b:1', 'c:1']);
-  assert.deepEqual(nextWorkers(ROUTE, 'b'), ['a:1']);
+  assert.deepEqual(nextWorkers(ROUTE, 'a'), ['b:1', 'c:1', 'c:1', 'c:1']);
+  assert.deepEqual(nextWorkers(ROUTE, 'b'), ['a:1', 'c:1']);
 });

@@ -37,10 +37,11 @@ export function otherStageWorkers(route: Route, self: string): WorkerRef[] {
   return [...new Map(others.map((worker) => [worker.id, worker])).values()];
 }
 
-/** Addresses that worker `self` sends to for this route: the home opens all its stages, a stage passes rows on. */
+/** Addresses that worker `self` sends to for this route: the home opens all its stages, a stage passes rows on or home. */
 export function nextWorkers(route: Route, self: string): Address[] {
   if (route.home.id === self) return otherStageWorkers(route, self).map((worker) => worker.address);
   return route.stages
     .filter((stage) => stage.worker.id === self)
-    .map((stage) => (stageAt(route, stage.depths.end)?.worker ?? route.home).address);
+    .flatMap((stage) => [stageAt(route, stage.depths.end)?.worker ?? route.home, route.home])
+    .map((worker) => worker.address);
 }

@@ -1,13 +1,8 @@
-import { type Address, RondoError, type Route, type SequenceId, type TlsIdentity } from '@rondo/core';
-import {
-  connectWorker,
-  type Hello,
-  type MicrobatchChunk,
-  type PassesFrame,
-  type PassesLink,
-  rowsPerFrame,
-  type WorkerClient,
-} from '@rondo/wire';
+import { type Address, RondoError, type SequenceId, type TlsIdentity } from '@rondo/core';
+import { connectWorker, type Hello, type PassesFrame, type PassesLink, type WorkerClient } from '@rondo/wire';
+import { rowsOf } from './batch.ts';
+import type { StageTerms } from './hosted-stage.ts';
+import { Outbox, type OutgoingChunk } from './outbox.ts';
 
 export interface PeerLinkWays {
   /** The peer cannot go on with one sequence. */
@@ -21,13 +16,24 @@ interface Opening {
   reject(error: RondoError): void;
 }
 
-/** The sending end of the one Passes stream to another worker; all sequences share it, frames leave in order. */
+/** What a stage is opened with. */
+export interface StageRequest extends StageTerms {
+  readonly positions: number;
+}
+
+/**
+ * The sending end of the one Passes stream to another worker; all sequences share it. Rows leave as the peer grants them and
+ * wait here until then: nobody else waits for a peer that is stuck.
+ */
 export class PeerLink {
   readonly #address: Address;
   readonly #ways: PeerLinkWays;
   readonly #client: WorkerClient;
   readonly #link: PassesLink;
-  readonly #frames: PassesFrame[] = [];
+  /** Frames without rows: they need no credit and go before those with. */
+  readonly #words: PassesFrame[] = [];
+  readonly #outbox: Outbox;
+  #credit = 0;
   readonly #openings = new Map<string, Opening>();
   #sending = false;
   #ended = false;
@@ -35,44 +41,63 @@ export class PeerLink {
   constructor(address: Address, hello: Hello, ways: PeerLinkWays, tls?: TlsIdentity) {
     this.#address = address;
     this.#ways = ways;
+    this.#outbox = new Outbox(hello.activations);
     this.#client = connectWorker(address, tls);
     this.#link = this.#client.openPasses(hello);
     void this.#listen();
   }
 
   /** Resolves once the peer has reserved its pages. @throws RondoError the peer's refusal, or WORKER_LOST. */
-  openStage(sequenceId: SequenceId, route: Route, positions: number): Promise<void> {
+  openStage(stage: StageRequest): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#openings.set(openingName(sequenceId, route.epoch), { resolve, reject });
-      this.#send({ type: 'open-stage', sequenceId, route, positions });
+      this.#openings.set(openingName(stage.sequenceId, stage.route.epoch), { resolve, reject });
+      this.#say({ type: 'open-stage', ...stage });
     });
   }
 
   /** The peer frees the stage's pages; an opening still waiting is called off. */
   closeStage(sequenceId: SequenceId, epoch: number): void {
     this.#settle(sequenceId, epoch)?.reject(new RondoError('CANCELLED', `sequence ${sequenceId} was closed`));
-    this.#send({ type: 'close-stage', sequenceId, epoch });
+    this.#say({ type: 'close-stage', sequenceId, epoch });
   }
 
-  send(chunks: readonly MicrobatchChunk[]): void {
-    for (const frame of packFrames(chunks)) this.#send({ type: 'microbatch', chunks: frame });
+  send(chunks: readonly OutgoingChunk[]): void {
+    if (this.#ended) return;
+    for (const chunk of chunks) this.#outbox.put(chunk);
+    this.#wake();
+  }
+
+  /** Forgets rows of a sequence that has ended here. */
+  drop(sequenceId: SequenceId, epoch: number): void {
+    this.#outbox.drop(sequenceId, epoch);
   }
 
   close(): void {
     this.#end(new RondoError('CANCELLED', 'this worker stops'));
   }
 
-  #send(frame: PassesFrame): void {
+  #say(frame: PassesFrame): void {
     if (this.#ended) return;
-    this.#frames.push(frame);
+    this.#words.push(frame);
+    this.#wake();
+  }
+
+  #wake(): void {
     if (!this.#sending) void this.#pump();
+  }
+
+  #next(): PassesFrame | undefined {
+    const word = this.#words.shift();
+    if (word) return word;
+    const chunks = this.#outbox.take(this.#credit);
+    this.#credit -= rowsOf(chunks);
+    return chunks.length > 0 ? { type: 'microbatch', chunks } : undefined;
   }
 
   async #pump(): Promise<void> {
     this.#sending = true;
     try {
-      for (let frame = this.#frames.shift(); frame; frame = this.#frames.shift())
-        await this.#link.send(frame);
+      for (let frame = this.#next(); frame; frame = this.#next()) await this.#link.send(frame);
     } catch (thrown) {
       this.#lose(thrown);
     } finally {
@@ -83,6 +108,12 @@ export class PeerLink {
   async #listen(): Promise<void> {
     try {
       for await (const reply of this.#link.events) {
+        if (reply.type === 'credit') {
+          this.#credit += reply.rows;
+          this.#wake();
+          continue;
+        }
+        if (reply.type === 'pong') continue;
         const opening = this.#settle(reply.sequenceId, reply.epoch);
         if (reply.type === 'stage-opened') opening?.resolve();
         else if (opening) opening.reject(reply.error);
@@ -103,7 +134,8 @@ export class PeerLink {
 
   #end(error: RondoError): void {
     this.#ended = true;
-    this.#frames.length = 0;
+    this.#words.length = 0;
+    this.#outbox.clear();
     for (const opening of this.#openings.values()) opening.reject(error);
     this.#openings.clear();
     this.#link.close();
@@ -126,21 +158,4 @@ function lossOf(address: Address, thrown: unknown): RondoError {
   if (thrown instanceof RondoError && refusals.includes(thrown.code)) return thrown;
   const reason = thrown instanceof Error ? thrown.message : String(thrown);
   return new RondoError('WORKER_LOST', `lost worker ${address}: ${reason}`, { cause: thrown });
-}
-
-/** Chunks in order, as many to a frame as fit its size. */
-export function packFrames(chunks: readonly MicrobatchChunk[]): MicrobatchChunk[][] {
-  const frames: MicrobatchChunk[][] = [];
-  let rows = 0;
-  for (const chunk of chunks) {
-    const frame = frames.at(-1);
-    if (frame && rows + chunk.rows <= rowsPerFrame(chunk.state.length / chunk.rows)) {
-      frame.push(chunk);
-      rows += chunk.rows;
-    } else {
-      frames.push([chunk]);
-      rows = chunk.rows;
-    }
-  }
-  return frames;
 }

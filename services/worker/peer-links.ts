@@ -1,6 +1,7 @@
-import type { Address, RondoError, Route, SequenceId, TlsIdentity } from '@rondo/core';
-import type { Hello, MicrobatchChunk } from '@rondo/wire';
-import { PeerLink, type PeerLinkWays } from './peer-link.ts';
+import type { Address, RondoError, SequenceId, TlsIdentity } from '@rondo/core';
+import type { Hello } from '@rondo/wire';
+import type { OutgoingChunk } from './outbox.ts';
+import { PeerLink, type PeerLinkWays, type StageRequest } from './peer-link.ts';
 
 /** Links to other workers: opened with the first use, one for each address, forgotten when lost. */
 export class PeerLinks {
@@ -15,8 +16,8 @@ export class PeerLinks {
     this.#tls = tls;
   }
 
-  openStage(to: Address, sequenceId: SequenceId, route: Route, positions: number): Promise<void> {
-    return this.#to(to).openStage(sequenceId, route, positions);
+  openStage(to: Address, stage: StageRequest): Promise<void> {
+    return this.#to(to).openStage(stage);
   }
 
   /** A peer whose link is gone has freed the stage already. */
@@ -24,8 +25,13 @@ export class PeerLinks {
     this.#links.get(at)?.closeStage(sequenceId, epoch);
   }
 
-  send(to: Address, chunks: readonly MicrobatchChunk[]): void {
+  send(to: Address, chunks: readonly OutgoingChunk[]): void {
     this.#to(to).send(chunks);
+  }
+
+  /** Rows of a sequence that has ended need go nowhere. */
+  drop(sequenceId: SequenceId, epoch: number): void {
+    for (const link of this.#links.values()) link.drop(sequenceId, epoch);
   }
 
   close(): void {

@@ -92,7 +92,7 @@ class Sequence {
   }
 
   #exit(position: number, depth: number): void {
-    this.residency.copyDeeper(position, depth);
+    this.residency.copyDeeper(position, depth, DEPTHS.length);
     this.#uncopied = position;
     const row = this.#expected.get(`block ${depth}`)![position]!;
     for (const deeper of DEPTHS.slice(depth + 1)) this.#expected.get(`block ${deeper}`)!.push(row);

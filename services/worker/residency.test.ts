@@ -32,7 +32,7 @@ test('pages are taken as positions are reached, and stay', () => {
 test('an exited row is copied to every deeper depth, into pages taken for it', () => {
   const residency = Residency.open(pools(), HOMED)!;
   const [from] = residency.reach('block', 0, 6);
-  residency.copyDeeper(5, 0);
+  residency.copyDeeper(5, 0, 3);
   const [second, third] = [residency.reach('block', 1, 6)[0], residency.reach('block', 2, 6)[0]];
   assert.deepEqual(residency.drain('prelude'), []);
   assert.deepEqual(residency.drain('block'), [

@@ -98,10 +98,10 @@ export class Residency {
     if (this.#prompt?.wanting) this.#share(this.#prompt);
   }
 
-  /** The row at `position` exited after `depth`: deeper passes will read its K/V of that depth. (kvPolicy last-exited) */
-  copyDeeper(position: number, depth: number): void {
+  /** The row at `position` exited after `depth`: passes below `end` will read its K/V of that depth. (kvPolicy last-exited) */
+  copyDeeper(position: number, depth: number, end: number): void {
     const from = this.#table('block', depth).locate(position);
-    for (const deeper of this.#depths.filter((candidate) => candidate > depth)) {
+    for (const deeper of this.#depths.filter((candidate) => candidate > depth && candidate < end)) {
       this.reach('block', deeper, position + 1);
       const table = this.#table('block', deeper);
       this.#copies.push({ fromPage: from.page, toPage: table.locate(position).page, slot: from.slot });
@@ -111,12 +111,12 @@ export class Residency {
 
   /**
    * The row at `position` exited: its K/V at `depth`, the first it skipped, will be written to the page returned and, as
-   * they are alike, copied to every deeper depth. (kvPolicy propagate)
+   * they are alike, copied to every deeper depth below `end`. (kvPolicy propagate)
    */
-  reachDeeper(position: number, depth: number): number {
+  reachDeeper(position: number, depth: number, end: number): number {
     this.reach('block', depth, position + 1);
     this.wrote('block', depth, position + 1);
-    this.copyDeeper(position, depth);
+    this.copyDeeper(position, depth, end);
     return this.#table('block', depth).locate(position).page;
   }
 

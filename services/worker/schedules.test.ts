@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
-import type { ExitRule, GenerateSpec, Route } from '@rondo/core';
+import { type ExitRule, type GenerateSpec, mustStayHomed, type Route } from '@rondo/core';
 import fc from 'fast-check';
 import type { StepPolicy } from './step-policy.ts';
 import {
@@ -62,14 +62,16 @@ const visit = fc.record({
 
 type Visit = typeof visit extends fc.Arbitrary<infer Value> ? Value : never;
 
-function specOf(of: Visit, route: Route): GenerateSpec {
-  const homed = route.stages.length === 1;
+const maysExit = (of: Visit, { kvPolicy = 'last-exited' }: TestShape, route: Route): boolean =>
+  route.stages.length === 1 || !mustStayHomed(of.exit, kvPolicy, 3);
+
+function specOf(of: Visit, shape: TestShape, route: Route): GenerateSpec {
   return testSpec(route, {
     promptIds: Array.from({ length: of.promptRows }, (_, index) => (index * 11 + of.beginning) % 32),
     maxTokens: of.maxTokens,
     promptLogprobs: of.promptLogprobs,
     sampling: { ...testSpec(route).sampling, temperature: of.temperature, seed: of.seed },
-    exit: homed
+    exit: maysExit(of, shape, route)
       ? { ...of.exit, minDepth: of.minDepth }
       : { policy: 'none', threshold: 0, minDepth: 1, maxDepth: 3 },
   });
@@ -77,12 +79,12 @@ function specOf(of: Visit, route: Route): GenerateSpec {
 
 async function comes(of: Visit, shape: TestShape, home: TestWorker, route: Route): Promise<void> {
   for (let turn = 0; turn < of.delay; turn++) await setImmediate();
-  const spec = specOf(of, route);
+  const spec = specOf(of, shape, route);
   if (of.patience === null) {
     await agrees(home, shape, spec);
     return;
   }
-  const expected = generateAlone(shape, spec, route.stages.length === 1);
+  const expected = generateAlone(shape, spec);
   let tokens = 0;
   for await (const event of home.client.generate(spec, new AbortController().signal)) {
     if (event.type === 'token') assert.equal(event.id, expected.ids[tokens++]);

@@ -1,9 +1,10 @@
 import type { Manifest } from '@rondo/bundle';
-import { type Address, decideExit, RondoError, survive } from '@rondo/core';
+import { type Address, decideExit, RondoError, stageAt, survive } from '@rondo/core';
 import type { HeadResult, HeadRow, Stack, StackResult } from '@rondo/engine';
-import type { MicrobatchChunk } from '@rondo/wire';
+import type { ChunkKind, MicrobatchChunk } from '@rondo/wire';
 import { type Chunk, depthOf } from './chunk.ts';
 import { stopInLoop, type Whereabouts } from './itinerary.ts';
+import type { OutgoingChunk } from './outbox.ts';
 import type { Propagation } from './propagation.ts';
 import type { Tenant } from './tenant.ts';
 
@@ -17,7 +18,9 @@ export interface SettleOptions {
 interface Ways {
   /** Puts a chunk where the step finds it. */
   ready(chunk: Chunk): void;
-  send(to: Address, chunks: readonly MicrobatchChunk[]): void;
+  send(to: Address, chunks: readonly OutgoingChunk[]): void;
+  /** There is something to do besides chunks. */
+  wake(): void;
 }
 
 /** Gives every row of a finished run to its next place: another pass here, another worker, the head, or its home. */
@@ -50,7 +53,7 @@ export class Settlement {
       });
       row += chunk.rows;
     }
-    for (const [address, microbatch] of outgoing) this.#ways.send(address, microbatch);
+    this.#send(outgoing);
   }
 
   head(chunks: readonly Chunk[], result: HeadResult): void {
@@ -66,32 +69,36 @@ export class Settlement {
     }
   }
 
-  /** Takes in rows from another worker: passes to run here, or the way home. */
-  arrive(tenant: Tenant, { start, rows, state, depth }: MicrobatchChunk): void {
+  /** Takes in rows from another worker: passes to run here, K and V to project, or rows that come home. */
+  arrive(tenant: Tenant, { kind, start, rows, state, depth, survival }: MicrobatchChunk): void {
+    const outgoing: Outgoing = new Map();
     settleOne(tenant, () => {
-      const stop = stopInLoop(this.#where, tenant.route, depth, false);
+      const early = kind !== 'live';
+      const stop = stopInLoop(this.#where, tenant.route, depth, kind === 'exited');
       const fits =
         rows > 0 && start + rows <= tenant.residency.positions && state.length === rows * this.#hidden;
-      if (stop.at === 'peer' || !fits) {
+      // Only generated rows leave early, and what they leave behind is for a depth of this worker.
+      const belongs =
+        !early || (tenant.isGenerated(start) && (kind === 'exited' || depth < this.#where.maxDepth));
+      if (stop.at === 'peer' || !fits || !belongs) {
         throw new RondoError(
           'INVALID_REQUEST',
-          `rows ${start}…${start + rows - 1} at depth ${depth} with ${state.length} floats have no place on worker ${this.#where.self}`,
+          `${kind} rows ${start}…${start + rows - 1} at depth ${depth} with ${state.length} floats have no place on worker ${this.#where.self}`,
         );
       }
-      const phase = 'block';
-      const chunk: Chunk = {
-        tenant,
-        phase,
-        passes: depth,
-        start,
-        rows,
-        input: state,
-        survival: 1,
-        wantLogits: false,
-        owed: 0,
-      };
-      this.#onward(chunk, false, new Map());
+      const input = state;
+      const owed = kind === 'owed' ? rows : 0;
+      const at = { tenant, phase: 'block', passes: depth, start, rows } as const;
+      const chunk: Chunk = { ...at, input, survival, wantLogits: false, owed };
+      if (kind === 'skipped') this.#skip(chunk, outgoing);
+      else if (kind === 'owed') this.#ways.ready(chunk);
+      else this.#onward(chunk, kind === 'exited', outgoing);
     });
+    this.#send(outgoing);
+  }
+
+  #send(outgoing: Outgoing): void {
+    for (const [address, microbatch] of outgoing) this.#ways.send(address, microbatch);
   }
 
   #afterPrelude(chunk: Chunk, outgoing: Outgoing): void {
@@ -101,63 +108,91 @@ export class Settlement {
 
   #afterPass(chunk: Chunk, result: StackResult, row: number, outgoing: Outgoing): void {
     const after = { ...chunk, passes: chunk.passes + 1 };
-    const live = this.#withoutOwed(after);
+    const live = this.#withoutOwed(after, outgoing);
     if (live.rows === 0) return;
     const last = row + chunk.rows - 1;
     const gate = result.gate?.[last];
     const survival = gate === undefined ? chunk.survival : survive(chunk.survival, gate);
     const settled = { ...live, survival };
     const { tenant } = chunk;
-    const rule = tenant.kind === 'home' ? tenant.exitRule(live) : undefined;
-    if (!rule || tenant.kind !== 'home') {
+    const rule = tenant.exitRule(live);
+    if (!rule) {
       this.#onward(settled, false, outgoing);
       return;
     }
     const signal = { survival, latentDiff: result.latentDiff?.[last], row: tenant.generatedRow(live) };
     const decision = decideExit(rule, after.passes, signal);
-    if (decision === 'exit') this.#leaveLoop(settled, settled.input as Float32Array);
+    if (decision === 'exit') this.#leaveLoop(settled, settled.input as Float32Array, outgoing);
     const asked = decision === 'ask-head' && { undecided: settled.input as Float32Array };
     this.#onward({ ...settled, ...asked }, decision !== 'go-on', outgoing);
   }
 
   /** Rows whose token is out go on by themselves to the depths they owe; returns the others. */
-  #withoutOwed(chunk: Chunk): Chunk {
-    const { owed, start, rows, passes } = chunk;
+  #withoutOwed(chunk: Chunk, outgoing: Outgoing): Chunk {
+    const { owed, start, rows } = chunk;
     if (owed === 0) return chunk;
     const input = chunk.input as Float32Array;
     const split = owed * this.#hidden;
-    if (passes < this.#where.maxDepth)
-      this.#ways.ready({ ...chunk, rows: owed, input: input.slice(0, split) });
+    this.#owe({ ...chunk, rows: owed, input: input.slice(0, split) }, outgoing);
     return { ...chunk, owed: 0, start: start + owed, rows: rows - owed, input: input.subarray(split) };
   }
 
   /** The row leaves with `state` after its last pass: what deeper passes of later rows will read of it. */
-  #leaveLoop(chunk: Chunk, state: Float32Array): void {
+  #leaveLoop(chunk: Chunk, state: Float32Array, outgoing: Outgoing): void {
     const { tenant, start, passes } = chunk;
     if (passes >= this.#where.maxDepth) return;
     switch (this.#kvPolicy) {
       case 'last-exited':
-        tenant.residency.copyDeeper(start, passes - 1);
+        tenant.residency.copyDeeper(start, passes - 1, this.#where.maxDepth);
         return;
-      case 'propagate': {
-        const page = tenant.residency.reachDeeper(start, passes);
-        this.#propagation.add({ tenant, position: start, page, state });
+      case 'propagate':
+        this.#skip({ ...chunk, input: state }, outgoing);
         return;
-      }
       case 'catch-up':
-        this.#ways.ready({ ...chunk, phase: 'block', owed: 1, input: state });
+        this.#owe({ ...chunk, owed: 1, input: state }, outgoing);
     }
+  }
+
+  /** Has the K and V of rows that left projected at the depths from `passes` on: here, and then on the stages behind. */
+  #skip(chunk: Chunk, outgoing: Outgoing): void {
+    const { tenant, start, rows } = chunk;
+    const states = chunk.input as Float32Array;
+    let depth = chunk.passes;
+    for (let stage = stageAt(tenant.route, depth); stage; stage = stageAt(tenant.route, depth)) {
+      if (stage.worker.id !== this.#where.self) {
+        post(outgoing, stage.worker.address, { ...chunk, passes: depth }, 'skipped');
+        break;
+      }
+      expectNext(tenant, depth, start);
+      for (let row = 0; row < rows; row++) {
+        const position = start + row;
+        const page = tenant.residency.reachDeeper(position, depth, stage.depths.end);
+        const state = states.slice(row * this.#hidden, (row + 1) * this.#hidden);
+        this.#propagation.add({ tenant, position, page, state });
+      }
+      depth = stage.depths.end;
+    }
+    this.#ways.wake();
+  }
+
+  /** Rows whose token is out go to the next depth that they owe, when there is one. */
+  #owe(chunk: Chunk, outgoing: Outgoing): void {
+    const stage = stageAt(chunk.tenant.route, chunk.passes);
+    if (!stage) return;
+    if (stage.worker.id === this.#where.self) this.#ways.ready({ ...chunk, phase: 'block' });
+    else post(outgoing, stage.worker.address, chunk, 'owed');
   }
 
   /** The head has seen a row that may leave: it does when the likeliest token is likely enough, else it goes back. */
   #sure(chunk: Chunk, state: Float32Array, row: HeadRow): boolean {
     const { tenant, passes, survival, start } = chunk;
-    if (tenant.kind !== 'home') return true;
     const confidence = Math.exp(row.topLogits[0]! - row.logSumExp);
     const rule = tenant.exitRule(chunk)!;
     const settled = { ...chunk, undecided: undefined };
     if (decideExit(rule, passes, { survival, confidence, row: tenant.generatedRow(chunk) }) === 'exit') {
-      this.#leaveLoop(settled, state);
+      const outgoing: Outgoing = new Map();
+      this.#leaveLoop(settled, state, outgoing);
+      this.#send(outgoing);
       return true;
     }
     // Coda layers will run on this position again.
@@ -173,23 +208,42 @@ export class Settlement {
       else this.#ways.ready({ ...chunk, phase: stop.phase });
       return;
     }
-    const { address } = stop.worker;
-    const { tenant, passes: depth, start, rows } = chunk;
-    const { sequenceId, route } = tenant;
-    const microbatch = outgoing.get(address) ?? [];
-    outgoing.set(address, microbatch);
-    microbatch.push({
-      sequenceId,
-      epoch: route.epoch,
-      depth,
-      start,
-      rows,
-      state: chunk.input as Float32Array,
-    });
+    post(outgoing, stop.worker.address, chunk, exited ? 'exited' : 'live');
   }
 }
 
-type Outgoing = Map<Address, MicrobatchChunk[]>;
+type Outgoing = Map<Address, OutgoingChunk[]>;
+
+function post(outgoing: Outgoing, address: Address, chunk: Chunk, kind: ChunkKind): void {
+  const { tenant, passes: depth, start, rows, survival } = chunk;
+  const { sequenceId, route } = tenant;
+  const microbatch = outgoing.get(address) ?? [];
+  outgoing.set(address, microbatch);
+  const state = chunk.input as Float32Array;
+  const generated = tenant.isGenerated(start);
+  microbatch.push({
+    sequenceId,
+    epoch: route.epoch,
+    kind,
+    depth,
+    start,
+    rows,
+    rest: 0,
+    survival,
+    state,
+    generated,
+  });
+}
+
+/** K and V are written in the order of their positions, whoever writes them. */
+function expectNext(tenant: Tenant, depth: number, start: number): void {
+  const written = tenant.residency.written('block', depth);
+  if (written === start) return;
+  throw new RondoError(
+    'INTERNAL',
+    `sequence ${tenant.sequenceId}, depth ${depth}: position ${start} came while ${written} positions were written`,
+  );
+}
 
 /** One sequence's trouble stays its own. */
 function settleOne(tenant: Tenant, settle: () => void): void {

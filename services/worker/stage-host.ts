@@ -1,18 +1,24 @@
 import { RondoError } from '@rondo/core';
-import type { Hello, MicrobatchChunk, PassesFrame, PassesReply } from '@rondo/wire';
+import type { Activations, Hello, MicrobatchChunk, PassesFrame, PassesReply } from '@rondo/wire';
+import { Arrivals } from './arrivals.ts';
+import { rowsOf } from './batch.ts';
 import { HostedStage } from './hosted-stage.ts';
 import { depthsOf } from './itinerary.ts';
 import type { KvPools } from './kv-pools.ts';
 import { Residency } from './residency.ts';
+import { RowLedger } from './row-ledger.ts';
 import type { Tenant } from './tenant.ts';
 import type { Tenants } from './tenants.ts';
 
 export interface StageHostDeps {
   readonly self: string;
   readonly bundleDigest: string;
+  readonly activations: Activations;
   readonly context: number;
   readonly tenants: Tenants;
   readonly pools: KvPools;
+  /** Whether the inbox has room for more rows of others. */
+  room(): boolean;
   arrive(tenant: Tenant, chunk: MicrobatchChunk): void;
   closed(stage: HostedStage): void;
   /** Rows of a sequence or epoch that is not here (any more). */
@@ -25,6 +31,7 @@ type OpenStage = Extract<PassesFrame, { type: 'open-stage' }>;
 /** The receiving end of other workers' links: opens stages for their sequences and takes in their rows. */
 export class StageHost {
   readonly #deps: StageHostDeps;
+  readonly #ledgers = new Set<RowLedger>();
 
   constructor(deps: StageHostDeps) {
     this.#deps = deps;
@@ -32,7 +39,8 @@ export class StageHost {
 
   /**
    * Serves one peer's stream until it ends; then the stages opened on it are closed: their home is gone.
-   * @throws RondoError BUNDLE_MISMATCH when the peer runs another model.
+   * @throws RondoError BUNDLE_MISMATCH when the peer runs another model, PROTOCOL_MISMATCH when it sends its states in another
+   * precision or more rows than were granted.
    */
   async serve(hello: Hello, frames: AsyncIterable<PassesFrame>, reply: Reply): Promise<void> {
     if (hello.bundleDigest !== this.#deps.bundleDigest) {
@@ -41,16 +49,37 @@ export class StageHost {
         `worker ${hello.workerId} runs bundle ${hello.bundleDigest}, worker ${this.#deps.self} runs ${this.#deps.bundleDigest}`,
       );
     }
+    if (hello.activations !== this.#deps.activations) {
+      throw new RondoError(
+        'PROTOCOL_MISMATCH',
+        `worker ${hello.workerId} sends its states as ${hello.activations}, worker ${this.#deps.self} as ${this.#deps.activations}: start both with the same --activations`,
+      );
+    }
     const stages = new Set<HostedStage>();
+    const ledger = new RowLedger(hello.workerId, (rows) => reply({ type: 'credit', rows }));
+    const arrivals = new Arrivals();
+    this.#ledgers.add(ledger);
     try {
       for await (const frame of frames) {
         if (frame.type === 'open-stage') this.#open(frame, stages, reply);
         else if (frame.type === 'close-stage') this.#close(frame.sequenceId, frame.epoch, stages);
-        else for (const chunk of frame.chunks) this.#arrive(chunk);
+        else if (frame.type === 'ping') reply({ type: 'pong' });
+        else {
+          ledger.arrived(rowsOf(frame.chunks));
+          for (const chunk of frame.chunks) this.#arrive(chunk, arrivals);
+          if (this.#deps.room()) ledger.renew();
+        }
       }
     } finally {
+      this.#ledgers.delete(ledger);
       for (const stage of [...stages]) stage.close();
     }
+  }
+
+  /** The inbox may have room again for what its links hold back. */
+  roomAgain(): void {
+    if (!this.#deps.room()) return;
+    for (const ledger of this.#ledgers) ledger.renew();
   }
 
   #open(frame: OpenStage, stages: Set<HostedStage>, reply: Reply): void {
@@ -58,7 +87,7 @@ export class StageHost {
     const { epoch } = route;
     try {
       const residency = this.#reserve(frame);
-      const stage = new HostedStage(sequenceId, route, residency, {
+      const stage = new HostedStage(frame, residency, {
         failed: (error) => reply({ type: 'stage-failed', sequenceId, epoch, error }),
         closed: (ended) => {
           stages.delete(ended);
@@ -102,9 +131,17 @@ export class StageHost {
     if (tenant?.kind === 'stage' && stages.has(tenant)) tenant.close();
   }
 
-  #arrive(chunk: MicrobatchChunk): void {
-    const tenant = this.#deps.tenants.find(chunk.sequenceId, chunk.epoch);
-    if (tenant) this.#deps.arrive(tenant, chunk);
-    else this.#deps.stale(chunk);
+  #arrive(part: MicrobatchChunk, arrivals: Arrivals): void {
+    const tenant = this.#deps.tenants.find(part.sequenceId, part.epoch);
+    if (!tenant) {
+      this.#deps.stale(part);
+      return;
+    }
+    try {
+      const chunk = arrivals.join(tenant, part);
+      if (chunk) this.#deps.arrive(tenant, chunk);
+    } catch (thrown) {
+      tenant.fail(RondoError.from(thrown));
+    }
   }
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { address, type Route } from '@rondo/core';
-import { connectWorker, PROTOCOL_REVISION } from '@rondo/wire';
+import { address, type ExitRule, LIMITS, type Route, type WorkerRef, workerId } from '@rondo/core';
+import { connectWorker, type MicrobatchChunk, PROTOCOL_REVISION, serveWorker } from '@rondo/wire';
 import {
   generate,
   homedRoute,
@@ -151,11 +151,154 @@ test('workers with different bundles do not run passes for each other, and say w
   await allEmpty([home!, foreign!]);
 });
 
-test('a sequence that may exit early is refused on a staged route', async () => {
-  const workers = await start(2, SHAPE);
-  const exit = { policy: 'gate', threshold: 0.5, minDepth: 1, maxDepth: 4 } as const;
-  await assert.rejects(generate(workers[0]!, testSpec(stagedRoute(workers, 4), { exit })), {
-    code: 'INVALID_REQUEST',
+const RULE = { threshold: 0, minDepth: 1, maxDepth: 4 } as const;
+const EXITS: readonly ExitRule[] = [
+  { ...RULE, policy: 'none', maxDepth: 1 },
+  { ...RULE, policy: 'none', maxDepth: 3 },
+  { ...RULE, policy: 'gate', threshold: 0.7 },
+  { ...RULE, policy: 'gate', threshold: 0.7, minDepth: 2 },
+  { ...RULE, policy: 'latent-diff', threshold: 0.9 },
+  { ...RULE, policy: 'replay', depths: [1, 4, 1, 1, 3, 2, 1, 4] },
+  { ...RULE, policy: 'replay', depths: [2, 3] },
+];
+
+for (const kvPolicy of ['propagate', 'catch-up'] as const) {
+  test(`rows leave at any stage of two and three workers as they leave at home (${kvPolicy})`, async () => {
+    for (const shape of [
+      { ...SHAPE, kvPolicy },
+      { prelude: 0, coda: 0, maxDepth: 4, kvPolicy },
+    ]) {
+      const workers = await start(3, shape);
+      const [a, b, c] = workers as [TestWorker, TestWorker, TestWorker];
+      const routes: [TestWorker, Route][] = [
+        [a, stagedRoute([a, b], 4)],
+        [a, stagedRoute([a, b, c], 4)],
+        [c, stagedRoute([c, a, c, b], 4)],
+        [c, { ...stagedRoute([a, b], 4), home: c.ref }],
+      ];
+      for (const [home, route] of routes) {
+        await Promise.all(
+          EXITS.map((exit, index) =>
+            agrees(
+              home,
+              shape,
+              testSpec(route, { promptIds: promptOf(20 + index, index), maxTokens: 60, exit }),
+            ),
+          ),
+        );
+      }
+      await allEmpty(workers);
+    }
+  });
+}
+
+test('where an exit needs its home, a sequence that may exit early is refused on a staged route', async () => {
+  const refused = async (kvPolicy: 'last-exited' | 'propagate', exit: ExitRule) => {
+    const workers = await start(2, { ...SHAPE, kvPolicy });
+    await assert.rejects(generate(workers[0]!, testSpec(stagedRoute(workers, 4), { exit })), {
+      code: 'INVALID_REQUEST',
+      message: new RegExp(`${exit.policy}.*${kvPolicy}`),
+    });
+  };
+  await refused('last-exited', { ...RULE, policy: 'gate', threshold: 0.5 });
+  await refused('propagate', { ...RULE, policy: 'confidence', threshold: 0.5 });
+});
+
+/** A stage that takes rows and never runs them; it grants what the test says. */
+async function idleStage(grants: number) {
+  const seen: MicrobatchChunk[] = [];
+  let [rows, wanted] = [0, 0];
+  let reached = Promise.withResolvers<void>();
+  let grant: (rows: number) => void = () => {};
+  const server = await serveWorker(address('127.0.0.1:0'), {
+    describe: () => assert.fail('nobody asks'),
+    async *watch() {},
+    async *generate() {},
+    async passes(_hello, frames, reply) {
+      grant = (more) => reply({ type: 'credit', rows: more });
+      grant(grants);
+      for await (const frame of frames) {
+        if (frame.type === 'open-stage')
+          reply({ type: 'stage-opened', sequenceId: frame.sequenceId, epoch: frame.route.epoch });
+        if (frame.type !== 'microbatch') continue;
+        seen.push(...frame.chunks);
+        rows += frame.chunks.reduce((sum, chunk) => sum + chunk.rows, 0);
+        if (rows >= wanted) reached.resolve();
+      }
+    },
+  });
+  return {
+    ref: { id: workerId('idle'), address: server.address } as WorkerRef,
+    seen,
+    rows: () => rows,
+    grant: (more: number) => grant(more),
+    async reaches(count: number) {
+      wanted = count;
+      reached = Promise.withResolvers();
+      if (rows < wanted) await reached.promise;
+    },
+    close: () => server.close({ graceMs: 0 }),
+  };
+}
+
+test('rows wait at their sender for the credit of a stage that is stuck, and nobody else waits', async () => {
+  const [home, stays] = (await start(2, SHAPE)) as [TestWorker, TestWorker];
+  const stuck = await idleStage(70);
+  const depths = { first: 0, end: 4 };
+  const route: Route = { epoch: 1, home: home.ref, stages: [{ worker: stuck.ref, depths }] };
+  const leave = new AbortController();
+  const held = Array.from({ length: 3 }, () =>
+    assert.rejects(generate(home, testSpec(route, { promptIds: promptOf(60) }), leave.signal), {
+      code: 'CANCELLED',
+    }),
+  );
+  await stuck.reaches(70);
+  await agrees(home, SHAPE, testSpec(stagedRoute([home, stays], 4), { promptIds: promptOf(100) }));
+  assert.equal(stuck.rows(), 70, 'no row beyond the credit was sent');
+  stuck.grant(1000);
+  await stuck.reaches(180);
+  assert.equal(stuck.rows(), 180);
+  leave.abort();
+  await Promise.all(held);
+  await allEmpty([home, stays]);
+  await stuck.close();
+});
+
+test('a peer that sends more rows than were granted is cut off', async () => {
+  const [worker] = (await start(1, SHAPE)) as [TestWorker];
+  const client = connectWorker(worker.running.address);
+  const hello = { protocolRevision: PROTOCOL_REVISION, bundleDigest: 'd'.repeat(64) };
+  const link = client.openPasses({ ...hello, workerId: workerId('greedy'), activations: 'f32' });
+  const rows = LIMITS.linkCreditRows + 1;
+  const chunk = {
+    sequenceId: 'who' as never,
+    epoch: 1,
+    kind: 'live',
+    depth: 0,
+    start: 0,
+    rest: 0,
+    survival: 1,
+  } as const;
+  await link.send({ type: 'microbatch', chunks: [{ ...chunk, rows, state: new Float32Array(rows * 4) }] });
+  await assert.rejects(
+    async () => {
+      for await (const reply of link.events) assert.equal(reply.type, 'credit');
+    },
+    { code: 'PROTOCOL_MISMATCH', message: /worker greedy sent 1025 rows with 1024 granted/ },
+  );
+  client.close();
+});
+
+test('states in half precision take another way only by rounding, and workers must agree on it', async () => {
+  const workers = await start(2, SHAPE, { activations: 'f16' });
+  const spec = testSpec(stagedRoute(workers, 4), { promptIds: promptOf(60), maxTokens: 1, topLogprobs: 0 });
+  const [found, exact] = [await generate(workers[0]!, spec), generateAlone(SHAPE, spec)];
+  assert.notDeepEqual(found.logprobs, exact.logprobs);
+  assert.ok(Math.abs(found.logprobs[0]! - exact.logprobs[0]!) < 0.01);
+  const [other] = await start(1, SHAPE);
+  await assert.rejects(generate(other!, testSpec(stagedRoute([other!, workers[0]!], 4))), {
+    code: 'PROTOCOL_MISMATCH',
+    message: /f32.*f16: start both with the same --activations/,
   });
 });
 
@@ -167,6 +310,7 @@ test('rows of unknown sequences and old epochs are dropped and counted', async (
     protocolRevision: PROTOCOL_REVISION,
     bundleDigest: 'd'.repeat(64),
     workerId: peer.id,
+    activations: 'f32',
   });
   const replies = link.events[Symbol.asyncIterator]();
   const route: Route = {
@@ -175,9 +319,22 @@ test('rows of unknown sequences and old epochs are dropped and counted', async (
     stages: [{ worker: worker.ref, depths: { first: 0, end: 4 } }],
   };
   const sequence = testSpec(route).sequenceId;
-  await link.send({ type: 'open-stage', sequenceId: sequence, route, positions: 16 });
+  const opening = { type: 'open-stage', sequenceId: sequence, route, positions: 16 } as const;
+  const { exit } = testSpec(route);
+  await link.send({ ...opening, exit, promptRows: 3 });
+  assert.deepEqual((await replies.next()).value, { type: 'credit', rows: LIMITS.linkCreditRows });
   assert.equal((await replies.next()).value?.type, 'stage-opened');
-  const chunk = { sequenceId: sequence, epoch: 4, depth: 0, start: 0, rows: 1, state: new Float32Array(4) };
+  const chunk: MicrobatchChunk = {
+    sequenceId: sequence,
+    epoch: 4,
+    kind: 'live',
+    depth: 0,
+    start: 0,
+    rows: 1,
+    rest: 0,
+    survival: 1,
+    state: new Float32Array(4),
+  };
   await link.send({
     type: 'microbatch',
     chunks: [chunk, { ...chunk, sequenceId: 'who' as never, epoch: 5 }],
@@ -188,7 +345,7 @@ test('rows of unknown sequences and old epochs are dropped and counted', async (
   assert.ok(reply?.type === 'stage-failed');
   assert.match(reply.error.message, /position 3 came while 0 positions were written/);
   assert.match(await worker.metrics.render(), /rondo_stale_chunks_total\{worker="wren"\} 2\b/);
-  await link.send({ type: 'open-stage', sequenceId: sequence, route: { ...route, epoch: 6 }, positions: 16 });
+  await link.send({ ...opening, route: { ...route, epoch: 6 }, exit, promptRows: 3 });
   assert.equal((await replies.next()).value?.type, 'stage-opened');
   link.close();
   await whenEmpty(worker);

@@ -1,4 +1,5 @@
-import type { RondoError, Route, SequenceId } from '@rondo/core';
+import type { ExitRule, RondoError, Route, SequenceId } from '@rondo/core';
+import type { Chunk } from './chunk.ts';
 import type { HomeSequence } from './home.ts';
 import type { HostedStage } from './hosted-stage.ts';
 import type { Residency } from './residency.ts';
@@ -10,6 +11,12 @@ export interface Resident {
   readonly residency: Residency;
   /** False from its end on: its chunks and results are dropped. */
   readonly open: boolean;
+  /** Whether the row at `position` is one of a token being generated. */
+  isGenerated(position: number): boolean;
+  /** The rule by which this chunk may leave the loop early; prompt rows always run every pass. */
+  exitRule(chunk: Chunk): ExitRule | undefined;
+  /** Index among the generated rows of the last row of `chunk`. */
+  generatedRow(chunk: Chunk): number;
   /** Ends it with an error that its owner is told. */
   fail(error: RondoError): void;
 }

@@ -12,7 +12,7 @@ import {
   workerId,
 } from '@rondo/core';
 import type { PoolSizes } from '@rondo/engine';
-import { connectWorker, type WorkerClient } from '@rondo/wire';
+import { type Activations, connectWorker, type WorkerClient } from '@rondo/wire';
 import type { StepPolicy } from './step-policy.ts';
 import { TestEngine } from './test-engine.ts';
 import { type Expected, type TestShape, testBundle } from './test-model.ts';
@@ -38,6 +38,7 @@ export async function startTestWorker(
     name?: string;
     prefixCache?: boolean;
     policy?: StepPolicy;
+    activations?: Activations;
   } = {},
 ): Promise<TestWorker> {
   const engine = new TestEngine(shape, options.pools);
@@ -49,6 +50,7 @@ export async function startTestWorker(
     workerId: options.name,
     prefixCache: options.prefixCache,
     policy: options.policy,
+    activations: options.activations,
     log: LOG,
     metrics,
   });

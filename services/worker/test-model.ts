@@ -66,7 +66,7 @@ export interface Expected {
 }
 
 /** The sequence by itself, one row after the other, with plain arrays for K and V: what any worker must produce. */
-export function generateAlone(shape: TestShape, spec: GenerateSpec, mayExit = true): Expected {
+export function generateAlone(shape: TestShape, spec: GenerateSpec): Expected {
   const keys = new Map<string, Vector[]>();
   const run = (stack: Stack, depth: number, state: Vector): Vector => {
     const name = `${stack} ${depth}`;
@@ -91,7 +91,7 @@ export function generateAlone(shape: TestShape, spec: GenerateSpec, mayExit = tr
       const before = state;
       state = run('block', passes++, state);
       survival = survive(survival, gateOf(state));
-      if (!decoding || !mayExit) continue;
+      if (!decoding) continue;
       const signal = { survival, latentDiff: latentDiffOf(before, state), row: generated };
       const decision = decideExit(spec.exit, passes, signal);
       const confidence = decision === 'ask-head' ? confidenceOf(state) : undefined;

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { Bundle } from '@rondo/bundle';
 import type { Logger, Metrics } from '@rondo/chassis';
-import { type Address, RondoError, type TlsIdentity, workerId } from '@rondo/core';
+import { type Address, LIMITS, RondoError, type TlsIdentity, workerId } from '@rondo/core';
 import { createEngine, type Engine, type Stack } from '@rondo/engine';
-import { PROTOCOL_REVISION, serveWorker } from '@rondo/wire';
+import { type Activations, PROTOCOL_REVISION, serveWorker } from '@rondo/wire';
 import type { Chunk } from './chunk.ts';
 import { FrontDoor } from './front-door.ts';
 import { Heartbeat } from './heartbeat.ts';
@@ -40,6 +40,8 @@ export interface WorkerOptions {
   readonly prefixCache?: boolean | undefined;
   /** For tests: freed pages are overwritten with NaN, so that reading one shows. */
   readonly poisonFreed?: boolean | undefined;
+  /** How states travel to other workers: the same on all workers of a cluster; f32 by default. */
+  readonly activations?: Activations | undefined;
   readonly log: Logger;
   readonly metrics: Metrics;
 }
@@ -73,6 +75,7 @@ export async function serveEngine(
   options: Omit<WorkerOptions, 'threads' | 'kvBytes'>,
 ): Promise<RunningWorker> {
   const { bundle, listen, advertise, workerId: name, policy = 'depth', log, metrics } = options;
+  const { activations = 'f32' } = options;
   const { manifest, digest: bundleDigest } = bundle;
   const { layers, maxDepth, shape } = manifest;
   const self = workerId(name ?? randomUUID());
@@ -98,6 +101,8 @@ export async function serveEngine(
     inbox.remove(tenant);
     tenants.remove(tenant);
     tenant.residency.close();
+    peers.drop(tenant.sequenceId, tenant.route.epoch);
+    stageHost.roomAgain();
     if (tenant.kind === 'stage') return;
     for (const { address } of otherStageWorkers(tenant.route, self)) {
       peers.closeStage(address, tenant.sequenceId, tenant.route.epoch);
@@ -112,7 +117,7 @@ export async function serveEngine(
   };
 
   const peers = new PeerLinks(
-    { protocolRevision: PROTOCOL_REVISION, bundleDigest, workerId: self },
+    { protocolRevision: PROTOCOL_REVISION, bundleDigest, workerId: self, activations },
     {
       stageFailed: (sequenceId, epoch, error) => tenants.find(sequenceId, epoch)?.fail(error),
       lost(address, error) {
@@ -127,13 +132,14 @@ export async function serveEngine(
   const { hidden } = shape;
   const settlement = new Settlement(
     { where, hidden, kvPolicy: manifest.kvPolicy, propagation },
-    { ready, send: (to, chunks) => peers.send(to, chunks) },
+    { ready, send: (to, chunks) => peers.send(to, chunks), wake: () => step.wake() },
   );
   const rooms = { engine, hidden, codaLayers: layers.coda, policy, inbox, tenants, propagation, settlement };
   const step = new Step(rooms, {
     ran(report) {
       pace.ran(report);
       meters.ran(report);
+      stageHost.roomAgain();
     },
     failed(phase, chunks, error) {
       meters.failed(phase);
@@ -166,9 +172,11 @@ export async function serveEngine(
   const stageHost = new StageHost({
     self,
     bundleDigest,
+    activations,
     context: shape.context,
     tenants,
     pools,
+    room: () => inbox.rows < LIMITS.inboxRows,
     arrive: (tenant, chunk) => settlement.arrive(tenant, chunk),
     closed,
     stale: () => meters.staleChunk(),

@@ -1,0 +1,72 @@
+import type { SequenceId } from '@rondo/core';
+import { type Activations, type MicrobatchChunk, rowsPerFrame } from '@rondo/wire';
+
+/** A chunk on its way to another worker. */
+export interface OutgoingChunk extends MicrobatchChunk {
+  /** Rows of tokens being generated: they go before prompts. */
+  readonly generated: boolean;
+}
+
+/**
+ * Chunks that wait for one link, in two lanes: generated rows overtake prompts. A sequence's order at each depth stays, for its
+ * first generated row exists only after its whole prompt has come home.
+ */
+export class Outbox {
+  readonly #activations: Activations;
+  #generated: OutgoingChunk[] = [];
+  #prompts: OutgoingChunk[] = [];
+
+  constructor(activations: Activations) {
+    this.#activations = activations;
+  }
+
+  put(chunk: OutgoingChunk): void {
+    (chunk.generated ? this.#generated : this.#prompts).push(chunk);
+  }
+
+  /** The chunks of the next frame, at most `credit` rows; one that is longer than the frame or the credit goes in parts. */
+  take(credit: number): MicrobatchChunk[] {
+    const frame: MicrobatchChunk[] = [];
+    let room = credit;
+    for (const lane of [this.#generated, this.#prompts]) {
+      for (let chunk = lane[0]; chunk; chunk = lane[0]) {
+        if (frame.length === 0) room = Math.min(credit, rowsPerFrame(hiddenOf(chunk), this.#activations));
+        if (room === 0 || (chunk.rows > room && frame.length > 0)) return frame;
+        const { generated: _, ...part } = chunk.rows > room ? cut(chunk, room) : chunk;
+        frame.push(part);
+        room -= part.rows;
+        if (part.rest > 0) lane[0] = tail(chunk, part.rows);
+        else lane.shift();
+      }
+    }
+    return frame;
+  }
+
+  /** Forgets what waits of a sequence that has ended. */
+  drop(sequenceId: SequenceId, epoch: number): void {
+    const stays = (chunk: OutgoingChunk) => chunk.sequenceId !== sequenceId || chunk.epoch !== epoch;
+    this.#generated = this.#generated.filter(stays);
+    this.#prompts = this.#prompts.filter(stays);
+  }
+
+  clear(): void {
+    this.#generated = [];
+    this.#prompts = [];
+  }
+}
+
+const hiddenOf = (chunk: MicrobatchChunk): number => chunk.state.length / chunk.rows;
+
+const cut = (chunk: OutgoingChunk, rows: number): OutgoingChunk => ({
+  ...chunk,
+  rows,
+  rest: chunk.rows - rows,
+  state: chunk.state.subarray(0, rows * hiddenOf(chunk)),
+});
+
+const tail = (chunk: OutgoingChunk, gone: number): OutgoingChunk => ({
+  ...chunk,
+  start: chunk.start + gone,
+  rows: chunk.rows - gone,
+  state: chunk.state.subarray(gone * hiddenOf(chunk)),
+});
