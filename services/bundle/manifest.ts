@@ -53,7 +53,7 @@ export const manifestSchema = z.strictObject({
       rank: positive,
       targets: z.array(z.enum(['q', 'k', 'v', 'o', 'gate', 'up', 'down'])).min(1),
       /** How the graphs find each row's factors in a batch of mixed depths. */
-      method: z.enum(['grouped', 'masked', 'gathered']),
+      method: z.enum(['grouped', 'masked', 'gathered', 'integer']),
     })
     .optional(),
   /** Positions of K and V in one page, fixed in the graphs. */

@@ -1,5 +1,6 @@
 import type { Manifest } from '@rondo/bundle';
 import { RondoError } from '@rondo/core';
+import { writeRounded } from './adapters-rounding.ts';
 import type { WeightRef } from './graph.ts';
 import type { LoopPlan } from './loop-plan.ts';
 import type { ModelSpec } from './model-spec.ts';
@@ -25,8 +26,9 @@ export interface AdapterOptions {
   readonly factorsOf: (layer: number, depth: number, target: AdapterTarget) => Factors;
 }
 
-/** The best in `rondo bench adapters` (ADR 10). */
-export const ADAPTER_METHOD: AdapterMethod = 'grouped';
+/** The best in `rondo bench adapters` over a base of this precision (ADR 10). */
+export const adapterMethod = (precision: Manifest['precision']): AdapterMethod =>
+  precision === 'int8' ? 'integer' : 'grouped';
 
 /** Linears that are stored as one matrix, in the order of their rows, because they share their input. */
 export const PACKED = { qkv: ['q', 'k', 'v'], o: ['o'], gate_up: ['gate', 'up'], down: ['down'] } as const;
@@ -35,6 +37,7 @@ const PACKED_NAMES = Object.keys(PACKED) as PackedName[];
 
 /** The factors of one packed linear at all D depths, [A_1; A_2; …] of its targets as one matrix a depth. */
 export interface PackedFactors {
+  readonly kind: 'dense';
   readonly name: string;
   /** [D, Σr, in] */
   readonly a: WeightRef;
@@ -46,11 +49,31 @@ export interface PackedFactors {
   }[];
 }
 
+/** The same rounded to seven bits, columns of A and rows of B in order of part, depth and rank. */
+export interface IntegerFactors {
+  readonly kind: 'integer';
+  readonly name: string;
+  readonly a: RoundedMatrix;
+  readonly parts: readonly {
+    readonly target: AdapterTarget;
+    readonly rank: number;
+    /** [D·r, out] */
+    readonly b: RoundedMatrix;
+  }[];
+}
+
+interface RoundedMatrix {
+  /** int8 [in, out] */
+  readonly data: WeightRef;
+  /** [out] */
+  readonly scales: WeightRef;
+}
+
 export interface AdapterWeights {
   readonly method: AdapterMethod;
   readonly depths: number;
   /** By source layer. */
-  readonly layers: ReadonlyMap<number, Readonly<Partial<Record<PackedName, PackedFactors>>>>;
+  readonly layers: ReadonlyMap<number, Readonly<Partial<Record<PackedName, PackedFactors | IntegerFactors>>>>;
 }
 
 /** [out, in] of a linear of `model`. */
@@ -77,25 +100,25 @@ export const cappedRank = (model: ModelSpec, target: AdapterTarget, rank: number
   Math.min(rank, ...targetShape(model, target));
 
 /**
- * Appends the factors of every layer of the block at every depth to `file`, in f32.
+ * Appends the factors of every layer of the block at every depth to `file`: in f32, or rounded for the method `integer`.
  * @throws RondoError CONFIG_INVALID for an impossible rank, no targets, or factors of another size.
  */
 export async function writeAdapters(
-  options: AdapterOptions,
+  options: AdapterOptions & { readonly method: AdapterMethod },
   model: ModelSpec,
   plan: LoopPlan,
   file: WeightsFile,
 ): Promise<AdapterWeights> {
-  const { rank, targets, method = ADAPTER_METHOD } = options;
+  const { rank, targets, method } = options;
   if (!Number.isInteger(rank) || rank < 1) {
     throw new RondoError('CONFIG_INVALID', `adapters.rank ${rank}: must be a whole number from 1`);
   }
   if (targets.length === 0) {
     throw new RondoError('CONFIG_INVALID', 'adapters.targets is empty: name at least one linear');
   }
-  const layers = new Map<number, Partial<Record<PackedName, PackedFactors>>>();
+  const layers = new Map<number, Partial<Record<PackedName, PackedFactors | IntegerFactors>>>();
   for (const layer of plan.block) {
-    const packed: Partial<Record<PackedName, PackedFactors>> = {};
+    const packed: Partial<Record<PackedName, PackedFactors | IntegerFactors>> = {};
     for (const name of PACKED_NAMES) {
       const present = PACKED[name].filter((target) => targets.includes(target));
       if (present.length > 0)
@@ -107,14 +130,14 @@ export async function writeAdapters(
 }
 
 async function writePacked(
-  { rank, factorsOf }: AdapterOptions,
+  { rank, factorsOf, method }: AdapterOptions,
   model: ModelSpec,
   { maxDepth }: LoopPlan,
   file: WeightsFile,
   layer: number,
   packed: PackedName,
   targets: readonly AdapterTarget[],
-): Promise<PackedFactors> {
+): Promise<PackedFactors | IntegerFactors> {
   const parts = targets.map((target) => {
     const [out, columns] = targetShape(model, target);
     const capped = cappedRank(model, target, rank);
@@ -140,12 +163,13 @@ async function writePacked(
     }
   }
   const name = `layers.${layer}.${packed}.adapter`;
+  if (method === 'integer') return writeRounded({ name, columns, a, parts }, maxDepth, file);
   const written: PackedFactors['parts'][number][] = [];
   const aRef = await file.append(a, [maxDepth, ranks, columns]);
   for (const { target, out, rank: capped, b } of parts) {
     written.push({ target, rank: capped, b: await file.append(b, [maxDepth, capped, out]) });
   }
-  return { name, a: aRef, parts: written };
+  return { kind: 'dense', name, a: aRef, parts: written };
 }
 
 function requireSize(what: string, data: Float32Array, shape: readonly [number, number]): void {

@@ -1,9 +1,11 @@
 import { addGathered } from './adapters-gathered.ts';
 import { addGrouped } from './adapters-grouped.ts';
+import { addInteger } from './adapters-integer.ts';
 import { addMasked } from './adapters-masked.ts';
 import {
   type AdapterMethod,
   type AdapterWeights,
+  type IntegerFactors,
   PACKED,
   type PackedFactors,
   type PackedName,
@@ -24,7 +26,7 @@ export type AddFactors = (
   outputs?: readonly Value[],
 ) => Value[];
 
-const METHODS: Readonly<Record<AdapterMethod, AddFactors>> = {
+const METHODS: Readonly<Record<Exclude<AdapterMethod, 'integer'>, AddFactors>> = {
   grouped: addGrouped,
   masked: addMasked,
   gathered: addGathered,
@@ -47,12 +49,7 @@ export class Adapters {
 
   /** What adapts the linears of source layer `layer`. */
   ofLayer(layer: number): LayerAdapters {
-    return new LayerAdapters(
-      this.#model,
-      this.#rows,
-      METHODS[this.#weights.method],
-      this.#weights.layers.get(layer)!,
-    );
+    return new LayerAdapters(this.#model, this.#rows, this.#weights.method, this.#weights.layers.get(layer)!);
   }
 }
 
@@ -60,18 +57,18 @@ export class Adapters {
 export class LayerAdapters {
   readonly #model: ModelSpec;
   readonly #rows: DepthRows;
-  readonly #add: AddFactors;
-  readonly #packed: Readonly<Partial<Record<PackedName, PackedFactors>>>;
+  readonly #method: AdapterMethod;
+  readonly #packed: Readonly<Partial<Record<PackedName, PackedFactors | IntegerFactors>>>;
 
   constructor(
     model: ModelSpec,
     rows: DepthRows,
-    add: AddFactors,
-    packed: Readonly<Partial<Record<PackedName, PackedFactors>>>,
+    method: AdapterMethod,
+    packed: Readonly<Partial<Record<PackedName, PackedFactors | IntegerFactors>>>,
   ) {
     this.#model = model;
     this.#rows = rows;
-    this.#add = add;
+    this.#method = method;
     this.#packed = packed;
   }
 
@@ -81,10 +78,10 @@ export class LayerAdapters {
     if (!factors) return output;
     const { graph } = this.#rows;
     const targets = PACKED[name];
-    if (targets.length === 1) return this.#add(this.#rows, factors, x, [output])[0]!;
+    if (targets.length === 1) return this.#add(factors, x, [output])[0]!;
     const axis = { attributes: { axis: 1 } };
     if (factors.parts.length === targets.length) {
-      return graph.node('Add', [output, graph.node('Concat', this.#add(this.#rows, factors, x), axis)]);
+      return graph.node('Add', [output, graph.node('Concat', this.#add(factors, x), axis)]);
     }
     const widths = targets.map((target) => targetShape(this.#model, target)[0]);
     const parts = graph.nodes('Split', [output, graph.ints(widths)], widths.length, axis);
@@ -98,7 +95,6 @@ export class LayerAdapters {
     if (!factors) return adapted;
     const slots = factors.parts.map(({ target }) => (PACKED[name] as readonly string[]).indexOf(target));
     const added = this.#add(
-      this.#rows,
       factors,
       x,
       slots.map((slot) => outputs[slot]!),
@@ -107,5 +103,10 @@ export class LayerAdapters {
       adapted[slot] = added[part]!;
     });
     return adapted;
+  }
+
+  #add(factors: PackedFactors | IntegerFactors, x: Value, outputs?: readonly Value[]): Value[] {
+    if (factors.kind === 'integer') return addInteger(this.#rows, factors, x, outputs);
+    return METHODS[this.#method as keyof typeof METHODS](this.#rows, factors, x, outputs);
   }
 }

@@ -3,9 +3,9 @@ import { join, resolve } from 'node:path';
 import { digestFile, MANIFEST_FILE, type Manifest } from '@rondo/bundle';
 import { LIMITS, RondoError } from '@rondo/core';
 import {
-  ADAPTER_METHOD,
   type AdapterOptions,
   type AdapterWeights,
+  adapterMethod,
   writeAdapters,
 } from './adapters-weights.ts';
 import type { Checkpoint } from './checkpoint.ts';
@@ -139,7 +139,8 @@ async function writeBundle(options: ConvertOptions, plan: LoopPlan, directory: s
     await onDisk(weightsPath, place(options.prepared.path, weightsPath));
   }
   const adapters =
-    options.adapters && (await appendAdapters(options.adapters, checkpoint, plan, weightsPath));
+    options.adapters &&
+    (await appendAdapters(options.adapters, options.precision, checkpoint, plan, weightsPath));
   const candidates = Math.min(LIMITS.headCandidates, checkpoint.model.vocab);
   const { pagePositions = LIMITS.pagePositions } = options;
   const graphOptions = { model: checkpoint.model, weights, plan, pagePositions, adapters };
@@ -164,13 +165,15 @@ async function writeBundle(options: ConvertOptions, plan: LoopPlan, directory: s
 
 async function appendAdapters(
   options: AdapterOptions,
+  precision: Precision,
   { model }: Checkpoint,
   plan: LoopPlan,
   path: string,
 ): Promise<AdapterWeights> {
   const file = await WeightsFile.extend(path, WEIGHTS_FILE);
   try {
-    return await writeAdapters(options, model, plan, file);
+    const { method = adapterMethod(precision) } = options;
+    return await writeAdapters({ ...options, method }, model, plan, file);
   } finally {
     await file.close();
   }
@@ -228,7 +231,7 @@ function describe(options: ConvertOptions, plan: LoopPlan, headCandidates: numbe
       adapters: {
         rank: adapters.rank,
         targets: [...adapters.targets],
-        method: adapters.method ?? ADAPTER_METHOD,
+        method: adapters.method ?? adapterMethod(precision),
       },
     }),
     pagePositions: options.pagePositions ?? LIMITS.pagePositions,

@@ -9,7 +9,7 @@ export class DepthRows {
   /** [D] rows at each depth; they lie in order of depth. */
   readonly counts: Value;
   readonly #groups = new Map<Value, Value[]>();
-  readonly #masks = new Map<number, Value>();
+  readonly #masks = new Map<string, Value>();
   #depthOfRow: Value | undefined;
 
   constructor(graph: Graph, depths: number) {
@@ -42,16 +42,24 @@ export class DepthRows {
 
   /** [N, D·width]: 1 in the `width` columns of the row's depth, else 0. */
   mask(width: number): Value {
-    const known = this.#masks.get(width);
+    return this.maskOf([width]);
+  }
+
+  /** Masks of several widths side by side: [N, D·Σ widths]. */
+  maskOf(widths: readonly number[]): Value {
+    const name = widths.join('_');
+    const known = this.#masks.get(name);
     if (known) return known;
     const { graph, depths } = this;
-    const size = depths * width;
-    const blocks = Float32Array.from({ length: depths * size }, (_, at) =>
-      Math.floor((at % size) / width) === Math.floor(at / size) ? 1 : 0,
+    const depthOfColumn = widths.flatMap((width) =>
+      Array.from({ length: depths * width }, (_, column) => Math.floor(column / width)),
     );
-    const table = graph.floats(`depth_mask_${width}`, blocks, [depths, size]);
+    const blocks = Array.from({ length: depths }, (_, depth) =>
+      depthOfColumn.map((column) => (column === depth ? 1 : 0)),
+    );
+    const table = graph.floats(`depth_mask_${name}`, blocks.flat(), [depths, depthOfColumn.length]);
     const mask = graph.node('Gather', [table, this.depthOfRow()]);
-    this.#masks.set(width, mask);
+    this.#masks.set(name, mask);
     return mask;
   }
 }

@@ -1,8 +1,8 @@
 export {
-  ADAPTER_METHOD,
   type AdapterMethod,
   type AdapterOptions,
   type AdapterTarget,
+  adapterMethod,
   cappedRank,
   type Factors,
   targetShape,

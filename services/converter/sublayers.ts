@@ -2,6 +2,7 @@ import type { LayerAdapters } from './adapters.ts';
 import type { ModelSpec } from './checkpoint.ts';
 import { type Graph, ORT, type Value } from './graph.ts';
 import type { GraphOptions } from './graph-options.ts';
+import { integerProduct, roundRows } from './integer-product.ts';
 import type { LayerWeights, LinearWeights } from './model-weights.ts';
 import { QUANTIZATION_BLOCK } from './quantize.ts';
 
@@ -38,19 +39,8 @@ function blockProduct(
   });
 }
 
-/**
- * Each row of x is rounded to 8 bits by its own largest value, so that no row depends on another; the product is exact in
- * integers and scaled by row and by output afterwards. (Dettmers et al. 2022, LLM.int8(), §2.1, vector-wise quantisation)
- */
+/** x rounded row by row, multiplied in integers, scaled by output and by row. (ADR 14) */
 function channelProduct(graph: Graph, name: string, matrix: Matrix<'channels'>, x: Value): Value {
-  const largest = graph.node('ReduceMax', [graph.node('Abs', [x]), graph.ints([1])], {
-    attributes: { keepdims: 1 },
-  });
-  // A row of zeros becomes 0/0, which rounds to some byte, and the product with its largest value is 0 again.
-  // Unsigned around 128: the processors' instructions multiply unsigned by signed bytes.
-  const step = graph.floats('one_127th', [1 / 127], []);
-  const middle = graph.bytes('middle', 128);
-  const rounded = graph.node('QuantizeLinear', [graph.node('Div', [x, largest]), step, middle]);
   const all = graph.weight(`${name}.data`, matrix.data);
   const data =
     matrix.skipped === 0
@@ -62,8 +52,8 @@ function channelProduct(graph: Graph, name: string, matrix: Matrix<'channels'>, 
           graph.ints([1]),
         ]);
   const scales = graph.weight(`${name}.scales`, matrix.scales);
-  const product = graph.node('MatMulIntegerToFloat', [rounded, data, step, scales, middle], ORT);
-  return graph.node('Mul', [product, largest]);
+  const rounded = roundRows(graph, x);
+  return graph.node('Mul', [integerProduct(graph, rounded, data, scales), rounded.largest]);
 }
 
 /** RMS norm of x over its last axis. (Zhang & Sennrich 2019, eq. 4) */

@@ -7,7 +7,7 @@ import { MixedBatch } from './adapters-batch.ts';
 import { type RandomCheckpoint, TARGETS } from './adapters-checkpoint.ts';
 import type { SuiteContext } from './suite.ts';
 
-export const METHODS: readonly AdapterMethod[] = ['grouped', 'masked', 'gathered'];
+export const METHODS: readonly AdapterMethod[] = ['grouped', 'masked', 'gathered', 'integer'];
 /** Passes of the block, and so depths in a batch. */
 export const DEPTHS = 2;
 

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Manifest } from '@rondo/bundle';
-import { ADAPTER_METHOD, prepareWeights } from '@rondo/converter';
+import { adapterMethod, prepareWeights } from '@rondo/converter';
 import { CONTEXT } from './adapters-batch.ts';
 import { type BlockShape, RandomCheckpoint, rankShare, SMOLLM2, TINYLLAMA } from './adapters-checkpoint.ts';
 import { DEPTHS, type Finding, METHODS, runTrial } from './adapters-trial.ts';
@@ -28,7 +28,7 @@ const GOAL_LOSS = 10;
 /** What adapters of their own for every depth cost a batch of mixed depths. */
 export const adapters: Suite = {
   name: 'adapters',
-  summary: 'low-rank adapters for every depth in batches of mixed depths, three ways, against none',
+  summary: 'low-rank adapters for every depth in batches of mixed depths, four ways, against none',
   run,
 };
 
@@ -95,9 +95,9 @@ const lossesOf = ({ findings }: Cell, method: string): number[] =>
 
 const goalOf = (cell: Cell): Goal =>
   atMost(
-    `${cell.shape.name}, ${cell.precision}: loss at rank ${cell.rank}, ${ADAPTER_METHOD}, worst batch`,
+    `${cell.shape.name}, ${cell.precision}: loss at rank ${cell.rank}, ${adapterMethod(cell.precision)}, worst batch`,
     GOAL_LOSS,
-    Math.max(...lossesOf(cell, ADAPTER_METHOD)),
+    Math.max(...lossesOf(cell, adapterMethod(cell.precision))),
     ' %',
   );
 
@@ -110,9 +110,9 @@ function notesOf({ threads, seed, quick }: SuiteContext, cells: readonly Cell[])
     return `${method} ${(losses.reduce((sum, loss) => sum + loss, 0) / losses.length).toFixed(1)} %`;
   });
   return [
-    `One pass of a block of two layers over one decoding row of each sequence, half of the rows at each of ${DEPTHS} depths, ${CONTEXT} positions of K and V behind every row, random weights (seed ${seed}), adapters in f32 on all seven linears, ${threads} threads. Time is that inside the engine: no prelude, coda or head, which would hide a part of the loss. All methods of a rank and the block without adapters take turns in one process; the loss is the median over ${(quick ? QUICK : FULL).repeats} turns of what each loses against rank 0 in the same turn.`,
-    `Extra FLOPs are what the rank itself asks for, and what grouped and gathered compute; masked computes ${DEPTHS} times as many. If they ran as fast as an f32 base's, the loss at rank ${GOAL_RANK} could not be less than: ${floors.join(', ')}. An int8 or int4 base is faster, so the same arithmetic weighs more.`,
-    `Mean loss over all cells: ${means.join(', ')}. The converter's default is ${ADAPTER_METHOD}.${quick ? ' --quick measures rank 64 on f32 and int8 in three turns: a look, not a figure.' : ''}`,
+    `One pass of a block of two layers over one decoding row of each sequence, half of the rows at each of ${DEPTHS} depths, ${CONTEXT} positions of K and V behind every row, random weights (seed ${seed}), adapters on all seven linears, in f32 except with the method integer, ${threads} threads. Time is that inside the engine: no prelude, coda or head, which would hide a part of the loss. All methods of a rank and the block without adapters take turns in one process; the loss is the median over ${(quick ? QUICK : FULL).repeats} turns of what each loses against rank 0 in the same turn.`,
+    `Extra FLOPs are what the rank itself asks for, and what grouped and gathered compute; masked and integer compute ${DEPTHS} times as many, integer with factors of 7 bits. If what the rank asks for ran as fast as the base's own products, and these were all of the time, the loss at rank ${GOAL_RANK} could not be less than: ${floors.join(', ')}. Over int8 and int4 the same f32 arithmetic weighs more, as the base's is faster.`,
+    `Mean loss over all cells: ${means.join(', ')}. The converter's default is ${adapterMethod('int8')} over int8, else ${adapterMethod('f32')}.${quick ? ' --quick measures rank 64 on f32 and int8 in three turns: a look, not a figure.' : ''}`,
   ];
 }
 
