@@ -1,3 +1,4 @@
+export { type AdminOptions, AdminServer, type Readiness } from './admin-server.ts';
 export {
   byteSize,
   choice,

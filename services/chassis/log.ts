@@ -3,9 +3,11 @@ import { choice, settings } from './config.ts';
 
 export type { Logger };
 
-const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+export const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
 export type LogLevel = (typeof LEVELS)[number];
+
+export const isLogLevel = (text: string): text is LogLevel => LEVELS.some((level) => level === text);
 
 export interface LogOptions {
   /** Defaults to RONDO_LOG, else `info`. */

@@ -2,6 +2,13 @@ import { openBundle } from '@rondo/bundle';
 import { startCoordinator } from '@rondo/coordinator';
 import { type Address, address } from '@rondo/core';
 import { Command, Option } from 'commander';
+import {
+  ADMIN_HELP,
+  type AdminFlags,
+  addAdminOptions,
+  announceCoordinator,
+  openAdmin,
+} from './admin-options.ts';
 import { addClientOptions, CLIENT_HELP, type ClientFlags, clientOptions } from './client-options.ts';
 import { addressesOption, addressOption } from './options.ts';
 import { serve } from './serve.ts';
@@ -16,7 +23,7 @@ export const placementOption = (): Option =>
     .choices(['homed', 'staged'])
     .default('homed');
 
-interface CoordinatorFlags extends TlsFlags, ClientFlags {
+interface CoordinatorFlags extends TlsFlags, ClientFlags, AdminFlags {
   readonly model: string;
   readonly worker: Address[];
   readonly listen: Address;
@@ -25,7 +32,7 @@ interface CoordinatorFlags extends TlsFlags, ClientFlags {
 
 /** `rondo coordinator`: the HTTP API over workers that run elsewhere. */
 export const coordinatorCommand = (): Command =>
-  addClientOptions(addTlsOptions(new Command('coordinator')))
+  addAdminOptions(addClientOptions(addTlsOptions(new Command('coordinator'))))
     .description('serve the OpenAI API over HTTP with the workers given')
     .requiredOption(
       '--model <bundle>',
@@ -44,6 +51,8 @@ export const coordinatorCommand = (): Command =>
 Prints 'ready <url>' once all workers are linked and the port is open. A worker that cannot be reached, or that
 holds another bundle, ends the start with an error that says so.
 ${CLIENT_HELP}
+${ADMIN_HELP}
+The public port then keeps the API, /health (the status alone), /healthz and /live; without it, it tells all.
 ${TLS_HELP}
 
 Example:
@@ -54,6 +63,7 @@ Example:
 const coordinator = (flags: CoordinatorFlags): Promise<void> =>
   serve('coordinator', async (chassis) => {
     const { log, metrics, lifecycle } = chassis;
+    const admin = await openAdmin(flags, chassis);
     const bundle = await openBundle(flags.model);
     const running = await startCoordinator({
       bundle,
@@ -61,11 +71,13 @@ const coordinator = (flags: CoordinatorFlags): Promise<void> =>
       listen: flags.listen,
       placement: flags.placement,
       tls: await openTls(flags, chassis),
+      adminApart: admin !== undefined,
       ...(await clientOptions(flags, chassis)),
       modelName: bundle.manifest.name,
       log,
       metrics,
     });
     lifecycle.onStop('coordinator', () => running.stop());
+    announceCoordinator(admin, running, chassis);
     process.stdout.write(`ready ${running.url}\n`);
   });

@@ -4,6 +4,13 @@ import { openText, startCoordinator } from '@rondo/coordinator';
 import { type Address, address } from '@rondo/core';
 import { startWorker } from '@rondo/worker';
 import { Command } from 'commander';
+import {
+  ADMIN_HELP,
+  type AdminFlags,
+  addAdminOptions,
+  announceCoordinator,
+  openAdmin,
+} from './admin-options.ts';
 import { addClientOptions, CLIENT_HELP, type ClientFlags, clientOptions } from './client-options.ts';
 import { placementOption } from './coordinator.ts';
 import { addEngineOptions, type EngineFlags, engineOptions } from './engine-options.ts';
@@ -11,7 +18,7 @@ import { firstSteps, type Speech } from './first-steps.ts';
 import { addressOption, countOption } from './options.ts';
 import { type Chassis, keepWorker, serve } from './serve.ts';
 
-interface RunFlags extends EngineFlags, ClientFlags {
+interface RunFlags extends EngineFlags, ClientFlags, AdminFlags {
   readonly model: string;
   readonly listen: Address;
   readonly workers: number;
@@ -21,7 +28,7 @@ interface RunFlags extends EngineFlags, ClientFlags {
 
 /** `rondo run`: a coordinator and its workers in one process, talking over loopback as a cluster does. */
 export const runCommand = (): Command =>
-  addClientOptions(addEngineOptions(new Command('run')))
+  addAdminOptions(addClientOptions(addEngineOptions(new Command('run'))))
     .description('serve a bundle on this machine: coordinator and workers in one process')
     .requiredOption('--model <bundle>', 'a bundle directory, made by rondo convert')
     .option('--listen <host:port>', 'where to listen', addressOption('--listen'), address('127.0.0.1:8080'))
@@ -35,6 +42,7 @@ export const runCommand = (): Command =>
     .addHelpText(
       'after',
       `${CLIENT_HELP}
+${ADMIN_HELP}
 
 Examples:
   rondo run --model bundles/looped
@@ -48,6 +56,7 @@ const run = (flags: RunFlags): Promise<void> =>
 
 async function start(flags: RunFlags, chassis: Chassis): Promise<void> {
   const { log, metrics, lifecycle } = chassis;
+  const admin = await openAdmin(flags, chassis);
   const bundle = await openBundle(flags.model);
   const threads = flags.threads ?? Math.max(1, Math.floor(availableParallelism() / flags.workers));
   const startOne = async (index: number): Promise<Address> => {
@@ -69,12 +78,14 @@ async function start(flags: RunFlags, chassis: Chassis): Promise<void> {
     workers,
     listen: flags.listen,
     placement: flags.placement,
+    adminApart: admin !== undefined,
     ...(await clientOptions(flags, chassis)),
     modelName: bundle.manifest.name,
     log,
     metrics,
   });
   lifecycle.onStop('coordinator', () => coordinator.stop());
+  announceCoordinator(admin, coordinator, chassis);
   const steps = firstSteps(coordinator.url, bundle.manifest.name, await speechOf(bundle));
   process.stdout.write(`ready ${coordinator.url}\n${steps}`);
 }

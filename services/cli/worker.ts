@@ -4,13 +4,14 @@ import { type Address, address } from '@rondo/core';
 import { ACTIVATIONS, type Activations } from '@rondo/wire';
 import { startWorker } from '@rondo/worker';
 import { Command, Option } from 'commander';
+import { ADMIN_HELP, type AdminFlags, addAdminOptions, announceWorkers, openAdmin } from './admin-options.ts';
 import { addEngineOptions, type EngineFlags, engineOptions } from './engine-options.ts';
 import { addressOption, countOption } from './options.ts';
 import { keepWorker, serve } from './serve.ts';
 import { addTimedOptions, startTimedWorkers, type TimedFlags } from './timed-worker.ts';
 import { addTlsOptions, openTls, TLS_HELP, type TlsFlags } from './tls-options.ts';
 
-export interface WorkerFlags extends EngineFlags, TlsFlags {
+export interface WorkerFlags extends EngineFlags, TlsFlags, AdminFlags {
   readonly model: string;
   readonly listen: Address;
   readonly advertise?: Address;
@@ -20,7 +21,7 @@ export interface WorkerFlags extends EngineFlags, TlsFlags {
 
 /** `rondo worker`: one engine that serves passes and whole sequences over gRPC. */
 export const workerCommand = (): Command =>
-  addTimedOptions(addTlsOptions(addEngineOptions(new Command('worker'))))
+  addTimedOptions(addAdminOptions(addTlsOptions(addEngineOptions(new Command('worker')))))
     .description('serve a bundle as one worker of a cluster, over gRPC')
     .requiredOption('--model <bundle>', 'a bundle directory; every worker and the coordinator hold the same')
     .option('--listen <host:port>', 'where to listen', addressOption('--listen'), address('127.0.0.1:7600'))
@@ -44,6 +45,7 @@ export const workerCommand = (): Command =>
 Prints 'ready <host:port>' once a real pass has run and the port is open. With several timed workers in one process
 the addresses are separated by commas.
 ${TLS_HELP}
+${ADMIN_HELP}
 
 Examples:
   rondo worker --model bundles/looped --listen 127.0.0.1:7601
@@ -53,6 +55,7 @@ Examples:
 
 const worker = (flags: WorkerFlags & TimedFlags): Promise<void> =>
   serve('worker', async (chassis) => {
+    const admin = await openAdmin(flags, chassis);
     const options = {
       bundle: await openBundle(flags.model),
       listen: flags.listen,
@@ -67,5 +70,6 @@ const worker = (flags: WorkerFlags & TimedFlags): Promise<void> =>
     const running =
       flags.engine === 'timed' ? await startTimedWorkers(options, flags) : [await startWorker(options)];
     for (const each of running) keepWorker(each, chassis);
+    announceWorkers(admin, running, chassis);
     process.stdout.write(`ready ${flags.advertise ?? running.map((each) => each.address).join()}\n`);
   });

@@ -6,7 +6,7 @@ import { Admission } from './admission.ts';
 import type { ApiKeys } from './api-keys.ts';
 import { contextRoom } from './context-room.ts';
 import { Generation } from './generation.ts';
-import { checkHealth } from './health.ts';
+import { checkHealth, type Health } from './health.ts';
 import { createHttp } from './http.ts';
 import { KeyGate } from './key-gate.ts';
 import { Membership } from './membership.ts';
@@ -32,6 +32,8 @@ export interface CoordinatorOptions {
   readonly tls?: TlsIdentity | undefined;
   /** The keys of clients, read anew for each request; absent: everybody is let in. */
   readonly apiKeys?: { readonly current: ApiKeys } | undefined;
+  /** Operators have a port of their own: this one tells clients neither metrics nor the addresses of workers. */
+  readonly adminApart?: boolean | undefined;
   /** What this coordinator shows to clients; absent: plain HTTP. */
   readonly https?: TlsIdentity | undefined;
   /** How to reach a worker; gRPC unless told otherwise. */
@@ -43,6 +45,8 @@ export interface CoordinatorOptions {
 export interface RunningCoordinator {
   /** Where clients connect, with the real port. */
   readonly url: string;
+  /** Asks every worker now. */
+  health(): Promise<Health>;
   /** Refuses new requests, ends running ones, closes all connections. */
   stop(): Promise<void>;
 }
@@ -69,6 +73,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     );
   }
   const admission = new Admission(LIMITS.requestsInFlightMax);
+  const health = () => checkHealth(membership, bundle, admission.draining);
   const http = createHttp({
     kitchen: {
       model: {
@@ -91,7 +96,8 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
         clock: systemClock,
       }),
     },
-    health: () => checkHealth(membership, bundle, admission.draining),
+    health,
+    adminApart: options.adminApart,
     metrics,
     gate: options.apiKeys && new KeyGate({ keys: options.apiKeys, metrics, clock: systemClock }),
     https: options.https,
@@ -103,6 +109,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
   log.info({ url, model: options.modelName, workers: membership.links.length }, 'coordinator listens');
   return {
     url,
+    health,
     async stop() {
       admission.drain();
       await http.close();

@@ -25,6 +25,8 @@ export interface HttpOptions {
   readonly metrics: Metrics;
   /** Who is let in; absent: everybody. */
   readonly gate?: KeyGate | undefined;
+  /** Metrics and the addresses of workers are told elsewhere. */
+  readonly adminApart?: boolean | undefined;
   /** Absent: plain HTTP. */
   readonly https?: TlsIdentity | undefined;
 }
@@ -37,7 +39,7 @@ const RETRY_AFTER_S = 1;
 
 /** The HTTP door: routes, and OpenAI's error object for whatever goes wrong on any of them. */
 export function createHttp(options: HttpOptions): FastifyInstance {
-  const { kitchen, metrics, gate, https } = options;
+  const { kitchen, metrics, gate, https, adminApart = false } = options;
   const requests = metrics.counter('rondo_http_requests_total', 'HTTP requests by route and status', [
     'route',
     'status',
@@ -103,12 +105,16 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   for (const path of ['/live', '/healthz']) http.get(path, async () => ({ status: 'ok' }));
   http.get('/health', async (_request, reply) => {
     const health = await options.health();
-    return reply.code(health.status === 'ok' ? 200 : 503).send(health);
+    return reply
+      .code(health.status === 'ok' ? 200 : 503)
+      .send(adminApart ? { status: health.status } : health);
   });
-  http.get('/metrics', async (_request, reply) => {
-    reply.header('content-type', metrics.contentType);
-    return metrics.render();
-  });
+  if (!adminApart) {
+    http.get('/metrics', async (_request, reply) => {
+      reply.header('content-type', metrics.contentType);
+      return metrics.render();
+    });
+  }
   return http;
 }
 

@@ -16,6 +16,8 @@ export const LIMITS = {
   httpKeepAliveMs: 72_000,
   /** Connections of one HTTP port, idle ones too. */
   httpConnectionsMax: 2048,
+  /** Connections of an admin port: probes and scrapers. */
+  adminConnectionsMax: 64,
   /** Objects and lists inside each other in a request's body. */
   jsonDepthMax: 64,
   /** Keys in one file; also the names that metrics tell apart. */

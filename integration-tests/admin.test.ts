@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { after, before, test } from 'node:test';
+import { LIMITS } from '@rondo/core';
+import { RondoProcess } from './rondo-process.ts';
+import { TinyBundle } from './tiny-bundle.ts';
+
+let bundle: TinyBundle;
+let worker: RondoProcess;
+before(async () => {
+  bundle = await TinyBundle.make(2);
+  worker = await RondoProcess.start(
+    ...['worker', '--model', bundle.directory, '--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0'],
+    ...['--threads', '1', '--kv-mb', '64'],
+  );
+});
+after(async () => {
+  await worker.stop();
+  await bundle[Symbol.asyncDispose]();
+});
+
+/** Where the admin port of a process is, as its log says. */
+function adminOf({ errors }: RondoProcess): string {
+  const line = errors.split('\n').find((each) => each.includes('admin port listens'));
+  return JSON.parse(line!).url;
+}
+
+const coordinator = (...options: string[]) =>
+  RondoProcess.start(
+    ...[
+      'coordinator',
+      '--model',
+      bundle.directory,
+      '--worker',
+      worker.ready,
+      '--listen',
+      '127.0.0.1:0',
+      ...options,
+    ],
+  );
+
+const read = async (url: string, init: RequestInit = {}) => {
+  const response = await fetch(url, init);
+  return { status: response.status, text: await response.text() };
+};
+
+test('a worker tells its metrics, that it lives and that it is ready', async () => {
+  const admin = adminOf(worker);
+  assert.match((await read(`${admin}/metrics`)).text, /^rondo_[a-z_]+\{.*worker="/m);
+  assert.deepEqual(await read(`${admin}/healthz`), { status: 200, text: '{"status":"ok"}\n' });
+  const { status, text } = await read(`${admin}/readyz`);
+  assert.equal(status, 200);
+  assert.equal(JSON.parse(text).workers[0].address, worker.ready);
+  assert.equal((await read(`${admin}/nowhere`)).status, 404);
+  assert.equal((await read(`${admin}/metrics`, { method: 'POST' })).status, 405);
+});
+
+test('the log level is told and set while the process runs', async () => {
+  const url = `${adminOf(worker)}/log-level`;
+  const set = (body: string) => read(url, { method: 'PUT', body });
+  assert.equal((await read(url)).text, '{"level":"info"}\n');
+  assert.equal((await set('debug\n')).text, '{"level":"debug"}\n');
+  assert.equal((await read(url)).text, '{"level":"debug"}\n');
+  for (const body of ['loud', '', 'x'.repeat(100)]) assert.equal((await set(body)).status, 400);
+  assert.equal((await set('info')).status, 200);
+});
+
+test('beside an admin port the public one tells neither metrics nor addresses', async () => {
+  await using running = await coordinator('--admin', '127.0.0.1:0');
+  const [url, admin] = [running.ready.replace(/\/$/, ''), adminOf(running)];
+  assert.equal((await read(`${url}/metrics`)).status, 404);
+  assert.deepEqual(await read(`${url}/health`), { status: 200, text: '{"status":"ok"}' });
+  assert.deepEqual(await read(`${url}/healthz`), { status: 200, text: '{"status":"ok"}' });
+  const ready = await read(`${admin}/readyz`);
+  assert.equal(ready.status, 200);
+  assert.equal(JSON.parse(ready.text).workers[0].address, worker.ready);
+  assert.match((await read(`${admin}/metrics`)).text, /rondo_http_requests_total/);
+});
+
+test('without one the public port tells all, as before', async () => {
+  await using running = await coordinator();
+  const url = running.ready.replace(/\/$/, '');
+  assert.match((await read(`${url}/metrics`)).text, /rondo_http_requests_total/);
+  assert.equal(JSON.parse((await read(`${url}/health`)).text).workers[0].address, worker.ready);
+});
+
+test('an admin port holds a bounded number of connections', async () => {
+  const { hostname, port } = new URL(adminOf(worker));
+  const sockets = Array.from({ length: LIMITS.adminConnectionsMax + 1 }, () =>
+    connect(Number(port), hostname),
+  );
+  await Promise.race(sockets.map((socket) => once(socket, 'close')));
+  for (const socket of sockets) socket.destroy();
+});
+
+test('an admin port that is taken ends the start', async () => {
+  const taken = new URL(adminOf(worker)).host;
+  const { code, stderr } = await RondoProcess.run('worker', '--model', bundle.directory, '--admin', taken);
+  assert.equal(code, 1);
+  assert.match(stderr, /the port is taken; choose another with --admin/);
+});
