@@ -1,6 +1,7 @@
-import { openBundle } from '@rondo/bundle';
-import { startCoordinator } from '@rondo/coordinator';
+import { type Bundle, openBundle } from '@rondo/bundle';
+import { NatsRoster, startCoordinator } from '@rondo/coordinator';
 import { type Address, address } from '@rondo/core';
+import { AnnouncementBoard } from '@rondo/wire';
 import { Command, Option } from 'commander';
 import {
   ADMIN_HELP,
@@ -10,8 +11,9 @@ import {
   openAdmin,
 } from './admin-options.ts';
 import { addClientOptions, CLIENT_HELP, type ClientFlags, clientOptions } from './client-options.ts';
+import { addNatsOptions, NATS_HELP, type NatsFlags, openNatsLink } from './nats-options.ts';
 import { addressesOption, addressOption } from './options.ts';
-import { serve } from './serve.ts';
+import { type Chassis, serve } from './serve.ts';
 import { addTlsOptions, openTls, TLS_HELP, type TlsFlags } from './tls-options.ts';
 
 /** How routes are cut; `run` offers the same choice. */
@@ -23,40 +25,41 @@ export const placementOption = (): Option =>
     .choices(['homed', 'staged'])
     .default('homed');
 
-interface CoordinatorFlags extends TlsFlags, ClientFlags, AdminFlags {
+interface CoordinatorFlags extends TlsFlags, ClientFlags, AdminFlags, NatsFlags {
   readonly model: string;
-  readonly worker: Address[];
+  readonly worker?: Address[];
   readonly listen: Address;
   readonly placement: 'homed' | 'staged';
 }
 
 /** `rondo coordinator`: the HTTP API over workers that run elsewhere. */
 export const coordinatorCommand = (): Command =>
-  addAdminOptions(addClientOptions(addTlsOptions(new Command('coordinator'))))
-    .description('serve the OpenAI API over HTTP with the workers given')
+  addNatsOptions(addAdminOptions(addClientOptions(addTlsOptions(new Command('coordinator')))))
+    .description(
+      'serve the OpenAI API over HTTP with the workers given, or with all that announce themselves',
+    )
     .requiredOption(
       '--model <bundle>',
       'the bundle directory that the workers hold; only its tokenizer is used',
     )
-    .requiredOption(
-      '--worker <host:port>',
-      'a worker; repeat the option for each',
-      addressesOption('--worker'),
-    )
+    .option('--worker <host:port>', 'a worker; repeat the option for each', addressesOption('--worker'))
     .option('--listen <host:port>', 'where to listen', addressOption('--listen'), address('127.0.0.1:8080'))
     .addOption(placementOption())
     .addHelpText(
       'after',
       `
-Prints 'ready <url>' once all workers are linked and the port is open. A worker that cannot be reached, or that
-holds another bundle, ends the start with an error that says so.
+Prints 'ready <url>' once all workers given are linked and the port is open. A worker given that cannot be reached, or
+that holds another bundle, ends the start with an error that says so; one that announces itself over NATS may come, go
+and come back. Without --nats at least one --worker is needed.
 ${CLIENT_HELP}
 ${ADMIN_HELP}
 The public port then keeps the API, /health (the status alone), /healthz and /live; without it, it tells all.
 ${TLS_HELP}
+${NATS_HELP}
 
-Example:
-  rondo coordinator --model bundles/looped --worker 127.0.0.1:7601 --worker 127.0.0.1:7602 --placement staged`,
+Examples:
+  rondo coordinator --model bundles/looped --worker 127.0.0.1:7601 --worker 127.0.0.1:7602 --placement staged
+  rondo coordinator --model bundles/looped --nats nats://nats:4222`,
     )
     .action(coordinator);
 
@@ -65,9 +68,11 @@ const coordinator = (flags: CoordinatorFlags): Promise<void> =>
     const { log, metrics, lifecycle } = chassis;
     const admin = await openAdmin(flags, chassis);
     const bundle = await openBundle(flags.model);
+    const roster = await natsRoster(flags, bundle, chassis);
     const running = await startCoordinator({
       bundle,
-      workers: flags.worker,
+      workers: flags.worker ?? [],
+      roster,
       listen: flags.listen,
       placement: flags.placement,
       tls: await openTls(flags, chassis),
@@ -81,3 +86,21 @@ const coordinator = (flags: CoordinatorFlags): Promise<void> =>
     announceCoordinator(admin, running, chassis);
     process.stdout.write(`ready ${running.url}\n`);
   });
+
+/** Workers that announce themselves, when NATS is asked for. */
+async function natsRoster(
+  flags: NatsFlags,
+  bundle: Bundle,
+  chassis: Chassis,
+): Promise<NatsRoster | undefined> {
+  const link = await openNatsLink(flags, 'coordinator', chassis);
+  if (link === undefined) return undefined;
+  const roster = new NatsRoster({
+    bundleDigest: bundle.digest,
+    board: new AnnouncementBoard(link),
+    state: () => link.state,
+    log: chassis.log,
+  });
+  chassis.lifecycle.onStop('roster', () => roster.close());
+  return roster;
+}

@@ -5,13 +5,15 @@ import { ACTIVATIONS, type Activations } from '@rondo/wire';
 import { startWorker } from '@rondo/worker';
 import { Command, Option } from 'commander';
 import { ADMIN_HELP, type AdminFlags, addAdminOptions, announceWorkers, openAdmin } from './admin-options.ts';
+import { announce, checkReachable } from './announce.ts';
 import { addEngineOptions, type EngineFlags, engineOptions } from './engine-options.ts';
+import { addNatsOptions, NATS_HELP, type NatsFlags, openNatsLink } from './nats-options.ts';
 import { addressOption, countOption } from './options.ts';
 import { keepWorker, serve } from './serve.ts';
 import { addTimedOptions, startTimedWorkers, type TimedFlags } from './timed-worker.ts';
 import { addTlsOptions, openTls, TLS_HELP, type TlsFlags } from './tls-options.ts';
 
-export interface WorkerFlags extends EngineFlags, TlsFlags, AdminFlags {
+export interface WorkerFlags extends EngineFlags, TlsFlags, AdminFlags, NatsFlags {
   readonly model: string;
   readonly listen: Address;
   readonly advertise?: Address;
@@ -21,7 +23,7 @@ export interface WorkerFlags extends EngineFlags, TlsFlags, AdminFlags {
 
 /** `rondo worker`: one engine that serves passes and whole sequences over gRPC. */
 export const workerCommand = (): Command =>
-  addTimedOptions(addAdminOptions(addTlsOptions(addEngineOptions(new Command('worker')))))
+  addTimedOptions(addNatsOptions(addAdminOptions(addTlsOptions(addEngineOptions(new Command('worker'))))))
     .description('serve a bundle as one worker of a cluster, over gRPC')
     .requiredOption('--model <bundle>', 'a bundle directory; every worker and the coordinator hold the same')
     .option('--listen <host:port>', 'where to listen', addressOption('--listen'), address('127.0.0.1:7600'))
@@ -46,16 +48,20 @@ Prints 'ready <host:port>' once a real pass has run and the port is open. With s
 the addresses are separated by commas.
 ${TLS_HELP}
 ${ADMIN_HELP}
+${NATS_HELP}
 
 Examples:
   rondo worker --model bundles/looped --listen 127.0.0.1:7601
-  rondo worker --model bundles/looped --listen 0.0.0.0:7600 --advertise worker-1:7600 --kv-mb 4096`,
+  rondo worker --model bundles/looped --listen 0.0.0.0:7600 --advertise worker-1:7600 --kv-mb 4096
+  rondo worker --model bundles/looped --listen 0.0.0.0:7600 --advertise worker-1:7600 --nats nats://nats:4222`,
     )
     .action(worker);
 
 const worker = (flags: WorkerFlags & TimedFlags): Promise<void> =>
   serve('worker', async (chassis) => {
     const admin = await openAdmin(flags, chassis);
+    if (flags.nats) checkReachable(flags.listen, flags.advertise);
+    const nats = await openNatsLink(flags, 'worker', chassis);
     const options = {
       bundle: await openBundle(flags.model),
       listen: flags.listen,
@@ -69,7 +75,10 @@ const worker = (flags: WorkerFlags & TimedFlags): Promise<void> =>
     };
     const running =
       flags.engine === 'timed' ? await startTimedWorkers(options, flags) : [await startWorker(options)];
-    for (const each of running) keepWorker(each, chassis);
+    for (const each of running) {
+      if (nats) announce(nats, each, chassis, () => keepWorker(each, chassis));
+      else keepWorker(each, chassis);
+    }
     announceWorkers(admin, running, chassis);
     process.stdout.write(`ready ${flags.advertise ?? running.map((each) => each.address).join()}\n`);
   });

@@ -59,7 +59,10 @@ export interface RunningCoordinator {
 export async function startCoordinator(options: CoordinatorOptions): Promise<RunningCoordinator> {
   const { bundle, log, metrics } = options;
   if (options.workers.length === 0 && options.roster === undefined) {
-    throw new RondoError('CONFIG_INVALID', 'a coordinator needs at least one worker: --worker host:port');
+    throw new RondoError(
+      'CONFIG_INVALID',
+      'a coordinator needs at least one worker, --worker host:port, or where they announce themselves, --nats nats://host:port',
+    );
   }
   const codec = await openText(bundle);
   const membership = await join(options);
@@ -73,7 +76,10 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     );
   }
   const admission = new Admission(LIMITS.requestsInFlightMax);
-  const health = () => checkHealth(membership, bundle, admission.draining);
+  const health = async () => ({
+    ...(await checkHealth(membership, bundle, admission.draining)),
+    roster: options.roster?.health?.(),
+  });
   const http = createHttp({
     kitchen: {
       model: {

@@ -1,11 +1,14 @@
 import type { Bundle } from '@rondo/bundle';
 import { RondoError } from '@rondo/core';
 import type { Membership } from './membership.ts';
+import type { RosterHealth } from './roster.ts';
 import { checkDescription, type WorkerLink } from './worker-link.ts';
 
 export interface Health {
   readonly status: 'ok' | 'unavailable' | 'draining';
   readonly workers: readonly WorkerHealth[];
+  /** Where workers announce themselves. */
+  readonly roster?: RosterHealth | undefined;
 }
 
 interface WorkerHealth {

@@ -1,4 +1,5 @@
 import type { Address, WorkerId } from '@rondo/core';
+import type { NatsState } from '@rondo/wire';
 
 /** A worker that says, or of whom it is said, that it is there. A hint: what is true its link finds out. */
 export interface Announcement {
@@ -7,10 +8,20 @@ export interface Announcement {
   readonly state: 'serving' | 'draining';
 }
 
+/** What /health says of a roster that others write. */
+export interface RosterHealth {
+  readonly nats: NatsState;
+  readonly announced: number;
+  /** Announced workers that hold another bundle; they are left alone. */
+  readonly mismatched: readonly { readonly id: string; readonly address: string; readonly bundle: string }[];
+}
+
 /** Who is said to be a worker of this cluster. */
 export interface Roster {
   /** Calls `listener` with all who are announced, soon and again after every change. Returns how to stop that. */
   subscribe(listener: (announced: readonly Announcement[]) => void): () => void;
+  /** How the roster itself is, where that can change. */
+  health?(): RosterHealth;
 }
 
 /** Workers whose addresses are known beforehand and that are always expected. */

@@ -69,4 +69,12 @@ export const LIMITS = {
   pingMs: 500,
   /** How long a ping may go unanswered before the connection is given up: with `pingMs` below 2 s. */
   pingAnswerMs: 1_250,
+  /** How long an announcement of a worker lives unless renewed: far more than three times the longest pass. */
+  announcementMs: 12_000,
+  /** The least time between two announcements that tell only of another load. */
+  announcementEveryMs: 1_000,
+  /** After NATS was found again, how long no worker is dropped for not being announced. */
+  announcementGraceMs: 30_000,
+  /** How long the bucket remembers that an announcement was taken down or expired. */
+  announcementMarkerMs: 60_000,
 } as const;

@@ -1,3 +1,5 @@
+export type { WorkerAnnouncement } from './announcement.ts';
+export { AnnouncementBoard, type BoardListener } from './announcement-board.ts';
 export {
   type ChunkKind,
   type Hello,

@@ -104,6 +104,7 @@ export class NatsLink {
       this.#closing.abort();
       throw first;
     }
+    this.#changed({ connected: false, reason: first.message });
     void this.#keepConnecting(options);
   }
 
@@ -121,7 +122,10 @@ export class NatsLink {
         const timer = setTimeout(resolve, RETRY_MS + Math.random() * RETRY_JITTER_MS);
         this.closing.addEventListener('abort', () => resolve(clearTimeout(timer)), { once: true });
       });
-      if (this.closing.aborted || (await this.#connectOnce(options)) === undefined) return;
+      if (this.closing.aborted) return;
+      const failed = await this.#connectOnce(options);
+      if (failed === undefined) return;
+      this.#changed({ connected: false, reason: failed.message });
     }
   }
 
@@ -143,7 +147,6 @@ export class NatsLink {
     } catch (thrown) {
       await connection?.close();
       const error = connectError(thrown, this.#options.servers);
-      this.#changed({ connected: false, reason: error.message });
       return error;
     }
   }
@@ -216,7 +219,7 @@ function connectError(thrown: unknown, servers: readonly string[]): RondoError {
   if (tlsCode.test(cause.code ?? '') || /does not support 'tls'|doesn't exist/.test(cause.message)) {
     return new RondoError(
       'CONFIG_INVALID',
-      `${at} and TLS: ${cause.message}; check --nats-tls-ca and its like`,
+      `${at} and TLS: ${cause.message}; check --nats-ca, --nats-cert and --nats-key`,
       {
         cause,
       },

@@ -1,2 +1,3 @@
+export { Announcer } from './announcer.ts';
 export { STEP_POLICIES, type StepPolicy } from './step-policy.ts';
 export { type RunningWorker, serveEngine, startWorker, type WorkerOptions } from './worker.ts';

@@ -3,7 +3,7 @@ import type { Bundle } from '@rondo/bundle';
 import type { Logger, Metrics } from '@rondo/chassis';
 import { type Address, LIMITS, RondoError, type TlsIdentity, workerId } from '@rondo/core';
 import { createEngine, type Engine, type Stack } from '@rondo/engine';
-import { type Activations, PROTOCOL_REVISION, serveWorker } from '@rondo/wire';
+import { type Activations, PROTOCOL_REVISION, serveWorker, type WorkerDescription } from '@rondo/wire';
 import type { Chunk } from './chunk.ts';
 import { FrontDoor } from './front-door.ts';
 import { Heartbeat } from './heartbeat.ts';
@@ -50,6 +50,8 @@ export interface RunningWorker {
   /** Where it really listens. */
   readonly address: Address;
   readonly workerId: string;
+  /** What it says of itself, now. */
+  describe(): WorkerDescription;
   /** Settles, with the reason, only when the worker can serve no more and has to be restarted. */
   readonly broken: Promise<RondoError>;
   /** Takes nothing new, lets running sequences end for a short while, then frees everything. */
@@ -181,17 +183,18 @@ export async function serveEngine(
     closed,
     stale: () => meters.staleChunk(),
   });
+  const about = {
+    workerId: self,
+    protocolRevision: PROTOCOL_REVISION,
+    bundleDigest,
+    bundleName: manifest.name,
+    provider: engine.description.provider,
+    advertisedAddress: advertise,
+  };
   const server = await serveWorker(
     listen,
     workerHandlers({
-      about: {
-        workerId: self,
-        protocolRevision: PROTOCOL_REVISION,
-        bundleDigest,
-        bundleName: manifest.name,
-        provider: engine.description.provider,
-        advertisedAddress: advertise,
-      },
+      about,
       load,
       heartbeat,
       frontDoor,
@@ -206,6 +209,7 @@ export async function serveEngine(
   return {
     address: server.address,
     workerId: self,
+    describe: () => ({ ...about, load: load() }),
     broken,
     async stop() {
       await server.close();

@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createLog } from '@rondo/chassis';
+import { address, LIMITS, ManualClock, workerId } from '@rondo/core';
+import type { WorkerAnnouncement } from '@rondo/wire';
+import { Announcer } from './announcer.ts';
+
+/** An announcer beside a board that writes down what it is told, and that can be taken away. */
+function announced() {
+  const clock = new ManualClock();
+  clock.advance(LIMITS.announcementMs);
+  const told: (WorkerAnnouncement | string)[] = [];
+  const warnings: string[] = [];
+  const board = { away: false };
+  const worker = { sequences: 0 };
+  const say = async (what: WorkerAnnouncement | string): Promise<void> => {
+    if (board.away) throw new Error('away');
+    told.push(what);
+  };
+  const announcer = new Announcer(
+    { announce: say, withdraw: say },
+    () => ({
+      workerId: workerId('w'),
+      address: address('w:7600'),
+      protocolRevision: 1,
+      bundleDigest: 'd',
+      bundleName: 'tiny',
+      provider: 'cpu',
+      load: { ...worker },
+      state: 'serving',
+    }),
+    createLog('test', { level: 'warn', to: { write: (line) => void warnings.push(line) } }),
+    clock,
+  );
+  return { announcer, board, worker, clock, told, warnings };
+}
+
+test('what has not changed is announced again after a third of its life', async () => {
+  const { announcer, clock, told } = announced();
+  for (const ms of [0, 1, LIMITS.announcementMs / 3 - 2, 1]) {
+    clock.advance(ms);
+    await announcer.glance();
+  }
+  assert.equal(told.length, 2);
+});
+
+test('another load is announced at the next glance', async () => {
+  const { announcer, worker, told } = announced();
+  await announcer.glance();
+  worker.sequences = 3;
+  await announcer.glance();
+  await announcer.glance();
+  assert.deepEqual(
+    told.map((each) => typeof each === 'object' && each.load.sequences),
+    [0, 3],
+  );
+});
+
+test('a drain is announced at once, then the farewell', async () => {
+  const { announcer, told } = announced();
+  await announcer.glance();
+  await announcer.drain();
+  await announcer.farewell();
+  assert.deepEqual(
+    told.map((each) => (typeof each === 'object' ? each.state : `farewell ${each}`)),
+    ['serving', 'draining', 'farewell w'],
+  );
+});
+
+test('a board that is away is complained of once each time, and found again', async () => {
+  const { announcer, board, told, warnings } = announced();
+  for (const away of [true, true, false, true]) {
+    board.away = away;
+    await announcer.announce();
+  }
+  assert.equal(told.length, 1);
+  assert.equal(warnings.length, 2);
+});
