@@ -4,7 +4,14 @@ import { AttentionThreads, CONTROL_BYTES, ITEMS_MAX } from './attention-threads.
 import type { KvCopy, PoolSizes, Stack, StackBatch } from './engine.ts';
 import { attentionKernel } from './kernel/attention-kernel.ts';
 import { MemoryPlan } from './kernel/memory-plan.ts';
-import { itemRowsMax, type KernelLayout, type KernelShape, scratchFloats } from './kernel/shape.ts';
+import {
+  ITEM_WORDS,
+  itemHeadsMax,
+  itemRowsMax,
+  type KernelLayout,
+  type KernelShape,
+  scratchFloats,
+} from './kernel/shape.ts';
 import { KvStore, layerFloatsOf, layerMajor } from './kv-store.ts';
 import { fillRotaryTable } from './rotary-table.ts';
 
@@ -19,6 +26,9 @@ interface Kernel {
   attend(item: number, layer: number, scratch: number): void;
   copy(from: number, to: number, layers: number, layerBytes: number): void;
 }
+
+/** Sequences from which on an item takes heads together. */
+const MANY_CHUNKS = 4;
 
 /** Keys read below which waking the other threads costs more than they save. */
 const TOGETHER_KEYS = 2048;
@@ -66,7 +76,7 @@ export class PagedAttention {
       slots: plan.floats(rows),
       qkv: plan.floats(rows * (heads + 2 * kvHeads) * headDim),
       out: plan.floats(rows * heads * headDim),
-      items: plan.floats(rows * kvHeads * 4),
+      items: plan.floats(rows * kvHeads * ITEM_WORDS),
     };
     const scratches = Array.from({ length: threads }, () =>
       plan.floats(scratchFloats(kernelShape, positions)),
@@ -137,6 +147,9 @@ export class PagedAttention {
       words[tableStart + at] = storeStart + pageTable[at]! * pageBytes;
     }
     const rowsPerItem = itemRowsMax(this.#shape);
+    const { kvHeads } = this.#shape;
+    // Few sequences are divided among the threads by heads.
+    const together = chunks >= MANY_CHUNKS ? itemHeadsMax(this.#shape) : 1;
     const slotBytes = this.#shape.headDim * 4;
     let row = 0;
     let item = this.#layout.items / 4;
@@ -153,18 +166,20 @@ export class PagedAttention {
       }
       for (let first = 0; first < count; first += rowsPerItem) {
         const taken = Math.min(rowsPerItem, count - first);
-        for (let kvHead = 0; kvHead < this.#shape.kvHeads; kvHead++, item += 4) {
+        const headsPerItem = taken === 1 ? together : 1;
+        for (let kvHead = 0; kvHead < kvHeads; kvHead += headsPerItem, item += ITEM_WORDS) {
           words[item] = row + first;
           words[item + 1] = taken;
           words[item + 2] = kvHead;
-          words[item + 3] = table * 4;
+          words[item + 3] = Math.min(headsPerItem, kvHeads - kvHead);
+          words[item + 4] = table * 4;
         }
         keys += (start + first + taken) * taken * this.#shape.heads;
       }
       row += count;
     }
     this.#rows = rows;
-    this.#items = (item - this.#layout.items / 4) / 4;
+    this.#items = (item - this.#layout.items / 4) / ITEM_WORDS;
     this.#together = keys > TOGETHER_KEYS;
     this.#layerBytes = store.layout.layerStride * 4;
   }

@@ -21,7 +21,14 @@ import { mix } from './mix.ts';
 import { WasmFunction } from './module.ts';
 import { type Locals7, type Names, QUERY_BLOCK } from './registers.ts';
 import { score } from './score.ts';
-import { groupOf, type KernelLayout, type KernelShape, queriesMax } from './shape.ts';
+import {
+  groupOf,
+  ITEM_WORDS,
+  itemHeadsMax,
+  type KernelLayout,
+  type KernelShape,
+  queriesMax,
+} from './shape.ts';
 import { softmax } from './softmax.ts';
 
 /** See `attentionKernel`. */
@@ -35,7 +42,10 @@ export function attendFunction(shape: KernelShape, layout: KernelLayout): WasmFu
   const i32 = () => fn.local('i32');
   const names: Names = {
     firstRow: i32(),
+    rows: i32(),
     queries: i32(),
+    firstQuery: i32(),
+    endQuery: i32(),
     positions: i32(),
     stride: i32(),
     queryTile: i32(),
@@ -44,38 +54,51 @@ export function attendFunction(shape: KernelShape, layout: KernelLayout): WasmFu
     scores: i32(),
   };
   const [kvHead, table, page, pageStart, query, source, at] = fn.locals('i32', 7) as Locals7;
-  /** A head's keys or values of one page, near at hand. */
+  const [firstHead, itemHeads] = fn.locals('i32', 2) as [Local, Local];
+  /** The heads' keys or values of one page, near at hand. */
   const tilePage = i32();
-  const entry = (index: number): Code => load(multiply(get(item), int(16)), layout.items + index * 4);
-  /** Address of head `query % group` of the group, in row `query / group` of the item, of an array of rows. */
+  const entry = (index: number): Code =>
+    load(multiply(get(item), int(ITEM_WORDS * 4)), layout.items + index * 4);
+  /** Queries lie [heads][rows][group]: which row of the item, and which head of the model, the query is. */
+  const rowOf = remainder(divide(get(query), int(group)), get(names.rows));
+  const headOf = add(
+    multiply(add(get(firstHead), divide(get(query), multiply(get(names.rows), int(group)))), int(group)),
+    remainder(get(query), int(group)),
+  );
+  /** Address of the query's head in its row of an array of rows. */
   const ofQuery = (base: number, rowHeads: number): Code =>
     add(
-      multiply(add(get(names.firstRow), divide(get(query), int(group))), int(rowHeads * headBytes)),
-      add(
-        multiply(add(multiply(get(kvHead), int(group)), remainder(get(query), int(group))), int(headBytes)),
-        int(base),
-      ),
+      multiply(add(get(names.firstRow), rowOf), int(rowHeads * headBytes)),
+      add(multiply(headOf, int(headBytes)), int(base)),
     );
   const tileRow = (tile: Local): Code => add(get(tile), multiply(get(query), int(headBytes)));
-  /** Address of the head's keys (part 0) or values (part 1) in the page that holds position `at`. */
+  /** Address of the first head's keys (part 0) or values (part 1) in the page that holds position `at`. */
   const pageAt = (position: Code, part: 0 | 1): Code =>
     add(
       add(load(add(get(table), multiply(divide(position, int(pagePositions)), int(4)))), get(layer)),
-      add(multiply(get(kvHead), int(headPageBytes)), int(part * kvHeads * headPageBytes)),
+      add(multiply(get(firstHead), int(headPageBytes)), int(part * kvHeads * headPageBytes)),
     );
+  /** `body` for the queries of one head and what that head has in one page, for all heads and pages. */
   const overPages = (part: 0 | 1, body: Code): Code =>
     loopOver(pageStart, int(0), get(names.positions), pagePositions, [
-      set(page, pageAt(get(pageStart), part)),
-      // Copying reads ahead; the work below jumps about and would wait for each line.
-      copyBytes(get(tilePage), get(page), int(headPageBytes)),
+      // Copying reads in order and ahead; the work below jumps about and would wait for each line.
+      copyBytes(get(tilePage), pageAt(get(pageStart), part), multiply(get(itemHeads), int(headPageBytes))),
       set(page, get(tilePage)),
-      body,
+      set(names.firstQuery, int(0)),
+      loopOver(kvHead, int(0), get(itemHeads), 1, [
+        set(names.endQuery, add(get(names.firstQuery), multiply(get(names.rows), int(group)))),
+        body,
+        set(names.firstQuery, get(names.endQuery)),
+        set(page, add(get(page), int(headPageBytes))),
+      ]),
     ]);
   fn.body([
     set(names.firstRow, entry(0)),
-    set(names.queries, multiply(entry(1), int(group))),
-    set(kvHead, entry(2)),
-    set(table, entry(3)),
+    set(names.rows, entry(1)),
+    set(firstHead, entry(2)),
+    set(itemHeads, entry(3)),
+    set(table, entry(4)),
+    set(names.queries, multiply(multiply(get(names.rows), get(itemHeads)), int(group))),
     set(
       names.positions,
       add(
@@ -94,7 +117,7 @@ export function attendFunction(shape: KernelShape, layout: KernelLayout): WasmFu
     set(names.sumTile, add(get(names.queryTile), int(queriesMax(shape) * headBytes))),
     set(names.inverses, add(get(names.sumTile), int(queriesMax(shape) * headBytes))),
     set(tilePage, add(get(names.inverses), int(queriesMax(shape) * 16))),
-    set(names.scores, add(get(tilePage), int(headPageBytes))),
+    set(names.scores, add(get(tilePage), int(itemHeadsMax(shape) * headPageBytes))),
     loopOver(query, int(0), get(names.queries), 1, [
       set(source, ofQuery(layout.qkv, heads + 2 * kvHeads)),
       loopOver(at, int(0), int(headBytes), 16, [
@@ -127,13 +150,13 @@ export function attendFunction(shape: KernelShape, layout: KernelLayout): WasmFu
   return fn;
 }
 
-/** `body` for blocks of QUERY_BLOCK queries, then for what is left in one smaller block. */
-function overBlocks(query: Local, { queries }: Names, body: (block: number) => Code): Code {
-  const left = subtract(get(queries), get(query));
+/** `body` for blocks of QUERY_BLOCK queries of one head, then for what is left in one smaller block. */
+function overBlocks(query: Local, { firstQuery, endQuery }: Names, body: (block: number) => Code): Code {
+  const left = subtract(get(endQuery), get(query));
   const remaining = (block: number): Code =>
     block === 0 ? [] : ifElse(lessThan(left, int(block)), remaining(block - 1), body(block));
   return [
-    set(query, int(0)),
+    set(query, get(firstQuery)),
     loopWhile(lessThan(int(QUERY_BLOCK - 1), left), [
       body(QUERY_BLOCK),
       set(query, add(get(query), int(QUERY_BLOCK))),

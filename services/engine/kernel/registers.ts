@@ -14,7 +14,11 @@ export type Locals7 = [Local, Local, Local, Local, Local, Local, Local];
 /** The locals that the parts of `attend` share. All pages, queries and scores are byte addresses. */
 export interface Names {
   readonly firstRow: Local;
+  readonly rows: Local;
   readonly queries: Local;
+  /** Of the head at hand. */
+  readonly firstQuery: Local;
+  readonly endQuery: Local;
   /** Positions that the item's last row sees. */
   readonly positions: Local;
   /** Bytes from one query's scores to the next one's. */

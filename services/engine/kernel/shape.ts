@@ -20,11 +20,16 @@ export interface KernelLayout {
   readonly qkv: number;
   /** [rows, heads, headDim] f32: what attention puts out. */
   readonly out: number;
-  /** [items, 4] i32: first row, rows, K/V head, address of the page addresses of the sequence. */
+  /** [items, ITEM_WORDS] i32: first row, rows, first K/V head, K/V heads, address of the page addresses of the sequence. */
   readonly items: number;
   /** 64 KiB pages of the memory. */
   readonly memoryPages: number;
 }
+
+export const ITEM_WORDS = 5;
+
+/** Bytes of keys or values of one page that an item copies at once: beside scores and queries they stay in the first cache. */
+const ITEM_PAGE_BYTES = 16 * 1024;
 
 /** Query rows (rows · heads of a group) of one item at most, so that its scores stay in the cache. */
 const ITEM_QUERIES = 32;
@@ -35,11 +40,16 @@ export const groupOf = ({ heads, kvHeads }: KernelShape): number => heads / kvHe
 export const itemRowsMax = (shape: KernelShape): number =>
   Math.max(1, Math.floor(ITEM_QUERIES / groupOf(shape)));
 
-/** Floats of private memory an item needs: one head's page, queries and sums of one tile, inverse totals, a score per position. */
+/** K/V heads that one item may take together: their keys lie side by side in a page and are read in one go. */
+export const itemHeadsMax = ({ kvHeads, headDim, pagePositions }: KernelShape): number =>
+  Math.min(kvHeads, Math.max(1, Math.floor(ITEM_PAGE_BYTES / (pagePositions * headDim * 4))));
+
+/** Floats of private memory an item needs: the page of its heads, queries and sums of one tile, inverse totals, a score per position. */
 export const scratchFloats = (shape: KernelShape, positions: number): number =>
-  shape.pagePositions * shape.headDim +
+  itemHeadsMax(shape) * shape.pagePositions * shape.headDim +
   queriesMax(shape) * (2 * shape.headDim + 4 + roundUp(positions, shape.pagePositions));
 
-export const queriesMax = (shape: KernelShape): number => itemRowsMax(shape) * groupOf(shape);
+export const queriesMax = (shape: KernelShape): number =>
+  Math.max(itemRowsMax(shape), itemHeadsMax(shape)) * groupOf(shape);
 
 const roundUp = (value: number, step: number): number => Math.ceil(value / step) * step;

@@ -8,6 +8,7 @@ import {
   load,
   loopOver,
   multiply,
+  remainder,
   scalar,
   set,
   vector,
@@ -41,7 +42,10 @@ export function softmax(
         multiply(
           add(
             load(
-              multiply(add(get(names.firstRow), divide(get(query), int(group))), int(4)),
+              multiply(
+                add(get(names.firstRow), remainder(divide(get(query), int(group)), get(names.rows))),
+                int(4),
+              ),
               layout.positions,
             ),
             int(1),
