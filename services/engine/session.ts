@@ -19,7 +19,7 @@ export const fetchesOf = (names: readonly string[]): Fetches =>
 
 /**
  * A loaded graph, called without a turn of the event loop: InferenceSession.run of the package defers the same blocking
- * call by setImmediate, which cost a token of one sequence a quarter of its time (ADR 11). The runtime's version is pinned.
+ * call by setImmediate, a turn of the event loop for each of a token's runs (ADR 11). The runtime's version is pinned.
  */
 export class Session {
   readonly inputNames: readonly string[];
