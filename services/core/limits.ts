@@ -2,6 +2,12 @@
 export const LIMITS = {
   /** Both ends of every gRPC connection; a prompt of 128k ids stays far below. */
   grpcMessageBytes: 4 * 1024 * 1024,
+  /** Calls on one connection at once: twice the sequences that a worker runs. */
+  grpcCallsMax: 512,
+  /** The first frame of a stream of passes: who sends, and for which bundle. */
+  helloBytes: 4096,
+  /** How long a stream of passes may be open without it, in milliseconds. */
+  helloMs: 5000,
   /** One frame of activations: loopback latency grows faster than size above this. */
   frameBytes: 128 * 1024,
   /** Same bound as TGI: a longer prompt is refused by the context length anyway. */

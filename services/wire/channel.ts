@@ -9,7 +9,10 @@ const SHARED: ChannelOptions = {
   'grpc.keepalive_timeout_ms': LIMITS.pingAnswerMs,
 };
 
-export const SERVER_OPTIONS: ChannelOptions = SHARED;
+export const SERVER_OPTIONS: ChannelOptions = {
+  ...SHARED,
+  'grpc.max_concurrent_streams': LIMITS.grpcCallsMax,
+};
 
 export const CLIENT_OPTIONS: ChannelOptions = {
   ...SHARED,

@@ -246,6 +246,9 @@ export const helloFrame: Codec<Hello> = {
       },
     }),
   decode(bytes) {
+    if (bytes.length > LIMITS.helloBytes) {
+      throw malformed('PassesRequest', `a hello of ${bytes.length} bytes, allowed are ${LIMITS.helloBytes}`);
+    }
     const hello = present(
       messageTypes.passesRequest.decode(bytes).hello,
       'PassesRequest',

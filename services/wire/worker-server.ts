@@ -9,7 +9,7 @@ import {
   type sendUnaryData,
   setLogVerbosity,
 } from '@grpc/grpc-js';
-import { type Address, address, type GenerateSpec, RondoError, type TlsIdentity } from '@rondo/core';
+import { type Address, address, type GenerateSpec, LIMITS, RondoError, type TlsIdentity } from '@rondo/core';
 import { hostOf, SERVER_OPTIONS } from './channel.ts';
 import {
   type Hello,
@@ -172,7 +172,7 @@ class GrpcWorkerServer implements WorkerServer {
   #passes(stream: ServerDuplexStream<Buffer, Buffer>): void {
     void this.#run(stream, async (call) => {
       const received = stream[Symbol.asyncIterator]() as AsyncIterator<Buffer, undefined>;
-      const first = await received.next();
+      const first = await helloOf(received, call);
       if (first.done === true) return;
       const hello = helloFrame.decode(first.value);
       const reply = (answer: PassesReply): void => {
@@ -199,6 +199,19 @@ class GrpcWorkerServer implements WorkerServer {
       this.#calls.delete(call);
     }
   }
+}
+
+/** The first message of a stream; one that stays silent is ended. */
+function helloOf(
+  received: AsyncIterator<Buffer, undefined>,
+  call: ServedCall,
+): Promise<IteratorResult<Buffer, undefined>> {
+  const silent = new RondoError(
+    'INVALID_REQUEST',
+    `no hello within ${LIMITS.helloMs} ms on a stream of passes`,
+  );
+  const late = setTimeout(() => call.fail(silent), LIMITS.helloMs);
+  return received.next().finally(() => clearTimeout(late));
 }
 
 async function* framesOf(
