@@ -3,7 +3,7 @@ import { RondoProcess } from './rondo-process.ts';
 export interface ClusterOptions {
   readonly bundle: string;
   readonly workers: number;
-  readonly placement: 'homed' | 'staged';
+  readonly placement: 'auto' | 'homed' | 'staged';
   /** More options of each worker. */
   readonly workerOptions?: readonly string[];
   /** More options of the coordinator. */

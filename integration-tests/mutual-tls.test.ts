@@ -34,7 +34,7 @@ const handlers: WorkerHandlers = {
       bundleName: 'tiny',
       provider: 'cpu',
       advertisedAddress: undefined,
-      load: { sequences: 0, sequencesMax: 1, freePositions: 1, totalPositions: 1, stepMs: 0 },
+      load: { sequences: 0, sequencesMax: 1, freePositions: 1, totalPositions: 1, stepMs: 0, hopMs: 0 },
     } as ReturnType<WorkerHandlers['describe']>;
   },
   watch() {

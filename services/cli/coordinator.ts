@@ -1,5 +1,5 @@
 import { type Bundle, openBundle } from '@rondo/bundle';
-import { NatsRoster, startCoordinator } from '@rondo/coordinator';
+import { NatsRoster, PLACEMENTS, type Placement, startCoordinator } from '@rondo/coordinator';
 import { type Address, address } from '@rondo/core';
 import { AnnouncementBoard } from '@rondo/wire';
 import { Command, Option } from 'commander';
@@ -20,16 +20,16 @@ import { addTlsOptions, openTls, TLS_HELP, type TlsFlags } from './tls-options.t
 export const placementOption = (): Option =>
   new Option(
     '--placement <kind>',
-    'homed: all passes of a request on one worker; staged: split over all workers',
+    'auto: whatever suits a request; homed: all its passes on one worker; staged: split over all workers',
   )
-    .choices(['homed', 'staged'])
-    .default('homed');
+    .choices(PLACEMENTS)
+    .default('auto');
 
 interface CoordinatorFlags extends TlsFlags, ClientFlags, AdminFlags, NatsFlags {
   readonly model: string;
   readonly worker?: Address[];
   readonly listen: Address;
-  readonly placement: 'homed' | 'staged';
+  readonly placement: Placement;
 }
 
 /** `rondo coordinator`: the HTTP API over workers that run elsewhere. */

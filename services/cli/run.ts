@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { type Bundle, openBundle } from '@rondo/bundle';
-import { openText, startCoordinator } from '@rondo/coordinator';
+import { openText, type Placement, startCoordinator } from '@rondo/coordinator';
 import { type Address, address } from '@rondo/core';
 import { startWorker } from '@rondo/worker';
 import { Command } from 'commander';
@@ -23,7 +23,7 @@ interface RunFlags extends EngineFlags, ClientFlags, AdminFlags {
   readonly listen: Address;
   readonly workers: number;
   readonly threads?: number;
-  readonly placement: 'homed' | 'staged';
+  readonly placement: Placement;
 }
 
 /** `rondo run`: a coordinator and its workers in one process, talking over loopback as a cluster does. */

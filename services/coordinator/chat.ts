@@ -73,6 +73,7 @@ export function planChat(body: unknown, kitchen: Pick<Kitchen, 'model' | 'codec'
         stopIds: valid.stopIds,
         sampling: samplingOf(valid.sampling, choice),
         exit: valid.exit,
+        placement: valid.placement,
         topLogprobs: fields.logprobs ? (fields.top_logprobs ?? 0) : undefined,
         promptLogprobs: false,
       },

@@ -68,6 +68,7 @@ export function planCompletion(body: unknown, kitchen: Pick<Kitchen, 'model' | '
         stopIds: valid.stopIds,
         sampling: samplingOf(valid.sampling, choice),
         exit: valid.exit,
+        placement: valid.placement,
         topLogprobs: fields.logprobs,
         promptLogprobs: fields.echo && fields.logprobs !== undefined,
       },

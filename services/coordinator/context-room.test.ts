@@ -14,10 +14,15 @@ const budget = (changes: Partial<BudgetDemand>) =>
     ...changes,
   });
 
-test('a homed sequence is bounded by the largest worker, a staged one by the model', () => {
-  assert.deepEqual(contextRoom(100, 'homed', [40, 60]), { most: 60, usual: 60 });
-  assert.deepEqual(contextRoom(100, 'staged', [40, 60]), { most: 100, usual: 60 });
-  assert.deepEqual(contextRoom(100, 'homed', [4000]), { most: 100, usual: 100 });
+test('a homed sequence is bounded by the largest worker, a staged one by what all hold together', () => {
+  const need = { context: 100, maxDepth: 4, layersAtHome: false };
+  assert.deepEqual(contextRoom(need, 'homed', [40, 60]), { most: 60, usual: 60 });
+  // 80 positions: two of four depths on the smaller worker, three at most on the larger.
+  assert.deepEqual(contextRoom(need, 'staged', [40, 60]), { most: 80, usual: 60 });
+  assert.deepEqual(contextRoom(need, 'auto', [60, 60]), { most: 100, usual: 60 });
+  assert.deepEqual(contextRoom({ ...need, layersAtHome: true }, 'auto', [60, 60]), { most: 60, usual: 60 });
+  assert.deepEqual(contextRoom(need, 'homed', [4000]), { most: 100, usual: 100 });
+  assert.deepEqual(contextRoom(need, 'auto', []), { most: 100, usual: 100 });
 });
 
 test('without a wish the answer takes its default or what is left', () => {

@@ -1,3 +1,4 @@
+import { longestOver } from './depth-shares.ts';
 import type { Placement } from './placement.ts';
 
 /** How many positions, prompt and answer together, a sequence may take. */
@@ -8,16 +9,26 @@ export interface ContextRoom {
   readonly usual: number;
 }
 
+/** What of a bundle decides how long a sequence its workers can hold. */
+export interface ContextNeed {
+  /** The model's context. */
+  readonly context: number;
+  readonly maxDepth: number;
+  /** Whether K and V of layers outside the loop lie at home for every position. */
+  readonly layersAtHome: boolean;
+}
+
 /**
- * The model's context, cut to the memory of the workers, once one has come. A homed sequence cannot outgrow the largest worker; how much a
- * staged one can hold depends on its route, so it may ask for the whole context and the workers decide.
+ * The model's context, cut to the memory of the workers, once one has come. A homed sequence cannot outgrow the largest worker, nor can a
+ * staged one whose home keeps K and V outside the loop; any other may take what all workers hold together, cut by depth.
  */
 export function contextRoom(
-  modelContext: number,
+  { context, maxDepth, layersAtHome }: ContextNeed,
   placement: Placement,
   workerPositions: readonly number[],
 ): ContextRoom {
-  const largest = workerPositions.length > 0 ? Math.max(...workerPositions) : modelContext;
-  const usual = Math.min(modelContext, largest);
-  return { most: placement === 'homed' ? usual : modelContext, usual };
+  const largest = workerPositions.length > 0 ? Math.max(...workerPositions) : context;
+  const usual = Math.min(context, largest);
+  if (placement === 'homed' || layersAtHome || workerPositions.length === 0) return { most: usual, usual };
+  return { most: Math.max(usual, Math.min(context, longestOver(maxDepth, workerPositions))), usual };
 }

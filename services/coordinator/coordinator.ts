@@ -68,7 +68,10 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
   const membership = await join(options);
   const modelContext = bundle.manifest.shape.context;
   const positions = () => membership.links.flatMap(({ known }) => known?.totalPositions ?? []);
-  const room = () => contextRoom(modelContext, options.placement, positions());
+  const { maxDepth, layers } = bundle.manifest;
+  const layersAtHome = layers.prelude + layers.coda > 0;
+  const need = { context: modelContext, maxDepth, layersAtHome };
+  const room = () => contextRoom(need, options.placement, positions());
   if (room().usual < modelContext) {
     log.warn(
       { modelContext, positions: positions() },
@@ -96,7 +99,8 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
         membership,
         placement: options.placement,
         bundleDigest: bundle.digest,
-        maxDepth: bundle.manifest.maxDepth,
+        maxDepth,
+        layersAtHome,
         kvPolicy: bundle.manifest.kvPolicy,
         metrics: new SequenceMetrics(metrics),
         clock: systemClock,

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import type { ContextRoom } from './context-room.ts';
 import { narrowExit } from './exit-request.ts';
 import { invalid, invalidBySchema } from './openai-error.ts';
+import { PLACEMENTS, type Placement } from './placement.ts';
 
 /** Fields that both completion endpoints share, with OpenAI's names and ranges and ours beside them. */
 export const generationFields = {
@@ -32,6 +33,7 @@ export const generationFields = {
   exit_threshold: z.number().optional(),
   exit_policy: z.enum(['none', 'gate', 'latent-diff', 'confidence']).optional(),
   exit_depths: z.array(z.int()).min(1).max(LIMITS.exitDepthsMax).optional(),
+  placement: z.enum(PLACEMENTS).optional(),
   return_token_ids: z.boolean().default(false),
   // These say nothing about the answer's text: accepted and left alone.
   user: z.unknown().optional(),
@@ -62,6 +64,8 @@ export interface ValidGeneration {
   readonly stops: readonly string[];
   readonly stopIds: readonly number[];
   readonly exit: ExitRule;
+  /** Instead of the coordinator's. */
+  readonly placement?: Placement | undefined;
   readonly returnTokenIds: boolean;
 }
 
@@ -115,6 +119,7 @@ export function validGeneration(fields: GenerationFields, model: ModelFacts): Va
     stops: fields.stop,
     stopIds: fields.ignore_eos ? [] : model.manifest.tokens.eos,
     exit: narrowExit(model.manifest, fields),
+    placement: fields.placement,
     returnTokenIds: fields.return_token_ids,
   };
 }

@@ -44,6 +44,7 @@ async function setUp(context: TestContext, workers: Record<string, ScriptedWorke
     placement: 'homed',
     bundleDigest: bundle.digest,
     kvPolicy: 'last-exited',
+    layersAtHome: true,
     maxDepth: bundle.manifest.maxDepth,
     metrics: new SequenceMetrics(metrics),
     clock: systemClock,

@@ -15,7 +15,10 @@ import type { SequenceMetrics } from './sequence-metrics.ts';
 import { unlessAborted, WaitingLine } from './waiting-line.ts';
 
 /** What a request asks of one sequence; where it runs is decided here. */
-export type SequenceRequest = Omit<GenerateSpec, 'sequenceId' | 'route' | 'bundleDigest'>;
+export type SequenceRequest = Omit<GenerateSpec, 'sequenceId' | 'route' | 'bundleDigest'> & {
+  /** For this sequence instead of the coordinator's. */
+  readonly placement?: Placement | undefined;
+};
 
 export interface GenerationOptions {
   readonly membership: Membership;
@@ -23,6 +26,7 @@ export interface GenerationOptions {
   readonly bundleDigest: string;
   readonly maxDepth: number;
   readonly kvPolicy: KvPolicy;
+  readonly layersAtHome: boolean;
   readonly metrics: SequenceMetrics;
   readonly clock: Clock;
 }
@@ -151,13 +155,15 @@ export class Generation {
     signal: AbortSignal,
     nextEpoch: () => number,
   ): Promise<OpenSequence | RondoError> {
-    const { membership, placement, maxDepth, kvPolicy } = this.#options;
+    const { membership, maxDepth, kvPolicy, layersAtHome } = this.#options;
+    const { exit, promptIds, maxTokens, placement = this.#options.placement } = request;
+    const asked = { placement, exit, promptRows: promptIds.length, maxTokens };
     const tried = new Set<WorkerId>();
     let noRoom: RondoError | undefined;
     let unreachable: RondoError | undefined;
     for (;;) {
       const view = membership.view().filter(({ worker }) => !tried.has(worker.id));
-      const route = place(view, { placement, exit: request.exit, maxDepth, kvPolicy, epoch: nextEpoch() });
+      const route = place(view, { ...asked, maxDepth, kvPolicy, layersAtHome, epoch: nextEpoch() });
       if (route === undefined) break;
       try {
         return await this.#openOn(route, id, request, signal);
@@ -182,7 +188,8 @@ export class Generation {
     signal: AbortSignal,
   ): Promise<OpenSequence> {
     const { membership, bundleDigest } = this.#options;
-    const spec: GenerateSpec = { ...request, sequenceId: id, route, bundleDigest };
+    const { placement: _, ...asked } = request;
+    const spec: GenerateSpec = { ...asked, sequenceId: id, route, bundleDigest };
     const booking = membership.book(route, request.promptIds.length + request.maxTokens);
     const call = new AbortController();
     let events: AsyncIterator<GenerateStreamEvent> | undefined;

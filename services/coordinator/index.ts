@@ -2,5 +2,5 @@ export { ApiKeys, type KeyLimits, newApiKey, parseApiKeys } from './api-keys.ts'
 export { type CoordinatorOptions, type RunningCoordinator, startCoordinator } from './coordinator.ts';
 export type { Health } from './health.ts';
 export { NatsRoster } from './nats-roster.ts';
-export type { Placement } from './placement.ts';
+export { PLACEMENTS, type Placement } from './placement.ts';
 export { openText, TextCodec } from './text.ts';

@@ -20,6 +20,7 @@ export class Membership {
   readonly #unsubscribe: (() => void)[] = [];
   /** Positions × depths, so that booking and releasing cancel out exactly. */
   readonly #reserved = new Map<WorkerId, number>();
+  readonly #sequences = new Map<WorkerId, number>();
   #booked = 0;
   #ended = 0;
   #nextChange = Promise.withResolvers<void>();
@@ -65,9 +66,12 @@ export class Membership {
       worker: linked.worker,
       state: link.open ? 'serving' : link.suspected ? 'suspected' : 'draining',
       reservedPositions: (this.#reserved.get(id) ?? 0) / this.#maxDepth,
+      // Its last pulse may not know yet what was opened there since.
+      sequences: Math.max(linked.load.sequences, this.#sequences.get(id) ?? 0),
       freePositions: linked.load.freePositions,
       totalPositions: linked.load.totalPositions,
       stepMs: linked.load.stepMs,
+      hopMs: linked.load.hopMs,
     }));
   }
 
@@ -96,6 +100,7 @@ export class Membership {
   /** Books `positions` on the workers of `route`, each for its share of the depths, before they are asked for. */
   book(route: Route, positions: number): Booking {
     this.#add(route, positions);
+    this.#count(route, 1);
     this.#booked++;
     let opened = false;
     return {
@@ -104,6 +109,7 @@ export class Membership {
       },
       end: () => {
         this.#add(route, -positions);
+        this.#count(route, -1);
         this.#booked--;
         if (opened) this.#ended++;
         this.#change();
@@ -153,6 +159,14 @@ export class Membership {
     for (const [address, link] of this.#links) if (link.over) this.#links.delete(address);
     this.#nextChange.resolve();
     this.#nextChange = Promise.withResolvers();
+  }
+
+  #count(route: Route, change: number): void {
+    for (const id of new Set([route.home.id, ...route.stages.map(({ worker }) => worker.id)])) {
+      const sequences = (this.#sequences.get(id) ?? 0) + change;
+      if (sequences === 0) this.#sequences.delete(id);
+      else this.#sequences.set(id, sequences);
+    }
   }
 
   #add(route: Route, positions: number): void {

@@ -4,7 +4,16 @@ import { address, type ExitRule, isHomed, workerId } from '@rondo/core';
 import { type Demand, place, type WorkerView } from './placement.ts';
 
 const full: ExitRule = { policy: 'none', threshold: 0, minDepth: 1, maxDepth: 4 };
-const demand: Demand = { placement: 'homed', exit: full, kvPolicy: 'last-exited', maxDepth: 4, epoch: 7 };
+const demand: Demand = {
+  placement: 'homed',
+  exit: full,
+  kvPolicy: 'last-exited',
+  maxDepth: 4,
+  layersAtHome: false,
+  promptRows: 10,
+  maxTokens: 10,
+  epoch: 7,
+};
 
 const worker = (
   id: string,
@@ -13,10 +22,12 @@ const worker = (
 ): WorkerView => ({
   worker: { id: workerId(id), address: address(`${id}:1`) },
   state,
+  sequences: 0,
   reservedPositions,
   freePositions: 100 - reservedPositions,
   totalPositions: 100,
   stepMs: 10,
+  hopMs: 0.5,
 });
 
 const described = (view: WorkerView[], asked: Demand): string[] | undefined =>
@@ -63,6 +74,51 @@ test('a worker that drains or is suspected takes nothing, neither as home nor as
   assert.deepEqual(described(view, demand), ['b 0-4']);
   assert.deepEqual(described(view, { ...demand, placement: 'staged' }), ['b 0-2', 'd 2-4']);
   assert.equal(place(view.slice(0, 1), demand), undefined);
+});
+
+const auto: Demand = { ...demand, placement: 'auto' };
+
+test('by itself a sequence goes to the fullest worker until four share it, then to the one with the least to do', () => {
+  const busy = (id: string, sequences: number, stepMs = 10) => ({ ...worker(id, 0), sequences, stepMs });
+  assert.deepEqual(described([busy('a', 0), busy('b', 3), busy('c', 1)], auto), ['b 0-4']);
+  assert.deepEqual(described([busy('a', 0), busy('b', 4), busy('c', 1)], auto), ['c 0-4']);
+  assert.deepEqual(described([busy('a', 5), busy('b', 4, 30), busy('c', 6)], auto), ['a 0-4']);
+});
+
+test('a worker without room for it is passed over while another has room', () => {
+  const view = [worker('a', 90), worker('b', 50)];
+  assert.deepEqual(described([{ ...view[0]!, sequences: 2 }, view[1]!], auto), ['b 0-4']);
+  // Room that a pulse does not know of yet is booked already, and room that is booked may be free again soon.
+  assert.deepEqual(described([{ ...worker('a', 90), freePositions: 100 }, view[1]!], auto), ['b 0-4']);
+});
+
+test('what no worker holds is split over as few as do, each by its room', () => {
+  const long = { ...auto, promptRows: 100, maxTokens: 20 };
+  const view = [worker('a', 0), worker('b', 0), worker('c', 40)];
+  assert.deepEqual(described(view, long), ['a 0-2', 'b 2-4']);
+  assert.deepEqual(described([worker('a', 20), worker('b', 60), worker('c', 60)], long), [
+    'a 0-2',
+    'b 2-3',
+    'c 3-4',
+  ]);
+  const large = { ...worker('d', 0), freePositions: 200, totalPositions: 200 };
+  assert.deepEqual(described([worker('a', 0), large], { ...long, maxTokens: 110 }), ['d 0-3', 'a 3-4']);
+  // It is homed and refused there where nobody holds it: the worker's word decides, not this view.
+  assert.equal(described([worker('a', 90), worker('b', 90)], long)?.length, 1);
+  assert.equal(described(view, { ...long, layersAtHome: true })?.length, 1);
+  assert.equal(described(view, { ...long, exit: { ...full, maxDepth: 2 } })?.length, 1);
+});
+
+test('a long prompt runs over the workers that have nothing else to do, if hops do not eat what that saves', () => {
+  const idle = ['a', 'b', 'c'].map((id) => ({ ...worker(id, 0), freePositions: 9000, totalPositions: 9000 }));
+  const long = { ...auto, promptRows: 4096, maxTokens: 100 };
+  assert.deepEqual(described(idle, long), ['a 0-2', 'b 2-4']);
+  const deep = { ...long, maxDepth: 6, exit: { ...full, maxDepth: 6 } };
+  assert.deepEqual(described(idle, deep), ['a 0-2', 'b 2-4', 'c 4-6']);
+  assert.deepEqual(described(idle, { ...long, promptRows: 600 }), ['a 0-4']);
+  const [a, b] = idle as [WorkerView, WorkerView];
+  assert.equal(described([a, { ...b, sequences: 1 }], long)?.length, 1);
+  assert.equal(described([a, { ...b, hopMs: 20 }], { ...long, maxTokens: 4000 })?.length, 1);
 });
 
 test('without a worker there is no route', () => {

@@ -1,14 +1,19 @@
 import {
+  type DepthRange,
   type ExitRule,
   type KvPolicy,
+  LIMITS,
   mustStayHomed,
+  passesIn,
   type Route,
   splitDepths,
   type WorkerRef,
 } from '@rondo/core';
+import { depthsByRoom } from './depth-shares.ts';
 
-/** How routes are cut: all depths on one worker, or the depths split over all of them. */
-export type Placement = 'homed' | 'staged';
+/** How routes are cut: all depths on one worker, the depths split over all of them, or whatever suits a sequence. */
+export const PLACEMENTS = ['auto', 'homed', 'staged'] as const;
+export type Placement = (typeof PLACEMENTS)[number];
 
 /** What placement sees of a worker. */
 export interface WorkerView {
@@ -17,11 +22,15 @@ export interface WorkerView {
   readonly reservedPositions: number;
   /** Only a serving worker takes new sequences; `suspected`: one was lost there since its last pulse. */
   readonly state: 'serving' | 'draining' | 'suspected';
+  /** Sequences that live there or run passes there. */
+  readonly sequences: number;
   /** Positions of full-depth KV that could still be reserved there, and all there are, as of its last pulse. */
   readonly freePositions: number;
   readonly totalPositions: number;
   /** What one run of the block takes there on average, in milliseconds; 0 before the first. */
   readonly stepMs: number;
+  /** What rows take from there to another worker on average, in milliseconds; 0 while it knows none. */
+  readonly hopMs: number;
 }
 
 export interface Demand {
@@ -31,34 +40,107 @@ export interface Demand {
   readonly kvPolicy: KvPolicy;
   /** Depths of the bundle. */
   readonly maxDepth: number;
+  /** Whether the bundle has layers outside the loop, whose K and V lie at home for every position. */
+  readonly layersAtHome: boolean;
+  readonly promptRows: number;
+  readonly maxTokens: number;
   readonly epoch: number;
 }
 
+/** Sequences whose decoding rows one run carries at little more than the price of one: fuller runs before more workers. */
+const FULL = 4;
+/** Prompts from here on may go through stages; a shorter one gains little, and staged routes share no cached prefixes. */
+const LONG_PROMPT_ROWS = 32 * LIMITS.prefillChunkRows;
+/** Milliseconds of a run and a hop while nobody has measured. */
+const UNMEASURED = { stepMs: 5, hopMs: 1 };
+
 /**
  * The route for one sequence, or undefined without a serving worker: the others are not there.
- * 1. The least loaded worker is home; ties go to the smaller id.
- * 2. A sequence whose rows may exit early in a way that needs its home stays homed.
- * 3. Staged: depths are split over the workers in their listed order, beginning at the home.
+ * 1. What needs its home for exits is homed; so is everything that is to be: on the worker with the fewest reserved positions.
+ * 2. What is to be staged is split over all workers in their listed order, beginning at the least reserved.
+ * Else (`auto`):
+ * 3. KV need: what no worker's free positions hold is split over as few workers as hold it, each by its free positions.
+ * 4. Prompt length: a long prompt runs over as many workers that have nothing else to do as shorten it most, hops counted.
+ * 5. Load: the fullest worker that has fewer than `FULL` sequences; when all have as many, the one with the least to do.
  */
 export function place(members: readonly WorkerView[], demand: Demand): Route | undefined {
   const view = members.filter(({ state }) => state === 'serving');
-  const home = view.toSorted(byLoad)[0]?.worker;
-  if (home === undefined) return undefined;
-  const staged =
-    demand.placement === 'staged' && !mustStayHomed(demand.exit, demand.kvPolicy, demand.maxDepth);
-  const workers = staged ? rotatedTo(home, view) : [home];
-  const stages = splitDepths(demand.maxDepth, workers.length).map((depths, index) => ({
-    worker: workers[index]!,
-    depths,
-  }));
-  return { epoch: demand.epoch, home, stages };
+  const [least] = view.toSorted(byReserved);
+  if (least === undefined) return undefined;
+  const { placement, exit, kvPolicy, maxDepth } = demand;
+  const mayStage = !mustStayHomed(exit, kvPolicy, maxDepth);
+  if (placement === 'staged' && mayStage) return staged(demand, rotatedTo(least, view));
+  if (placement !== 'auto') return homed(demand, least);
+  const roomy = view.filter((each) => roomOf(each) >= positionsOf(demand));
+  const suitable = roomy.length > 0 ? roomy : view;
+  const byNeed = roomy.length === 0 && mayStage ? splitByRoom(view, demand) : undefined;
+  const byLength =
+    mayStage && demand.promptRows >= LONG_PROMPT_ROWS ? splitByTime(suitable, demand) : undefined;
+  return byNeed ?? byLength ?? homed(demand, suitable.toSorted(byLoad)[0]!);
 }
 
-const byLoad = (a: WorkerView, b: WorkerView): number =>
+const positionsOf = ({ promptRows, maxTokens }: Demand): number => promptRows + maxTokens;
+
+/** Free as far as anybody knows: by the last pulse, and by what was booked since. */
+const roomOf = (each: WorkerView): number =>
+  Math.min(each.freePositions, each.totalPositions - each.reservedPositions);
+
+/** As few workers as hold it, roomiest first. Where layers at home keep K and V of every position, the home must be able to. */
+function splitByRoom(view: readonly WorkerView[], demand: Demand): Route | undefined {
+  const positions = positionsOf(demand);
+  const roomiest = view.toSorted((a, b) => roomOf(b) - roomOf(a) || byReserved(a, b));
+  if (demand.layersAtHome && roomiest[0]!.totalPositions < positions) return undefined;
+  for (let count = 2; count <= Math.min(roomiest.length, demand.maxDepth); count++) {
+    const workers = roomiest.slice(0, count);
+    const depths = depthsByRoom(demand.maxDepth, positions, workers.map(roomOf));
+    if (depths) return staged(demand, workers, depths);
+  }
+  return undefined;
+}
+
+/** Chunks of a prompt pipeline through equal stages; each generated token pays their hops. */
+function splitByTime(view: readonly WorkerView[], demand: Demand): Route | undefined {
+  const idle = view.filter(({ sequences }) => sequences === 0).toSorted(byReserved);
+  const [best] = Array.from({ length: Math.min(idle.length, demand.maxDepth) }, (_, index) => index + 1)
+    .map((count) => ({ count, ms: timeOver(idle.slice(0, count), demand) }))
+    .toSorted((a, b) => a.ms - b.ms || a.count - b.count);
+  return best && best.count > 1 ? staged(demand, idle.slice(0, best.count)) : undefined;
+}
+
+function timeOver(workers: readonly WorkerView[], { promptRows, maxTokens, maxDepth }: Demand): number {
+  const count = workers.length;
+  const stepMs = Math.max(...workers.map((each) => each.stepMs || UNMEASURED.stepMs));
+  const hopMs = count === 1 ? 0 : Math.max(...workers.map((each) => each.hopMs || UNMEASURED.hopMs));
+  const chunks = Math.ceil(promptRows / LIMITS.prefillChunkRows);
+  const prompt = (chunks + count - 1) * Math.ceil(maxDepth / count) * stepMs + count * hopMs;
+  return prompt + maxTokens * (maxDepth * stepMs + count * hopMs);
+}
+
+const homed = (demand: Demand, { worker }: WorkerView): Route => staged(demand, [{ worker }]);
+
+function staged(
+  { epoch, maxDepth }: Demand,
+  workers: readonly Pick<WorkerView, 'worker'>[],
+  depths: readonly DepthRange[] = splitDepths(maxDepth, workers.length),
+): Route {
+  const stages = depths
+    .map((range, index) => ({ worker: workers[index]!.worker, depths: range }))
+    .filter((stage) => passesIn(stage.depths) > 0);
+  return { epoch, home: workers[0]!.worker, stages };
+}
+
+const byReserved = (a: WorkerView, b: WorkerView): number =>
   a.reservedPositions - b.reservedPositions || (a.worker.id < b.worker.id ? -1 : 1);
 
-function rotatedTo(home: WorkerRef, view: readonly WorkerView[]): WorkerRef[] {
-  const workers = view.map(({ worker }) => worker);
-  const first = workers.indexOf(home);
-  return [...workers.slice(first), ...workers.slice(0, first)];
+function byLoad(a: WorkerView, b: WorkerView): number {
+  const [aFull, bFull] = [a.sequences >= FULL, b.sequences >= FULL];
+  if (aFull !== bFull) return aFull ? 1 : -1;
+  if (!aFull) return b.sequences - a.sequences || byReserved(a, b);
+  const toDo = (each: WorkerView) => each.sequences * (each.stepMs || UNMEASURED.stepMs);
+  return toDo(a) - toDo(b) || byReserved(a, b);
+}
+
+function rotatedTo(home: WorkerView, view: readonly WorkerView[]): WorkerView[] {
+  const first = view.indexOf(home);
+  return [...view.slice(first), ...view.slice(0, first)];
 }

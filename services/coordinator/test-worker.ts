@@ -88,7 +88,7 @@ export class ScriptedWorker implements WorkerClient {
   get #load(): Load {
     const { positions = 1000, heldByOthers = 0 } = this.#script;
     const freePositions = positions - heldByOthers - this.held;
-    return { sequences: 0, sequencesMax: 8, freePositions, totalPositions: positions, stepMs: 0 };
+    return { sequences: 0, sequencesMax: 8, freePositions, totalPositions: positions, stepMs: 0, hopMs: 0 };
   }
 
   async *generate(spec: GenerateSpec, signal: AbortSignal): AsyncGenerator<GenerateStreamEvent> {

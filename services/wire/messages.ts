@@ -36,6 +36,8 @@ export interface Load {
   readonly totalPositions: number;
   /** Moving average of what one run of the block takes, whatever its rows; 0 before the first. */
   readonly stepMs: number;
+  /** Moving average of what a frame takes from here to another worker; 0 while none is known. */
+  readonly hopMs: number;
 }
 
 /** `draining`: takes no new sequence and leaves once it has none. */
@@ -82,11 +84,16 @@ const loadToProto = (load: Load): pb.Load => ({
   freePositions: uint32(load.freePositions, 'load.freePositions'),
   totalPositions: uint32(load.totalPositions, 'load.totalPositions'),
   stepMs: load.stepMs,
+  hopMs: load.hopMs,
 });
 
 function loadFromProto(message: pb.Load | null | undefined, within: string): Load {
-  const { sequences, sequencesMax, freePositions, totalPositions, stepMs } = present(message, within, 'load');
-  return { sequences, sequencesMax, freePositions, totalPositions, stepMs };
+  const { sequences, sequencesMax, freePositions, totalPositions, stepMs, hopMs } = present(
+    message,
+    within,
+    'load',
+  );
+  return { sequences, sequencesMax, freePositions, totalPositions, stepMs, hopMs };
 }
 
 export const describeResponse: Codec<WorkerDescription> = {

@@ -22,6 +22,8 @@ export interface Load {
   totalPositions: number;
   /** Moving average of what one run of the block takes, in milliseconds; 0 before the first. */
   stepMs: number;
+  /** Moving average of what a frame takes from here to another worker, in milliseconds; 0 while none is known. */
+  hopMs: number;
 }
 
 export type WatchRequest = Record<string, never>;

@@ -51,7 +51,14 @@ export const description: WorkerDescription = {
   bundleName: 'tiny',
   provider: 'cpu',
   advertisedAddress: there.address,
-  load: { sequences: 1, sequencesMax: 256, freePositions: 1000, totalPositions: 4096, stepMs: 7.5 },
+  load: {
+    sequences: 1,
+    sequencesMax: 256,
+    freePositions: 1000,
+    totalPositions: 4096,
+    stepMs: 7.5,
+    hopMs: 0.25,
+  },
 };
 
 export const hello: Hello = {

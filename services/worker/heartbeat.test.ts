@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { Pulse } from '@rondo/wire';
 import { Heartbeat } from './heartbeat.ts';
 
-const load = { sequences: 0, sequencesMax: 8, freePositions: 10, totalPositions: 10, stepMs: 0 };
+const load = { sequences: 0, sequencesMax: 8, freePositions: 10, totalPositions: 10, stepMs: 0, hopMs: 0 };
 
 test('a watcher hears at once how the worker is, again at a change, and nothing after it has left', async () => {
   let state: Pulse['state'] = 'serving';

@@ -9,7 +9,12 @@ export interface PeerLinkWays {
   stageFailed(sequenceId: SequenceId, epoch: number, error: RondoError): void;
   /** The link is gone, and with it whatever was under way on it. Called once. */
   lost(address: Address, error: RondoError): void;
+  /** A word went to the peer and back in so many milliseconds. */
+  roundTrip(ms: number): void;
 }
+
+/** How often a link is measured: often enough to follow it, seldom enough to cost nothing. */
+const FRAMES_PER_PING = 64;
 
 interface Opening {
   resolve(): void;
@@ -34,6 +39,9 @@ export class PeerLink {
   readonly #words: PassesFrame[] = [];
   readonly #outbox: Outbox;
   #credit = 0;
+  /** Frames of rows since the last ping, and when the ping left that is not answered. */
+  #unmeasured = FRAMES_PER_PING;
+  #pingedMs: number | undefined;
   readonly #openings = new Map<string, Opening>();
   #sending = false;
   #ended = false;
@@ -87,11 +95,18 @@ export class PeerLink {
   }
 
   #next(): PassesFrame | undefined {
+    if (this.#unmeasured >= FRAMES_PER_PING && this.#pingedMs === undefined) {
+      this.#unmeasured = 0;
+      this.#pingedMs = performance.now();
+      return { type: 'ping' };
+    }
     const word = this.#words.shift();
     if (word) return word;
     const chunks = this.#outbox.take(this.#credit);
+    if (chunks.length === 0) return undefined;
     this.#credit -= rowsOf(chunks);
-    return chunks.length > 0 ? { type: 'microbatch', chunks } : undefined;
+    this.#unmeasured++;
+    return { type: 'microbatch', chunks };
   }
 
   async #pump(): Promise<void> {
@@ -113,7 +128,11 @@ export class PeerLink {
           this.#wake();
           continue;
         }
-        if (reply.type === 'pong') continue;
+        if (reply.type === 'pong') {
+          if (this.#pingedMs !== undefined) this.#ways.roundTrip(performance.now() - this.#pingedMs);
+          this.#pingedMs = undefined;
+          continue;
+        }
         const opening = this.#settle(reply.sequenceId, reply.epoch);
         if (reply.type === 'stage-opened') opening?.resolve();
         else if (opening) opening.reject(reply.error);

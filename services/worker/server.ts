@@ -61,7 +61,7 @@ export function loadOf(
   pools: KvPools,
   layers: { prelude: number; coda: number },
   maxDepth: number,
-  stepMs: number,
+  { stepMs, hopMs }: Pick<Load, 'stepMs' | 'hopMs'>,
 ): Load {
   const depths = Array.from({ length: maxDepth }, (_, depth) => depth);
   const perPosition = pagesPerPosition({ depths, preludeLayers: layers.prelude, codaLayers: layers.coda });
@@ -71,5 +71,6 @@ export function loadOf(
     freePositions: pools.positions('free', perPosition),
     totalPositions: pools.positions('capacity', perPosition),
     stepMs,
+    hopMs,
   };
 }

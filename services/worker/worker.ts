@@ -7,6 +7,7 @@ import { type Activations, PROTOCOL_REVISION, serveWorker, type WorkerDescriptio
 import type { Chunk } from './chunk.ts';
 import { FrontDoor } from './front-door.ts';
 import { Heartbeat } from './heartbeat.ts';
+import { HopTime } from './hop-time.ts';
 import { Inbox } from './inbox.ts';
 import { otherStageWorkers } from './itinerary.ts';
 import { KvPools } from './kv-pools.ts';
@@ -89,7 +90,8 @@ export async function serveEngine(
   const tenants = new Tenants();
   const inbox = new Inbox();
   const pace = new Pace();
-  const load = () => loadOf(tenants, pools, layers, maxDepth, pace.stepMs);
+  const hop = new HopTime();
+  const load = () => loadOf(tenants, pools, layers, maxDepth, { stepMs: pace.stepMs, hopMs: hop.hopMs });
   const heartbeat = new Heartbeat(() => ({ state: 'serving', load: load() }));
   const meters = new WorkerMetrics(metrics.labelled({ worker: self }), load, pools);
   const { promise: broken, resolve: settleBroken } = Promise.withResolvers<RondoError>();
@@ -121,6 +123,7 @@ export async function serveEngine(
   const peers = new PeerLinks(
     { protocolRevision: PROTOCOL_REVISION, bundleDigest, workerId: self, activations },
     {
+      roundTrip: (ms) => hop.roundTrip(ms),
       stageFailed: (sequenceId, epoch, error) => tenants.find(sequenceId, epoch)?.fail(error),
       lost(address, error) {
         log.warn({ address, code: error.code }, error.message);
