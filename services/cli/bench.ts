@@ -11,7 +11,7 @@ import {
   type Suite,
   writeDocuments,
 } from '@rondo/lab';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { CACHE } from './cache.ts';
 import { cellsOption, countOption, fractionOption } from './options.ts';
 
@@ -24,6 +24,7 @@ interface BenchFlags {
   readonly bundle?: string;
   readonly minutes?: number;
   readonly faults?: number;
+  readonly placement?: 'homed' | 'staged';
   readonly toZero?: boolean;
   readonly json?: string;
   readonly seed: number;
@@ -49,6 +50,7 @@ export const benchCommand = (): Command =>
     )
     .option('--minutes <n>', 'how long faults come (chaos)', fractionOption('--minutes', 24 * 60))
     .option('--faults <n>', 'how many faults come in that time (chaos)', countOption('--faults'))
+    .addOption(new Option('--placement <kind>', 'how routes are cut (chaos)').choices(['homed', 'staged']))
     .option('--to-zero', 'also leave no worker at all, for a while (chaos)')
     .option('--bundle <dir>', 'the bundle to serve instead of a tiny one made on the spot (chaos)')
     .option('--json <file>', 'also write everything that was measured as JSON')
@@ -94,7 +96,7 @@ async function measure(suite: Suite, flags: BenchFlags): Promise<void> {
   if (chaos && !suite.takesChaos) {
     throw new RondoError(
       'CONFIG_INVALID',
-      `--bundle, --minutes, --faults and --to-zero: ${name} knows no such choice; only chaos does`,
+      `--bundle, --minutes, --faults, --placement, --to-zero: ${name} knows no such choice; only chaos does`,
     );
   }
   const interrupt = new AbortController();
@@ -118,8 +120,10 @@ async function measure(suite: Suite, flags: BenchFlags): Promise<void> {
 }
 
 /** What was said about faults; undefined when nothing was. */
-function chaosChoice({ bundle, minutes, faults, toZero }: BenchFlags): ChaosChoice | undefined {
-  const said = Object.entries({ bundle, minutes, faults, toZero }).filter(([, value]) => value !== undefined);
+function chaosChoice({ bundle, minutes, faults, placement, toZero }: BenchFlags): ChaosChoice | undefined {
+  const said = Object.entries({ bundle, minutes, faults, placement, toZero }).filter(
+    ([, value]) => value !== undefined,
+  );
   return said.length > 0 ? Object.fromEntries(said) : undefined;
 }
 

@@ -42,11 +42,12 @@ export async function runSuite(suite: Suite, context: SuiteContext): Promise<Ben
   };
 }
 
-const chaosFlags = ({ bundle, minutes, faults, toZero }: ChaosChoice = {}): string =>
+const chaosFlags = ({ bundle, minutes, faults, placement, toZero }: ChaosChoice = {}): string =>
   [
     bundle === undefined ? '' : ` --bundle ${bundle}`,
     minutes === undefined ? '' : ` --minutes ${minutes}`,
     faults === undefined ? '' : ` --faults ${faults}`,
+    placement === undefined ? '' : ` --placement ${placement}`,
     toZero === true ? ' --to-zero' : '',
   ].join('');
 

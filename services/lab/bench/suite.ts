@@ -41,6 +41,7 @@ export interface ChaosChoice {
   readonly bundle?: string;
   readonly minutes?: number;
   readonly faults?: number;
+  readonly placement?: 'homed' | 'staged';
   /** Also leave no worker at all, for a while. */
   readonly toZero?: boolean;
 }

@@ -1,10 +1,9 @@
-import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { RondoError } from '@rondo/core';
 import type { ProcessEnd, RondoProcess } from '../rondo-process.ts';
 import type { SuiteContext } from '../suite.ts';
 import { Cable } from './cable.ts';
+import { freePort } from './free-port.ts';
 
 export interface ChaosClusterOptions {
   readonly bundle: string;
@@ -12,15 +11,17 @@ export interface ChaosClusterOptions {
   readonly spares: number;
   readonly coordinators: number;
   readonly placement: string;
+  /** Where workers announce themselves; without it the coordinators have a list of all slots. */
+  readonly nats: string | undefined;
   /** Where each process leaves its log. */
   readonly folder: string;
 }
 
-/** A place for a worker: its port and the cable before it stay, its process comes and goes. */
+/** A place for a worker: its port stays, and the cable before it unless another worker joins; its process comes and goes. */
 export interface Slot {
   readonly name: string;
   readonly port: number;
-  readonly cable: Cable;
+  cable: Cable;
   process: RondoProcess | undefined;
   /** The start of the process that is on its way. */
   starting: Promise<void>;
@@ -60,10 +61,11 @@ export class ChaosCluster implements AsyncDisposable {
     }
     const cluster = new ChaosCluster(context, options, slots);
     try {
-      await Promise.all(slots.map((slot) => cluster.#startWorker(slot)));
+      const first = slots.slice(0, options.nats === undefined ? slots.length : options.workers);
+      await Promise.all(first.map((slot) => cluster.#startWorker(slot)));
       for (let index = 0; index < options.coordinators; index++) await cluster.#startCoordinator(index);
       // A coordinator starts only with every worker of its list; later they may come and go.
-      for (const slot of slots.slice(options.workers)) cluster.kill(slot);
+      for (const slot of first.slice(options.workers)) cluster.kill(slot);
       return cluster;
     } catch (error) {
       await cluster[Symbol.asyncDispose]();
@@ -82,6 +84,18 @@ export class ChaosCluster implements AsyncDisposable {
     });
   }
 
+  /** Starts a worker in an empty slot; where no list says otherwise, at an address that nobody has heard of. */
+  join(slot: Slot): void {
+    const { leaving, cable } = slot;
+    if (this.#options.nats !== undefined) {
+      slot.leaving = leaving.then(async () => {
+        await cable[Symbol.asyncDispose]();
+        slot.cable = await Cable.listen(slot.port);
+      });
+    }
+    this.bringBack(slot);
+  }
+
   async #startWorker(slot: Slot): Promise<void> {
     await slot.leaving;
     slot.cable.heal();
@@ -89,6 +103,7 @@ export class ChaosCluster implements AsyncDisposable {
       slot.name,
       ...['worker', '--model', this.#options.bundle, '--listen', `127.0.0.1:${slot.port}`],
       ...['--advertise', slot.cable.address, '--threads', '1', '--kv-mb', KV_MB],
+      ...(this.#options.nats === undefined ? [] : ['--nats', this.#options.nats]),
     );
     this.#watch(slot.name, slot.process, () => slot.process);
   }
@@ -141,7 +156,9 @@ export class ChaosCluster implements AsyncDisposable {
       name,
       ...['coordinator', '--model', this.#options.bundle, '--listen', '127.0.0.1:0'],
       ...['--placement', this.#options.placement],
-      ...this.slots.flatMap(({ cable }) => ['--worker', cable.address]),
+      ...(this.#options.nats === undefined
+        ? this.slots.flatMap(({ cable }) => ['--worker', cable.address])
+        : ['--nats', this.#options.nats]),
     );
     this.coordinators.push(process);
     this.#watch(name, process, () => this.coordinators[index]);
@@ -173,20 +190,4 @@ function take(slot: Slot): RondoProcess {
   if (process === undefined) throw new RondoError('INTERNAL', `${slot.name} has no process`);
   slot.process = undefined;
   return process;
-}
-
-/** A port that nobody listens on, below those that the system gives to connections: it is still free for a restart. */
-async function freePort(): Promise<number> {
-  for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 10_000);
-    const server = createServer().listen(port, '127.0.0.1');
-    try {
-      await once(server, 'listening');
-      const taken = (server.address() as AddressInfo).port;
-      await new Promise((resolve) => server.close(resolve));
-      return taken;
-    } catch {
-      // Taken: another one.
-    }
-  }
 }

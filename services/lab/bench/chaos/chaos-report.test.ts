@@ -36,7 +36,7 @@ test('a worker that came back before both had seen it away was not seen', () => 
 const findings: ChaosFindings = {
   ...{ verdicts: [], steps: [step('kill', 1), step('restart', 2), step('cut', 3)], stuck: [], sightings: [] },
   ...{ coordinators: 2, faultsGoal: 2, minutes: 1, clients: 1, undecided: 0, recomputed: 0, drainMs: [] },
-  ...{ wrongExits: [], reserved: 0, memoryMiB: [], toZero: false },
+  ...{ wrongExits: [], reserved: 0, memoryMiB: [], toZero: false, nats: false },
 };
 const missed = (more: Partial<ChaosFindings>) =>
   chaosGoals({ ...findings, ...more })

@@ -25,6 +25,8 @@ export interface ChaosFindings {
   readonly memoryMiB: readonly { readonly before: number; readonly after: number }[];
   /** Times without any worker, when a refusal is right. */
   readonly toZero: boolean;
+  /** Whether workers announced themselves over NATS. */
+  readonly nats: boolean;
   /** Where the evidence lies, if something went wrong. */
   readonly evidence?: string;
 }
@@ -127,7 +129,7 @@ export function chaosGoals(findings: ChaosFindings): Goal[] {
 }
 
 function chaosNotes(findings: ChaosFindings): string[] {
-  const { verdicts, steps, clients, minutes, undecided, drainMs, memoryMiB } = findings;
+  const { verdicts, steps, clients, minutes, undecided, drainMs, memoryMiB, nats } = findings;
   const gaps = pauses(verdicts).map(({ fromMs, toMs }) => toMs - fromMs);
   const ended = count(verdicts, 'ended');
   const left = count(verdicts, 'left');
@@ -136,7 +138,7 @@ function chaosNotes(findings: ChaosFindings): string[] {
   const others = steps.filter(({ action }) => !isFault(action)).length;
   const ms = (value: number) => `${value.toFixed(0)} ms`;
   return [
-    `${clients} clients on ${findings.coordinators} coordinators for ${minutes.toFixed(1)} minutes: ${verdicts.length - refused} requests taken, ${ended} finished, ${left} left by their clients, ${refused} refused; ${tokens} tokens compared with what a quiet worker says to the same requests, ids, text, log probabilities and reasons to finish. ${undecided} requests were left out beforehand, because two candidates lay so close that the quiet worker itself says another thing in company than alone. ${others} steps brought workers back.`,
+    `${clients} clients on ${findings.coordinators} coordinators for ${minutes.toFixed(1)} minutes: ${verdicts.length - refused} requests taken, ${ended} finished, ${left} left by their clients, ${refused} refused; ${tokens} tokens compared with what a quiet worker says to the same requests, ids, text, log probabilities and reasons to finish. ${undecided} requests were left out beforehand, because two candidates lay so close that the quiet worker itself says another thing in company than alone. ${others} steps brought workers back. ${nats ? 'Workers announced themselves over NATS.' : 'There was no NATS server from 2.11 on: the coordinators had a list of workers.'}`,
     `Pauses between two tokens of a stream: p50 ${ms(quantile(gaps, 0.5))}, p99 ${ms(quantile(gaps, 0.99))}, longest ${ms(gaps.reduce((most, gap) => Math.max(most, gap), 0))}. ${findings.recomputed} rows were computed again. ${drainMs.length > 0 ? `A drained worker had left after ${ms(quantile(drainMs, 0.5))} (p50), at most ${ms(Math.max(...drainMs))}. ` : ''}Memory of the coordinators: ${memoryMiB.map(({ before, after }) => `${before.toFixed(0)} to ${after.toFixed(0)} MiB`).join(', ')}.`,
     ...findings.wrongExits.map((wrong) => `Wrong: ${wrong}.`),
     ...findings.stuck.map((name) => `Wrong: ${name} did not serve again.`),

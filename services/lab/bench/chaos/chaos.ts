@@ -14,6 +14,7 @@ import { keepEvidence } from './evidence.ts';
 import { type FaultRun, runFaults } from './fault-run.ts';
 import { faultWalk } from './fault-walk.ts';
 import { HealthWatch } from './health-watch.ts';
+import { NatsProcess } from './nats-process.ts';
 import { askOracle, type Oracle } from './oracle.ts';
 import { judge } from './verdict.ts';
 
@@ -51,14 +52,15 @@ async function run(context: SuiteContext): Promise<SuiteResult> {
   const requests = chaosRequests(bundle.manifest, quick ? 48 : 160, seed);
   const oracle = await askOracle(context, bundle, requests);
   progress(`starting the cluster; logs in ${folder}`);
+  await using nats = await NatsProcess.start(context.cache);
   const cluster = await ChaosCluster.start(context, {
     ...{ bundle: bundle.directory, workers: WORKERS, spares: SPARES, coordinators: COORDINATORS, folder },
-    placement: 'homed',
+    ...{ placement: wishes.placement ?? 'homed', nats: nats?.url },
   });
   let disturbed: Disturbed;
   try {
     disturbed = await disturb(context, cluster, oracle, {
-      ...{ seed, least, forMs: minutes * 60_000, faults: faults || Number.POSITIVE_INFINITY },
+      ...{ nats, seed, least, forMs: minutes * 60_000, faults: faults || Number.POSITIVE_INFINITY },
       everyMs: faults > 0 ? (minutes * 60_000) / (faults * STEPS_PER_FAULT) : STEP_MS,
     });
   } finally {
@@ -69,7 +71,12 @@ async function run(context: SuiteContext): Promise<SuiteResult> {
   const verdicts = disturbed.sent.map(judge);
   const findings: ChaosFindings = {
     ...{ verdicts, ...disturbed, minutes, clients: CLIENTS, faultsGoal: faults },
-    ...{ coordinators: COORDINATORS, undecided: oracle.undecided, toZero: least === 0 },
+    ...{
+      coordinators: COORDINATORS,
+      undecided: oracle.undecided,
+      toZero: least === 0,
+      nats: nats !== undefined,
+    },
     ...{ drainMs: cluster.drainMs, wrongExits: cluster.wrongExits },
   };
   const wrong = chaosGoals(findings).some(({ name, met }) => name !== 'faults' && !met);
@@ -83,6 +90,7 @@ async function run(context: SuiteContext): Promise<SuiteResult> {
 }
 
 interface Disturbance {
+  readonly nats: NatsProcess | undefined;
   readonly seed: number;
   readonly least: number;
   readonly forMs: number;
@@ -114,7 +122,13 @@ async function disturb(
     });
     const ran = await runFaults({
       ...{ cluster, health, ...how, signal },
-      walk: faultWalk({ seed: how.seed, workers: WORKERS, spares: SPARES, least: how.least, nats: false }),
+      walk: faultWalk({
+        seed: how.seed,
+        workers: WORKERS,
+        spares: SPARES,
+        least: how.least,
+        nats: how.nats !== undefined,
+      }),
       onStep: ({ action, slot }, faults) => progress(`fault ${faults}: ${action} ${slot}`),
     });
     for (const { cable, process, starting } of cluster.slots) {

@@ -3,6 +3,7 @@ import { RandomStream } from '../../load/random-stream.ts';
 import type { ChaosCluster, Slot } from './chaos-cluster.ts';
 import { type Action, isFault, type Step } from './fault-walk.ts';
 import type { HealthWatch } from './health-watch.ts';
+import type { NatsProcess } from './nats-process.ts';
 import { RESET_CODES } from './stream-tap.ts';
 
 /** A step of the walk that was taken. Times are milliseconds of this process's monotonic clock. */
@@ -18,6 +19,7 @@ export interface TakenStep {
 export interface FaultRunOptions {
   readonly cluster: ChaosCluster;
   readonly health: HealthWatch;
+  readonly nats: NatsProcess | undefined;
   readonly walk: Iterable<Step>;
   readonly seed: number;
   /** Workers that must serve beside the one that a fault takes away. */
@@ -32,6 +34,9 @@ export interface FaultRunOptions {
 
 /** A worker that came back and does not serve after so long counts as lost for good, in milliseconds. */
 const RETURN_MS = 60_000;
+
+/** NATS is away for so long at most, in milliseconds. */
+const NATS_AWAY_MS = 20_000;
 
 /** What a run of faults did. */
 export interface FaultRun {
@@ -54,18 +59,21 @@ export async function runFaults(options: FaultRunOptions): Promise<FaultRun> {
   let faults = 0;
   for (const { action, slot: index, gap } of options.walk) {
     if (faults >= options.faults || performance.now() >= endMs || signal.aborted) break;
-    const slot = cluster.slots[index]!;
-    if (TAKES_AWAY.has(action)) {
+    const slot = cluster.slots[index];
+    if (slot && TAKES_AWAY.has(action)) {
       serving.delete(slot);
       stuck.push(...(await othersServe(options, [...serving])));
       if (stuck.length > 0) break;
-    } else if (BRINGS_BACK.has(action)) serving.add(slot);
+    } else if (slot && BRINGS_BACK.has(action)) serving.add(slot);
     // A worker can be told to stop only once it runs.
     await slot?.starting;
     if (signal.aborted) break;
-    const how = act(cluster, action, slot, draws);
-    if (how !== undefined) {
-      const step = { action, slot: slot.name, address: slot.cable.address, atMs: performance.now() };
+    const how = slot
+      ? act(cluster, action, slot, draws)
+      : options.nats?.restart(NATS_AWAY_MS * draws.next()) && '';
+    if (typeof how === 'string') {
+      const where = slot ? { slot: slot.name, address: slot.cable.address } : { slot: 'nats', address: '' };
+      const step = { action, ...where, atMs: performance.now() };
       steps.push({ ...step, ...(how !== '' && { how }) });
       if (isFault(action)) faults++;
       options.onStep(steps.at(-1)!, faults);
@@ -121,6 +129,8 @@ function act(cluster: ChaosCluster, action: Action, slot: Slot, draws: RandomStr
       return slot.cable.reset((streams) => draws.whole(0, streams - 1), code) ? name : undefined;
     }
     case 'join':
+      cluster.join(slot);
+      return '';
     case 'restart':
       cluster.bringBack(slot);
       return '';

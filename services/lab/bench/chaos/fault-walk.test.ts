@@ -34,27 +34,28 @@ const LEGAL: Readonly<Record<string, readonly [from: readonly SlotState[], to: S
 };
 
 /** Follows a walk; calls `look` with the number of serving workers after each step. */
-function follow(steps: readonly Step[], look: (serving: number) => void): void {
+function follow(steps: readonly Step[], nats: boolean, look: (serving: number) => void): void {
   const slots: SlotState[] = ['serving', 'serving', 'serving', 'serving', 'empty', 'empty'];
   for (const { action, slot } of steps) {
     if (action !== 'nats') {
       const [from, to] = LEGAL[action]!;
       assert.ok(from.includes(slots[slot]!), `${action} of a slot that is ${slots[slot]}`);
-      slots[slot] = to;
+      slots[slot] = nats && action === 'drain' ? 'empty' : to;
     }
     look(slots.filter((state) => state === 'serving').length);
   }
 }
 
 test('every step is possible where it is done, and one worker always serves on', () => {
-  for (let seed = 0; seed < 20; seed++) {
-    follow(walkOf({ seed }), (serving) => assert.ok(serving >= 1));
+  for (let seed = 0; seed < 10; seed++) {
+    follow(walkOf({ seed, nats: false }), false, (serving) => assert.ok(serving >= 1));
+    follow(walkOf({ seed }), true, (serving) => assert.ok(serving >= 1));
   }
 });
 
 test('told so, a walk also leaves no worker at all, and goes on', () => {
   let none = 0;
-  follow(walkOf({ least: 0 }), (serving) => {
+  follow(walkOf({ least: 0 }), true, (serving) => {
     if (serving === 0) none++;
   });
   assert.ok(none > 0 && none < STEPS / 4, `${none} of ${STEPS} steps without a worker`);
@@ -75,7 +76,11 @@ test('every kind of fault comes, NATS only where there is one', () => {
 
 test('with nobody to spare, somebody comes back', () => {
   for (let seed = 0; seed < 100; seed++) {
-    const step = nextStep(['serving', 'stopped', 'empty'], options, new RandomStream(seed));
+    const step = nextStep(
+      ['serving', 'stopped', 'empty'],
+      { workers: 2, least: 1, nats: false },
+      new RandomStream(seed),
+    );
     assert.deepEqual(step, { action: 'continue', slot: 1 });
   }
 });

@@ -31,6 +31,7 @@ export interface WalkOptions {
   readonly spares: number;
   /** Serving workers that each step leaves at least: 1, or 0 to see how a cluster without workers answers. */
   readonly least: number;
+  /** Workers announce themselves: a new one may come at an address that nobody knew, in place of one that left for good. */
   readonly nats: boolean;
 }
 
@@ -40,7 +41,7 @@ const WEIGHTS: Readonly<Record<Fault, number>> = {
 };
 
 /** What undoes a state. */
-const MENDS = { stopped: 'continue', cut: 'heal', gone: 'restart' } as const;
+const MENDS = { stopped: 'continue', cut: 'heal', gone: 'restart', empty: 'join' } as const;
 
 const AFTER: Readonly<Record<Action, SlotState>> = {
   ...{ kill: 'gone', drain: 'gone', stop: 'stopped', cut: 'cut' },
@@ -62,7 +63,7 @@ export function* faultWalk(options: WalkOptions): Generator<Step, never, undefin
   ];
   for (;;) {
     const { action, slot } = nextStep(slots, options, draws);
-    if (action !== 'nats') slots[slot] = AFTER[action];
+    if (action !== 'nats') slots[slot] = options.nats && action === 'drain' ? 'empty' : AFTER[action];
     // A pause after most steps, none after some: faults also come together.
     yield { action, slot, gap: draws.exponential(1) };
   }
@@ -71,13 +72,14 @@ export function* faultWalk(options: WalkOptions): Generator<Step, never, undefin
 /** One step from `slots`. Of the draws it takes two or three. */
 export function nextStep(
   slots: readonly SlotState[],
-  { least, nats }: Pick<WalkOptions, 'least' | 'nats'>,
+  { workers, least, nats }: Pick<WalkOptions, 'workers' | 'least' | 'nats'>,
   draws: RandomStream,
 ): Pick<Step, 'action' | 'slot'> {
   const among = (choices: readonly number[]) => choices[draws.whole(0, choices.length - 1)]!;
   const where = (...states: SlotState[]) =>
     slots.flatMap((state, slot) => (states.includes(state) ? [slot] : []));
-  const away = where('stopped', 'cut', 'gone');
+  const few = nats && slots.length - where('empty').length < workers;
+  const away = where('stopped', 'cut', 'gone', ...(few ? (['empty'] as const) : []));
   const spare = where('serving').length - least;
   const comesBack = draws.next() < away.length / slots.length;
   if (away.length > 0 && (spare < 1 || comesBack)) {

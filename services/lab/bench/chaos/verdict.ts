@@ -20,20 +20,22 @@ export function judge(sent: Sent): Verdict {
   const expected = sent.known.answer.choices;
   const none = { sent, tokens: 0, lost: 0, repeated: 0, different: 0 };
   if (outcome === 'refused') return { ...none, wrong: [`refused with ${status}: ${error}`] };
-  const partial = outcome === 'left';
-  const found: Difference[] = choices.map((choice, index) =>
-    compareChoice(choice, expected[index]!, partial),
+  const whole = outcome === 'ended';
+  const found: Difference[] = choices.map((choice, index) => compareChoice(choice, expected[index]!, !whole));
+  // Of a stream that broke off, what came is compared and what did not is lost; a client that left wanted no more.
+  const missing = choices.map(({ ids }, index) =>
+    whole || outcome === 'left' ? 0 : Math.max(0, expected[index]!.ids.length - ids.length),
   );
   const sum = (pick: (difference: Difference) => number) =>
     found.reduce((total, each) => total + pick(each), 0);
   const differences = found.flatMap(({ first }, index) =>
     first === undefined ? [] : [choices.length > 1 ? `choice ${index}: ${first}` : first],
   );
-  const ended = outcome === 'ended' || outcome === 'left' ? [] : [`${outcome}: ${error ?? 'no answer'}`];
+  const ended = whole || outcome === 'left' ? [] : [`${outcome}: ${error ?? 'no answer'}`];
   return {
     sent,
-    tokens: (partial ? choices : expected).reduce((total, { ids }) => total + ids.length, 0),
-    lost: sum(({ lost }) => lost),
+    tokens: (outcome === 'left' ? choices : expected).reduce((total, { ids }) => total + ids.length, 0),
+    lost: sum(({ lost }) => lost) + missing.reduce((total, tokens) => total + tokens, 0),
     repeated: sum(({ repeated }) => repeated),
     different: sum(({ different }) => different),
     wrong: [...ended, ...differences],
