@@ -165,3 +165,9 @@ test('an --out below a file is one clear line', async () => {
   assert.match(ownLines(stderr).join('\n'), /^rondo: \S+file\/out.*ENOTDIR/);
   assert.ok(!stderr.includes('defect'));
 });
+
+test('a place where no directory can be made is an error and not an endless wait', async () => {
+  const { code, stderr } = await shell(`'${RONDO}' convert '${TINY}' --out /proc/rondo/bundle`);
+  assert.equal(code, 1);
+  assert.match(stderr, /^rondo: \/proc\/rondo\/bundle.*: .*ENOENT/m);
+});

@@ -1,4 +1,4 @@
-import { copyFile, link, mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, link, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { digestFile, MANIFEST_FILE, type Manifest } from '@rondo/bundle';
 import { LIMITS, RondoError } from '@rondo/core';
@@ -12,6 +12,7 @@ import type { Checkpoint } from './checkpoint.ts';
 import type { GraphOptions } from './graph-options.ts';
 import { blockGraph, codaGraph, headGraph, preludeGraph } from './graphs.ts';
 import { type LoopOptions, type LoopPlan, planLoop, type StackName } from './loop-plan.ts';
+import { makeDirectory } from './make-directory.ts';
 import { type ModelWeights, type OnProgress, type Precision, writeModelWeights } from './model-weights.ts';
 import { propagateGraph, segmentGraphs } from './segment-graphs.ts';
 import { diskError, WeightsFile } from './weights-file.ts';
@@ -79,7 +80,7 @@ export async function convert(options: ConvertOptions): Promise<Manifest> {
   const partial = `${out}.partial-${process.pid}`;
   await onDisk(partial, rm(partial, { recursive: true, force: true }));
   try {
-    await onDisk(partial, mkdir(partial, { recursive: true }));
+    await onDisk(partial, makeDirectory(partial));
     const manifest = await writeBundle(options, plan, partial);
     await replace(partial, out);
     return manifest;

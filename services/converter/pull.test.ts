@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { crc32, deflateRawSync } from 'node:zlib';
@@ -340,4 +341,30 @@ test('a stopped pull says how to go on', async () => {
     options({ signal: controller.signal, onProgress: () => controller.abort() }),
   );
   await assert.rejects(stopped, { code: 'CANCELLED', message: /goes on from/ });
+});
+
+test('two pulls of one name fetch each file once and both get it', async () => {
+  offerRepository('someone/tiny', tinyRepository());
+  const both = [pull('someone/tiny', options()), pull('someone/tiny', options())];
+  const [first, second] = await Promise.all(both);
+  assert.deepEqual(first, second);
+  const fetched = requests.filter((request) => request.includes('/resolve/'));
+  assert.deepEqual(fetched, [...new Set(fetched)]);
+  assert.equal(fetched.length, 3);
+  assert.deepEqual(await readdir(cacheDir), ['someone--tiny']);
+});
+
+test('whoever waits for another pull can be stopped, and a pull whose process is gone is not waited for', async () => {
+  offerRepository('someone/tiny', tinyRepository());
+  const lock = join(cacheDir, 'someone--tiny.lock');
+  await writeFile(lock, `${process.pid} ${hostname()}`);
+  const controller = new AbortController();
+  const waiting = pull('someone/tiny', options({ signal: controller.signal }));
+  setImmediate(() => controller.abort());
+  await assert.rejects(waiting, { code: 'CANCELLED', message: /while another one runs/ });
+  assert.deepEqual(requests, []);
+  const { pid } = spawnSync(process.execPath, ['--version']);
+  await writeFile(lock, `${pid} ${hostname()}`);
+  await pull('someone/tiny', options());
+  assert.deepEqual(await readdir(cacheDir), ['someone--tiny']);
 });

