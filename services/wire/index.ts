@@ -8,6 +8,8 @@ export {
   type PassesReply,
   rowsPerFrame,
 } from './frames.ts';
+export { type Job, JobQueue, type JobQueueOptions } from './job-queue.ts';
+export { KeyedResults, type KeyedResultsOptions, type Result, type Tally } from './keyed-results.ts';
 export type {
   GenerateStreamEvent,
   Load,
@@ -25,9 +27,11 @@ export {
   type NatsTls,
   openNats,
 } from './nats-link.ts';
+export { ObjectStore } from './object-store.ts';
 export type { PassesLink } from './passes-link.ts';
 export { PROTOCOL_REVISION } from './proto.ts';
-export { DEFAULT_NATS_PREFIX, type Subjects, subjectsUnder } from './subjects.ts';
+export { RecordStore, type RecordStoreOptions, type Stored } from './record-store.ts';
+export { DEFAULT_NATS_PREFIX, type StreamNames, type Subjects, subjectsUnder } from './subjects.ts';
 export { ACTIVATIONS, type Activations } from './tensor.ts';
 export { connectWorker, type WorkerClient } from './worker-client.ts';
 export { type CloseOptions, serveWorker, type WorkerHandlers, type WorkerServer } from './worker-server.ts';

@@ -35,6 +35,7 @@ export type NatsState =
 
 /** What can be stored through a connection that has come about. */
 export interface NatsStores {
+  readonly connection: NatsConnection;
   readonly jetstream: JetStreamClient;
   readonly buckets: Kvm;
   readonly objects: Objm;
@@ -140,7 +141,7 @@ export class NatsLink {
       await client.jetstreamManager(true);
       if (this.closing.aborted) throw new RondoError('CANCELLED', 'closed while connecting');
       this.#connection = connection;
-      this.#stores = { jetstream: client, buckets: new Kvm(client), objects: new Objm(client) };
+      this.#stores = { connection, jetstream: client, buckets: new Kvm(client), objects: new Objm(client) };
       void this.#follow(connection);
       this.#connected(connection);
       return undefined;

@@ -5,6 +5,23 @@ export interface Subjects {
   readonly prefix: string;
   /** KV bucket: one key a worker, its announcement as the value. */
   readonly workersBucket: string;
+  /** Object store: the bytes of files, by file id. */
+  readonly contentsBucket: string;
+  /** KV bucket: what is known of each file. */
+  readonly filesBucket: string;
+  /** KV buckets: batches before and after their end. */
+  readonly openBatchesBucket: string;
+  readonly endedBatchesBucket: string;
+  /** Work queue: a subject `<batch>.<line>` below this for each line to answer. */
+  readonly batchLines: StreamNames;
+  /** Stream: the answer to each line, under the same subject below this. */
+  readonly batchResults: StreamNames;
+}
+
+export interface StreamNames {
+  readonly stream: string;
+  /** What its subjects begin with. */
+  readonly subject: string;
 }
 
 export const DEFAULT_NATS_PREFIX = 'rondo';
@@ -20,5 +37,14 @@ export function subjectsUnder(prefix: string): Subjects {
       `NATS prefix '${prefix}': expected 1 to 32 letters, digits, '_' or '-', such as ${DEFAULT_NATS_PREFIX}`,
     );
   }
-  return { prefix, workersBucket: `${prefix}-workers` };
+  return {
+    prefix,
+    workersBucket: `${prefix}-workers`,
+    contentsBucket: `${prefix}-contents`,
+    filesBucket: `${prefix}-files`,
+    openBatchesBucket: `${prefix}-batches-open`,
+    endedBatchesBucket: `${prefix}-batches-ended`,
+    batchLines: { stream: `${prefix}-batch-lines`, subject: `${prefix}.batch.lines` },
+    batchResults: { stream: `${prefix}-batch-results`, subject: `${prefix}.batch.results` },
+  };
 }
