@@ -1,7 +1,7 @@
 import { type Bundle, openBundle } from '@rondo/bundle';
 import { NatsRoster, PLACEMENTS, type Placement, startCoordinator } from '@rondo/coordinator';
 import { type Address, address } from '@rondo/core';
-import { AnnouncementBoard } from '@rondo/wire';
+import { AnnouncementBoard, type NatsLink } from '@rondo/wire';
 import { Command, Option } from 'commander';
 import {
   ADMIN_HELP,
@@ -56,6 +56,7 @@ ${ADMIN_HELP}
 The public port then keeps the API, /health (the status alone), /healthz and /live; without it, it tells all.
 ${TLS_HELP}
 ${NATS_HELP}
+Files and batches (/v1/files, /v1/batches) are kept in NATS, too, and shared by all coordinators there.
 
 Examples:
   rondo coordinator --model bundles/looped --worker 127.0.0.1:7601 --worker 127.0.0.1:7602 --placement staged
@@ -68,13 +69,15 @@ const coordinator = (flags: CoordinatorFlags): Promise<void> =>
     const { log, metrics, lifecycle } = chassis;
     const admin = await openAdmin(flags, chassis);
     const bundle = await openBundle(flags.model);
-    const roster = await natsRoster(flags, bundle, chassis);
+    const nats = await openNatsLink(flags, 'coordinator', chassis);
+    const roster = nats && natsRoster(nats, bundle, chassis);
     const running = await startCoordinator({
       bundle,
       workers: flags.worker ?? [],
       roster,
       listen: flags.listen,
       placement: flags.placement,
+      nats,
       tls: await openTls(flags, chassis),
       adminApart: admin !== undefined,
       ...(await clientOptions(flags, chassis)),
@@ -87,20 +90,14 @@ const coordinator = (flags: CoordinatorFlags): Promise<void> =>
     process.stdout.write(`ready ${running.url}\n`);
   });
 
-/** Workers that announce themselves, when NATS is asked for. */
-async function natsRoster(
-  flags: NatsFlags,
-  bundle: Bundle,
-  chassis: Chassis,
-): Promise<NatsRoster | undefined> {
-  const link = await openNatsLink(flags, 'coordinator', chassis);
-  if (link === undefined) return undefined;
+/** Workers that announce themselves. */
+function natsRoster(link: NatsLink, bundle: Bundle, { log, lifecycle }: Chassis): NatsRoster {
   const roster = new NatsRoster({
     bundleDigest: bundle.digest,
     board: new AnnouncementBoard(link),
     state: () => link.state,
-    log: chassis.log,
+    log,
   });
-  chassis.lifecycle.onStop('roster', () => roster.close());
+  lifecycle.onStop('roster', () => roster.close());
   return roster;
 }

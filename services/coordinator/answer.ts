@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from '@rondo/chassis';
-import { RondoError, sequenceId } from '@rondo/core';
+import { RondoError, type SequenceId, sequenceId } from '@rondo/core';
 import type { FastifyReply } from 'fastify';
 import type { Admission } from './admission.ts';
 import {
@@ -11,7 +11,7 @@ import {
   type PromptToken,
 } from './choice.ts';
 import { Detokenizer } from './detokenizer.ts';
-import type { Generation, SequenceRequest } from './generation.ts';
+import type { Generation, SequenceRequest, WhenFull } from './generation.ts';
 import type { ModelFacts } from './generation-fields.ts';
 import { merge } from './merge.ts';
 import { sendEvents } from './sse.ts';
@@ -91,6 +91,21 @@ export async function answer(kitchen: Kitchen, plan: AnswerPlan, reply: FastifyR
   }
 }
 
+/**
+ * Generates the choices one after another and answers whole, for whoever has time: no choice ever waits in line before an interactive one.
+ * @throws RondoError whatever failed; OVERLOADED, KV_EXHAUSTED or NO_WORKER when it cannot run now, CANCELLED when `signal` is raised
+ */
+export async function answerLater(kitchen: Kitchen, plan: AnswerPlan, signal: AbortSignal): Promise<object> {
+  const requestId = randomUUID();
+  const deltas = async function* () {
+    for (const [index, choice] of plan.choices.entries()) {
+      const run = { id: sequenceId(`${requestId}.${index}`), signal, whenFull: 'refuse' } as const;
+      for await (const delta of runChoice(kitchen, choice, run)) yield { index, delta };
+    }
+  };
+  return collect(plan, deltas());
+}
+
 interface IndexedDelta {
   readonly index: number;
   readonly delta: ChoiceDelta;
@@ -102,20 +117,30 @@ function runChoices(
   abort: AbortController,
 ): AsyncGenerator<IndexedDelta, void, undefined> {
   const requestId = randomUUID();
-  const run = async function* ({ request, stops }: ChoicePlan, index: number): AsyncGenerator<IndexedDelta> {
+  const { signal } = abort;
+  const run = async function* (choice: ChoicePlan, index: number): AsyncGenerator<IndexedDelta> {
     const id = sequenceId(`${requestId}.${index}`);
-    const deltas = choiceDeltas(kitchen.generation.run(id, request, abort.signal), {
-      detokenizer: kitchen.codec && new Detokenizer(kitchen.codec),
-      stops: new StopStrings(stops),
-      stopIds: request.stopIds,
-      promptLength: request.promptIds.length,
-      promptDepth: kitchen.model.manifest.maxDepth,
-    });
-    for await (const delta of deltas) yield { index, delta };
+    for await (const delta of runChoice(kitchen, choice, { id, signal, whenFull: 'wait' }))
+      yield { index, delta };
   };
   // Almost every request has one choice, and a merge of one only costs time for each token.
   return choices.length === 1 ? run(choices[0]!, 0) : merge(choices.map(run), abort);
 }
+
+interface ChoiceRun {
+  readonly id: SequenceId;
+  readonly signal: AbortSignal;
+  readonly whenFull: WhenFull;
+}
+
+const runChoice = (kitchen: Kitchen, { request, stops }: ChoicePlan, { id, signal, whenFull }: ChoiceRun) =>
+  choiceDeltas(kitchen.generation.run(id, request, signal, whenFull), {
+    detokenizer: kitchen.codec && new Detokenizer(kitchen.codec),
+    stops: new StopStrings(stops),
+    stopIds: request.stopIds,
+    promptLength: request.promptIds.length,
+    promptDepth: kitchen.model.manifest.maxDepth,
+  });
 
 async function* chunks(
   plan: AnswerPlan,

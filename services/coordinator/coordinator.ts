@@ -1,9 +1,11 @@
 import type { Bundle } from '@rondo/bundle';
 import type { Logger, Metrics } from '@rondo/chassis';
 import { type Address, LIMITS, RondoError, systemClock, type TlsIdentity } from '@rondo/core';
-import { connectWorker, type WorkerClient } from '@rondo/wire';
+import { connectWorker, type NatsLink, type WorkerClient } from '@rondo/wire';
 import { Admission } from './admission.ts';
+import type { Kitchen } from './answer.ts';
 import type { ApiKeys } from './api-keys.ts';
+import { BatchService } from './batch-service.ts';
 import { contextRoom } from './context-room.ts';
 import { Generation } from './generation.ts';
 import { checkHealth, type Health } from './health.ts';
@@ -36,6 +38,8 @@ export interface CoordinatorOptions {
   readonly adminApart?: boolean | undefined;
   /** What this coordinator shows to clients; absent: plain HTTP. */
   readonly https?: TlsIdentity | undefined;
+  /** Where files and batches are kept; absent: there are none. */
+  readonly nats?: NatsLink | undefined;
   /** How to reach a worker; gRPC unless told otherwise. */
   readonly connect?: (address: Address) => WorkerClient;
   /** How long a worker may be unreachable at start, in milliseconds. */
@@ -83,36 +87,41 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     ...(await checkHealth(membership, bundle, admission.draining)),
     roster: options.roster?.health?.(),
   });
-  const http = createHttp({
-    kitchen: {
-      model: {
-        name: options.modelName,
-        manifest: bundle.manifest,
-        get context() {
-          return room();
-        },
+  const kitchen: Kitchen = {
+    model: {
+      name: options.modelName,
+      manifest: bundle.manifest,
+      get context() {
+        return room();
       },
-      codec,
-      admission,
-      log,
-      generation: new Generation({
-        membership,
-        placement: options.placement,
-        bundleDigest: bundle.digest,
-        maxDepth,
-        layersAtHome,
-        kvPolicy: bundle.manifest.kvPolicy,
-        metrics: new SequenceMetrics(metrics),
-        clock: systemClock,
-      }),
     },
+    codec,
+    admission,
+    log,
+    generation: new Generation({
+      membership,
+      placement: options.placement,
+      bundleDigest: bundle.digest,
+      maxDepth,
+      layersAtHome,
+      kvPolicy: bundle.manifest.kvPolicy,
+      metrics: new SequenceMetrics(metrics),
+      clock: systemClock,
+    }),
+  };
+  const batches = options.nats && new BatchService({ link: options.nats, kitchen, log, metrics });
+  await batches?.tried();
+  const http = createHttp({
+    kitchen,
+    batches,
     health,
     adminApart: options.adminApart,
     metrics,
     gate: options.apiKeys && new KeyGate({ keys: options.apiKeys, metrics, clock: systemClock }),
     https: options.https,
   });
-  const url = await listen(http, options).catch((error: unknown) => {
+  const url = await listen(http, options).catch(async (error: unknown) => {
+    await batches?.stop();
     membership.close();
     throw error;
   });
@@ -122,7 +131,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     health,
     async stop() {
       admission.drain();
-      await http.close();
+      await Promise.all([http.close(), batches?.stop()]);
       membership.close();
     },
   };

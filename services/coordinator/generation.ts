@@ -20,6 +20,9 @@ export type SequenceRequest = Omit<GenerateSpec, 'sequenceId' | 'route' | 'bundl
   readonly placement?: Placement | undefined;
 };
 
+/** What a sequence does that no worker has room for: wait in line, or give up at once and leave what comes free to others. */
+export type WhenFull = 'wait' | 'refuse';
+
 export interface GenerationOptions {
   readonly membership: Membership;
   readonly placement: Placement;
@@ -52,6 +55,22 @@ export class Generation {
     this.#options = options;
   }
 
+  /** Sequences that wait in line for room. */
+  get waiting(): number {
+    return this.#line.length;
+  }
+
+  /** Share of all KV positions that is held, as far as this coordinator knows, 0 to 1; 1 without a worker. */
+  get reservedShare(): number {
+    const view = this.#options.membership.view();
+    const total = view.reduce((sum, { totalPositions }) => sum + totalPositions, 0);
+    const held = view.map((worker) =>
+      Math.max(worker.reservedPositions, worker.totalPositions - worker.freePositions),
+    );
+    const reserved = held.reduce((sum, positions) => sum + positions, 0);
+    return total === 0 ? 1 : Math.min(1, reserved / total);
+  }
+
   /**
    * The events of one sequence: `opened` first, tokens 0, 1, 2 … exactly once and in order, `finished` last. Anything of another epoch,
    * and tokens seen before, are dropped and counted. Ending the iteration cancels the worker's call.
@@ -62,13 +81,14 @@ export class Generation {
     id: SequenceId,
     request: SequenceRequest,
     signal: AbortSignal,
+    whenFull: WhenFull = 'wait',
   ): AsyncGenerator<GenerateStreamEvent, void, undefined> {
     const { metrics, clock } = this.#options;
     const watch = metrics.watch(request.promptIds.length, clock);
     let open: OpenSequence | undefined;
     let finished = false;
     try {
-      open = await this.#open(id, request, signal);
+      open = await this.#open(id, request, signal, whenFull);
       watch.opened();
       yield open.opened;
       for await (const event of this.#inOrder(open)) {
@@ -127,15 +147,23 @@ export class Generation {
   }
 
   /** Tries all workers; when none has room, waits in line for a sequence to end and tries again. */
-  async #open(id: SequenceId, request: SequenceRequest, signal: AbortSignal): Promise<OpenSequence> {
+  async #open(
+    id: SequenceId,
+    request: SequenceRequest,
+    signal: AbortSignal,
+    whenFull: WhenFull,
+  ): Promise<OpenSequence> {
     const { membership } = this.#options;
     let epoch = 0;
     const attempt = () => this.#openAnywhere(id, request, signal, () => ++epoch);
+    if (whenFull === 'refuse' && this.#line.length > 0) {
+      throw new RondoError('OVERLOADED', `${this.#line.length} sequences wait for room`);
+    }
     if (this.#line.length === 0) {
       const ended = membership.ended;
       const outcome = await attempt();
       if (!(outcome instanceof RondoError)) return outcome;
-      if (membership.booked === 0 && membership.ended === ended) throw outcome;
+      if (whenFull === 'refuse' || (membership.booked === 0 && membership.ended === ended)) throw outcome;
     }
     return this.#line.takeTurn(signal, async () => {
       for (let lonely = 0; ; ) {

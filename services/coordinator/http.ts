@@ -10,6 +10,8 @@ import {
   fastify,
 } from 'fastify';
 import { answer, type Kitchen } from './answer.ts';
+import { addBatchRoutes } from './batch-routes.ts';
+import type { BatchService } from './batch-service.ts';
 import { planChat } from './chat.ts';
 import { planCompletion } from './completions.ts';
 import type { Health } from './health.ts';
@@ -29,6 +31,8 @@ export interface HttpOptions {
   readonly adminApart?: boolean | undefined;
   /** Absent: plain HTTP. */
   readonly https?: TlsIdentity | undefined;
+  /** Absent without NATS. */
+  readonly batches?: BatchService | undefined;
 }
 
 /** What a prober may ask without a key. */
@@ -83,6 +87,7 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   http.post('/v1/chat/completions', (request, reply) =>
     answer(kitchen, planChat(request.body, kitchen), reply),
   );
+  addBatchRoutes(http, options.batches);
   http.post('/tokenize', async (request) => tokenize(request.body, kitchen));
   http.post('/detokenize', async (request) => detokenize(request.body, kitchen));
 

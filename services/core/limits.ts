@@ -83,4 +83,31 @@ export const LIMITS = {
   announcementGraceMs: 30_000,
   /** How long the bucket remembers that an announcement was taken down or expired. */
   announcementMarkerMs: 60_000,
+  /** An uploaded file; OpenAI's bound for batches. */
+  fileBytes: 200 * 1024 * 1024,
+  /** Lines in the input of one batch; OpenAI's bound. */
+  batchLinesMax: 50_000,
+  /** One line of a batch travels as one message, and NATS takes 1 MiB unless told otherwise. */
+  batchLineBytes: 512 * 1024,
+  /** The answer to one line, stored as one message likewise. */
+  batchResultBytes: 960 * 1024,
+  batchCustomIdChars: 512,
+  /** Faults of an input that are listed; the rest is not read. */
+  batchErrorsMax: 100,
+  /** Batches that have not ended: every coordinator looks at each about once a second. */
+  batchesOpenMax: 64,
+  /** Lines of batches that a coordinator runs at once. */
+  batchLinesInFlightMax: 64,
+  /** Share of the KV memory beyond which no line of a batch starts: the rest is for interactive requests. */
+  batchMemoryShare: 0.9,
+  /** Share of `requestsInFlightMax` beyond which no line of a batch starts. */
+  batchInFlightShare: 0.5,
+  /** A line or a batch whose coordinator is silent so long goes to another, in milliseconds. */
+  batchSilenceMs: 10_000,
+  /** How long a cancelled batch waits for its running lines, in seconds. */
+  batchCancelS: 30,
+  /** The longest completion window, in seconds: 7 days. */
+  batchWindowMaxS: 604_800,
+  /** How long an ended batch can be asked for, in milliseconds: 30 days. Its files stay until they are deleted. */
+  batchKeptMs: 2_592_000_000,
 } as const;

@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type OpenAI from 'openai';
+import { BatchCluster, batchWhen, completionLine, isOver, outputLines, upload } from './batch-cluster.ts';
+import { NATS_MISSING } from './nats-server.ts';
+
+const ENDPOINT = '/v1/completions';
+
+const answersOf = (lines: Awaited<ReturnType<typeof outputLines>>) =>
+  new Map(lines.map((line) => [line.custom_id, line.response?.body.choices[0].text as string]));
+
+test('a batch outlives its coordinator, a worker and the NATS server, and answers each line exactly once', {
+  skip: NATS_MISSING,
+}, async () => {
+  await using cluster = await BatchCluster.start({ workers: 2, coordinators: 2 });
+  const total = 300;
+  const lines = Array.from({ length: total }, (_, index) =>
+    completionLine(`line-${index}`, { max_tokens: 24 }),
+  );
+  const [first, second] = [cluster.client(0), cluster.client(1)];
+  const { id } = await first.batches.create({
+    input_file_id: (await upload(first, lines)).id,
+    endpoint: ENDPOINT,
+    completion_window: '24h',
+  });
+  const answered = (count: number) => (batch: OpenAI.Batch) => {
+    assert.ok(['validating', 'in_progress'].includes(batch.status), `too late to disturb: ${batch.status}`);
+    return batch.request_counts!.completed >= count;
+  };
+
+  await batchWhen(second, id, answered(20));
+  cluster.coordinators[0]!.kill('SIGKILL');
+  await batchWhen(second, id, answered(60));
+  cluster.workers[0]!.kill('SIGKILL');
+  await batchWhen(second, id, answered(100));
+  await cluster.nats.kill();
+  await cluster.nats.start();
+  await batchWhen(second, id, answered(140));
+  await cluster.startWorker(0);
+  await cluster.startCoordinator(0);
+
+  const batch = await batchWhen(cluster.client(0), id, isOver);
+  assert.equal(batch.status, 'completed');
+  assert.deepEqual(batch.request_counts, { total, completed: total, failed: 0 });
+  const output = await outputLines(cluster.client(0), batch.output_file_id);
+  assert.deepEqual(
+    output.map((line) => line.custom_id),
+    lines.map((line) => line.custom_id),
+  );
+  const undisturbed = await cluster.client(1).completions.create(lines[total - 1]!.body);
+  assert.equal(answersOf(output).get(`line-${total - 1}`), undisturbed.choices[0]!.text);
+});
+
+test('a batch whose coordinator dies while it reads the input is read by another', {
+  skip: NATS_MISSING,
+}, async () => {
+  await using cluster = await BatchCluster.start({ workers: 1, coordinators: 2 });
+  const client = cluster.client(1);
+  const lines = Array.from({ length: 20_000 }, (_, index) => completionLine(`${index}`, { max_tokens: 1 }));
+  const file = await upload(client, lines);
+  const { id } = await cluster.client(0).batches.create({
+    input_file_id: file.id,
+    endpoint: ENDPOINT,
+    completion_window: '24h',
+  });
+  cluster.coordinators[0]!.kill('SIGKILL');
+  assert.equal((await client.batches.retrieve(id)).status, 'validating');
+  await batchWhen(client, id, ({ status }) => status === 'in_progress');
+  await client.batches.cancel(id);
+  const batch = await batchWhen(client, id, isOver);
+  const { completed, failed } = batch.request_counts!;
+  assert.deepEqual([batch.status, completed + failed], ['cancelled', lines.length]);
+});
+
+test('with no worker left lines wait for one, until the window closes', { skip: NATS_MISSING }, async () => {
+  await using cluster = await BatchCluster.start({ workers: 1, coordinators: 1 });
+  const client = cluster.client();
+  const create = async (names: readonly string[], completion_window: string) =>
+    client.batches.create({
+      input_file_id: (
+        await upload(
+          client,
+          names.map((name) => completionLine(name)),
+        )
+      ).id,
+      endpoint: ENDPOINT,
+      completion_window: completion_window as '24h',
+    });
+  cluster.workers[0]!.kill('SIGKILL');
+  const hasty = await create(['late'], '10s');
+  const patient = await create(['patient'], '24h');
+  const expired = await batchWhen(client, hasty.id, isOver);
+  assert.equal(expired.status, 'expired');
+  assert.equal(expired.output_file_id, null);
+  const [line] = await outputLines(client, expired.error_file_id);
+  assert.deepEqual([line!.custom_id, line!.response, line!.error!.code], ['late', null, 'batch_expired']);
+
+  await cluster.startWorker(0);
+  const completed = await batchWhen(client, patient.id, isOver);
+  assert.deepEqual([completed.status, completed.request_counts!.completed], ['completed', 1]);
+});
+
+test('interactive requests are served while a batch fills the machine, and the batch goes on after them', {
+  skip: NATS_MISSING,
+}, async () => {
+  await using cluster = await BatchCluster.start({ workers: 1, coordinators: 1 });
+  const client = cluster.client();
+  const total = 200;
+  const lines = Array.from({ length: total }, (_, index) => completionLine(`${index}`, { max_tokens: 200 }));
+  const { id } = await client.batches.create({
+    input_file_id: (await upload(client, lines)).id,
+    endpoint: ENDPOINT,
+    completion_window: '24h',
+  });
+  await batchWhen(client, id, ({ request_counts }) => request_counts!.completed > 0);
+  for (let count = 0; count < 20; count++) {
+    const answer = await client.completions.create(completionLine('now', { max_tokens: 2 }).body);
+    assert.equal(answer.usage!.completion_tokens, 2);
+  }
+  const meanwhile = await client.batches.retrieve(id);
+  assert.ok(meanwhile.request_counts!.completed < total, 'the batch came first');
+  const metrics = await (await fetch(`${cluster.url(0)}/metrics`)).text();
+  assert.match(metrics, /rondo_batch_lines_running [1-9]/);
+  assert.match(metrics, /rondo_batch_open 1/);
+  const batch = await batchWhen(client, id, isOver);
+  assert.deepEqual([batch.status, batch.request_counts!.completed], ['completed', total]);
+});

@@ -1,0 +1,54 @@
+import { randomUUID } from 'node:crypto';
+import { ERRORS, LIMITS, RondoError } from '@rondo/core';
+import { answerLater, type Kitchen } from './answer.ts';
+import type { BatchEndpoint, BatchLine } from './batch-lines.ts';
+import { planChat } from './chat.ts';
+import { planCompletion } from './completions.ts';
+import { invalid, openAiError } from './openai-error.ts';
+
+/** The answer to a line, as it is stored until the output is written. */
+export interface LineResult {
+  readonly customId: string;
+  readonly requestId: string;
+  readonly statusCode: number;
+  readonly body: object;
+}
+
+/** A line comes to a result of one kind or the other, or to nothing yet: workers have no room, or there is none. */
+export type LineOutcome =
+  | { readonly kind: 'completed' | 'failed'; readonly result: LineResult }
+  | { readonly kind: 'refused'; readonly error: RondoError };
+
+/**
+ * Answers a line of a batch as the endpoint would over HTTP, but never waits in line for room.
+ * @throws RondoError CANCELLED when `signal` is raised
+ */
+export async function answerLine(
+  kitchen: Kitchen,
+  endpoint: BatchEndpoint,
+  { customId, body }: BatchLine,
+  signal: AbortSignal,
+): Promise<LineOutcome> {
+  const requestId = randomUUID();
+  try {
+    const plan = endpoint === '/v1/completions' ? planCompletion(body, kitchen) : planChat(body, kitchen);
+    if (plan.stream) throw invalid('stream', 'the lines of a batch are answered whole');
+    const whole = await answerLater(kitchen, plan, signal);
+    const result = { customId, requestId, statusCode: 200, body: whole };
+    if (encodeResult(result).length > LIMITS.batchResultBytes) {
+      throw new RondoError('BODY_TOO_LARGE', `the answer exceeds ${LIMITS.batchResultBytes} bytes`);
+    }
+    return { kind: 'completed', result };
+  } catch (thrown) {
+    const error = RondoError.from(thrown);
+    if (error.retryable) return { kind: 'refused', error };
+    if (signal.aborted) throw error;
+    const statusCode = ERRORS[error.code].http;
+    return { kind: 'failed', result: { customId, requestId, statusCode, body: openAiError(error) } };
+  }
+}
+
+export const encodeResult = (result: LineResult): Uint8Array => Buffer.from(JSON.stringify(result));
+
+export const decodeResult = (data: Uint8Array): LineResult =>
+  JSON.parse(Buffer.from(data).toString('utf8')) as LineResult;

@@ -1,0 +1,48 @@
+import { checkInput, rawLines, wholeFile } from './batch-lines.ts';
+import { type BatchRecord, failed, started } from './batch-record.ts';
+import type { BatchStores } from './batch-stores.ts';
+import type { BatchTenure } from './batch-tenure.ts';
+
+/** Lines on their way to the queue at once. */
+const ADDS_AHEAD = 64;
+
+/**
+ * Checks a batch's input whole, then puts its lines into the queue and lets them run. Done again by another coordinator it comes to
+ * the same: a line that was answered meanwhile is not answered again.
+ * @param now seconds since 1970
+ * @throws RondoError NATS_UNAVAILABLE
+ */
+export async function readInput(
+  tenure: BatchTenure,
+  stores: Pick<BatchStores, 'contents' | 'queue'>,
+  now: () => number,
+): Promise<void> {
+  const { id, inputFileId, endpoint } = tenure.batch;
+  const content = await stores.contents.get(inputFileId);
+  const check =
+    content === undefined
+      ? { total: 0, errors: [wholeFile('file_not_found', `the input file '${inputFileId}' is gone`)] }
+      : await checkInput(content, endpoint);
+  // Cancelled meanwhile, it stays so.
+  const ifValidating = (change: (batch: BatchRecord) => BatchRecord) => (batch: BatchRecord) =>
+    batch.status === 'validating' ? change(batch) : batch;
+  if (check.errors.length > 0) {
+    await tenure.write(ifValidating((batch) => failed(batch, check.errors, now())));
+    return;
+  }
+  await stores.queue.openGroup(id);
+  const adds = new Set<Promise<void>>();
+  let place = 0;
+  for await (const { bytes } of rawLines((await stores.contents.get(inputFileId)) ?? none())) {
+    if (tenure.lost || tenure.batch.status !== 'validating') break;
+    const add: Promise<void> = stores.queue
+      .add(id, String(place++), bytes ?? new Uint8Array(0))
+      .finally(() => adds.delete(add));
+    adds.add(add);
+    if (adds.size >= ADDS_AHEAD) await Promise.race(adds);
+  }
+  await Promise.all(adds);
+  await tenure.write(ifValidating((batch) => started(batch, check.total, now())));
+}
+
+async function* none(): AsyncGenerator<Uint8Array, void, undefined> {}

@@ -1,0 +1,124 @@
+import { once } from 'node:events';
+import { PassThrough } from 'node:stream';
+import { RondoError } from '@rondo/core';
+import { decodeResult, type LineResult } from './batch-answer.ts';
+import { isBatchError, parseLine, type RawLine, rawLines } from './batch-lines.ts';
+import { outputLine } from './batch-output.ts';
+import { ended } from './batch-record.ts';
+import type { BatchStores } from './batch-stores.ts';
+import type { BatchTenure } from './batch-tenure.ts';
+import type { FileRecord } from './files.ts';
+
+/** Results that are fetched at once. */
+const GETS_AHEAD = 32;
+
+/**
+ * Writes the output and the error file of a sealed batch, in the order of its input, and ends the batch. Whoever does it
+ * writes the same bytes under the same ids, so that doing it twice does no harm.
+ * @param now seconds since 1970
+ * @throws RondoError NATS_UNAVAILABLE
+ */
+export async function writeOutput(
+  tenure: BatchTenure,
+  stores: Pick<BatchStores, 'contents' | 'files' | 'results'>,
+  now: () => number,
+): Promise<void> {
+  const { id, total, endpoint } = tenure.batch;
+  const hex = id.replace(/^batch_/, '');
+  const files = {
+    output: new WrittenFile(stores, `file-${hex}o`, `${id}_output.jsonl`),
+    error: new WrittenFile(stores, `file-${hex}e`, `${id}_error.jsonl`),
+  };
+  try {
+    if (total > 0) {
+      for await (const { raw, place, result } of withResults(tenure, stores)) {
+        if (tenure.lost) throw new RondoError('CANCELLED', `${id} is another coordinator's by now`);
+        const parsed = parseLine(raw, endpoint);
+        const customId = isBatchError(parsed) ? '' : parsed.customId;
+        const line = outputLine(id, place, customId, result, tenure.batch.ending ?? 'completed');
+        await files[line.file].write(line.text);
+      }
+    }
+    const [outputFileId, errorFileId] = [await files.output.end(now()), await files.error.end(now())];
+    await tenure.write((batch) => ended(batch, { outputFileId, errorFileId }, now()));
+  } catch (error) {
+    files.output.destroy(error as Error);
+    files.error.destroy(error as Error);
+    throw error;
+  }
+}
+
+interface Answered {
+  readonly raw: RawLine;
+  readonly place: number;
+  readonly result: LineResult | undefined;
+}
+
+/** The input's lines with their results, fetched a few ahead. Results behind the seal do not count. */
+async function* withResults(
+  tenure: BatchTenure,
+  { contents, results }: Pick<BatchStores, 'contents' | 'results'>,
+): AsyncGenerator<Answered, void, undefined> {
+  const { id, inputFileId, tally } = tenure.batch;
+  const content = await contents.get(inputFileId);
+  if (content === undefined)
+    throw new RondoError('INTERNAL', `the input file ${inputFileId} of ${id} is gone`);
+  const fetch = async (raw: RawLine, place: number): Promise<Answered> => {
+    const found = await results.get(id, String(place));
+    return { raw, place, result: found && found.seq <= tally.seq ? decodeResult(found.data) : undefined };
+  };
+  const ahead: Promise<Answered>[] = [];
+  let place = 0;
+  for await (const raw of rawLines(content)) {
+    const answered = fetch(raw, place++);
+    // Whoever awaits it hears of the failure.
+    answered.catch(() => undefined);
+    ahead.push(answered);
+    if (ahead.length >= GETS_AHEAD) yield await ahead.shift()!;
+  }
+  for (const answered of ahead) yield await answered;
+}
+
+/** A file that is made with its first line, and stored as fast as it is written. */
+class WrittenFile {
+  readonly #stores: Pick<BatchStores, 'contents' | 'files'>;
+  readonly #id: string;
+  readonly #filename: string;
+  #stream: PassThrough | undefined;
+  #stored: Promise<number> | undefined;
+
+  constructor(stores: Pick<BatchStores, 'contents' | 'files'>, id: string, filename: string) {
+    this.#stores = stores;
+    this.#id = id;
+    this.#filename = filename;
+  }
+
+  async write(text: string): Promise<void> {
+    if (this.#stream === undefined) {
+      this.#stream = new PassThrough();
+      this.#stored = this.#stores.contents.put(this.#id, this.#stream);
+      this.#stored.catch((error: Error) => this.#stream?.destroy(error));
+    }
+    if (!this.#stream.write(text)) await once(this.#stream, 'drain');
+  }
+
+  /** The file's id once all of it is stored; undefined when nothing was written. */
+  async end(now: number): Promise<string | undefined> {
+    if (this.#stream === undefined || this.#stored === undefined) return undefined;
+    this.#stream.end();
+    const bytes = await this.#stored;
+    const record: FileRecord = {
+      id: this.#id,
+      filename: this.#filename,
+      purpose: 'batch_output',
+      bytes,
+      createdAt: now,
+    };
+    await this.#stores.files.put(this.#id, record);
+    return this.#id;
+  }
+
+  destroy(error: Error): void {
+    this.#stream?.on('error', () => undefined).destroy(error);
+  }
+}

@@ -1,0 +1,69 @@
+import { Readable } from 'node:stream';
+import { LIMITS, RondoError } from '@rondo/core';
+import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import { batchObject } from './batch-record.ts';
+import type { BatchService } from './batch-service.ts';
+import { readUpload } from './file-upload.ts';
+import { fileObject } from './files.ts';
+import { listPage, pageFields, parseQuery } from './list-page.ts';
+
+const fileQuery = z.object({ ...pageFields(10_000, 10_000), purpose: z.string().optional() });
+const batchQuery = z.object(pageFields(20, 100));
+
+type ById = { Params: { id: string } };
+
+/** OpenAI's Files and Batches API. Without a service every route says what it needs. */
+export function addBatchRoutes(http: FastifyInstance, service: BatchService | undefined): void {
+  const needed = (): BatchService => {
+    if (service !== undefined) return service;
+    throw new RondoError(
+      'NATS_REQUIRED',
+      'files and batches are kept in NATS, and this server was started without: rondo coordinator --nats nats://host:4222',
+    );
+  };
+
+  // Left to the route to read: a file is never wholly in memory.
+  http.addContentTypeParser('multipart/form-data', (_request, payload, done) => done(null, payload));
+
+  http.post('/v1/files', { bodyLimit: LIMITS.fileBytes }, async (request) => {
+    const { files } = needed();
+    if (!(request.body instanceof Readable)) {
+      throw new RondoError(
+        'INVALID_REQUEST',
+        'the request body: send it with content-type: multipart/form-data',
+      );
+    }
+    return fileObject(await files.store(await readUpload(request.headers, request.body)));
+  });
+  http.get('/v1/files', async (request) => {
+    const { files } = needed();
+    const { purpose, ...page } = parseQuery(fileQuery, request.query);
+    const all = await files.list();
+    return listPage(
+      all.filter((file) => purpose === undefined || file.purpose === purpose).map(fileObject),
+      page,
+    );
+  });
+  http.get<ById>('/v1/files/:id', async ({ params }) => fileObject(await needed().files.get(params.id)));
+  http.get<ById>('/v1/files/:id/content', async ({ params }, reply) => {
+    const { file, content } = await needed().files.content(params.id);
+    reply.header('content-type', 'application/octet-stream').header('content-length', file.bytes);
+    return reply.send(Readable.from(content));
+  });
+  http.delete<ById>('/v1/files/:id', async ({ params: { id } }) => {
+    await needed().files.delete(id);
+    return { id, object: 'file', deleted: true };
+  });
+
+  http.post('/v1/batches', async (request) => batchObject(await needed().batches.create(request.body)));
+  http.get('/v1/batches', async (request) => {
+    const { batches } = needed();
+    const page = listPage(await batches.list(), parseQuery(batchQuery, request.query));
+    return { ...page, data: page.data.map(batchObject) };
+  });
+  http.get<ById>('/v1/batches/:id', async ({ params }) => batchObject(await needed().batches.get(params.id)));
+  http.post<ById>('/v1/batches/:id/cancel', async ({ params }) =>
+    batchObject(await needed().batches.cancel(params.id)),
+  );
+}

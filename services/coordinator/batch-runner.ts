@@ -1,0 +1,149 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Logger } from '@rondo/chassis';
+import { type Clock, LIMITS, RondoError } from '@rondo/core';
+import type { Job } from '@rondo/wire';
+import type { Kitchen } from './answer.ts';
+import { answerLine, encodeResult, type LineOutcome } from './batch-answer.ts';
+import { isBatchError, parseLine } from './batch-lines.ts';
+import type { BatchMetrics } from './batch-metrics.ts';
+import { type BatchRoomView, batchRoom } from './batch-policy.ts';
+import type { BatchRecord } from './batch-record.ts';
+import type { BatchStores } from './batch-stores.ts';
+
+export interface BatchRunnerOptions {
+  readonly stores: Pick<BatchStores, 'queue' | 'results'>;
+  readonly kitchen: Kitchen;
+  /** What the coordinator knows of its own load. */
+  readonly load: () => Omit<BatchRoomView, 'lines' | 'refusedForMs'>;
+  /** Batches whose lines may run, the oldest first. */
+  readonly running: () => readonly BatchRecord[];
+  readonly metrics: BatchMetrics;
+  readonly log: Logger;
+  readonly clock: Clock;
+}
+
+/** How often the runner looks for room or lines when it has nothing to go by, in milliseconds. */
+const LOOK_MS = 100;
+/** The pause after a refusal, doubled with each that follows, in milliseconds. */
+const REFUSED_MS = { first: 250, most: 5_000 };
+/** How often storing an answer is tried again while NATS is away, and the pause between, in milliseconds. */
+const STORE = { tries: 300, pauseMs: 1_000 };
+
+/** Takes lines of batches from the queue whenever there is room for one, and answers them. */
+export class BatchRunner {
+  readonly #options: BatchRunnerOptions;
+  readonly #lines = new Set<Promise<void>>();
+  #refusals = 0;
+  #refusedUntil = 0;
+  #wake = Promise.withResolvers<void>();
+
+  constructor(options: BatchRunnerOptions) {
+    this.#options = options;
+  }
+
+  /** Runs until `signal` is raised; then the running lines are given back, for another coordinator to take. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      if (await this.#startOne(signal)) continue;
+      this.#wake = Promise.withResolvers();
+      await Promise.race([this.#wake.promise, delay(LOOK_MS, undefined, { signal }).catch(() => undefined)]);
+    }
+    await Promise.all(this.#lines);
+  }
+
+  #hasRoom(): boolean {
+    const { load, clock } = this.#options;
+    const refusedForMs = Math.max(0, this.#refusedUntil - clock.now());
+    return batchRoom({ ...load(), lines: this.#lines.size, refusedForMs }) === 'start';
+  }
+
+  /** True when a line was started, or given back at once: there may be more. */
+  async #startOne(signal: AbortSignal): Promise<boolean> {
+    const { stores, running } = this.#options;
+    if (!this.#hasRoom()) return false;
+    for (const batch of running()) {
+      const job = await stores.queue.take(batch.id).catch(() => undefined);
+      if (job === undefined) continue;
+      if (signal.aborted || !this.#hasRoom()) {
+        // Room was lost while the line was on its way: another coordinator may have some.
+        job.giveBack(LOOK_MS);
+        return false;
+      }
+      const line = this.#line(batch, job, signal).finally(() => {
+        this.#lines.delete(line);
+        this.#options.metrics.linesRunning.set(this.#lines.size);
+        this.#wake.resolve();
+      });
+      this.#lines.add(line);
+      this.#options.metrics.linesRunning.set(this.#lines.size);
+      return true;
+    }
+    return false;
+  }
+
+  /** Answers one line and stores the answer before the job is done with: whoever is killed in between loses nothing. */
+  async #line(batch: BatchRecord, job: Job, signal: AbortSignal): Promise<void> {
+    const { stores, metrics, log } = this.#options;
+    const keeping = setInterval(() => job.keep(), LIMITS.batchSilenceMs / 3);
+    try {
+      if ((await stores.results.get(batch.id, job.key)) !== undefined) {
+        metrics.lines.inc({ outcome: 'answered-before' });
+        job.done();
+        return;
+      }
+      const outcome = await this.#answer(batch, job, signal);
+      if (outcome.kind === 'refused') {
+        metrics.lines.inc({ outcome: 'refused' });
+        job.giveBack(this.#refused());
+        return;
+      }
+      this.#refusals = 0;
+      const stored = await this.#store(batch.id, job.key, outcome, signal);
+      metrics.lines.inc({ outcome: stored ? outcome.kind : 'answered-before' });
+      job.done();
+    } catch (thrown) {
+      job.giveBack(signal.aborted ? 0 : REFUSED_MS.first);
+      if (signal.aborted) return;
+      metrics.lines.inc({ outcome: 'given-back' });
+      log.warn({ err: thrown, batch: batch.id, line: job.key }, 'a line of a batch was given back');
+    } finally {
+      clearInterval(keeping);
+    }
+  }
+
+  async #answer(batch: BatchRecord, job: Job, signal: AbortSignal): Promise<LineOutcome> {
+    const line = parseLine({ number: Number(job.key) + 1, bytes: job.data }, batch.endpoint);
+    if (isBatchError(line))
+      throw new RondoError('INTERNAL', `a line that was checked is wrong: ${line.message}`);
+    return answerLine(this.#options.kitchen, batch.endpoint, line, signal);
+  }
+
+  /** NATS may be away for a while: an answer is worth keeping. True unless another answer was there before. */
+  async #store(
+    batchId: string,
+    key: string,
+    outcome: Exclude<LineOutcome, { kind: 'refused' }>,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const { results } = this.#options.stores;
+    const data = encodeResult(outcome.result);
+    for (let tries = 1; ; tries++) {
+      try {
+        return await results.put(batchId, key, outcome.kind, data);
+      } catch (thrown) {
+        if (tries === STORE.tries) throw thrown;
+        await delay(STORE.pauseMs, undefined, { signal });
+      }
+    }
+  }
+
+  /** Notes a refusal; returns how long the line is to rest. Lines that are refused together count as one. */
+  #refused(): number {
+    const now = this.#options.clock.now();
+    if (now >= this.#refusedUntil) {
+      this.#refusedUntil = now + Math.min(REFUSED_MS.most, REFUSED_MS.first * 2 ** this.#refusals);
+      this.#refusals = Math.min(this.#refusals + 1, 16);
+    }
+    return this.#refusedUntil - now;
+  }
+}

@@ -1,0 +1,118 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Logger, Metrics } from '@rondo/chassis';
+import { LIMITS, RondoError, systemClock } from '@rondo/core';
+import type { NatsLink } from '@rondo/wire';
+import type { Kitchen } from './answer.ts';
+import { BatchKeeper } from './batch-keeper.ts';
+import { BatchMetrics } from './batch-metrics.ts';
+import { BatchRunner } from './batch-runner.ts';
+import { type BatchStores, openBatchStores } from './batch-stores.ts';
+import { Batches } from './batches.ts';
+import { Files } from './files.ts';
+
+export interface BatchServiceOptions {
+  readonly link: NatsLink;
+  readonly kitchen: Kitchen;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+}
+
+/** How often opening the stores is tried while NATS is away, in milliseconds. */
+const RETRY_MS = 1_000;
+
+interface Running {
+  readonly stores: BatchStores;
+  readonly keeper: BatchKeeper;
+}
+
+/** Files and batches at one coordinator: what clients do with them, and the work on batches of all coordinators. */
+export class BatchService {
+  readonly files: Files;
+  readonly batches: Batches;
+  readonly #options: BatchServiceOptions;
+  readonly #stopping = new AbortController();
+  readonly #id = randomUUID();
+  readonly #tried = Promise.withResolvers<void>();
+  #running: Running | undefined;
+  readonly #work: Promise<void>;
+
+  /** Begins to work as soon as the link has a connection. */
+  constructor(options: BatchServiceOptions) {
+    this.#options = options;
+    const nowMs = () => Date.now();
+    this.files = new Files(() => this.#ready().stores, nowMs);
+    this.batches = new Batches({
+      stores: () => this.#ready().stores,
+      keeper: () => this.#ready().keeper,
+      files: this.files,
+      nowMs,
+      keeperId: this.#id,
+    });
+    this.#work = this.#run(this.#stopping.signal);
+  }
+
+  /** Resolves when the stores are open, or cannot be for now: then they are opened once NATS is there. */
+  tried(): Promise<void> {
+    return this.#tried.promise;
+  }
+
+  /** Gives running lines back to the queue. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#work;
+  }
+
+  #ready(): Running {
+    // With NATS away this throws what is wrong with it.
+    void this.#options.link.stores;
+    if (this.#running !== undefined) return this.#running;
+    throw new RondoError(
+      'NATS_UNAVAILABLE',
+      'NATS: the stores of files and batches are not open yet; try again',
+    );
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    const { kitchen, log } = this.#options;
+    const stores = await this.#open(signal);
+    if (stores === undefined) {
+      this.#tried.resolve();
+      return;
+    }
+    const metrics = new BatchMetrics(this.#options.metrics);
+    const now = () => Math.floor(Date.now() / 1000);
+    const keeper = new BatchKeeper({ id: this.#id, stores, metrics, log, clock: systemClock, now });
+    const runner = new BatchRunner({
+      stores,
+      kitchen,
+      load: () => ({
+        draining: kitchen.admission.draining,
+        interactiveWaiting: kitchen.generation.waiting,
+        interactive: kitchen.admission.inFlight,
+        inFlightMax: LIMITS.requestsInFlightMax,
+        reservedShare: kitchen.generation.reservedShare,
+      }),
+      running: () => keeper.running,
+      metrics,
+      log,
+      clock: systemClock,
+    });
+    this.#running = { stores, keeper };
+    this.#tried.resolve();
+    await Promise.all([keeper.run(signal), runner.run(signal)]);
+  }
+
+  async #open(signal: AbortSignal): Promise<BatchStores | undefined> {
+    while (!signal.aborted) {
+      try {
+        return await openBatchStores(this.#options.link);
+      } catch (thrown) {
+        this.#tried.resolve();
+        this.#options.log.debug({ err: thrown }, 'the stores of files and batches are not open yet');
+        await delay(RETRY_MS, undefined, { signal }).catch(() => undefined);
+      }
+    }
+    return undefined;
+  }
+}
