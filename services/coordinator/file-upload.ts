@@ -34,6 +34,8 @@ export async function readUpload(headers: IncomingHttpHeaders, body: Readable): 
   let content: Readable | undefined;
   form.on('field', (name, value) => fields.set(name, value));
   form.on('file', (name, stream, filename) => {
+    // Also with nobody reading: an error that nobody hears ends the process.
+    stream.on('error', fail);
     if (name !== 'file') {
       stream.resume();
       return;
@@ -58,12 +60,24 @@ export async function readUpload(headers: IncomingHttpHeaders, body: Readable): 
   const { filename, content: stream } = await started.promise;
   return {
     filename,
-    content: stream,
+    content: readable(stream, fail),
     async settle() {
       await over.promise;
       return { purpose: purposeOf(fields) };
     },
   };
+}
+
+/** `stream`, whose end in the middle is the client's fault. */
+async function* readable(
+  stream: Readable,
+  fail: (cause: Error) => RondoError,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    yield* stream;
+  } catch (cause) {
+    throw cause instanceof RondoError ? cause : fail(cause as Error);
+  }
 }
 
 function purposeOf(fields: ReadonlyMap<string, string>): FilePurpose {
