@@ -105,6 +105,7 @@ test(`${CANCELLED} callers who leave at any moment take no page with them`, {
       route: { epoch: 1, home, stages },
       bundleDigest: digest,
       promptIds: Array.from({ length: promptRows }, (_, at) => 3 + ((at + 7 * beginning) % 200)),
+      emitted: [],
       maxTokens: 64,
       stopIds: [],
       sampling: SAMPLING,

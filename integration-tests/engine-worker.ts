@@ -6,7 +6,8 @@ import { connectWorker } from '@rondo/wire';
 import { serveEngine } from '@rondo/worker';
 
 /** What a test says of a sequence; the rest is greedy and homed. */
-export type Asked = Pick<GenerateSpec, 'promptIds' | 'maxTokens' | 'exit'>;
+export type Asked = Pick<GenerateSpec, 'promptIds' | 'maxTokens' | 'exit'> &
+  Partial<Pick<GenerateSpec, 'emitted'>>;
 
 /**
  * A worker in this process around `engine`, asked over gRPC. Freed pages are poisoned. Its sequences run here and, where there are `others`,
@@ -32,6 +33,7 @@ export async function workerAround(engine: Engine, bundle: Bundle, others: reado
     ref,
     generate(asked: Asked) {
       const spec: GenerateSpec = {
+        emitted: [],
         ...asked,
         sequenceId: sequenceId(`sequence-${++sequences}`),
         route: { epoch: 1, home: ref, stages },

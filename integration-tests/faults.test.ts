@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Cluster } from './cluster.ts';
-import type { RondoProcess } from './rondo-process.ts';
 import { TinyBundle } from './tiny-bundle.ts';
 
 let bundle: TinyBundle;
@@ -25,34 +24,6 @@ const health = async (cluster: Cluster): Promise<Health> =>
 /** Asks until `done`; the test's own time limit bounds it. */
 async function until(cluster: Cluster, done: (health: Health) => boolean): Promise<void> {
   while (!done(await health(cluster)));
-}
-
-test('a stream whose worker is killed ends in an OpenAI error and a broken socket, and the others serve on', async () => {
-  await using cluster = await Cluster.start({ bundle: bundle.directory, workers: 2, placement: 'homed' });
-  const response = await cluster.post('/v1/completions', { ...request, stream: true });
-  const decoder = new TextDecoder();
-  let text = '';
-  const readToTheEnd = async () => {
-    for await (const part of response.body!) {
-      if (text === '') (await servingWorker(cluster)).kill('SIGKILL');
-      text += decoder.decode(part, { stream: true });
-    }
-  };
-  await assert.rejects(readToTheEnd());
-  assert.ok(!text.includes('[DONE]'));
-  const last = text.split('\n\n').filter(Boolean).at(-1)!;
-  const { error } = JSON.parse(last.replace('data: ', '')) as { error?: { type: string; message: string } };
-  assert.equal(error?.type, 'server_error');
-  assert.match(error.message, /worker/);
-  const next = await cluster.post('/v1/completions', { ...request, max_tokens: 4 });
-  assert.equal(next.status, 200, await next.text());
-});
-
-/** The worker that holds a sequence right now. */
-async function servingWorker(cluster: Cluster): Promise<RondoProcess> {
-  const { workers } = await health(cluster);
-  const busy = workers.find(({ load }) => load.freePositions < load.totalPositions);
-  return cluster.workers.find((worker) => worker.ready === busy?.address)!;
 }
 
 test('clients that leave in the middle give back every page', { timeout: 60_000 }, async () => {

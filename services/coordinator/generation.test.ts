@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { createLog, Metrics } from '@rondo/chassis';
-import { address, RondoError, sequenceId, systemClock } from '@rondo/core';
+import { address, LIMITS, RondoError, sequenceId, systemClock } from '@rondo/core';
 import type { GenerateStreamEvent } from '@rondo/wire';
 import { Generation, type SequenceRequest } from './generation.ts';
 import { Membership } from './membership.ts';
@@ -31,7 +31,11 @@ const request: SequenceRequest = {
   promptLogprobs: false,
 };
 
-async function setUp(context: TestContext, workers: Record<string, ScriptedWorker>) {
+async function setUp(
+  context: TestContext,
+  workers: Record<string, ScriptedWorker>,
+  { workerWaitMs = 5000 } = {},
+) {
   const metrics = new Metrics();
   const log = createLog('test', { level: 'silent' });
   const membership = new Membership({ bundle, connect: connectTo(workers), log }, bundle.manifest.maxDepth);
@@ -48,6 +52,7 @@ async function setUp(context: TestContext, workers: Record<string, ScriptedWorke
     maxDepth: bundle.manifest.maxDepth,
     metrics: new SequenceMetrics(metrics),
     clock: systemClock,
+    workerWaitMs,
   });
   const never = new AbortController().signal;
   const run = (name: string, signal = never, asked = request) =>
@@ -90,10 +95,128 @@ test('a missing token fails the sequence instead of leaving a hole', async (cont
   await assert.rejects(Array.fromAsync(run('s')), { code: 'WORKER_LOST' });
 });
 
-test('a stream that ends without a finish is a lost worker', async (context) => {
-  const worker = new ScriptedWorker({ tamper: (event) => (event.type === 'finished' ? [] : [event]) });
+test('a sequence whose last token is there has ended, whether its worker says so or not', async (context) => {
+  const worker = new ScriptedWorker({
+    cachedTokens: 1,
+    tamper: (event) => (event.type === 'finished' ? [] : [event]),
+  });
   const { run } = await setUp(context, { 'a:1': worker });
-  await assert.rejects(Array.fromAsync(run('s')), { code: 'WORKER_LOST' });
+  const events = await Array.fromAsync(run('s'));
+  assert.deepEqual(events.at(-1), {
+    type: 'finished',
+    epoch: 1,
+    reason: 'length',
+    promptPasses: 2 * bundle.manifest.maxDepth,
+    generatedPasses: 3 * 4,
+  });
+  assert.equal(worker.specs.length, 1);
+});
+
+test('a sequence whose worker is lost goes on where it was on another, and is billed once', async (context) => {
+  const reply = () => [10, 11, 12, 13];
+  const first = new ScriptedWorker({ id: 'a', reply, failAfter: 2 });
+  const second = new ScriptedWorker({ id: 'b', reply, cachedTokens: 2 });
+  const { run, membership, metrics } = await setUp(context, { 'a:1': first, 'b:1': second });
+  const events = await Array.fromAsync(run('s'));
+  assert.deepEqual(
+    events.map((event) => (event.type === 'token' ? event.id : event.type)),
+    ['opened', 10, 11, 12, 13, 'finished'],
+  );
+  assert.deepEqual(second.specs[0]!.emitted, [
+    { id: 10, passes: 4 },
+    { id: 11, passes: 4 },
+  ]);
+  assert.ok(second.specs[0]!.route.epoch > first.specs[0]!.route.epoch);
+  const end = events.at(-1)!;
+  assert.ok(end.type === 'finished');
+  assert.deepEqual([end.promptPasses, end.generatedPasses], [3 * bundle.manifest.maxDepth, 3 * 4]);
+  assert.equal(membership.booked, 0);
+  const text = await metrics.render();
+  assert.match(text, /rondo_recoveries_total\{cause="lost"\} 1/);
+  // One row of the prompt, for the others were cached, and that of the first token.
+  assert.match(text, /rondo_recomputed_tokens_total 2/);
+});
+
+test('log probabilities of a prompt are passed on once, wherever the worker is lost', async (context) => {
+  for (const lostAt of [0, 1]) {
+    let events = 0;
+    const first = new ScriptedWorker({
+      id: 'a',
+      tamper(event) {
+        if (event.type === 'prompt-logprobs' && events++ === lostAt)
+          throw new RondoError('ENGINE_FAILED', 'gone');
+        return [event];
+      },
+    });
+    const { run } = await setUp(context, { 'a:1': first, 'b:1': new ScriptedWorker({ id: 'b' }) });
+    const never = new AbortController().signal;
+    const asked = { ...request, promptLogprobs: true, topLogprobs: 1 };
+    const got = await Array.fromAsync(run('s', never, asked));
+    const prompt = got.flatMap((event) => (event.type === 'prompt-logprobs' ? event.tokens : []));
+    assert.deepEqual(
+      prompt.map(({ id }) => id),
+      [2, 3],
+    );
+    assert.equal(tokenIds(got).length, 4);
+  }
+});
+
+test('a sequence that none of its workers brings forward is given up before it has taken all of them', async (context) => {
+  const workers = Object.fromEntries(
+    Array.from({ length: LIMITS.lossesMax + 1 }, (_, index) => [
+      `w${index}:1`,
+      new ScriptedWorker({ id: `w${index}`, failAfter: 0 }),
+    ]),
+  );
+  const { run } = await setUp(context, workers);
+  await assert.rejects(Array.fromAsync(run('s')), { code: 'WORKER_LOST', message: /4 workers in a row/ });
+  const asked = Object.values(workers).filter(({ specs }) => specs.length > 0);
+  assert.equal(asked.length, LIMITS.lossesMax);
+});
+
+test('a sequence leaves a draining worker between two tokens, and stays when nobody takes it', async (context) => {
+  const reply = () => [10, 11, 12, 13];
+  const first = new ScriptedWorker({ id: 'a', reply });
+  const full = new ScriptedWorker({ id: 'b', reply, positions: 3 });
+  const alone = await setUp(context, { 'a:1': first, 'b:1': full });
+  const events = alone.run('s');
+  await events.next();
+  await events.next();
+  first.state = 'draining';
+  while (alone.membership.view().some(({ worker, state }) => worker.id === 'a' && state === 'serving'))
+    await alone.membership.nextChange();
+  assert.deepEqual(tokenIds(await Array.fromAsync(events)), [11, 12, 13]);
+  assert.equal(full.specs.length, 1, 'it was asked and had no room');
+
+  const [left, taker] = [new ScriptedWorker({ id: 'a', reply }), new ScriptedWorker({ id: 'b', reply })];
+  const { run, membership, metrics } = await setUp(context, { 'a:1': left, 'b:1': taker });
+  const moving = run('s');
+  await moving.next();
+  await moving.next();
+  left.state = 'draining';
+  while (membership.view().some(({ worker, state }) => worker.id === 'a' && state === 'serving'))
+    await membership.nextChange();
+  assert.deepEqual(tokenIds(await Array.fromAsync(moving)), [11, 12, 13]);
+  assert.deepEqual(taker.specs[0]!.emitted, [{ id: 10, passes: 4 }]);
+  assert.deepEqual(left.cancelled, ['s']);
+  assert.match(await metrics.render(), /rondo_recoveries_total\{cause="drain"\} 1/);
+});
+
+test('without a worker a sequence waits for one to come', async (context) => {
+  const worker = new ScriptedWorker({ silentAfter: 2 });
+  const { run, membership } = await setUp(context, { 'a:1': worker });
+  const events = run('s');
+  await events.next();
+  await events.next();
+  await events.next();
+  const rest = Array.fromAsync(events);
+  worker.setAway(true);
+  while (membership.view().length > 0) await membership.nextChange();
+  const fresh = Array.fromAsync(run('t', new AbortController().signal, { ...request, maxTokens: 2 }));
+  worker.setSilentAfter(undefined);
+  worker.setAway(false);
+  assert.equal(tokenIds(await rest).length, 2);
+  assert.equal(tokenIds(await fresh).length, 2);
 });
 
 test('a worker without room is passed over for one that has', async (context) => {
@@ -148,7 +271,7 @@ test('when no worker answers, the error says so', async (context) => {
     yield* [];
     throw new RondoError('WORKER_LOST', 'worker a:1 is away');
   };
-  const { run } = await setUp(context, { 'a:1': gone });
+  const { run } = await setUp(context, { 'a:1': gone }, { workerWaitMs: 20 });
   await assert.rejects(Array.fromAsync(run('s')), { code: 'NO_WORKER', message: /a:1 is away/ });
 });
 

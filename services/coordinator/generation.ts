@@ -1,21 +1,13 @@
-import { setTimeout as delay } from 'node:timers/promises';
-import {
-  type Clock,
-  type GenerateSpec,
-  type KvPolicy,
-  RondoError,
-  type Route,
-  type SequenceId,
-  type WorkerId,
-} from '@rondo/core';
-import type { GenerateStreamEvent, OpenedEvent } from '@rondo/wire';
-import type { Membership } from './membership.ts';
-import { type Placement, place } from './placement.ts';
-import type { SequenceMetrics } from './sequence-metrics.ts';
-import { unlessAborted, WaitingLine } from './waiting-line.ts';
+import { type GenerateSpec, RondoError, type SequenceId, type WorkerId } from '@rondo/core';
+import type { GenerateStreamEvent } from '@rondo/wire';
+import { History } from './history.ts';
+import { causeOf, goesOn, type Loss } from './loss.ts';
+import { Opening, type OpeningOptions, type OpenSequence, type Seeker } from './opening.ts';
+import type { Placement } from './placement.ts';
+import type { SequenceMetrics, SequenceWatch } from './sequence-metrics.ts';
 
 /** What a request asks of one sequence; where it runs is decided here. */
-export type SequenceRequest = Omit<GenerateSpec, 'sequenceId' | 'route' | 'bundleDigest'> & {
+export type SequenceRequest = Omit<GenerateSpec, 'sequenceId' | 'route' | 'bundleDigest' | 'emitted'> & {
   /** For this sequence instead of the coordinator's. */
   readonly placement?: Placement | undefined;
 };
@@ -23,41 +15,26 @@ export type SequenceRequest = Omit<GenerateSpec, 'sequenceId' | 'route' | 'bundl
 /** What a sequence does that no worker has room for: wait in line, or give up at once and leave what comes free to others. */
 export type WhenFull = 'wait' | 'refuse';
 
-export interface GenerationOptions {
-  readonly membership: Membership;
-  readonly placement: Placement;
-  readonly bundleDigest: string;
-  readonly maxDepth: number;
-  readonly kvPolicy: KvPolicy;
-  readonly layersAtHome: boolean;
+export interface GenerationOptions extends OpeningOptions {
   readonly metrics: SequenceMetrics;
-  readonly clock: Clock;
 }
 
-/** A sequence whose pages are reserved on every worker of its route. */
-interface OpenSequence {
-  readonly route: Route;
-  readonly opened: OpenedEvent;
-  readonly events: AsyncIterator<GenerateStreamEvent>;
-  /** Ends the worker's call, cancelling it unless it has finished, and gives back what was booked. */
-  close(finished: boolean): Promise<void>;
-}
+/** After a try to leave a draining worker that found nobody: how long until the next, in milliseconds. */
+const MOVE_AGAIN_MS = 500;
 
-/** A cancelled sequence frees its pages within one step; so often and so long (ms) a lonely waiter looks again. */
-const LATE_FREES = { tries: 10, everyMs: 100 };
-
-/** Brings sequences from prompt to last token on the workers: places, waits for room, keeps the tokens in order. */
+/** Brings sequences from prompt to last token, over as many workers as it takes. */
 export class Generation {
   readonly #options: GenerationOptions;
-  readonly #line = new WaitingLine();
+  readonly #opening: Opening;
 
   constructor(options: GenerationOptions) {
     this.#options = options;
+    this.#opening = new Opening(options);
   }
 
   /** Sequences that wait in line for room. */
   get waiting(): number {
-    return this.#line.length;
+    return this.#opening.waiting;
   }
 
   /** Share of all KV positions that is held, as far as this coordinator knows, 0 to 1; 1 without a worker. */
@@ -72,10 +49,11 @@ export class Generation {
   }
 
   /**
-   * The events of one sequence: `opened` first, tokens 0, 1, 2 … exactly once and in order, `finished` last. Anything of another epoch,
-   * and tokens seen before, are dropped and counted. Ending the iteration cancels the worker's call.
-   * @throws RondoError OVERLOADED or KV_EXHAUSTED when no worker has room and none will come free, NO_WORKER when none
-   * answers, WORKER_LOST when the home is lost on the way, CANCELLED when `signal` is raised.
+   * The events of one sequence: `opened` first, tokens 0, 1, 2 … exactly once and in order, `finished` last. Anything of another
+   * epoch, and tokens seen before, are dropped and counted. A sequence whose worker is lost goes on where it was on
+   * another; one whose worker drains moves between two tokens. Ending the iteration cancels the worker's call.
+   * @throws RondoError as `Opening.open` does; what its last worker failed with when nothing helps; CANCELLED when `signal`
+   * is raised.
    */
   async *run(
     id: SequenceId,
@@ -85,163 +63,157 @@ export class Generation {
   ): AsyncGenerator<GenerateStreamEvent, void, undefined> {
     const { metrics, clock } = this.#options;
     const watch = metrics.watch(request.promptIds.length, clock);
-    let open: OpenSequence | undefined;
-    let finished = false;
+    const life = new SequenceLife(id, request, signal, whenFull, this.#options, this.#opening, watch);
     try {
-      open = await this.#open(id, request, signal, whenFull);
-      watch.opened();
-      yield open.opened;
-      for await (const event of this.#inOrder(open)) {
-        if (event.type === 'token') watch.token();
-        if (event.type === 'finished') {
-          finished = true;
-          watch.finished(event);
-        }
-        yield event;
-      }
+      yield* life.events();
     } catch (thrown) {
       if (signal.aborted) throw new RondoError('CANCELLED', 'the request was cancelled', { cause: thrown });
       throw thrown;
     } finally {
-      await open?.close(finished);
+      await life.close();
       watch.end();
     }
   }
+}
 
-  async *#inOrder(open: OpenSequence): AsyncGenerator<GenerateStreamEvent, void, undefined> {
-    const { metrics } = this.#options;
-    let nextIndex = 0;
-    for (;;) {
-      const { value: event, done } = await open.events.next();
-      if (done)
-        throw new RondoError('WORKER_LOST', `worker ${open.route.home.id} ended the stream too early`);
-      if (event.epoch !== open.route.epoch) {
-        metrics.dropped('stale-epoch');
-        continue;
-      }
-      switch (event.type) {
-        case 'opened':
-          break;
-        case 'token':
-          if (event.index < nextIndex) {
-            metrics.dropped('repeated');
-            break;
-          }
-          if (event.index > nextIndex) {
-            throw new RondoError(
-              'WORKER_LOST',
-              `worker ${open.route.home.id} sent token ${event.index} where ${nextIndex} was due`,
-            );
-          }
-          nextIndex++;
-          yield event;
-          break;
-        case 'prompt-logprobs':
-          yield event;
-          break;
-        case 'finished':
-          yield event;
-          return;
-      }
-    }
-  }
+/** One sequence on its way from worker to worker. */
+class SequenceLife {
+  readonly #options: GenerationOptions;
+  readonly #opening: Opening;
+  readonly #watch: SequenceWatch;
+  readonly #history: History;
+  readonly #seeker: Seeker & { recovering: boolean; waits: boolean };
+  /** Since the last new token. */
+  #losses: Loss[] = [];
+  readonly #shunned = new Set<WorkerId>();
+  #open: OpenSequence | undefined;
+  #finished = false;
+  #moveAt = Number.NEGATIVE_INFINITY;
 
-  /** Tries all workers; when none has room, waits in line for a sequence to end and tries again. */
-  async #open(
+  constructor(
     id: SequenceId,
     request: SequenceRequest,
     signal: AbortSignal,
     whenFull: WhenFull,
-  ): Promise<OpenSequence> {
-    const { membership } = this.#options;
+    options: GenerationOptions,
+    opening: Opening,
+    watch: SequenceWatch,
+  ) {
+    this.#options = options;
+    this.#opening = opening;
+    this.#watch = watch;
+    this.#history = new History(request, options.maxDepth);
     let epoch = 0;
-    const attempt = () => this.#openAnywhere(id, request, signal, () => ++epoch);
-    if (whenFull === 'refuse' && this.#line.length > 0) {
-      throw new RondoError('OVERLOADED', `${this.#line.length} sequences wait for room`);
-    }
-    if (this.#line.length === 0) {
-      const ended = membership.ended;
-      const outcome = await attempt();
-      if (!(outcome instanceof RondoError)) return outcome;
-      if (whenFull === 'refuse' || (membership.booked === 0 && membership.ended === ended)) throw outcome;
-    }
-    return this.#line.takeTurn(signal, async () => {
-      for (let lonely = 0; ; ) {
-        const outcome = await attempt();
-        if (!(outcome instanceof RondoError)) return outcome;
-        if (membership.booked > 0) await unlessAborted(membership.nextChange(), signal);
-        else if (lonely++ === LATE_FREES.tries) throw outcome;
-        else await delay(LATE_FREES.everyMs, undefined, { signal });
-      }
-    });
-  }
-
-  /** One try on each possible home; returns the refusal when all lack room. */
-  async #openAnywhere(
-    id: SequenceId,
-    request: SequenceRequest,
-    signal: AbortSignal,
-    nextEpoch: () => number,
-  ): Promise<OpenSequence | RondoError> {
-    const { membership, maxDepth, kvPolicy, layersAtHome } = this.#options;
-    const { exit, promptIds, maxTokens, placement = this.#options.placement } = request;
-    const asked = { placement, exit, promptRows: promptIds.length, maxTokens };
-    const tried = new Set<WorkerId>();
-    let noRoom: RondoError | undefined;
-    let unreachable: RondoError | undefined;
-    for (;;) {
-      const view = membership.view().filter(({ worker }) => !tried.has(worker.id));
-      const route = place(view, { ...asked, maxDepth, kvPolicy, layersAtHome, epoch: nextEpoch() });
-      if (route === undefined) break;
-      try {
-        return await this.#openOn(route, id, request, signal);
-      } catch (thrown) {
-        const error = RondoError.from(thrown);
-        if (signal.aborted || !error.retryable) throw error;
-        if (error.code === 'OVERLOADED' || error.code === 'KV_EXHAUSTED') noRoom = error;
-        else unreachable = error;
-        tried.add(route.home.id);
-      }
-    }
-    if (noRoom !== undefined) return noRoom;
-    throw new RondoError('NO_WORKER', `no worker answers: ${unreachable?.message ?? 'none is known'}`, {
-      cause: unreachable,
-    });
-  }
-
-  async #openOn(
-    route: Route,
-    id: SequenceId,
-    request: SequenceRequest,
-    signal: AbortSignal,
-  ): Promise<OpenSequence> {
-    const { membership, bundleDigest } = this.#options;
-    const { placement: _, ...asked } = request;
-    const spec: GenerateSpec = { ...asked, sequenceId: id, route, bundleDigest };
-    const booking = membership.book(route, request.promptIds.length + request.maxTokens);
-    const call = new AbortController();
-    let events: AsyncIterator<GenerateStreamEvent> | undefined;
-    const close = async (finished: boolean) => {
-      if (!finished) call.abort();
-      // How a cancelled call ends no longer matters, only that it has.
-      await events?.return?.().catch(() => undefined);
-      booking.end();
+    const { placement = options.placement, ...asked } = request;
+    this.#seeker = {
+      id,
+      signal,
+      placement,
+      waits: whenFull === 'wait',
+      spec: () => ({ ...asked, ...this.#history.rest }),
+      nextEpoch: () => ++epoch,
+      shunned: this.#shunned,
+      recovering: false,
     };
-    try {
-      const { client } = membership.worker(route.home.id);
-      events = client.generate(spec, AbortSignal.any([signal, call.signal]))[Symbol.asyncIterator]();
-      const first = await events.next();
-      if (first.done || first.value.type !== 'opened') {
-        throw new RondoError(
-          'WORKER_LOST',
-          `worker ${route.home.id} sent tokens before it opened the sequence`,
-        );
+  }
+
+  async *events(): AsyncGenerator<GenerateStreamEvent, void, undefined> {
+    this.#took(await this.#opening.open(this.#seeker));
+    this.#watch.opened();
+    yield this.#open!.opened;
+    this.#seeker.recovering = true;
+    this.#seeker.waits = true;
+    while (!this.#finished) {
+      const event = await this.#next().catch((thrown: unknown) => this.#lost(thrown));
+      if (event === undefined) continue;
+      if (event.type === 'finished') {
+        this.#finished = true;
+        this.#watch.finished(event);
       }
-      booking.opened();
-      return { route, opened: first.value, events, close };
-    } catch (error) {
-      await close(false);
-      throw error;
+      yield event;
     }
   }
+
+  async close(): Promise<void> {
+    await this.#open?.close(this.#finished);
+    this.#open = undefined;
+  }
+
+  #took(open: OpenSequence): void {
+    this.#open = open;
+    this.#options.metrics.recomputed(this.#history.opened(open.opened));
+  }
+
+  /** The next event that is news; undefined when this one is none. */
+  async #next(): Promise<GenerateStreamEvent | undefined> {
+    const { metrics, membership, clock } = this.#options;
+    if (membership.drains(this.#open!.route) && clock.now() >= this.#moveAt) await this.#move();
+    const { route, events } = this.#open!;
+    const { value: event, done } = await events.next();
+    if (done) throw new RondoError('WORKER_LOST', `worker ${route.home.id} ended the stream too early`);
+    if (event.epoch !== route.epoch) {
+      metrics.dropped('stale-epoch');
+      return undefined;
+    }
+    switch (event.type) {
+      case 'opened':
+        return undefined;
+      case 'token': {
+        const token = this.#history.token(event);
+        if (token === undefined) metrics.dropped('repeated');
+        else {
+          this.#watch.token();
+          this.#losses = [];
+          this.#shunned.clear();
+        }
+        return token;
+      }
+      case 'prompt-logprobs':
+        return this.#history.promptTokens(event);
+      case 'finished':
+        return this.#history.finished(event);
+    }
+  }
+
+  /** Its worker is lost: ends the sequence when all of it is there already, else opens it on another. */
+  async #lost(thrown: unknown): Promise<GenerateStreamEvent | undefined> {
+    const { metrics, membership } = this.#options;
+    const error = RondoError.from(thrown);
+    const { route } = this.#open!;
+    if (this.#seeker.signal.aborted) throw error;
+    await this.close();
+    const end = this.#history.end(route.epoch);
+    if (end !== undefined) return end;
+    this.#losses.push({ worker: route.home.id, error });
+    // Which of them it was is not known; whoever is well pulses again soon.
+    for (const { worker } of route.stages) membership.suspect(worker.id);
+    this.#shunned.add(route.home.id);
+    if (!goesOn(this.#losses)) throw givenUp(this.#losses);
+    metrics.recovered(causeOf(error));
+    this.#took(await this.#opening.open(this.#seeker));
+    return undefined;
+  }
+
+  /** Opens the sequence elsewhere and leaves the draining worker; when nobody takes it, it stays. */
+  async #move(): Promise<void> {
+    const { metrics, clock } = this.#options;
+    const old = this.#open!;
+    const outcome = await this.#opening.tryAll(this.#seeker);
+    if (outcome instanceof RondoError) {
+      this.#moveAt = clock.now() + MOVE_AGAIN_MS;
+      return;
+    }
+    metrics.recovered('drain');
+    this.#took(outcome);
+    await old.close(false);
+  }
+}
+
+/** A request that kills workers must not kill them all. */
+function givenUp(losses: readonly Loss[]): RondoError {
+  const { error } = losses.at(-1)!;
+  if (losses.length === 1) return error;
+  const code = causeOf(error) === 'lost' ? 'WORKER_LOST' : error.code;
+  const message = `${losses.length} workers in a row failed this sequence before its next token: ${error.message}`;
+  return new RondoError(code, message, { cause: error });
 }

@@ -38,7 +38,7 @@ export interface HttpOptions {
 /** What a prober may ask without a key. */
 const OPEN_ROUTES: ReadonlySet<string | undefined> = new Set(['/health', '/healthz', '/live']);
 
-/** How long a refused client should wait, in seconds: a sequence ends about that often. */
+/** How long a refused client should wait, in seconds: a sequence ends, and a lost worker is looked for, about that often. */
 const RETRY_AFTER_S = 1;
 
 /** The HTTP door: routes, and OpenAI's error object for whatever goes wrong on any of them. */
@@ -138,7 +138,8 @@ function sendError(options: HttpOptions, thrown: Error, request: FastifyRequest,
     );
   }
   if (reply.sent) return;
-  if (error.httpStatus === 429 && !reply.hasHeader('retry-after')) reply.header('retry-after', RETRY_AFTER_S);
+  const comeBack = error.httpStatus === 429 || error.httpStatus === 503;
+  if (comeBack && !reply.hasHeader('retry-after')) reply.header('retry-after', RETRY_AFTER_S);
   void reply.code(error.httpStatus).send(openAiError(error));
 }
 

@@ -21,6 +21,8 @@ export class Membership {
   /** Positions × depths, so that booking and releasing cancel out exactly. */
   readonly #reserved = new Map<WorkerId, number>();
   readonly #sequences = new Map<WorkerId, number>();
+  /** Asked for every token, hence kept. */
+  #draining: ReadonlySet<WorkerId> = new Set();
   #booked = 0;
   #ended = 0;
   #nextChange = Promise.withResolvers<void>();
@@ -87,6 +89,12 @@ export class Membership {
     this.#members().get(id)?.link.suspect();
   }
 
+  /** Whether a worker of this route is about to leave. */
+  drains(route: Route): boolean {
+    if (this.#draining.size === 0) return false;
+    return route.stages.some(({ worker }) => this.#draining.has(worker.id));
+  }
+
   /** Sequences that hold positions here or are about to. */
   get booked(): number {
     return this.#booked;
@@ -112,7 +120,7 @@ export class Membership {
         this.#count(route, -1);
         this.#booked--;
         if (opened) this.#ended++;
-        this.#change();
+        this.#wake();
       },
     };
   }
@@ -157,6 +165,12 @@ export class Membership {
 
   #change(): void {
     for (const [address, link] of this.#links) if (link.over) this.#links.delete(address);
+    const members = [...this.#members()];
+    this.#draining = new Set(members.flatMap(([id, { link }]) => (link.state === 'draining' ? [id] : [])));
+    this.#wake();
+  }
+
+  #wake(): void {
     this.#nextChange.resolve();
     this.#nextChange = Promise.withResolvers();
   }

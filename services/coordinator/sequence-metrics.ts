@@ -1,5 +1,6 @@
 import type { Metrics } from '@rondo/chassis';
 import type { Clock, FinishedEvent } from '@rondo/core';
+import type { LossCause } from './loss.ts';
 
 /** Seconds; vLLM's buckets, so that dashboards can be compared. */
 const FIRST_TOKEN_S = [
@@ -31,6 +32,8 @@ export class SequenceMetrics {
   readonly #passes;
   readonly #ended;
   readonly #dropped;
+  readonly #recoveries;
+  readonly #recomputed;
   readonly #queue;
   readonly #firstToken;
   readonly #betweenTokens;
@@ -46,6 +49,15 @@ export class SequenceMetrics {
     this.#dropped = metrics.counter('rondo_dropped_events_total', 'Worker events that were dropped', [
       'reason',
     ]);
+    this.#recoveries = metrics.counter(
+      'rondo_recoveries_total',
+      'Sequences that went on to another worker, by what was wrong with theirs',
+      ['cause'],
+    );
+    this.#recomputed = metrics.counter(
+      'rondo_recomputed_tokens_total',
+      'Tokens of prompts and answers whose rows were given to another worker to run again',
+    );
     this.#queue = metrics.histogram('rondo_queue_seconds', 'Arrival to open', FIRST_TOKEN_S);
     this.#firstToken = metrics.histogram(
       'rondo_time_to_first_token_seconds',
@@ -62,6 +74,14 @@ export class SequenceMetrics {
 
   dropped(reason: 'stale-epoch' | 'repeated'): void {
     this.#dropped.inc({ reason });
+  }
+
+  recovered(cause: LossCause): void {
+    this.#recoveries.inc({ cause });
+  }
+
+  recomputed(tokens: number): void {
+    this.#recomputed.inc(tokens);
   }
 
   watch(promptTokens: number, clock: Clock): SequenceWatch {

@@ -12,14 +12,14 @@ import {
 
 export interface Script {
   readonly id?: string;
-  /** Ids that a sequence generates; after them it repeats the last. */
+  /** Ids that a sequence generates, those it has emitted elsewhere among them; after them it repeats the last. */
   readonly reply?: (spec: GenerateSpec) => readonly number[];
   /** Positions that fit; more are refused with KV_EXHAUSTED. */
   readonly positions?: number;
   /** Positions of them that sequences of another coordinator hold. */
   readonly heldByOthers?: number;
   /** After so many tokens the stream stays silent until it is cancelled. */
-  readonly silentAfter?: number;
+  readonly silentAfter?: number | undefined;
   /** After so many tokens the stream fails. */
   readonly failAfter?: number;
   /** Tokens of the prompt that it has in its prefix cache. */
@@ -44,7 +44,7 @@ export class ScriptedWorker implements WorkerClient {
   state: Pulse['state'] = 'serving';
   /** While it is away nothing reaches it, and what runs there is lost. */
   #away = false;
-  readonly #script: Script;
+  #script: Script;
   #changed = Promise.withResolvers<void>();
 
   constructor(script: Script = {}) {
@@ -79,6 +79,11 @@ export class ScriptedWorker implements WorkerClient {
   setAway(away: boolean): void {
     this.#away = away;
     this.#announce();
+  }
+
+  /** From now on sequences fall silent after so many tokens, or no more. */
+  setSilentAfter(tokens: number | undefined): void {
+    this.#script = { ...this.#script, silentAfter: tokens };
   }
 
   #lost(): RondoError {
@@ -157,7 +162,7 @@ export class ScriptedWorker implements WorkerClient {
     const { reply = () => [97], silentAfter, failAfter, cachedTokens = 0 } = this.#script;
     const { epoch } = spec.route;
     const ids = reply(spec);
-    let index = 0;
+    let index = spec.emitted.length;
     let stopped = false;
     while (index < spec.maxTokens && !stopped) {
       if (index === silentAfter) await Promise.race([cancelOf(signal), this.#until(() => this.#away)]);
@@ -170,7 +175,7 @@ export class ScriptedWorker implements WorkerClient {
       index++;
     }
     const promptPasses = (spec.promptIds.length - cachedTokens) * PASSES;
-    const generatedPasses = Math.max(0, index - 1) * PASSES;
+    const generatedPasses = Math.max(0, index - Math.max(1, spec.emitted.length)) * PASSES;
     yield { type: 'finished', epoch, reason: stopped ? 'stop' : 'length', promptPasses, generatedPasses };
   }
 }

@@ -3,6 +3,12 @@ import type { SequenceId } from './ids.ts';
 import type { Route } from './route.ts';
 import type { SamplingParams, TokenLogprob } from './sampling.ts';
 
+/** A token that went out, and the passes its row spent. */
+export interface EmittedToken {
+  readonly id: number;
+  readonly passes: number;
+}
+
 /** Everything a home worker needs to bring one sequence from its prompt to its last token. */
 export interface GenerateSpec {
   readonly sequenceId: SequenceId;
@@ -10,6 +16,12 @@ export interface GenerateSpec {
   readonly bundleDigest: string;
   /** At least one id, each below the vocabulary size. */
   readonly promptIds: readonly number[];
+  /**
+   * Tokens that the sequence has emitted already, on a worker that was lost or drained: their rows run again, with the
+   * passes recorded, and the next token has index `emitted.length`.
+   */
+  readonly emitted: readonly EmittedToken[];
+  /** Emitted tokens included. */
   readonly maxTokens: number;
   /** Token ids that end the sequence; empty for `ignore_eos`. */
   readonly stopIds: readonly number[];

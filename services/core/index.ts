@@ -12,6 +12,7 @@ export {
   survive,
 } from './exit-rule.ts';
 export type {
+  EmittedToken,
   FinishedEvent,
   FinishReason,
   GenerateEvent,

@@ -69,6 +69,10 @@ export const LIMITS = {
   watchedFileBytes: 1024 * 1024,
   /** How often such files are looked at, in milliseconds. */
   watchedFileMs: 2000,
+  /** How long a sequence waits for a worker when none answers, in milliseconds. */
+  workerWaitMs: 10_000,
+  /** Workers that one sequence may lose in a row without a new token in between. */
+  lossesMax: 4,
   /** Between two pulses of a worker, in milliseconds: how old what placement knows of it may be. */
   pulseMs: 250,
   /** Between two HTTP/2 pings on every connection, from both ends, in milliseconds. */

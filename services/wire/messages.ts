@@ -157,6 +157,7 @@ export const generateRequest: Codec<GenerateSpec> = {
       bundleDigest: spec.bundleDigest,
       protocolRevision: PROTOCOL_REVISION,
       promptIds: spec.promptIds.map((id) => uint32(id, 'promptIds')),
+      emitted: spec.emitted.map(({ id, passes }) => ({ id: uint32(id, 'emitted'), passes })),
       maxTokens: uint32(spec.maxTokens, 'maxTokens'),
       stopIds: spec.stopIds.map((id) => uint32(id, 'stopIds')),
       sampling: {
@@ -186,6 +187,7 @@ export const generateRequest: Codec<GenerateSpec> = {
       route: routeFromProto(message.route, 'GenerateRequest'),
       bundleDigest: message.bundleDigest,
       promptIds: message.promptIds,
+      emitted: message.emitted.map(({ id, passes }) => ({ id, passes })),
       maxTokens: message.maxTokens,
       stopIds: message.stopIds,
       sampling: samplingFromProto(present(message.sampling, 'GenerateRequest', 'sampling')),

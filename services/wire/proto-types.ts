@@ -46,6 +46,7 @@ export interface GenerateRequest {
   bundleDigest: string;
   protocolRevision: number;
   promptIds: number[];
+  /** Emitted tokens included. */
   maxTokens: number;
   /** Empty: only max_tokens ends the sequence. */
   stopIds: number[];
@@ -55,6 +56,14 @@ export interface GenerateRequest {
   topLogprobs?: number | null;
   promptLogprobs: boolean;
   traceparent: string;
+  /** Tokens that went out from a worker that was lost or drained. Their rows run again; the next token follows them. */
+  emitted: EmittedToken[];
+}
+
+export interface EmittedToken {
+  id: number;
+  /** Passes that the row it came from spent. */
+  passes: number;
 }
 
 export interface Sampling {

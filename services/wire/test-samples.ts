@@ -22,6 +22,10 @@ export const spec: GenerateSpec = {
   route,
   bundleDigest: 'sha256:abc',
   promptIds: [1, 0, 4294967295],
+  emitted: [
+    { id: 0, passes: 4 },
+    { id: 4294967295, passes: 1 },
+  ],
   maxTokens: 16,
   stopIds: [2],
   sampling: {

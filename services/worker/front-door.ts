@@ -89,7 +89,7 @@ export class FrontDoor {
 
   #check(spec: GenerateSpec): void {
     const { self, bundleDigest, manifest } = this.#deps;
-    const { route, promptIds, maxTokens, exit } = spec;
+    const { route, promptIds, emitted, maxTokens, exit } = spec;
     const { context, vocab } = manifest.shape;
     const invalid = (message: string, param?: string) =>
       new RondoError('INVALID_REQUEST', message, { param });
@@ -109,7 +109,12 @@ export class FrontDoor {
     if (covered !== manifest.maxDepth)
       throw invalid(`the route's stages do not cover depths 0…${manifest.maxDepth - 1}`);
     if (promptIds.length === 0) throw invalid('the prompt is empty', 'prompt');
-    const stray = promptIds.find((id) => !Number.isInteger(id) || id < 0 || id >= vocab);
+    const bad = emitted.find(({ passes }) => passes < 1 || passes > manifest.maxDepth);
+    if (bad) throw invalid(`an emitted token of ${bad.passes} passes, the model has ${manifest.maxDepth}`);
+    if (emitted.length > maxTokens) throw invalid(`${emitted.length} emitted tokens of at most ${maxTokens}`);
+    const stray = [...promptIds, ...emitted.map((token) => token.id)].find(
+      (id) => !Number.isInteger(id) || id < 0 || id >= vocab,
+    );
     if (stray !== undefined) throw invalid(`token id ${stray} is outside 0…${vocab - 1}`, 'prompt');
     if (promptIds.length + Math.min(maxTokens, 1) > context) {
       throw new RondoError(
@@ -122,6 +127,9 @@ export class FrontDoor {
       throw invalid(
         `1 ≤ min_depth ${exit.minDepth} ≤ max_depth ${exit.maxDepth} ≤ ${manifest.maxDepth} does not hold`,
       );
+    }
+    if (!isHomed(route) && emitted.some(({ passes }) => passes < manifest.maxDepth)) {
+      throw invalid('only a home knows when the rows of emitted tokens left: the sequence must be homed');
     }
     if (!isHomed(route) && mustStayHomed(exit, manifest.kvPolicy, manifest.maxDepth)) {
       throw invalid(

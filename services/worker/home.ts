@@ -33,7 +33,11 @@ interface Ways {
   closed(home: HomeSequence): void;
 }
 
-/** A sequence's life on its home worker: prompt chunks in, rows through prelude, passes and coda, tokens out. */
+/**
+ * A sequence's life on its home worker: prompt chunks in, rows through prelude, passes and coda, tokens out. One that has
+ * lived elsewhere brings the tokens it emitted there: their rows are given, as those of the prompt, but each leaves the loop
+ * after the passes it spent there, so that K and V become what they were.
+ */
 export class HomeSequence implements Resident {
   readonly kind = 'home';
   readonly events = new EventQueue<GenerateEvent>();
@@ -41,9 +45,10 @@ export class HomeSequence implements Resident {
   readonly #spec: GenerateSpec;
   readonly #plan: HomePlan;
   readonly #ways: Ways;
-  readonly #output: number[] = [];
+  readonly #replay: ExitRule | undefined;
+  readonly #output: number[];
   #open = true;
-  /** Position of the first prompt row not yet released. */
+  /** Position of the first given row not yet released. */
   #released: number;
   #inFlight = 0;
   #inPrelude = false;
@@ -56,6 +61,8 @@ export class HomeSequence implements Resident {
     this.#spec = spec;
     this.#plan = plan;
     this.#ways = ways;
+    this.#output = spec.emitted.map(({ id }) => id);
+    this.#replay = replayRule(spec.emitted);
   }
 
   get sequenceId(): SequenceId {
@@ -70,9 +77,11 @@ export class HomeSequence implements Resident {
     return this.#open;
   }
 
-  /** Sends the first chunk of the prompt on its way; when nobody asks for its rows, the sequence is finished. */
+  /** Sends the first chunk on its way; when nobody asks for its rows, the sequence is finished. */
   start(): void {
-    if (this.#plan.tokensMax > 0 || this.#spec.promptLogprobs) this.#releasePrompt();
+    const last = this.#output.at(-1);
+    if (last !== undefined && this.#spec.stopIds.includes(last)) this.#finish('stop');
+    else if (this.#output.length < this.#plan.tokensMax || this.#spec.promptLogprobs) this.#release();
     else this.#finish('length');
   }
 
@@ -81,12 +90,13 @@ export class HomeSequence implements Resident {
   }
 
   exitRule(chunk: Chunk): ExitRule | undefined {
-    return this.isGenerated(chunk.start) ? this.#spec.exit : undefined;
+    if (!this.isGenerated(chunk.start)) return undefined;
+    return chunk.start < this.#lastGiven ? this.#replay : this.#spec.exit;
   }
 
-  /** True once its first token is out. */
+  /** True once its first token from here is out. */
   get decoding(): boolean {
-    return this.#output.length > 0;
+    return this.#output.length > this.#spec.emitted.length;
   }
 
   generatedRow({ start, rows }: Chunk): number {
@@ -96,19 +106,17 @@ export class HomeSequence implements Resident {
   /** A chunk has left the prelude: the next one may enter, if not too many are on their way. */
   leftPrelude(): void {
     this.#inPrelude = false;
-    this.#releasePrompt();
+    this.#release();
   }
 
   /** A chunk is through all of its passes and the coda. */
   throughStacks(chunk: Chunk): void {
-    const inPrompt = chunk.start < this.#promptRows;
-    if (inPrompt) {
-      this.#promptPasses += chunk.rows * chunk.passes;
-      this.#inFlight--;
-    }
+    if (chunk.start < this.#promptRows) this.#promptPasses += chunk.rows * chunk.passes;
+    const given = chunk.start <= this.#lastGiven;
+    if (given) this.#inFlight--;
     const forHead = this.#rowsForHead(chunk);
     if (forHead) this.#ways.ready(forHead);
-    if (inPrompt) this.#releasePrompt();
+    if (given) this.#release();
   }
 
   /** The head has run on a chunk: log probabilities of the prompt's tokens, then perhaps the next token. */
@@ -121,7 +129,7 @@ export class HomeSequence implements Resident {
       );
       this.events.push({ type: 'prompt-logprobs', epoch: this.route.epoch, first, tokens });
     }
-    if (chunk.start + chunk.rows < this.#promptRows) return;
+    if (chunk.start + chunk.rows <= this.#lastGiven) return;
     if (this.#plan.tokensMax === 0) this.#finish('length');
     else this.#sample(chunk, rows.at(-1)!);
   }
@@ -143,14 +151,34 @@ export class HomeSequence implements Resident {
     return this.#spec.promptIds.length;
   }
 
-  #releasePrompt(): void {
-    const rows = Math.min(this.#plan.chunkRows, this.#promptRows - this.#released);
-    if (rows === 0 || this.#inPrelude || this.#inFlight >= this.#plan.chunksInFlight || !this.#open) return;
+  /** Position of the last row that is given: the next token comes from it. */
+  get #lastGiven(): number {
+    return this.#promptRows + this.#spec.emitted.length - 1;
+  }
+
+  #release(): void {
     const start = this.#released;
-    this.#released += rows;
+    if (start > this.#lastGiven || this.#inPrelude || this.#inFlight >= this.#plan.chunksInFlight) return;
+    if (!this.#open) return;
+    const ids = this.#givenChunk(start);
+    this.#released += ids.length;
     this.#inFlight++;
     this.#inPrelude = true;
-    this.#enterPrelude(start, this.#spec.promptIds.slice(start, start + rows));
+    this.#enterPrelude(start, ids);
+  }
+
+  /** Ids of the chunk that begins at `start`: rows of the prompt, rows that leave after equal passes, or the last row. */
+  #givenChunk(start: number): readonly number[] {
+    const { promptIds, emitted } = this.#spec;
+    const rowsMax = this.#plan.chunkRows;
+    if (start < this.#promptRows) return promptIds.slice(start, start + rowsMax);
+    const first = start - this.#promptRows;
+    if (start === this.#lastGiven) return [emitted[first]!.id];
+    // The row of token i gave token i + 1, which says how many passes it spent.
+    const { passes } = emitted[first + 1]!;
+    let end = first + 1;
+    while (end < emitted.length - 1 && end - first < rowsMax && emitted[end + 1]!.passes === passes) end++;
+    return emitted.slice(first, end).map(({ id }) => id);
   }
 
   #enterPrelude(start: number, ids: readonly number[]): void {
@@ -167,11 +195,11 @@ export class HomeSequence implements Resident {
     });
   }
 
-  /** The part of a chunk that the head must see: generated rows, the prompt's last, or all with prompt logprobs. */
+  /** The part of a chunk that the head must see: the last given row and what follows it, all of a prompt with logprobs. */
   #rowsForHead(chunk: Chunk): Chunk | undefined {
     const end = chunk.start + chunk.rows;
-    const all = this.#spec.promptLogprobs || chunk.start >= this.#promptRows;
-    const first = all ? chunk.start : this.#promptRows - 1;
+    const all = this.#spec.promptLogprobs && chunk.start < this.#promptRows;
+    const first = all ? chunk.start : Math.max(chunk.start, this.#lastGiven);
     if (first >= end) return undefined;
     const { hidden, candidates } = this.#plan;
     return {
@@ -232,4 +260,11 @@ export class HomeSequence implements Resident {
     });
     this.close();
   }
+}
+
+/** Row i of the emitted tokens gave token i + 1, after the passes recorded with that one. */
+function replayRule(emitted: GenerateSpec['emitted']): ExitRule | undefined {
+  const depths = emitted.slice(1).map(({ passes }) => passes);
+  if (depths.length === 0) return undefined;
+  return { policy: 'replay', threshold: 0, minDepth: 1, maxDepth: Math.max(...depths), depths };
 }

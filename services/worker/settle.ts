@@ -137,19 +137,20 @@ export class Settlement {
     return { ...chunk, owed: 0, start: start + owed, rows: rows - owed, input: input.subarray(split) };
   }
 
-  /** The row leaves with `state` after its last pass: what deeper passes of later rows will read of it. */
+  /** Rows leave with `state` after their last pass: what deeper passes of later rows will read of them. */
   #leaveLoop(chunk: Chunk, state: Float32Array, outgoing: Outgoing): void {
-    const { tenant, start, passes } = chunk;
+    const { tenant, start, rows, passes } = chunk;
     if (passes >= this.#where.maxDepth) return;
     switch (this.#kvPolicy) {
       case 'last-exited':
-        tenant.residency.copyDeeper(start, passes - 1, this.#where.maxDepth);
+        for (let position = start; position < start + rows; position++)
+          tenant.residency.copyDeeper(position, passes - 1, this.#where.maxDepth);
         return;
       case 'propagate':
         this.#skip({ ...chunk, input: state }, outgoing);
         return;
       case 'catch-up':
-        this.#owe({ ...chunk, owed: 1, input: state }, outgoing);
+        this.#owe({ ...chunk, owed: rows, input: state }, outgoing);
     }
   }
 

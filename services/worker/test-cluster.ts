@@ -92,6 +92,7 @@ export const testSpec = (route: Route, change: Partial<GenerateSpec> = {}): Gene
   route,
   bundleDigest: 'd'.repeat(64),
   promptIds: [1, 2, 3],
+  emitted: [],
   maxTokens: 8,
   stopIds: [],
   sampling: {

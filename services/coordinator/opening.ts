@@ -1,0 +1,215 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  type Clock,
+  type ErrorCode,
+  type GenerateSpec,
+  type KvPolicy,
+  LIMITS,
+  mayExitEarly,
+  RondoError,
+  type Route,
+  type SequenceId,
+  type WorkerId,
+} from '@rondo/core';
+import type { GenerateStreamEvent, OpenedEvent } from '@rondo/wire';
+import type { Membership } from './membership.ts';
+import { type Placement, place } from './placement.ts';
+import { unlessAborted, WaitingLine } from './waiting-line.ts';
+
+/** A sequence that looks for workers; `spec` is asked anew for every try. */
+export interface Seeker {
+  readonly id: SequenceId;
+  readonly signal: AbortSignal;
+  readonly placement: Placement;
+  spec(): Omit<GenerateSpec, 'sequenceId' | 'route' | 'bundleDigest'>;
+  /** A number above all before it. */
+  nextEpoch(): number;
+  /** Workers to be tried only when no other takes it. */
+  readonly shunned: ReadonlySet<WorkerId>;
+  /** Whether it waits in line when no worker has room; else it is refused. */
+  readonly waits: boolean;
+  /** It has run before: it waits before all that have not, and is not refused for want of room. */
+  readonly recovering: boolean;
+}
+
+/** A sequence whose pages are reserved on every worker of its route. */
+export interface OpenSequence {
+  readonly route: Route;
+  readonly opened: OpenedEvent;
+  readonly events: AsyncIterator<GenerateStreamEvent>;
+  /** Ends the worker's call, cancelling it unless it has finished, and gives back what was booked. */
+  close(finished: boolean): Promise<void>;
+}
+
+export interface OpeningOptions {
+  readonly membership: Membership;
+  readonly placement: Placement;
+  readonly bundleDigest: string;
+  readonly maxDepth: number;
+  readonly kvPolicy: KvPolicy;
+  readonly layersAtHome: boolean;
+  readonly clock: Clock;
+  /** How long a sequence waits for a worker to come, in milliseconds. */
+  readonly workerWaitMs?: number | undefined;
+}
+
+/** A cancelled sequence frees its pages within one step; so often and so long (ms) a lonely waiter looks again. */
+const LATE_FREES = { tries: 10, everyMs: 100 };
+
+/** Refusals that every worker would repeat. */
+const FINAL: ReadonlySet<ErrorCode> = new Set([
+  'INVALID_REQUEST',
+  'CONTEXT_LENGTH_EXCEEDED',
+  'BODY_TOO_LARGE',
+  'BUNDLE_MISMATCH',
+]);
+
+/** Finds workers for sequences: tries all, and waits in line for room or for a worker to come. */
+export class Opening {
+  readonly #options: OpeningOptions;
+  readonly #line = new WaitingLine();
+  /** When a worker last answered, be it with a refusal. */
+  #answeredAt = Number.NEGATIVE_INFINITY;
+
+  constructor(options: OpeningOptions) {
+    this.#options = options;
+  }
+
+  /** Sequences that wait in line. */
+  get waiting(): number {
+    return this.#line.length;
+  }
+
+  /**
+   * Opens the sequence on some worker as soon as one has room.
+   * @throws RondoError OVERLOADED or KV_EXHAUSTED when no worker has room and none will come free, NO_WORKER when none
+   * has answered for `workerWaitMs`, CANCELLED when its signal is raised.
+   */
+  async open(seeker: Seeker): Promise<OpenSequence> {
+    const { membership, clock } = this.#options;
+    const began = clock.now();
+    if (!seeker.waits && this.#line.length > 0) {
+      throw new RondoError('OVERLOADED', `${this.#line.length} sequences wait for room`);
+    }
+    if (this.#line.length === 0) {
+      const ended = membership.ended;
+      const outcome = await this.tryAll(seeker);
+      if (!(outcome instanceof RondoError)) return outcome;
+      if (!seeker.waits) throw outcome;
+      const alone = membership.booked === 0 && membership.ended === ended;
+      if (alone && outcome.code !== 'NO_WORKER' && !seeker.recovering) throw outcome;
+    }
+    return this.#line.takeTurn(seeker.signal, () => this.#waitAtFront(seeker, began), seeker.recovering);
+  }
+
+  /** One try on each possible home; returns the refusal when all lack room or none answers. */
+  async tryAll(seeker: Seeker): Promise<OpenSequence | RondoError> {
+    const { membership, maxDepth, kvPolicy, layersAtHome, clock } = this.#options;
+    const tried = new Set<WorkerId>();
+    let noRoom: RondoError | undefined;
+    let unreachable: RondoError | undefined;
+    for (const shunned of seeker.shunned.size > 0 ? [seeker.shunned, NOBODY] : [NOBODY]) {
+      for (;;) {
+        const view = membership.view().filter(({ worker: { id } }) => !tried.has(id) && !shunned.has(id));
+        const { exit, emitted, promptIds, maxTokens } = seeker.spec();
+        // Only a home knows after how many passes the emitted tokens' rows left.
+        const replays = emitted.length > 0 && mayExitEarly(exit, maxDepth);
+        const placement = replays ? 'homed' : seeker.placement;
+        const asked = { placement, exit, promptRows: promptIds.length, maxTokens };
+        const epoch = seeker.nextEpoch();
+        const route = place(view, { ...asked, kvPolicy, layersAtHome, maxDepth, epoch });
+        if (route === undefined) break;
+        try {
+          const open = await this.#openOn(route, seeker);
+          this.#answeredAt = clock.now();
+          return open;
+        } catch (thrown) {
+          const error = RondoError.from(thrown);
+          if (seeker.signal.aborted || FINAL.has(error.code)) throw error;
+          if (error.code === 'OVERLOADED' || error.code === 'KV_EXHAUSTED') noRoom = error;
+          else {
+            unreachable = error;
+            membership.suspect(route.home.id);
+          }
+          tried.add(route.home.id);
+        }
+      }
+    }
+    if (noRoom === undefined) {
+      const why = unreachable?.message ?? 'none is there';
+      return new RondoError('NO_WORKER', `no worker answers: ${why}`, { cause: unreachable });
+    }
+    this.#answeredAt = clock.now();
+    return noRoom;
+  }
+
+  /** In front of the line: tries again at every change, until nothing can be hoped for any more. */
+  async #waitAtFront(seeker: Seeker, began: number): Promise<OpenSequence> {
+    const { membership, clock, workerWaitMs = LIMITS.workerWaitMs } = this.#options;
+    const { signal } = seeker;
+    for (let lonely = 0; ; ) {
+      const change = membership.nextChange();
+      const outcome = await this.tryAll(seeker);
+      if (!(outcome instanceof RondoError)) return outcome;
+      if (outcome.code === 'NO_WORKER') {
+        // Those behind have waited as long: they are told at once, too.
+        const leftMs = workerWaitMs - (clock.now() - Math.max(began, this.#answeredAt));
+        if (leftMs <= 0) throw outcome;
+        await eitherWay(change, leftMs, signal);
+      } else if (membership.booked > 0) await unlessAborted(change, signal);
+      else if (seeker.recovering ? !this.#everFits(seeker) : lonely++ === LATE_FREES.tries) throw outcome;
+      else await eitherWay(change, LATE_FREES.everyMs, signal);
+    }
+  }
+
+  /** Whether some worker could hold the sequence once all others there have ended. */
+  #everFits(seeker: Seeker): boolean {
+    const { promptIds, maxTokens } = seeker.spec();
+    const most = Math.max(0, ...this.#options.membership.view().map(({ totalPositions }) => totalPositions));
+    return seeker.placement !== 'homed' || promptIds.length + maxTokens <= most;
+  }
+
+  async #openOn(route: Route, seeker: Seeker): Promise<OpenSequence> {
+    const { membership, bundleDigest } = this.#options;
+    const spec: GenerateSpec = { ...seeker.spec(), sequenceId: seeker.id, route, bundleDigest };
+    const booking = membership.book(route, spec.promptIds.length + spec.maxTokens);
+    const call = new AbortController();
+    let events: AsyncIterator<GenerateStreamEvent> | undefined;
+    const close = async (finished: boolean) => {
+      if (!finished) call.abort();
+      // How a cancelled call ends no longer matters, only that it has.
+      await events?.return?.().catch(() => undefined);
+      booking.end();
+    };
+    try {
+      const { client } = membership.worker(route.home.id);
+      const signal = AbortSignal.any([seeker.signal, call.signal]);
+      events = client.generate(spec, signal)[Symbol.asyncIterator]();
+      const first = await events.next();
+      if (first.done || first.value.type !== 'opened') {
+        throw new RondoError(
+          'WORKER_LOST',
+          `worker ${route.home.id} sent tokens before it opened the sequence`,
+        );
+      }
+      booking.opened();
+      return { route, opened: first.value, events, close };
+    } catch (error) {
+      await close(false);
+      throw error;
+    }
+  }
+}
+
+const NOBODY: ReadonlySet<WorkerId> = new Set();
+
+/** Waits for `change`, but no longer than `ms`. @throws RondoError CANCELLED when `signal` is raised. */
+async function eitherWay(change: Promise<void>, ms: number, signal: AbortSignal): Promise<void> {
+  const timer = new AbortController();
+  const late = delay(ms, undefined, { signal: timer.signal }).catch(() => undefined);
+  try {
+    await unlessAborted(Promise.race([change, late]), signal);
+  } finally {
+    timer.abort();
+  }
+}
