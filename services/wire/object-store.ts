@@ -3,7 +3,7 @@ import { DeliverPolicy } from '@nats-io/jetstream';
 import { type ObjectStore as NatsObjectStore, type ObjectInfo, StorageType } from '@nats-io/obj';
 import { RondoError } from '@rondo/core';
 import type { NatsLink } from './nats-link.ts';
-import { storeCall } from './store-call.ts';
+import { storeCall, WHILE_IT_FLOWS } from './store-call.ts';
 
 /** Chunks that a reader holds at most: 16 of 128 KiB. */
 const CHUNKS_AHEAD = 16;
@@ -45,7 +45,8 @@ export class ObjectStore {
       }
     };
     try {
-      return (await storeCall(() => this.#store.put({ name }, ReadableStream.from(watched())))).size;
+      const stream = ReadableStream.from(watched());
+      return (await storeCall(() => this.#store.put({ name }, stream), WHILE_IT_FLOWS)).size;
     } catch (thrown) {
       throw failure ?? thrown;
     }
