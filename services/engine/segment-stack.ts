@@ -4,7 +4,7 @@ import { Tensor } from 'onnxruntime-node';
 import type { StackBatch, StackResult } from './engine.ts';
 import { Int64Feed } from './int64-feed.ts';
 import type { PagedAttention } from './paged-attention.ts';
-import { openSession, type Session, type SessionOptions, type Tensors } from './session.ts';
+import { discard, openSession, type Session, type SessionOptions, type Tensors } from './session.ts';
 
 /** A stack run segment by segment in the graph runtime, with attention over pages between them. */
 export class SegmentStack {
@@ -53,11 +53,14 @@ export class SegmentStack {
     let out = this.#segments[0]!.run({ ...entry.feeds, ...depthRows });
     for (let layer = 0; layer < last; layer++) {
       attention.run(layer, out.qkv!.data as Float32Array, attended);
+      discard(out.qkv);
       // Before the first addition the residual stream is the state that came in.
       const residual = (out.residual_out ?? entry.feeds.state)!;
       const feeds = { attended: attendedTensor, residual, ...depthRows };
       const closing = layer + 1 === last && batch.stack === 'block';
+      const { residual_out: consumed } = out;
       out = this.#segments[layer + 1]!.run(closing ? { ...feeds, ...entry.feeds } : feeds);
+      discard(consumed);
     }
     const floats = (name: string) => out[name]?.data as Float32Array | undefined;
     const [gate, latentDiff] = [floats('gate'), floats('latent_diff')];

@@ -42,6 +42,18 @@ export class Session {
   }
 }
 
+/** Outputs smaller than this are left to the garbage collector: detaching them would cost more than they hold. */
+const DISCARD_BYTES = 64 * 1024;
+
+/**
+ * Gives the memory of an output that is read no more back at once. A step of many rows puts out a hundred megabytes
+ * that the collector, who sees small objects only, would let lie.
+ */
+export function discard(tensor: Tensor | undefined): void {
+  const data = tensor?.data;
+  if (ArrayBuffer.isView(data) && data.byteLength >= DISCARD_BYTES) (data.buffer as ArrayBuffer).transfer(0);
+}
+
 /** @throws RondoError BUNDLE_INVALID naming the graph that does not load. */
 export function openSession(bundle: Bundle, file: string, { threads, provider }: SessionOptions): Session {
   const path = bundlePath(bundle, file);
