@@ -41,6 +41,9 @@ node=$(command -v ./.node/bin/node || command -v node)
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 
+# An image of before would stay without a name.
+docker rmi --force rondo-test/nats rondo-test/node >/dev/null 2>&1 || true
+
 # NATS is one static file.
 mkdir -p "$root/nats/tmp"
 cp .cache/bin/nats-server "$root/nats/"

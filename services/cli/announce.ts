@@ -28,7 +28,8 @@ export function announce(
   link.onConnected(() => void announcer.announce());
   lifecycle.onStop('announcement', () => announcer.farewell());
   keep();
-  lifecycle.onStop('announced drain', () => announcer.drain());
+  // Not waited for: the drain itself begins now, whether NATS hears of it or not.
+  lifecycle.onStop('announced drain', () => void announcer.drain());
 }
 
 /** @throws RondoError CONFIG_INVALID when nobody could reach the worker at the address it would announce. */

@@ -39,6 +39,7 @@ export class AnnouncementBoard {
       jetstream.publish(this.#subject(announcement.workerId), encodeAnnouncement(announcement), {
         ttl: seconds(LIMITS.announcementMs),
         retries: 0,
+        timeout: LIMITS.natsConnectMs,
       });
     try {
       await put();
@@ -58,6 +59,7 @@ export class AnnouncementBoard {
       headers: deletion,
       ttl: seconds(LIMITS.announcementMarkerMs),
       retries: 0,
+      timeout: LIMITS.natsConnectMs,
     });
   }
 
