@@ -5,7 +5,8 @@ import { engine } from './engine.ts';
 import { overload } from './overload.ts';
 import { peers } from './peers/peers.ts';
 import { scale } from './scale.ts';
+import { staged } from './staged.ts';
 import type { Suite } from './suite.ts';
 
 /** Every suite of `rondo bench`, in the order in which `make bench` runs them. */
-export const SUITES: readonly Suite[] = [engine, peers, depth, adapters, scale, overload, chaos];
+export const SUITES: readonly Suite[] = [engine, peers, depth, adapters, scale, staged, overload, chaos];

@@ -1,0 +1,100 @@
+import { LIMITS } from '@rondo/core';
+import { atLeast, atMost, type Goal, type Plot, type Row } from './suite.ts';
+
+/** One measurement over workers with equal stages. */
+export interface StagedSample {
+  readonly what: 'first token' | 'prompts' | 'decoding' | 'decoding, exits' | 'hop';
+  readonly placement: 'homed' | 'staged';
+  readonly workers: number;
+  readonly promptTokens: number;
+  /** Median time to first token; of a hop, the time of one. */
+  readonly ms: number;
+  readonly tokensPerS: number;
+  /** Share of the engines' time in which nothing ran; NaN where it was not measured. */
+  readonly idle: number;
+}
+
+export interface StagedRow extends Row {
+  readonly what: string;
+  readonly placement: string;
+  readonly stages: number;
+  readonly 'prompt tokens': number;
+  readonly 'of ideal %': number | string;
+  readonly 'idle %': number | string;
+}
+
+/** How much sooner C chunks leave n equal stages than one worker, when nothing but the passes takes time. */
+export function idealSpeedUp(promptTokens: number, stages: number): number {
+  const chunks = Math.ceil(promptTokens / LIMITS.prefillChunkRows);
+  return (stages * chunks) / (chunks + stages - 1);
+}
+
+/** Ideal: for a first token the pipeline's speed-up over one worker, for all else what homed routes over as many workers give. */
+export function stagedRows(samples: readonly StagedSample[]): StagedRow[] {
+  return samples.map((sample) => {
+    const { what, placement, workers, promptTokens, ms, tokensPerS, idle } = sample;
+    return {
+      what,
+      placement,
+      stages: placement === 'homed' ? 1 : workers,
+      workers,
+      'prompt tokens': promptTokens,
+      ms: Number.isNaN(ms) ? '' : ms,
+      'tokens/s': Number.isNaN(tokensPerS) ? '' : tokensPerS,
+      'of ideal %': ofIdeal(sample, samples),
+      'idle %': Number.isNaN(idle) ? '' : 100 * idle,
+    };
+  });
+}
+
+function ofIdeal(sample: StagedSample, samples: readonly StagedSample[]): number | string {
+  const { what, workers, promptTokens, ms, tokensPerS } = sample;
+  const base = samples.find(
+    (other) =>
+      other.what === what &&
+      other.placement === 'homed' &&
+      other.promptTokens === promptTokens &&
+      (what === 'first token' || other.workers === workers),
+  );
+  if (sample.placement === 'homed' || !base) return '';
+  if (what === 'first token') return (100 * base.ms) / ms / idealSpeedUp(promptTokens, workers);
+  return (100 * tokensPerS) / base.tokensPerS;
+}
+
+export function stagedGoals(rows: readonly StagedRow[], samples: readonly StagedSample[]): Goal[] {
+  const shares = (what: string) =>
+    rows
+      .filter((row) => row.what === what && row.placement === 'staged')
+      .map((row) => Number(row['of ideal %']));
+  const least = (what: string) => Math.min(...shares(what));
+  const saturated = samples.filter(({ what, placement }) => what === 'prompts' && placement === 'staged');
+  const hop = samples.find(({ what }) => what === 'hop');
+  return [
+    atLeast('speed-up of the first token, least share of the ideal, %', 85, least('first token'), ' %'),
+    atMost(
+      'idle share of the stages with prompts waiting, %',
+      5,
+      100 * Math.max(...saturated.map(({ idle }) => idle)),
+      ' %',
+    ),
+    atLeast('decoding staged, share of homed, %', 85, least('decoding'), ' %'),
+    atLeast('decoding staged with early exits, share of homed, %', 85, least('decoding, exits'), ' %'),
+    atMost('time of a hop of 32 rows of 2048 in f16, p50, ms', 1, hop?.ms ?? Number.NaN),
+  ];
+}
+
+export const stagedPlots: readonly Plot[] = [
+  {
+    name: 'first-token',
+    title: 'Time to first token by stages and prompt tokens',
+    spec: {
+      transform: [{ filter: "datum.what === 'first token'" }],
+      mark: { type: 'line', point: true },
+      encoding: {
+        x: { field: 'stages', type: 'quantitative', scale: { type: 'log', base: 2 } },
+        y: { field: 'ms', type: 'quantitative', scale: { type: 'log' } },
+        color: { field: 'prompt tokens', type: 'ordinal' },
+      },
+    },
+  },
+];
