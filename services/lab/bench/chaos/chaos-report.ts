@@ -3,7 +3,7 @@ import { atLeast, atMost, type Goal, type Plot, type Row, type SuiteResult } fro
 import type { TakenStep } from './fault-run.ts';
 import { FAULTS, type Fault, isFault } from './fault-walk.ts';
 import type { Sighting } from './health-watch.ts';
-import { pauses, type Verdict } from './verdict.ts';
+import { longestPause, type Pause, pauses, type Verdict } from './verdict.ts';
 
 export interface ChaosFindings {
   readonly verdicts: readonly Verdict[];
@@ -130,7 +130,9 @@ export function chaosGoals(findings: ChaosFindings): Goal[] {
 
 function chaosNotes(findings: ChaosFindings): string[] {
   const { verdicts, steps, clients, minutes, undecided, drainMs, memoryMiB, nats } = findings;
-  const gaps = pauses(verdicts).map(({ fromMs, toMs }) => toMs - fromMs);
+  const all = pauses(verdicts);
+  const gaps = all.map(({ fromMs, toMs }) => toMs - fromMs);
+  const longest = longestPause(all) ?? { fromMs: 0, toMs: 0 };
   const ended = count(verdicts, 'ended');
   const left = count(verdicts, 'left');
   const refused = count(verdicts, 'refused');
@@ -139,7 +141,7 @@ function chaosNotes(findings: ChaosFindings): string[] {
   const ms = (value: number) => `${value.toFixed(0)} ms`;
   return [
     `${clients} clients on ${findings.coordinators} coordinators for ${minutes.toFixed(1)} minutes: ${verdicts.length - refused} requests taken, ${ended} finished, ${left} left by their clients, ${refused} refused; ${tokens} tokens compared with what a quiet worker says to the same requests, ids, text, log probabilities and reasons to finish. ${undecided} requests were left out beforehand, because two candidates lay so close that the quiet worker itself says another thing in company than alone. ${others} steps brought workers back. ${nats ? 'Workers announced themselves over NATS.' : 'There was no NATS server from 2.11 on: the coordinators had a list of workers.'}`,
-    `Pauses between two tokens of a stream: p50 ${ms(quantile(gaps, 0.5))}, p99 ${ms(quantile(gaps, 0.99))}, longest ${ms(gaps.reduce((most, gap) => Math.max(most, gap), 0))}. ${findings.recomputed} rows were computed again. ${drainMs.length > 0 ? `A drained worker had left after ${ms(quantile(drainMs, 0.5))} (p50), at most ${ms(Math.max(...drainMs))}. ` : ''}Memory of the coordinators: ${memoryMiB.map(({ before, after }) => `${before.toFixed(0)} to ${after.toFixed(0)} MiB`).join(', ')}.`,
+    `Pauses between two tokens of a stream: p50 ${ms(quantile(gaps, 0.5))}, p99 ${ms(quantile(gaps, 0.99))}, longest ${ms(longest.toMs - longest.fromMs)}${pauseWords(longest, steps)}. ${findings.recomputed} tokens were computed again. ${drainMs.length > 0 ? `A drained worker had left after ${ms(quantile(drainMs, 0.5))} (p50), at most ${ms(Math.max(...drainMs))}. ` : ''}Memory of the coordinators: ${memoryMiB.map(({ before, after }) => `${before.toFixed(0)} to ${after.toFixed(0)} MiB`).join(', ')}.`,
     ...findings.wrongExits.map((wrong) => `Wrong: ${wrong}.`),
     ...findings.stuck.map((name) => `Wrong: ${name} did not serve again.`),
     ...(findings.evidence === undefined
@@ -147,6 +149,18 @@ function chaosNotes(findings: ChaosFindings): string[] {
       : [`Faults, wrong requests and the logs of all processes are in ${findings.evidence}.`]),
   ];
 }
+
+/** What was done shortly before and in a pause. */
+function pauseWords({ fromMs, toMs }: Pause, steps: readonly TakenStep[]): string {
+  const within = steps.filter(({ atMs }) => atMs >= fromMs - PAUSE_LEAD_MS && atMs <= toMs);
+  const words = within.map(
+    ({ action, slot, atMs }) =>
+      `${action} ${slot} ${atMs < fromMs ? '−' : '+'}${Math.abs(atMs - fromMs).toFixed(0)}`,
+  );
+  return words.length === 0 ? '' : ` (${words.join(', ')} ms)`;
+}
+
+const PAUSE_LEAD_MS = 500;
 
 const pausePlot: Plot = {
   name: 'pauses',

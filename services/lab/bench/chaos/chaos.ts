@@ -42,7 +42,9 @@ export const chaos: Suite = {
 async function run(context: SuiteContext): Promise<SuiteResult> {
   const { seed, quick, progress, chaos: wishes = {} } = context;
   const minutes = wishes.minutes ?? (quick ? 3 : 15);
-  const faults = wishes.faults ?? (quick ? 0 : 500);
+  const faults = wishes.faults ?? (quick || wishes.minutes !== undefined ? 0 : 500);
+  // Where nobody gave the time, it is the pace; a busy machine may take longer.
+  const most = wishes.minutes === undefined && !quick ? 3 * minutes : minutes;
   const least = wishes.toZero === true ? 0 : 1;
   const bundle = wishes.bundle === undefined ? await chaosBundle(context) : await openBundle(wishes.bundle);
   const folder = join(context.cache, 'bench', `chaos-${seed}-logs`);
@@ -60,8 +62,8 @@ async function run(context: SuiteContext): Promise<SuiteResult> {
   let disturbed: Disturbed;
   try {
     disturbed = await disturb(context, cluster, oracle, {
-      ...{ nats, seed, least, forMs: minutes * 60_000, faults: faults || Number.POSITIVE_INFINITY },
-      everyMs: faults > 0 ? (minutes * 60_000) / (faults * STEPS_PER_FAULT) : STEP_MS,
+      ...{ nats, seed, least, forMs: most * 60_000, faults: faults || Number.POSITIVE_INFINITY },
+      everyMs: faults > 0 ? Math.min(STEP_MS, (minutes * 60_000) / (faults * STEPS_PER_FAULT)) : STEP_MS,
     });
   } finally {
     progress('stopping the cluster');
@@ -70,7 +72,7 @@ async function run(context: SuiteContext): Promise<SuiteResult> {
   context.signal.throwIfAborted();
   const verdicts = disturbed.sent.map(judge);
   const findings: ChaosFindings = {
-    ...{ verdicts, ...disturbed, minutes, clients: CLIENTS, faultsGoal: faults },
+    ...{ verdicts, ...disturbed, clients: CLIENTS, faultsGoal: faults },
     ...{
       coordinators: COORDINATORS,
       undecided: oracle.undecided,
@@ -99,7 +101,7 @@ interface Disturbance {
 }
 
 type Disturbed = FaultRun &
-  Pick<ChaosFindings, 'sightings' | 'recomputed' | 'reserved' | 'memoryMiB'> & {
+  Pick<ChaosFindings, 'minutes' | 'sightings' | 'recomputed' | 'reserved' | 'memoryMiB'> & {
     readonly sent: readonly Sent[];
   };
 
@@ -115,6 +117,7 @@ async function disturb(
   const enough = new AbortController();
   const memory = () => Promise.all(cluster.coordinators.map(({ pid }) => residentMiB(pid)));
   const before = await memory();
+  const beginMs = performance.now();
   try {
     const load = chaosLoad({
       ...{ urls: cluster.urls, known, clients: CLIENTS, seed: how.seed, hungMs: HUNG_MS },
@@ -129,7 +132,8 @@ async function disturb(
         least: how.least,
         nats: how.nats !== undefined,
       }),
-      onStep: ({ action, slot }, faults) => progress(`fault ${faults}: ${action} ${slot}`),
+      onStep: ({ action, slot, atMs }, faults) =>
+        progress(`${((atMs - beginMs) / 1000).toFixed(1)} s, fault ${faults}: ${action} ${slot}`),
     });
     for (const { cable, process, starting } of cluster.slots) {
       await starting;
@@ -137,14 +141,15 @@ async function disturb(
       process?.kill('SIGCONT');
     }
     enough.abort();
+    const minutes = (performance.now() - beginMs) / 60_000;
     progress('waiting for the last requests');
     const sent = await load;
     const reserved = await quiet(health, signal);
     const scrapes = await Promise.all(cluster.urls.map((url) => Scrape.of(url)));
-    const recomputed = scrapes.reduce((sum, scrape) => sum + scrape.sum('rondo_recomputed_rows_total'), 0);
+    const recomputed = scrapes.reduce((sum, scrape) => sum + scrape.sum('rondo_recomputed_tokens_total'), 0);
     const after = await memory();
     const memoryMiB = before.map((mib, index) => ({ before: mib, after: after[index]! }));
-    return { ...ran, sightings: health.sightings, sent, reserved, recomputed, memoryMiB };
+    return { ...ran, minutes, sightings: health.sightings, sent, reserved, recomputed, memoryMiB };
   } finally {
     enough.abort();
     await health.stop();

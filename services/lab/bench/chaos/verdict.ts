@@ -46,10 +46,22 @@ export function judge(sent: Sent): Verdict {
 export const stepsIn = ({ sent: { record } }: Verdict, steps: readonly TakenStep[]): TakenStep[] =>
   steps.filter(({ atMs }) => atMs >= record.sentMs && atMs <= record.endedMs);
 
-/** The pauses between the tokens of each choice, as (from, to) in milliseconds. */
-export const pauses = (verdicts: readonly Verdict[]): { fromMs: number; toMs: number }[] =>
+/** A pause between two tokens of one choice of a stream, in milliseconds of the monotonic clock. */
+export interface Pause {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+export const pauses = (verdicts: readonly Verdict[]): Pause[] =>
   verdicts.flatMap(({ sent }) =>
     sent.record.tokenMs.flatMap((times) =>
       times.slice(1).map((toMs, index) => ({ fromMs: times[index]!, toMs })),
     ),
+  );
+
+export const longestPause = (all: readonly Pause[]): Pause | undefined =>
+  all.reduce<Pause | undefined>(
+    (longest, pause) =>
+      longest === undefined || pause.toMs - pause.fromMs > longest.toMs - longest.fromMs ? pause : longest,
+    undefined,
   );
