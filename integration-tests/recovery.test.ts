@@ -99,6 +99,22 @@ for (const placement of ['homed', 'staged'] as const) {
   }
 }
 
+test('a worker that is told to leave hands its streams over, and leaves well', {
+  timeout: 120_000,
+}, async () => {
+  await using cluster = await Cluster.start({ bundle: bundle.directory, workers: 2, placement: 'homed' });
+  const undisturbed = await stream(cluster.url);
+  let left: Promise<number | null> | undefined;
+  const leave = () => {
+    left = cluster.workers[0]!.stop();
+  };
+  assertSame(await stream(cluster.url, leave), undisturbed);
+  assert.equal(await left, 0);
+  const text = await (await fetch(`${cluster.url}/metrics`)).text();
+  assert.match(text, /rondo_recoveries_total\{cause="drain"\} [1-9]/);
+  assert.doesNotMatch(text, /rondo_recoveries_total\{cause="(?!drain)/);
+});
+
 test('a network that is reset, garbled or cut costs no token of any stream', {
   timeout: 120_000,
 }, async () => {

@@ -73,6 +73,8 @@ export const LIMITS = {
   workerWaitMs: 10_000,
   /** Workers that one sequence may lose in a row without a new token in between. */
   lossesMax: 4,
+  /** How long a worker that is told to leave waits for its sequences to end or move, in milliseconds: below the 25 s of a stop. */
+  drainMs: 15_000,
   /** Between two pulses of a worker, in milliseconds: how old what placement knows of it may be. */
   pulseMs: 250,
   /** Between two HTTP/2 pings on every connection, from both ends, in milliseconds. */

@@ -15,6 +15,8 @@ export interface ServerDeps {
   readonly stageHost: StageHost;
   /** Set once the engine is broken: nothing is taken in any more. */
   readonly broken: () => RondoError | undefined;
+  /** It is about to leave: nothing is taken in any more, what runs goes on. */
+  readonly draining: () => boolean;
   /** A sequence that lived here ended with an error. */
   sequenceFailed(spec: GenerateSpec, error: RondoError): void;
 }
@@ -33,6 +35,9 @@ export function workerHandlers(deps: ServerDeps): WorkerHandlers {
     async *generate(spec, signal): AsyncGenerator<GenerateStreamEvent> {
       try {
         refuseWhenBroken();
+        if (deps.draining()) {
+          throw new RondoError('NO_WORKER', `worker ${deps.about.workerId} is about to leave`);
+        }
         const home = await deps.frontDoor.open(spec, signal);
         try {
           yield { type: 'opened', epoch: spec.route.epoch, cachedTokens: home.residency.cachedPositions };

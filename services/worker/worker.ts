@@ -55,7 +55,7 @@ export interface RunningWorker {
   describe(): WorkerDescription;
   /** Settles, with the reason, only when the worker can serve no more and has to be restarted. */
   readonly broken: Promise<RondoError>;
-  /** Takes nothing new, lets running sequences end for a short while, then frees everything. */
+  /** Drains: takes nothing new, waits until its sequences have ended or moved on, `LIMITS.drainMs` at most, then frees everything. */
   stop(): Promise<void>;
 }
 
@@ -89,10 +89,12 @@ export async function serveEngine(
   });
   const tenants = new Tenants();
   const inbox = new Inbox();
+  let draining = false;
+  const empty = Promise.withResolvers<void>();
   const pace = new Pace();
   const hop = new HopTime();
   const load = () => loadOf(tenants, pools, layers, maxDepth, { stepMs: pace.stepMs, hopMs: hop.hopMs });
-  const heartbeat = new Heartbeat(() => ({ state: 'serving', load: load() }));
+  const heartbeat = new Heartbeat(() => ({ state: draining ? 'draining' : 'serving', load: load() }));
   const meters = new WorkerMetrics(metrics.labelled({ worker: self }), load, pools);
   const { promise: broken, resolve: settleBroken } = Promise.withResolvers<RondoError>();
   let failure: RondoError | undefined;
@@ -104,6 +106,7 @@ export async function serveEngine(
   const closed = (tenant: Tenant): void => {
     inbox.remove(tenant);
     tenants.remove(tenant);
+    if (draining && tenants.count === 0) empty.resolve();
     tenant.residency.close();
     peers.drop(tenant.sequenceId, tenant.route.epoch);
     stageHost.roomAgain();
@@ -203,6 +206,7 @@ export async function serveEngine(
       frontDoor,
       stageHost,
       broken: () => failure,
+      draining: () => draining,
       sequenceFailed: ({ sequenceId }, { code, message }) => log.warn({ sequenceId, code }, message),
     }),
     options.tls,
@@ -215,6 +219,13 @@ export async function serveEngine(
     describe: () => ({ ...about, load: load() }),
     broken,
     async stop() {
+      draining = true;
+      heartbeat.changed();
+      if (tenants.count > 0 && failure === undefined) {
+        const late = setTimeout(empty.resolve, LIMITS.drainMs);
+        await empty.promise;
+        clearTimeout(late);
+      }
       await server.close();
       peers.close();
       await step.quiet();
