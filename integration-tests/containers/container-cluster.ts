@@ -56,17 +56,19 @@ export class ContainerCluster implements AsyncDisposable {
     }
   }
 
-  /** A worker that others know as `name`; its engine sleeps `passMs` a pass. */
-  startWorker(name: string, passMs: number): Promise<StartedTestContainer> {
+  /** A worker that others know as `name`. */
+  startWorker(name: string, ...options: string[]): Promise<StartedTestContainer> {
     return this.#rondo(name, [
-      ...['worker', '--listen', '0.0.0.0:7600', '--advertise', `${name}:7600`, '--kv-mb', '64'],
-      ...['--engine', 'timed', '--timed-pass-ms', `${passMs}`],
+      ...['worker', '--listen', '0.0.0.0:7600', '--advertise', `${name}:7600`],
+      ...['--threads', '1', '--kv-mb', '64'],
+      ...options,
     ]);
   }
 
   /** The URL of a coordinator, for this process. */
-  async startCoordinator(name: string): Promise<string> {
-    const container = await this.#rondo(name, ['coordinator', '--listen', `0.0.0.0:${HTTP_PORT}`], HTTP_PORT);
+  async startCoordinator(name: string, ...options: string[]): Promise<string> {
+    const command = ['coordinator', '--listen', `0.0.0.0:${HTTP_PORT}`, ...options];
+    const container = await this.#rondo(name, command, HTTP_PORT);
     return `http://${container.getHost()}:${container.getMappedPort(HTTP_PORT)}`;
   }
 
