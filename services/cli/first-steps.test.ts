@@ -9,7 +9,7 @@ const bodies = (text: string) =>
   );
 
 test('a model with a chat template is asked with messages', () => {
-  const text = firstSteps('http://127.0.0.1:8080', 'smol', 'messages');
+  const text = firstSteps('http://127.0.0.1:8080', 'smol', 'messages', false);
   const [ask, watch] = bodies(text);
   assert.deepEqual(ask, {
     model: 'smol',
@@ -22,12 +22,22 @@ test('a model with a chat template is asked with messages', () => {
 });
 
 test('a model without one is asked with text, and one without a tokenizer with ids', () => {
-  const text = firstSteps('http://127.0.0.1:8080', 'base', 'text');
+  const text = firstSteps('http://127.0.0.1:8080', 'base', 'text', false);
   assert.equal(bodies(text)[0]?.prompt, 'What is the capital of France?');
   assert.doesNotMatch(text, /chat/);
-  assert.deepEqual(bodies(firstSteps('http://127.0.0.1:8080', 'bare', 'ids'))[0]?.prompt, [1, 2, 3]);
+  assert.deepEqual(bodies(firstSteps('http://127.0.0.1:8080', 'bare', 'ids', false))[0]?.prompt, [1, 2, 3]);
 });
 
 test('a name with a quote stays one shell word', () => {
-  assert.equal(bodies(firstSteps('http://127.0.0.1:8080', "it's", 'text'))[0]?.model, "it's");
+  assert.equal(bodies(firstSteps('http://127.0.0.1:8080', "it's", 'text', false))[0]?.model, "it's");
+});
+
+test('where keys are asked for, each way to ask shows one', () => {
+  const text = firstSteps('http://127.0.0.1:8080', 'smol', 'text', true);
+  const curls = text.split('\n').filter((line) => line.includes('curl '));
+  assert.equal(curls.length, 2);
+  for (const line of curls) assert.match(line, / -H "Authorization: Bearer \$RONDO_KEY" \\$/);
+  assert.match(text, /apiKey: process\.env\.RONDO_KEY/);
+  assert.match(text, /export RONDO_KEY=/);
+  assert.doesNotMatch(firstSteps('http://127.0.0.1:8080', 'smol', 'text', false), /RONDO_KEY/);
 });

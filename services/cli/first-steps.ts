@@ -8,16 +8,18 @@ const ASKING: Readonly<Record<Speech, (words: string) => object>> = {
   ids: () => ({ prompt: [1, 2, 3] }),
 };
 
-/** Three things to try against the API at `url`. */
-export function firstSteps(url: string, model: string, speech: Speech): string {
+/** Three things to try against the API at `url`; where it asks for keys, with one that the shell holds as RONDO_KEY. */
+export function firstSteps(url: string, model: string, speech: Speech, keyed: boolean): string {
   const path = speech === 'messages' ? 'chat/completions' : 'completions';
   const body = (words: string, more: object = {}) =>
     JSON.stringify({ model, ...ASKING[speech](words), max_tokens: 64, ...more });
+  // Double quotes: the shell puts the key in.
+  const key = keyed ? '-H "Authorization: Bearer $RONDO_KEY" ' : '';
   // A quote inside single quotes has to leave them.
   const curl = (flags: string, json: string) =>
-    `   curl ${flags} ${url}/v1/${path} -H 'content-type: application/json' \\\n     -d '${json.replaceAll("'", "'\\''")}'`;
+    `   curl ${flags} ${url}/v1/${path} -H 'content-type: application/json' ${key}\\\n     -d '${json.replaceAll("'", "'\\''")}'`;
   return `
-Serving ${model}. Three things to try:
+Serving ${model}. Three things to try${keyed ? ', with a key from your file: export RONDO_KEY=…' : ''}:
 
 1. Ask it something:
 ${curl('-s', body('What is the capital of France?'))}
@@ -27,7 +29,7 @@ ${curl('-sN', body('Write a short story about the sea.', { stream: true, stream_
 
 3. Use the official client (npm install openai):
    import OpenAI from 'openai';
-   const client = new OpenAI({ baseURL: '${url}/v1', apiKey: 'none' });
+   const client = new OpenAI({ baseURL: '${url}/v1', apiKey: ${keyed ? 'process.env.RONDO_KEY' : "'none'"} });
    const answer = await client.${path.replace('/', '.')}.create(${body('What makes a river?')});
    console.log(answer.choices[0]);
 

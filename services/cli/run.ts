@@ -86,7 +86,8 @@ async function start(flags: RunFlags, chassis: Chassis): Promise<void> {
   });
   lifecycle.onStop('coordinator', () => coordinator.stop());
   announceCoordinator(admin, coordinator, chassis);
-  const steps = firstSteps(coordinator.url, bundle.manifest.name, await speechOf(bundle));
+  const keyed = flags.apiKeys !== undefined;
+  const steps = firstSteps(coordinator.url, bundle.manifest.name, await speechOf(bundle), keyed);
   process.stdout.write(`ready ${coordinator.url}\n${steps}`);
 }
 
