@@ -161,17 +161,39 @@ test('log probabilities of a prompt are passed on once, wherever the worker is l
   }
 });
 
-test('a sequence that none of its workers brings forward is given up before it has taken all of them', async (context) => {
+test('a sequence that its workers die of is given up before it has taken all of them', async (context) => {
   const workers = Object.fromEntries(
-    Array.from({ length: LIMITS.lossesMax + 1 }, (_, index) => [
-      `w${index}:1`,
-      new ScriptedWorker({ id: `w${index}`, failAfter: 0 }),
-    ]),
+    Array.from({ length: LIMITS.lossesMax + 1 }, (_, index) => {
+      const worker: ScriptedWorker = new ScriptedWorker({
+        id: `w${index}`,
+        reply: () => {
+          worker.setAway(true);
+          return [];
+        },
+      });
+      return [`w${index}:1`, worker];
+    }),
   );
   const { run } = await setUp(context, workers);
-  await assert.rejects(Array.fromAsync(run('s')), { code: 'WORKER_LOST', message: /4 workers in a row/ });
+  await assert.rejects(Array.fromAsync(run('s')), { code: 'WORKER_LOST', message: /4 times in a row/ });
   const asked = Object.values(workers).filter(({ specs }) => specs.length > 0);
   assert.equal(asked.length, LIMITS.lossesMax);
+});
+
+test('a sequence that loses more workers than that without a token goes on when they come back', async (context) => {
+  let losses = 0;
+  const taken = (): number[] => {
+    if (losses++ > LIMITS.lossesMax) return [10, 11, 12, 13];
+    // One goes while the other comes back.
+    const [gone, back] = losses % 2 === 1 ? [first, second] : [second, first];
+    gone.setAway(true);
+    back.setAway(false);
+    return [];
+  };
+  const first: ScriptedWorker = new ScriptedWorker({ id: 'a', reply: taken });
+  const second: ScriptedWorker = new ScriptedWorker({ id: 'b', reply: taken });
+  const { run } = await setUp(context, { 'a:1': first, 'b:1': second });
+  assert.deepEqual(tokenIds(await Array.fromAsync(run('s'))), [10, 11, 12, 13]);
 });
 
 test('a sequence leaves a draining worker between two tokens, and stays when nobody takes it', async (context) => {

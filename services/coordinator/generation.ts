@@ -188,7 +188,7 @@ class SequenceLife {
     // Which of them it was is not known; whoever is well pulses again soon.
     for (const { worker } of route.stages) membership.suspect(worker.id);
     this.#shunned.add(route.home.id);
-    if (!goesOn(this.#losses)) throw givenUp(this.#losses);
+    if (!goesOn(this.#losses, (worker) => membership.lives(worker))) throw givenUp(this.#losses);
     metrics.recovered(causeOf(error));
     this.#took(await this.#opening.open(this.#seeker));
     return undefined;
@@ -214,6 +214,6 @@ function givenUp(losses: readonly Loss[]): RondoError {
   const { error } = losses.at(-1)!;
   if (losses.length === 1) return error;
   const code = causeOf(error) === 'lost' ? 'WORKER_LOST' : error.code;
-  const message = `${losses.length} workers in a row failed this sequence before its next token: ${error.message}`;
+  const message = `${losses.length} times in a row a worker failed this sequence before its next token: ${error.message}`;
   return new RondoError(code, message, { cause: error });
 }

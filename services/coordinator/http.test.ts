@@ -17,7 +17,7 @@ test('a failure in mid-stream is an error event and a cut transfer without [DONE
   assert.ok(broken);
   assert.equal(events.filter((event) => event.choices?.[0].text === 'a').length, 2);
   assert.deepEqual(events.at(-1).error, {
-    message: '4 workers in a row failed this sequence before its next token: worker w1 went away',
+    message: '16 times in a row a worker failed this sequence before its next token: worker w1 went away',
     type: 'server_error',
     param: null,
     code: 'worker_lost',

@@ -8,21 +8,33 @@ const loss = (worker: string, code: RondoError['code'] = 'WORKER_LOST'): Loss =>
   error: new RondoError(code, 'test'),
 });
 
-test('a sequence goes on after losses, but not for ever without a token', () => {
-  const losses: Loss[] = [];
-  for (let count = 1; count < LIMITS.lossesMax; count++) {
-    losses.push(loss('a'));
-    assert.equal(goesOn(losses), true);
-  }
-  losses.push(loss('b'));
-  assert.equal(goesOn(losses), false);
+const nobody = () => false;
+const everybody = () => true;
+const lossesOf = (count: number): Loss[] => Array.from({ length: count }, (_, index) => loss(`w${index}`));
+
+test('a sequence goes on after losses, but does not take all workers along', () => {
+  assert.equal(goesOn(lossesOf(LIMITS.lossesMax - 1), nobody), true);
+  assert.equal(goesOn(lossesOf(LIMITS.lossesMax), nobody), false);
+});
+
+test('a worker that was heard of again did not die of the sequence', () => {
+  assert.equal(
+    goesOn(lossesOf(LIMITS.lossesMax), (worker) => worker === workerId('w0')),
+    true,
+  );
+  assert.equal(goesOn([...lossesOf(LIMITS.lossesMax - 1), loss('w0')], nobody), true);
+});
+
+test('no sequence goes on for ever without a token', () => {
+  assert.equal(goesOn(lossesOf(LIMITS.lossesInAllMax - 1), everybody), true);
+  assert.equal(goesOn(lossesOf(LIMITS.lossesInAllMax), everybody), false);
 });
 
 test('a worker that has failed it twice and still lives is not made to fail a third time', () => {
-  assert.equal(goesOn([loss('a', 'ENGINE_FAILED')]), true);
-  assert.equal(goesOn([loss('a', 'ENGINE_FAILED'), loss('b', 'ENGINE_FAILED')]), true);
-  assert.equal(goesOn([loss('a', 'ENGINE_FAILED'), loss('a', 'ENGINE_FAILED')]), false);
-  assert.equal(goesOn([loss('a', 'ENGINE_FAILED'), loss('a'), loss('a', 'INTERNAL')]), false);
+  assert.equal(goesOn([loss('a', 'ENGINE_FAILED')], nobody), true);
+  assert.equal(goesOn([loss('a', 'ENGINE_FAILED'), loss('b', 'ENGINE_FAILED')], nobody), true);
+  assert.equal(goesOn([loss('a', 'ENGINE_FAILED'), loss('a', 'ENGINE_FAILED')], nobody), false);
+  assert.equal(goesOn([loss('a', 'ENGINE_FAILED'), loss('a'), loss('a', 'INTERNAL')], nobody), false);
 });
 
 test('every loss has a cause for the metric', () => {

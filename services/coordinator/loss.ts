@@ -22,12 +22,16 @@ export const causeOf = (error: RondoError): LossCause => CAUSES[error.code] ?? '
 /**
  * Whether a sequence goes on elsewhere after its newest loss. `losses` are those since its last new token: whatever makes
  * progress goes on for ever, what makes none may be what the workers die of, and must not take all of them along.
- * 1. Not after `LIMITS.lossesMax` losses.
- * 2. Not after a worker has failed it twice and lived to tell: a third failure in a row would end that worker, too.
+ * `lives` tells of whom one has heard since: what a network or an operator took away did not die of a request.
+ * 1. Not after it has lost `LIMITS.lossesMax` workers that nobody has heard of since.
+ * 2. Not after `LIMITS.lossesInAllMax` losses, whatever became of the workers.
+ * 3. Not after a worker has failed it twice and lived to tell: a third failure in a row would end that worker, too.
  */
-export function goesOn(losses: readonly Loss[]): boolean {
+export function goesOn(losses: readonly Loss[], lives: (worker: WorkerId) => boolean): boolean {
   const newest = losses.at(-1)!;
-  if (losses.length >= LIMITS.lossesMax) return false;
+  // A process that starts again is another worker, so one that is lost twice had lived on.
+  const gone = new Set(losses.map(({ worker }) => worker).filter((worker) => !lives(worker)));
+  if (gone.size >= LIMITS.lossesMax || losses.length >= LIMITS.lossesInAllMax) return false;
   if (causeOf(newest.error) === 'lost') return true;
   return (
     losses.filter(({ worker, error }) => worker === newest.worker && causeOf(error) !== 'lost').length < 2

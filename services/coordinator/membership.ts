@@ -89,6 +89,11 @@ export class Membership {
     this.#members().get(id)?.link.suspect();
   }
 
+  /** Whether the worker has been heard of since it was last suspected. */
+  lives(id: WorkerId): boolean {
+    return this.#members().get(id)?.link.suspected === false;
+  }
+
   /** Whether a worker of this route is about to leave. */
   drains(route: Route): boolean {
     if (this.#draining.size === 0) return false;

@@ -71,8 +71,10 @@ export const LIMITS = {
   watchedFileMs: 2000,
   /** How long a sequence waits for a worker when none answers, in milliseconds. */
   workerWaitMs: 10_000,
-  /** Workers that one sequence may lose in a row without a new token in between. */
+  /** Workers that one sequence may lose for good without a new token in between. */
   lossesMax: 4,
+  /** Losses of one sequence in a row without a new token in between, those of workers that came back among them. */
+  lossesInAllMax: 16,
   /** How long a worker that is told to leave waits for its sequences to end or move, in milliseconds: below the 25 s of a stop. */
   drainMs: 15_000,
   /** Between two pulses of a worker, in milliseconds: how old what placement knows of it may be. */
