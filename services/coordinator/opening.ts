@@ -70,6 +70,8 @@ export class Opening {
   readonly #line = new WaitingLine();
   /** When a worker last answered, be it with a refusal. */
   #answeredAt = Number.NEGATIVE_INFINITY;
+  /** Why the last worker that was asked did not answer; undefined once one did. */
+  #unreachable: RondoError | undefined;
 
   constructor(options: OpeningOptions) {
     this.#options = options;
@@ -104,10 +106,9 @@ export class Opening {
 
   /** One try on each possible home; returns the refusal when all lack room or none answers. */
   async tryAll(seeker: Seeker): Promise<OpenSequence | RondoError> {
-    const { membership, maxDepth, kvPolicy, layersAtHome, clock } = this.#options;
+    const { membership, maxDepth, kvPolicy, layersAtHome } = this.#options;
     const tried = new Set<WorkerId>();
     let noRoom: RondoError | undefined;
-    let unreachable: RondoError | undefined;
     for (const shunned of seeker.shunned.size > 0 ? [seeker.shunned, NOBODY] : [NOBODY]) {
       for (;;) {
         const view = membership.view().filter(({ worker: { id } }) => !tried.has(id) && !shunned.has(id));
@@ -121,14 +122,14 @@ export class Opening {
         if (route === undefined) break;
         try {
           const open = await this.#openOn(route, seeker);
-          this.#answeredAt = clock.now();
+          this.#answered();
           return open;
         } catch (thrown) {
           const error = RondoError.from(thrown);
           if (seeker.signal.aborted || FINAL.has(error.code)) throw error;
           if (error.code === 'OVERLOADED' || error.code === 'KV_EXHAUSTED') noRoom = error;
           else {
-            unreachable = error;
+            this.#unreachable = error;
             membership.suspect(route.home.id);
           }
           tried.add(route.home.id);
@@ -136,11 +137,16 @@ export class Opening {
       }
     }
     if (noRoom === undefined) {
-      const why = unreachable?.message ?? 'none is there';
-      return new RondoError('NO_WORKER', `no worker answers: ${why}`, { cause: unreachable });
+      const why = this.#unreachable?.message ?? 'none is there';
+      return new RondoError('NO_WORKER', `no worker answers: ${why}`, { cause: this.#unreachable });
     }
-    this.#answeredAt = clock.now();
+    this.#answered();
     return noRoom;
+  }
+
+  #answered(): void {
+    this.#answeredAt = this.#options.clock.now();
+    this.#unreachable = undefined;
   }
 
   /** In front of the line: tries again at every change, until nothing can be hoped for any more. */
