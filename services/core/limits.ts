@@ -81,8 +81,10 @@ export const LIMITS = {
   pulseMs: 250,
   /** Between two HTTP/2 pings on every connection, from both ends, in milliseconds. */
   pingMs: 500,
-  /** How long a ping may go unanswered before the connection is given up: with `pingMs` below 2 s. */
-  pingAnswerMs: 1_250,
+  /** How long a ping may go unanswered, in milliseconds: a process that is held up for less loses nobody and is not lost. */
+  pingAnswerMs: 5_000,
+  /** Turns of `pulseMs` in which a worker says nothing before whoever needs it counts it as lost: below 2 s. */
+  silentTurns: 6,
   /** How long an announcement of a worker lives unless renewed: far more than three times the longest pass. */
   announcementMs: 12_000,
   /** The least time between two announcements that tell only of another load. */

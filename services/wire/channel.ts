@@ -4,7 +4,8 @@ import { type Address, LIMITS, RondoError } from '@rondo/core';
 const SHARED: ChannelOptions = {
   'grpc.max_send_message_length': LIMITS.grpcMessageBytes,
   'grpc.max_receive_message_length': LIMITS.grpcMessageBytes,
-  // Both ends ask, so that either notices a peer that is frozen or cut off; the answer comes from Node's own HTTP/2.
+  // Both ends ask, so that either notices a peer that is cut off; the answer comes from Node's own HTTP/2. gRPC's timers
+  // fire before a held-up event loop has read the answer, hence the long patience: `Silence` is what notices soon.
   'grpc.keepalive_time_ms': LIMITS.pingMs,
   'grpc.keepalive_timeout_ms': LIMITS.pingAnswerMs,
 };

@@ -31,6 +31,7 @@ export { ObjectStore } from './object-store.ts';
 export type { PassesLink } from './passes-link.ts';
 export { PROTOCOL_REVISION } from './proto.ts';
 export { RecordStore, type RecordStoreOptions, type Stored } from './record-store.ts';
+export { Silence } from './silence.ts';
 export { DEFAULT_NATS_PREFIX, type StreamNames, type Subjects, subjectsUnder } from './subjects.ts';
 export { ACTIVATIONS, type Activations } from './tensor.ts';
 export { connectWorker, type WorkerClient } from './worker-client.ts';

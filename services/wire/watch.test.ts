@@ -1,12 +1,17 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
-import { address } from '@rondo/core';
+import { Worker } from 'node:worker_threads';
+import { type Address, address } from '@rondo/core';
 import type { Pulse } from './messages.ts';
 import { description, spec, startPair } from './test-samples.ts';
 import { connectWorker } from './worker-client.ts';
 
 const pulse: Pulse = { state: 'serving', load: description.load };
+
+/** How long a process is held up, in milliseconds. */
+const HELD_UP_MS = 3000;
 
 /** One pulse, then silence until the watcher leaves. */
 async function* onePulse(signal: AbortSignal): AsyncGenerator<Pulse> {
@@ -77,4 +82,24 @@ test('when the network between them falls silent, both ends give their calls up'
   client.close();
   for (const socket of sockets) socket.destroy();
   proxy.close();
+});
+
+test('a process that was held up for seconds loses no worker that is well, nor does the worker give it up', async (context) => {
+  const thread = new Worker(new URL('./pulsing-thread.ts', import.meta.url));
+  context.after(() => thread.terminate());
+  const [where] = (await once(thread, 'message')) as [Address];
+  const client = connectWorker(where);
+  context.after(() => client.close());
+  const pulses = client.watch(new AbortController().signal)[Symbol.asyncIterator]();
+  await pulses.next();
+  // The worker's pings go unanswered meanwhile, and every timer here is late before anything is read.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, HELD_UP_MS);
+  for (let pulse = 0; pulse < 8; pulse++) assert.equal((await pulses.next()).value?.state, 'serving');
+});
+
+test('a worker that keeps its connection and falls silent is given up', async () => {
+  await using pair = await startPair({ watch: onePulse });
+  const pulses = pair.client.watch(new AbortController().signal)[Symbol.asyncIterator]();
+  await pulses.next();
+  await assert.rejects(pulses.next(), { code: 'WORKER_LOST', message: /has fallen silent/ });
 });

@@ -16,13 +16,14 @@ import {
 import { MutualChannelCredentials } from './mutual-tls.ts';
 import { openPassesLink, type PassesLink } from './passes-link.ts';
 import { workerService } from './proto.ts';
+import { Silence } from './silence.ts';
 import { fromStatus } from './status.ts';
 
 /** One worker as its callers see it. Failures are RondoErrors: the worker's own, or WORKER_LOST when it is not there. */
 export interface WorkerClient {
   /** PROTOCOL_MISMATCH when the worker speaks another revision. */
   describe(signal?: AbortSignal): Promise<WorkerDescription>;
-  /** The worker's pulses, until it or its connection is lost: that throws, also when the worker ends them itself. */
+  /** The worker's pulses, until it is lost, cut off or silent: that throws, also when the worker ends them itself. */
   watch(signal: AbortSignal): AsyncIterable<Pulse>;
   /** The call starts with the first `next()`. Aborting, or leaving the loop, cancels it on the worker too. */
   generate(spec: GenerateSpec, signal: AbortSignal): AsyncIterable<GenerateStreamEvent>;
@@ -89,6 +90,8 @@ class GrpcWorkerClient implements WorkerClient {
     // As in generate: after the loop nobody would hear it.
     call.on('error', () => {});
     this.#hold(call, signal);
+    const silence = new Silence(() => call.destroy(this.#silent()));
+    call.on('data', () => silence.heard());
     try {
       for await (const bytes of new Inflow(call)) {
         signal.throwIfAborted();
@@ -98,6 +101,7 @@ class GrpcWorkerClient implements WorkerClient {
     } catch (error) {
       throw this.#failure(error, signal);
     } finally {
+      silence.end();
       call.cancel();
     }
   }
@@ -150,6 +154,10 @@ class GrpcWorkerClient implements WorkerClient {
   #refuseWhenOver(signal?: AbortSignal): void {
     if (signal?.aborted === true) throw cancelled(this.#address, signal.reason);
     if (this.#closed) throw cancelled(this.#address, new Error('the client is closed'));
+  }
+
+  #silent(): RondoError {
+    return new RondoError('WORKER_LOST', `worker ${this.#address} has fallen silent`);
   }
 
   /** Cancels `call` with the signal or the client, as long as it runs. */

@@ -1,5 +1,12 @@
 import { type Address, RondoError, type SequenceId, type TlsIdentity } from '@rondo/core';
-import { connectWorker, type Hello, type PassesFrame, type PassesLink, type WorkerClient } from '@rondo/wire';
+import {
+  connectWorker,
+  type Hello,
+  type PassesFrame,
+  type PassesLink,
+  Silence,
+  type WorkerClient,
+} from '@rondo/wire';
 import { rowsOf } from './batch.ts';
 import type { StageTerms } from './hosted-stage.ts';
 import { Outbox, type OutgoingChunk } from './outbox.ts';
@@ -42,6 +49,14 @@ export class PeerLink {
   /** Frames of rows since the last ping, and when the ping left that is not answered. */
   #unmeasured = FRAMES_PER_PING;
   #pingedMs: number | undefined;
+  /** Every turn the peer is asked for a word. */
+  readonly #silence = new Silence(
+    () => this.#lose(new Error('it has fallen silent')),
+    () => {
+      this.#unmeasured = FRAMES_PER_PING;
+      this.#wake();
+    },
+  );
   readonly #openings = new Map<string, Opening>();
   #sending = false;
   #ended = false;
@@ -123,6 +138,7 @@ export class PeerLink {
   async #listen(): Promise<void> {
     try {
       for await (const reply of this.#link.events) {
+        this.#silence.heard();
         if (reply.type === 'credit') {
           this.#credit += reply.rows;
           this.#wake();
@@ -153,6 +169,7 @@ export class PeerLink {
 
   #end(error: RondoError): void {
     this.#ended = true;
+    this.#silence.end();
     this.#words.length = 0;
     this.#outbox.clear();
     for (const opening of this.#openings.values()) opening.reject(error);
