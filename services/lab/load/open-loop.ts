@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { setTimeout as delay, setImmediate } from 'node:timers/promises';
 import type { LoadClient } from './load-client.ts';
 import { RandomStream } from './random-stream.ts';
 import type { RequestRecord } from './request-record.ts';
@@ -39,6 +39,8 @@ export async function openLoop(options: OpenLoopOptions): Promise<RequestRecord[
   for (const [index, at] of arrivals(options.ratePerS, options.forMs, options.seed).entries()) {
     const wait = begin + at - performance.now();
     if (wait > 0) await delay(wait, undefined, { ...(signal && { signal }) }).catch(() => undefined);
+    // Late ones leave one a turn: a burst in one go would read no answers meanwhile, and be later still.
+    else await setImmediate();
     if (signal?.aborted) break;
     running.push(
       client.send(workload.request(index), signal).then((record) => {
