@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { connect } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { test } from 'node:test';
 import { LIMITS } from '@rondo/core';
 import { newApiKey, parseApiKeys } from './api-keys.ts';
@@ -106,4 +106,31 @@ test('the server has every bound that Node leaves open or wide', () => {
   assert.equal(server.requestTimeout, LIMITS.httpRequestMs);
   assert.equal(server.keepAliveTimeout, LIMITS.httpKeepAliveMs);
   assert.equal(server.maxConnections, LIMITS.httpConnectionsMax);
+});
+
+test('a request on a connection too many is told when to come back; those before it are served', async (context) => {
+  const server = createHttpServer((_request, response) => void response.end('served'), undefined, 1);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  context.after(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  const first = connect(port, '127.0.0.1');
+  await once(server, 'connection');
+  const late = await raw(
+    `http://127.0.0.1:${port}`,
+    'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello',
+  );
+  assert.match(late, /^HTTP\/1\.1 429 /);
+  assert.match(late, /retry-after: 1\r\n/);
+  assert.match(late, /"type":"rate_limit_error"/);
+  first.write('GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
+  const [answer] = (await once(first, 'data')) as [Buffer];
+  assert.match(answer.toString(), /^HTTP\/1\.1 200 /);
+  // Its place is free again.
+  if (!first.closed) await once(first, 'close');
+  const next = await raw(
+    `http://127.0.0.1:${port}`,
+    'GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n',
+  );
+  assert.match(next, /served/);
 });

@@ -1,4 +1,11 @@
-import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerOptions,
+  type ServerResponse,
+} from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import { LIMITS, RondoError, type TlsIdentity } from '@rondo/core';
@@ -9,9 +16,14 @@ const LATE_CHECK_MS = 1000;
 
 /**
  * Node's server with every bound set: what a client may cost before it has said anything worth answering.
- * With `https` it speaks TLS and follows the identity's exchanges.
+ * With `https` it speaks TLS and follows the identity's exchanges. A request on a connection beyond `kept` is answered 429
+ * and its connection closed: a crowd that came at once is told when to come back.
  */
-export function createHttpServer(listener: RequestListener, https?: TlsIdentity): Server {
+export function createHttpServer(
+  listener: RequestListener,
+  https?: TlsIdentity,
+  kept: number = LIMITS.httpConnectionsKept,
+): Server {
   const bounds: ServerOptions = {
     maxHeaderSize: LIMITS.httpHeaderBytes,
     headersTimeout: LIMITS.httpHeadersMs,
@@ -19,19 +31,40 @@ export function createHttpServer(listener: RequestListener, https?: TlsIdentity)
     keepAliveTimeout: LIMITS.httpKeepAliveMs,
     connectionsCheckingInterval: LATE_CHECK_MS,
   };
-  const server = https ? secureServer(bounds, listener, https) : createServer(bounds, listener);
+  const server = https ? secureServer(bounds, https) : createServer(bounds);
+  const surplus = new WeakSet<Socket>();
+  let open = 0;
+  server.on(https ? 'secureConnection' : 'connection', (socket: Socket) => {
+    if (++open > kept) surplus.add(socket);
+    socket.once('close', () => open--);
+  });
+  server.on('request', (request, response) => {
+    if (surplus.has(request.socket)) refuseSurplus(request, response);
+    else listener(request, response);
+  });
   server.maxConnections = LIMITS.httpConnectionsMax;
   return server;
 }
 
-function secureServer(bounds: ServerOptions, listener: RequestListener, https: TlsIdentity): Server {
+function refuseSurplus(request: IncomingMessage, response: ServerResponse): void {
+  const error = new RondoError(
+    'OVERLOADED',
+    'too many connections are open; try again shortly, and close those that are idle',
+  );
+  // A body that nobody reads would have the connection reset before the answer is there.
+  request.resume();
+  response.writeHead(429, { 'content-type': 'application/json', 'retry-after': '1', connection: 'close' });
+  response.end(JSON.stringify(openAiError(error)));
+}
+
+function secureServer(bounds: ServerOptions, https: TlsIdentity): Server {
   const context = () => ({
     cert: https.current.cert,
     key: https.current.key,
     minVersion: 'TLSv1.2' as const,
   });
   const options = { ...bounds, ...context(), handshakeTimeout: LIMITS.tlsHandshakeMs };
-  const server = createHttpsServer(options, listener);
+  const server = createHttpsServer(options);
   const stopFollowing = https.onChange(() => server.setSecureContext(context()));
   server.on('close', stopFollowing);
   return server;

@@ -20,8 +20,10 @@ export const LIMITS = {
   httpRequestMs: 300_000,
   /** A connection without a request; longer than load balancers keep theirs (60 s), in milliseconds. */
   httpKeepAliveMs: 72_000,
-  /** Connections of one HTTP port, idle ones too. */
-  httpConnectionsMax: 2048,
+  /** Connections of one HTTP port, idle ones too, whose requests are taken; on those beyond they are refused. */
+  httpConnectionsKept: 2048,
+  /** Connections of one HTTP port that are looked at at all. */
+  httpConnectionsMax: 4096,
   /** Connections of an admin port: probes and scrapers. */
   adminConnectionsMax: 64,
   /** Objects and lists inside each other in a request's body. */
