@@ -38,6 +38,8 @@ export async function readInput(
     const add: Promise<void> = stores.queue
       .add(id, String(place++), bytes ?? new Uint8Array(0))
       .finally(() => adds.delete(add));
+    // Whoever awaits it hears of the failure, also when reading on fails first.
+    add.catch(() => undefined);
     adds.add(add);
     if (adds.size >= ADDS_AHEAD) await Promise.race(adds);
   }

@@ -3,7 +3,7 @@ import { type TestContext, test } from 'node:test';
 import { createLog, Metrics } from '@rondo/chassis';
 import { address, LIMITS, RondoError, sequenceId, systemClock } from '@rondo/core';
 import type { GenerateStreamEvent } from '@rondo/wire';
-import { Generation, type SequenceRequest } from './generation.ts';
+import { Generation, type SequenceRequest, type WhenFull } from './generation.ts';
 import { Membership } from './membership.ts';
 import { fixedRoster } from './roster.ts';
 import { SequenceMetrics } from './sequence-metrics.ts';
@@ -55,9 +55,9 @@ async function setUp(
     workerWaitMs,
   });
   const never = new AbortController().signal;
-  const run = (name: string, signal = never, asked = request) =>
-    generation.run(sequenceId(name), asked, signal);
-  return { run, membership, metrics };
+  const run = (name: string, signal = never, asked = request, whenFull: WhenFull = 'wait') =>
+    generation.run(sequenceId(name), asked, signal, whenFull);
+  return { run, generation, membership, metrics };
 }
 
 const tokenIds = (events: readonly GenerateStreamEvent[]): number[] =>
@@ -261,6 +261,49 @@ test('sequences that find no room wait for others to end, and all get their toke
   const all = await Promise.all(Array.from({ length: 8 }, (_, index) => Array.fromAsync(run(`s${index}`))));
   for (const events of all) assert.equal(tokenIds(events).length, 4);
   assert.equal(membership.booked, 0);
+});
+
+test('a sequence that is to be refused never waits, nor takes room from those who do', async (context) => {
+  const worker = new ScriptedWorker({ positions: 7, silentAfter: 1 });
+  const { run, generation, membership } = await setUp(context, { 'a:1': worker });
+  const never = new AbortController().signal;
+  const refused = (name: string, asked = request) => Array.fromAsync(run(name, never, asked, 'refuse'));
+  const first = run('first');
+  await first.next();
+  await assert.rejects(refused('full'), { code: 'KV_EXHAUSTED' });
+  assert.equal(generation.waiting, 0);
+
+  const patient = run('patient');
+  const opened = patient.next();
+  while (generation.waiting === 0) await membership.nextChange();
+  const asked = worker.specs.length;
+  // Too long for the first in line is not too long for this one, which must not overtake it all the same.
+  await assert.rejects(refused('behind', { ...request, promptIds: [1], maxTokens: 1 }), {
+    code: 'OVERLOADED',
+  });
+  assert.equal(worker.specs.length, asked, 'no worker was asked');
+  await first.return();
+  assert.equal((await opened).value?.type, 'opened');
+  await patient.return();
+
+  worker.setSilentAfter(undefined);
+  assert.equal(tokenIds(await refused('roomy')).length, 4);
+  worker.setAway(true);
+  await assert.rejects(refused('lonely'), { code: 'NO_WORKER' });
+});
+
+test('a sequence that was let in is not refused when its worker is lost, but waits like all others', async (context) => {
+  const worker = new ScriptedWorker({ silentAfter: 1 });
+  const { run, membership } = await setUp(context, { 'a:1': worker });
+  const events = run('s', new AbortController().signal, request, 'refuse');
+  await events.next();
+  await events.next();
+  const rest = Array.fromAsync(events);
+  worker.setAway(true);
+  while (membership.view().length > 0) await membership.nextChange();
+  worker.setSilentAfter(undefined);
+  worker.setAway(false);
+  assert.equal(tokenIds(await rest).length, 3);
 });
 
 test('a sequence that waits for room ends with its request', async (context) => {

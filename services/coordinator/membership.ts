@@ -25,6 +25,7 @@ export class Membership {
   #draining: ReadonlySet<WorkerId> = new Set();
   #booked = 0;
   #ended = 0;
+  #news = 0;
   #nextChange = Promise.withResolvers<void>();
 
   constructor(options: LinkOptions, maxDepth: number) {
@@ -110,6 +111,11 @@ export class Membership {
     return this.#ended;
   }
 
+  /** Rises with whatever can help a sequence that found no room: one that ran has ended, or something changed at a worker. */
+  get news(): number {
+    return this.#news;
+  }
+
   /** Books `positions` on the workers of `route`, each for its share of the depths, before they are asked for. */
   book(route: Route, positions: number): Booking {
     this.#add(route, positions);
@@ -124,7 +130,10 @@ export class Membership {
         this.#add(route, -positions);
         this.#count(route, -1);
         this.#booked--;
-        if (opened) this.#ended++;
+        if (opened) {
+          this.#ended++;
+          this.#news++;
+        }
         this.#wake();
       },
     };
@@ -171,6 +180,7 @@ export class Membership {
   #change(): void {
     for (const [address, link] of this.#links) if (link.over) this.#links.delete(address);
     const members = [...this.#members()];
+    this.#news++;
     this.#draining = new Set(members.flatMap(([id, { link }]) => (link.state === 'draining' ? [id] : [])));
     this.#wake();
   }

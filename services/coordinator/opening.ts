@@ -53,7 +53,7 @@ export interface OpeningOptions {
   readonly workerWaitMs?: number | undefined;
 }
 
-/** A cancelled sequence frees its pages within one step; so often and so long (ms) a lonely waiter looks again. */
+/** A cancelled sequence frees its pages within one step, and those of another coordinator end unseen: so often (ms) a waiter looks again, a lonely one so many times. */
 const LATE_FREES = { tries: 10, everyMs: 100 };
 
 /** Refusals that every worker would repeat. */
@@ -154,15 +154,17 @@ export class Opening {
     const { membership, clock, workerWaitMs = LIMITS.workerWaitMs } = this.#options;
     const { signal } = seeker;
     for (let lonely = 0; ; ) {
-      const change = membership.nextChange();
+      const { news } = membership;
       const outcome = await this.tryAll(seeker);
       if (!(outcome instanceof RondoError)) return outcome;
+      // Its own tries end bookings, too: that is no change to try again for.
+      const change = membership.news === news ? membership.nextChange() : Promise.resolve();
       if (outcome.code === 'NO_WORKER') {
         // Those behind have waited as long: they are told at once, too.
         const leftMs = workerWaitMs - (clock.now() - Math.max(began, this.#answeredAt));
         if (leftMs <= 0) throw outcome;
         await eitherWay(change, leftMs, signal);
-      } else if (membership.booked > 0) await unlessAborted(change, signal);
+      } else if (membership.booked > 0) await eitherWay(change, LATE_FREES.everyMs, signal);
       else if (seeker.recovering ? !this.#everFits(seeker) : lonely++ === LATE_FREES.tries) throw outcome;
       else await eitherWay(change, LATE_FREES.everyMs, signal);
     }

@@ -80,7 +80,11 @@ export class ObjectStore {
           const before = seen;
           const wanted = Math.min(CHUNKS_AHEAD, chunks - seen);
           const messages = await storeCall(() => consumer.fetch({ max_messages: wanted, expires: FETCH_MS }));
-          for await (const message of messages) {
+          const iterator = messages[Symbol.asyncIterator]();
+          // Each message by itself: the client's own wait for one outlives a server that is away.
+          for (;;) {
+            const { value: message, done } = await storeCall(() => iterator.next());
+            if (done) break;
             hash.update(message.data);
             seen++;
             yield message.data;
