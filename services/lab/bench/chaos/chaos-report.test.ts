@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { ChaosRecord } from './chaos-client.ts';
 import { type ChaosFindings, chaosGoals, detectionMs } from './chaos-report.ts';
 import type { TakenStep } from './fault-run.ts';
 import type { Action } from './fault-walk.ts';
@@ -33,6 +34,9 @@ test('a worker that came back before both had seen it away was not seen', () => 
   assert.equal(detectionMs(step('reset', 100), [], [seen(0, 120), seen(1, 130)], 2), undefined);
 });
 
+const record = (outcome: ChaosRecord['outcome']): ChaosRecord => ({
+  ...{ id: 'r', sentMs: 0, endedMs: 1, outcome, status: 200, choices: [], tokenMs: [] },
+});
 const findings: ChaosFindings = {
   ...{ verdicts: [], steps: [step('kill', 1), step('restart', 2), step('cut', 3)], stuck: [], sightings: [] },
   ...{ coordinators: 2, faultsGoal: 2, minutes: 1, clients: 1, undecided: 0, recomputed: 0, drainMs: [] },
@@ -49,4 +53,24 @@ test('every goal is met by a run in which nothing went wrong, and missed by what
   assert.deepEqual(missed({ wrongExits: ['worker-1'] }), ['processes that ended wrongly']);
   assert.deepEqual(missed({ reserved: 16 }), ['positions of K and V still reserved at the end']);
   assert.deepEqual(missed({ stuck: ['worker-1'] }), ['workers that came back and never served']);
+});
+
+test('where every worker may be away, a request may fail, but not lose tokens and end well', () => {
+  const verdict = (outcome: 'ended' | 'failed') => ({
+    sent: {
+      coordinator: 0,
+      known: {
+        request: { path: '/v1/completions' as const, body: { stream: true }, choices: 1 },
+        answer: record('ended'),
+      },
+      record: record(outcome),
+    },
+    ...{ tokens: 3, lost: 2, repeated: 0, different: 0, wrong: ['2 tokens too few'] },
+  });
+  assert.deepEqual(missed({ verdicts: [verdict('failed')], toZero: true }), []);
+  assert.deepEqual(missed({ verdicts: [verdict('ended')], toZero: true }), ['tokens lost']);
+  assert.deepEqual(missed({ verdicts: [verdict('failed')] }), [
+    'tokens lost',
+    'requests that failed after they were taken',
+  ]);
 });
