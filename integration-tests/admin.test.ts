@@ -5,6 +5,7 @@ import { after, before, test } from 'node:test';
 import { LIMITS } from '@rondo/core';
 import { RondoProcess } from './rondo-process.ts';
 import { TinyBundle } from './tiny-bundle.ts';
+import { ToldStream } from './told-stream.ts';
 
 let bundle: TinyBundle;
 let worker: RondoProcess;
@@ -93,6 +94,33 @@ test('an admin port holds a bounded number of connections', async () => {
   await Promise.race(sockets.map((socket) => once(socket, 'close')));
   for (const socket of sockets) socket.destroy();
 });
+
+for (const leaver of ['worker', 'coordinator'] as const) {
+  test(`a ${leaver} that is told to leave is not ready at once, and what runs there still ends`, async () => {
+    await using timed = await RondoProcess.start(
+      ...['worker', '--model', bundle.directory, '--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0'],
+      ...['--engine', 'timed', '--timed-pass-ms', '10', '--kv-mb', '64'],
+    );
+    await using front = await RondoProcess.start(
+      ...['coordinator', '--model', bundle.directory, '--worker', timed.ready],
+      ...['--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0'],
+    );
+    const leaving = leaver === 'worker' ? timed : front;
+    const readiness = () => read(`${adminOf(leaving)}/readyz`);
+    const tokens = 100;
+    const stream = new ToldStream(front.ready, { prompt: [5, 6, 7], max_tokens: tokens });
+    await stream.told(3);
+    assert.equal((await readiness()).status, 200);
+    const left = leaving.stop();
+    let ready = await readiness();
+    while (ready.status === 200) ready = await readiness();
+    assert.deepEqual(ready, { status: 503, text: '{"status":"draining"}\n' });
+    assert.equal(stream.choices[0]?.finish, null, 'it said so only after its work');
+    await stream.ended;
+    assert.deepEqual([stream.tokens, stream.choices[0]?.finish], [tokens, 'length']);
+    assert.equal(await left, 0);
+  });
+}
 
 test('an admin port that is taken ends the start', async () => {
   const taken = new URL(adminOf(worker)).host;

@@ -60,6 +60,6 @@ export function announceWorkers(
 /** The newest part stops first: nobody is sent here any more while the others end their work. */
 function announceEnd(admin: AdminServer | undefined, { lifecycle }: Chassis): void {
   lifecycle.onStop('readiness', () =>
-    admin?.announce(async () => ({ ready: false, details: { status: 'stopping' } })),
+    admin?.announce(async () => ({ ready: false, details: { status: 'draining' } })),
   );
 }

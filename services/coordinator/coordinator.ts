@@ -12,6 +12,7 @@ import { checkHealth, type Health } from './health.ts';
 import { createHttp } from './http.ts';
 import { KeyGate } from './key-gate.ts';
 import { Membership } from './membership.ts';
+import { OpenAnswers } from './open-answers.ts';
 import type { Placement } from './placement.ts';
 import { fixedRoster, type Roster } from './roster.ts';
 import { SequenceMetrics } from './sequence-metrics.ts';
@@ -44,6 +45,8 @@ export interface CoordinatorOptions {
   readonly connect?: (address: Address) => WorkerClient;
   /** How long a worker may be unreachable at start, in milliseconds. */
   readonly connectMs?: number;
+  /** How long `stop` waits for running answers, in milliseconds; `LIMITS.drainMs` unless told otherwise. */
+  readonly drainMs?: number;
 }
 
 export interface RunningCoordinator {
@@ -51,7 +54,7 @@ export interface RunningCoordinator {
   readonly url: string;
   /** Asks every worker now. */
   health(): Promise<Health>;
-  /** Refuses new requests, ends running ones, closes all connections. */
+  /** Drains: refuses new requests, waits until running ones are answered, within a bound, then closes all connections. */
   stop(): Promise<void>;
 }
 
@@ -111,12 +114,14 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
   };
   const batches = options.nats && new BatchService({ link: options.nats, kitchen, log, metrics });
   await batches?.tried();
+  const answers = new OpenAnswers();
   const http = createHttp({
     kitchen,
     batches,
     health,
     adminApart: options.adminApart,
     metrics,
+    answers,
     gate: options.apiKeys && new KeyGate({ keys: options.apiKeys, metrics, clock: systemClock }),
     https: options.https,
   });
@@ -131,7 +136,8 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     health,
     async stop() {
       admission.drain();
-      await Promise.all([http.close(), batches?.stop()]);
+      await Promise.all([answers.ended(options.drainMs ?? LIMITS.drainMs), batches?.stop()]);
+      await http.close();
       membership.close();
     },
   };

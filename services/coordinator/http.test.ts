@@ -183,7 +183,26 @@ test('bytes that are no HTTP get an OpenAI error too', async (context) => {
   assert.equal(JSON.parse(text.split('\r\n\r\n')[1]!).error.type, 'invalid_request_error');
 });
 
-test('stopping ends running streams, lets the workers go and closes the door', async (context) => {
+test('stopping lets running answers end before the door closes, and takes nothing new', async (context) => {
+  const first = new ScriptedWorker({ silentAfter: 1 });
+  const second = new ScriptedWorker({ id: 'w2' });
+  const workers = { 'a:1': first, 'b:1': second };
+  const { running, stream, post, get } = await testCoordinator(context, { workers, drainMs: 60_000 });
+  const streaming = stream('/v1/completions', completion);
+  await first.opens(1);
+  const stopped = running.stop();
+  assert.equal((await post('/v1/completions', completion)).status, 503);
+  const health = await get('/health');
+  assert.deepEqual([health.status, health.body.status], [503, 'draining']);
+  // The stream goes on from here, on the other worker.
+  first.setAway(true);
+  const { events, broken } = await streaming;
+  assert.deepEqual([events.at(-1), broken], ['[DONE]', false]);
+  await stopped;
+  await assert.rejects(get('/live'));
+});
+
+test('stopping ends streams that take too long, lets the workers go and closes the door', async (context) => {
   const worker = new ScriptedWorker({ silentAfter: 1 });
   const { running, stream, get } = await testCoordinator(context, { workers: { 'a:1': worker } });
   const streaming = stream('/v1/completions', completion);

@@ -18,6 +18,7 @@ import type { Health } from './health.ts';
 import { createHttpServer, refuseBrokenHttp } from './http-server.ts';
 import { parseJsonBody } from './json-body.ts';
 import type { KeyGate } from './key-gate.ts';
+import type { OpenAnswers } from './open-answers.ts';
 import { openAiError } from './openai-error.ts';
 import { detokenize, tokenize } from './tokenize.ts';
 
@@ -25,6 +26,8 @@ export interface HttpOptions {
   readonly kitchen: Kitchen;
   readonly health: () => Promise<Health>;
   readonly metrics: Metrics;
+  /** Every answer is added to it. */
+  readonly answers: OpenAnswers;
   /** Who is let in; absent: everybody. */
   readonly gate?: KeyGate | undefined;
   /** Metrics and the addresses of workers are told elsewhere. */
@@ -43,7 +46,7 @@ const RETRY_AFTER_S = 1;
 
 /** The HTTP door: routes, and OpenAI's error object for whatever goes wrong on any of them. */
 export function createHttp(options: HttpOptions): FastifyInstance {
-  const { kitchen, metrics, gate, https, adminApart = false } = options;
+  const { kitchen, metrics, answers, gate, https, adminApart = false } = options;
   const requests = metrics.counter('rondo_http_requests_total', 'HTTP requests by route and status', [
     'route',
     'status',
@@ -65,6 +68,7 @@ export function createHttp(options: HttpOptions): FastifyInstance {
     async (_request: unknown, body: Buffer) => parseJsonBody(body),
   );
   http.addHook('onRequest', async (request, reply) => {
+    answers.add(reply.raw);
     reply.header('x-request-id', request.id);
   });
   http.addHook('onRequest', async (request, reply) => {

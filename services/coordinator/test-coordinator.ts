@@ -12,6 +12,8 @@ export interface TestOptions {
   readonly workers?: Readonly<Record<string, ScriptedWorker>>;
   readonly placement?: Placement;
   readonly apiKeys?: CoordinatorOptions['apiKeys'];
+  /** 0 unless told otherwise: most tests wait for no answer at their end. */
+  readonly drainMs?: number;
 }
 
 export interface TestAnswer {
@@ -34,6 +36,7 @@ export async function testCoordinator(context: TestContext, options: TestOptions
     listen: address('127.0.0.1:0'),
     placement,
     apiKeys: options.apiKeys,
+    drainMs: options.drainMs ?? 0,
     modelName: 'tiny',
     log: createLog('test', { level: 'silent' }),
     metrics: new Metrics(),

@@ -77,7 +77,7 @@ export const LIMITS = {
   lossesMax: 4,
   /** Losses of one sequence in a row without a new token in between, those of workers that came back among them. */
   lossesInAllMax: 16,
-  /** How long a worker that is told to leave waits for its sequences to end or move, in milliseconds: below the 25 s of a stop. */
+  /** How long a worker that is told to leave waits for its sequences to end or move, and a coordinator for its answers, in milliseconds: below the 25 s of a stop. */
   drainMs: 15_000,
   /** Between two pulses of a worker, in milliseconds: how old what placement knows of it may be. */
   pulseMs: 250,
