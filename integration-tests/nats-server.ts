@@ -46,6 +46,9 @@ async function isRecent(binary: string): Promise<boolean> {
 
 const found = await findNatsServer();
 
+/** A server that is new enough, by name or path; undefined when there is none. */
+export const NATS_SERVER: string | undefined = 'missing' in found ? undefined : found.binary;
+
 /** For `test(name, { skip: NATS_MISSING }, …)`: false, or why there is no server to test with. */
 export const NATS_MISSING: string | false = 'missing' in found ? found.missing : false;
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Gets ready what tests in containers need, without a registry: a Docker engine (Debian's, when we are root and there is
-# none), and two images made of what is at hand. Says in one line what is missing; those tests then skip.
+# none; its process id is left in .cache/dockerd.pid), and two images made of what is at hand. Says in one line what is
+# missing; those tests then skip.
 set -eu -o pipefail
 cd "$(dirname "$0")/../.."
 
@@ -11,19 +12,30 @@ missing() {
 
 engine() { timeout 10 docker info >/dev/null 2>&1; }
 
+present() { command -v dockerd >/dev/null && command -v docker >/dev/null; }
+
+install_engine() {
+  export DEBIAN_FRONTEND=noninteractive
+  timeout 120 apt-get update || return
+  # Newer releases have the client in a package of its own.
+  client=$(apt-cache pkgnames docker-cli | grep -x docker-cli || true)
+  # shellcheck disable=SC2086 # the client is a word or none
+  timeout 240 apt-get install -y --no-install-recommends docker.io iptables $client
+}
+
 mkdir -p .cache
 if ! engine; then
   [ "$(id -u)" = 0 ] || missing 'no Docker engine answers, and only root could start one'
-  if ! command -v dockerd >/dev/null; then
-    command -v apt-get >/dev/null || missing 'there is no dockerd, nor apt-get to install it'
-    export DEBIAN_FRONTEND=noninteractive
-    (timeout 120 apt-get update && timeout 240 apt-get install -y --no-install-recommends docker.io iptables) \
-      >.cache/docker-install.log 2>&1 || missing 'docker.io could not be installed'
+  if ! present; then
+    command -v apt-get >/dev/null || missing 'there is no Docker engine, nor apt-get to install one'
+    install_engine >.cache/docker-install.log 2>&1 || missing 'docker.io could not be installed'
+    present || missing 'docker.io was installed, but docker and dockerd are not on PATH'
   fi
   for options in '' '--storage-driver=vfs' '--storage-driver=vfs --iptables=false --ip6tables=false'; do
     # shellcheck disable=SC2086 # options are words
     nohup dockerd $options >.cache/dockerd.log 2>&1 &
     daemon=$!
+    echo "$daemon" >.cache/dockerd.pid
     for _ in $(seq 40); do
       engine && break 2
       kill -0 "$daemon" 2>/dev/null || break
@@ -31,33 +43,53 @@ if ! engine; then
     done
     kill "$daemon" 2>/dev/null || true
     wait "$daemon" 2>/dev/null || true
+    rm -f .cache/dockerd.pid
   done
   engine || missing "dockerd does not start here: $(tail -n 1 .cache/dockerd.log)"
 fi
 
-[ -x .cache/bin/nats-server ] || missing 'there is no .cache/bin/nats-server (make nats-server)'
 node=$(command -v ./.node/bin/node || command -v node)
+nats=$("$node" --eval "import('./integration-tests/nats-server.ts').then((found) => console.log(found.NATS_SERVER ?? ''))")
+[ -n "$nats" ] || missing 'there is no nats-server from 2.11 on, nor Go to build one'
+nats=$(command -v "$nats")
 
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 
-# An image of before would stay without a name.
-docker rmi --force rondo-test/nats rondo-test/node >/dev/null 2>&1 || true
+# The shared libraries of binaries $2…, into the root file system $1.
+add_libraries() {
+  into=$1
+  shift
+  for binary in "$@"; do ldd "$binary" 2>/dev/null || true; done |
+    sed -n 's/.*=> \(\/[^ ]*\).*/\1/p; s/^\t\(\/[^ ]*\) (.*/\1/p' | sort -u |
+    while read -r library; do cp -L --parents "$library" "$into/"; done
+}
 
-# NATS is one static file.
+# Makes the image $1 of the root file system $2, with instructions $3…; the one of before goes, unless it is in use.
+import_image() {
+  before=$(docker image inspect --format '{{.Id}}' "$1" 2>/dev/null || true)
+  changes=()
+  for change in "${@:3}"; do changes+=(--change "$change"); done
+  tar -C "$2" -c . | docker import "${changes[@]}" - "$1" >/dev/null
+  [ -z "$before" ] || docker rmi "$before" >/dev/null 2>&1 || true
+}
+
+# NATS is one file, static when we have built it.
 mkdir -p "$root/nats/tmp"
-cp .cache/bin/nats-server "$root/nats/"
-tar -C "$root/nats" -c . | docker import -c 'ENTRYPOINT ["/nats-server"]' - rondo-test/nats >/dev/null
+cp -L "$nats" "$root/nats/nats-server"
+add_libraries "$root/nats" "$nats"
+import_image rondo-test/nats "$root/nats" 'ENTRYPOINT ["/nats-server"]'
 
 # Rondo is this directory, mounted; its image is Node with the shared libraries of Node and of ONNX Runtime.
 mkdir -p "$root/node/usr/bin" "$root/node/etc" "$root/node/tmp"
-cp "$node" "$root/node/usr/bin/node"
-libraries=$(ldd "$node" node_modules/onnxruntime-node/bin/napi-v*/linux/x64/libonnxruntime.so* 2>/dev/null |
-  sed -n 's/.*=> \(\/[^ ]*\).*/\1/p; s/^\t\(\/[^ ]*\) (.*/\1/p' | sort -u)
-for library in $libraries /lib/x86_64-linux-gnu/libnss_dns.so.2 /lib/x86_64-linux-gnu/libnss_files.so.2; do
+cp -L "$node" "$root/node/usr/bin/node"
+add_libraries "$root/node" "$node" node_modules/onnxruntime-node/bin/napi-v*/linux/*/libonnxruntime.so*
+libc=$(ldd "$node" | sed -n 's/.*libc\.so\.6 => \(\/[^ ]*\).*/\1/p')
+for library in libnss_dns.so.2 libnss_files.so.2; do
+  library=$(dirname "$libc")/$library
   [ ! -f "$library" ] || cp -L --parents "$library" "$root/node/"
 done
 printf 'hosts: files dns\n' >"$root/node/etc/nsswitch.conf"
-tar -C "$root/node" -c . | docker import -c 'ENTRYPOINT ["/usr/bin/node", "/rondo/services/cli/main.ts"]' \
-  -c 'ENV NODE_COMPILE_CACHE=/tmp/compile' - rondo-test/node >/dev/null
+import_image rondo-test/node "$root/node" 'ENTRYPOINT ["/usr/bin/node", "/rondo/services/cli/main.ts"]' \
+  'ENV NODE_COMPILE_CACHE=/tmp/compile'
 echo 'containers: ready'
