@@ -6,6 +6,8 @@ import { TinyBundle } from './tiny-bundle.ts';
 export interface BatchClusterOptions {
   readonly workers: number;
   readonly coordinators: number;
+  /** More options of each coordinator. */
+  readonly options?: readonly string[];
 }
 
 /** Workers, and coordinators that share a NATS server, as real processes; each can be killed and started again. */
@@ -14,14 +16,16 @@ export class BatchCluster implements AsyncDisposable {
   readonly coordinators: RondoProcess[] = [];
   readonly workers: RondoProcess[] = [];
   readonly #bundle: TinyBundle;
+  readonly #options: readonly string[];
 
-  private constructor(nats: NatsServer, bundle: TinyBundle) {
+  private constructor(nats: NatsServer, bundle: TinyBundle, options: readonly string[]) {
     this.nats = nats;
     this.#bundle = bundle;
+    this.#options = options;
   }
 
-  static async start({ workers, coordinators }: BatchClusterOptions): Promise<BatchCluster> {
-    const cluster = new BatchCluster(await NatsServer.start(), await TinyBundle.make(2));
+  static async start({ workers, coordinators, options = [] }: BatchClusterOptions): Promise<BatchCluster> {
+    const cluster = new BatchCluster(await NatsServer.start(), await TinyBundle.make(2), options);
     const each = (count: number, start: (index: number) => Promise<void>) =>
       Promise.all(Array.from({ length: count }, (_, index) => start(index)));
     try {
@@ -56,6 +60,7 @@ export class BatchCluster implements AsyncDisposable {
     this.coordinators[index] = await RondoProcess.start(
       ...['coordinator', '--model', this.#bundle.directory, '--listen', listen, '--nats', this.nats.url],
       ...this.workers.flatMap(({ ready }) => ['--worker', ready]),
+      ...this.#options,
     );
   }
 
@@ -64,8 +69,8 @@ export class BatchCluster implements AsyncDisposable {
   }
 
   /** The official client, at one of the coordinators. */
-  client(index = 0): OpenAI {
-    return new OpenAI({ baseURL: `${this.url(index)}/v1`, apiKey: 'unused', maxRetries: 0 });
+  client(index = 0, apiKey = 'unused'): OpenAI {
+    return new OpenAI({ baseURL: `${this.url(index)}/v1`, apiKey, maxRetries: 0 });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,4 +1,5 @@
 import type { BatchEndpoint, BatchError } from './batch-lines.ts';
+import type { Owner } from './owner.ts';
 
 export type BatchStatus =
   | 'validating'
@@ -27,6 +28,7 @@ export interface BatchRecord {
   readonly inputFileId: string;
   readonly completionWindow: string;
   readonly metadata: Readonly<Record<string, string>> | null;
+  readonly owner?: Owner;
   readonly status: BatchStatus;
   readonly createdAt: number;
   readonly expiresAt: number;
@@ -48,7 +50,7 @@ export interface BatchRecord {
 }
 
 export interface NewBatch
-  extends Pick<BatchRecord, 'id' | 'endpoint' | 'inputFileId' | 'completionWindow' | 'metadata'> {
+  extends Pick<BatchRecord, 'id' | 'endpoint' | 'inputFileId' | 'completionWindow' | 'metadata' | 'owner'> {
   readonly windowS: number;
   readonly keeperId: string;
 }

@@ -8,6 +8,7 @@ import { ended } from './batch-record.ts';
 import type { BatchStores } from './batch-stores.ts';
 import type { BatchTenure } from './batch-tenure.ts';
 import type { FileRecord } from './files.ts';
+import type { Owner } from './owner.ts';
 
 /** Results that are fetched at once. */
 const GETS_AHEAD = 32;
@@ -23,11 +24,11 @@ export async function writeOutput(
   stores: Pick<BatchStores, 'contents' | 'files' | 'results'>,
   now: () => number,
 ): Promise<void> {
-  const { id, total, endpoint } = tenure.batch;
+  const { id, total, endpoint, owner } = tenure.batch;
   const hex = id.replace(/^batch_/, '');
   const files = {
-    output: new WrittenFile(stores, `file-${hex}o`, `${id}_output.jsonl`),
-    error: new WrittenFile(stores, `file-${hex}e`, `${id}_error.jsonl`),
+    output: new WrittenFile(stores, `file-${hex}o`, `${id}_output.jsonl`, owner),
+    error: new WrittenFile(stores, `file-${hex}e`, `${id}_error.jsonl`, owner),
   };
   try {
     if (total > 0) {
@@ -84,13 +85,15 @@ class WrittenFile {
   readonly #stores: Pick<BatchStores, 'contents' | 'files'>;
   readonly #id: string;
   readonly #filename: string;
+  readonly #owner: Owner;
   #stream: PassThrough | undefined;
   #stored: Promise<number> | undefined;
 
-  constructor(stores: Pick<BatchStores, 'contents' | 'files'>, id: string, filename: string) {
+  constructor(stores: Pick<BatchStores, 'contents' | 'files'>, id: string, filename: string, owner: Owner) {
     this.#stores = stores;
     this.#id = id;
     this.#filename = filename;
+    this.#owner = owner;
   }
 
   async write(text: string): Promise<void> {
@@ -113,6 +116,7 @@ class WrittenFile {
       purpose: 'batch_output',
       bytes,
       createdAt: now,
+      owner: this.#owner,
     };
     await this.#stores.files.put(this.#id, record);
     return this.#id;

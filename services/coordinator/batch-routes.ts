@@ -13,7 +13,7 @@ const batchQuery = z.object(pageFields(20, 100));
 
 type ById = { Params: { id: string } };
 
-/** OpenAI's Files and Batches API. Without a service every route says what it needs. */
+/** OpenAI's Files and Batches API, to each key its own. Without a service every route says what it needs. */
 export function addBatchRoutes(http: FastifyInstance, service: BatchService | undefined): void {
   const needed = (): BatchService => {
     if (service !== undefined) return service;
@@ -34,36 +34,42 @@ export function addBatchRoutes(http: FastifyInstance, service: BatchService | un
         'the request body: send it with content-type: multipart/form-data',
       );
     }
-    return fileObject(await files.store(await readUpload(request.headers, request.body)));
+    return fileObject(await files.store(await readUpload(request.headers, request.body), request.owner));
   });
   http.get('/v1/files', async (request) => {
     const { files } = needed();
     const { purpose, ...page } = parseQuery(fileQuery, request.query);
-    const all = await files.list();
+    const all = await files.list(request.owner);
     return listPage(
       all.filter((file) => purpose === undefined || file.purpose === purpose).map(fileObject),
       page,
     );
   });
-  http.get<ById>('/v1/files/:id', async ({ params }) => fileObject(await needed().files.get(params.id)));
-  http.get<ById>('/v1/files/:id/content', async ({ params }, reply) => {
-    const { file, content } = await needed().files.content(params.id);
+  http.get<ById>('/v1/files/:id', async ({ params, owner }) =>
+    fileObject(await needed().files.get(params.id, owner)),
+  );
+  http.get<ById>('/v1/files/:id/content', async ({ params, owner }, reply) => {
+    const { file, content } = await needed().files.content(params.id, owner);
     reply.header('content-type', 'application/octet-stream').header('content-length', file.bytes);
     return reply.send(Readable.from(content));
   });
-  http.delete<ById>('/v1/files/:id', async ({ params: { id } }) => {
-    await needed().files.delete(id);
+  http.delete<ById>('/v1/files/:id', async ({ params: { id }, owner }) => {
+    await needed().files.delete(id, owner);
     return { id, object: 'file', deleted: true };
   });
 
-  http.post('/v1/batches', async (request) => batchObject(await needed().batches.create(request.body)));
+  http.post('/v1/batches', async (request) =>
+    batchObject(await needed().batches.create(request.body, request.owner)),
+  );
   http.get('/v1/batches', async (request) => {
     const { batches } = needed();
-    const page = listPage(await batches.list(), parseQuery(batchQuery, request.query));
+    const page = listPage(await batches.list(request.owner), parseQuery(batchQuery, request.query));
     return { ...page, data: page.data.map(batchObject) };
   });
-  http.get<ById>('/v1/batches/:id', async ({ params }) => batchObject(await needed().batches.get(params.id)));
-  http.post<ById>('/v1/batches/:id/cancel', async ({ params }) =>
-    batchObject(await needed().batches.cancel(params.id)),
+  http.get<ById>('/v1/batches/:id', async ({ params, owner }) =>
+    batchObject(await needed().batches.get(params.id, owner)),
+  );
+  http.post<ById>('/v1/batches/:id/cancel', async ({ params, owner }) =>
+    batchObject(await needed().batches.cancel(params.id, owner)),
   );
 }

@@ -7,6 +7,7 @@ import type { BatchStores } from './batch-stores.ts';
 import { type Files, isKey } from './files.ts';
 import { parseBody } from './generation-fields.ts';
 import { invalid } from './openai-error.ts';
+import { type Owner, owns } from './owner.ts';
 import { storeId } from './store-id.ts';
 
 const SECONDS = { s: 1, m: 60, h: 3600, d: 86_400 } as const;
@@ -54,11 +55,11 @@ export class Batches {
   }
 
   /** @throws RondoError INVALID_REQUEST, NOT_FOUND for an unknown file, OVERLOADED beyond `batchesOpenMax` */
-  async create(body: unknown): Promise<BatchRecord> {
+  async create(body: unknown, owner: Owner): Promise<BatchRecord> {
     const { stores, keeper, files, nowMs, keeperId } = this.#options;
     const asked = parseBody(schema, body);
     const windowS = windowSeconds(asked.completion_window);
-    const file = await files.get(asked.input_file_id);
+    const file = await files.get(asked.input_file_id, owner);
     if (file.purpose !== 'batch') throw invalid('input_file_id', `'${file.id}' was not uploaded for a batch`);
     const { open } = stores();
     if ((await open.list()).length >= LIMITS.batchesOpenMax) {
@@ -77,6 +78,7 @@ export class Batches {
         metadata: asked.metadata ?? null,
         windowS,
         keeperId,
+        owner,
       },
       Math.floor(now / 1000),
     );
@@ -86,34 +88,37 @@ export class Batches {
   }
 
   /** With the counts of this moment. @throws RondoError NOT_FOUND */
-  async get(id: string): Promise<BatchRecord> {
+  async get(id: string, owner: Owner): Promise<BatchRecord> {
     const { stores, keeper } = this.#options;
     const { open, ended } = stores();
     const found = isKey(id) ? ((await open.get(id)) ?? (await ended.get(id))) : undefined;
-    if (found === undefined)
+    if (found === undefined || !owns(owner, found.value))
       throw new RondoError('NOT_FOUND', `there is no batch '${id}'`, { param: 'batch_id' });
     const batch = found.value;
     return isEnded(batch) ? batch : { ...batch, tally: await keeper().tally(batch) };
   }
 
-  async list(): Promise<BatchRecord[]> {
+  async list(owner: Owner): Promise<BatchRecord[]> {
     const { open, ended } = this.#options.stores();
     // In this order: a batch that ends between the two is then seen twice, not never.
     const all = [...(await open.list()), ...(await ended.list())];
-    return [...new Map(all.map(({ key, value }) => [key, value])).values()];
+    return [...new Map(all.map(({ key, value }) => [key, value])).values()].filter((batch) =>
+      owns(owner, batch),
+    );
   }
 
   /**
    * Stops lines that have not started; a batch that is cancelling already stays so.
    * @throws RondoError NOT_FOUND, INVALID_REQUEST for a batch that is past cancelling
    */
-  async cancel(id: string): Promise<BatchRecord> {
+  async cancel(id: string, owner: Owner): Promise<BatchRecord> {
     const { stores, keeper, nowMs } = this.#options;
     const { open } = stores();
+    await this.get(id, owner);
     for (;;) {
       const stored = isKey(id) ? await open.get(id) : undefined;
       if (stored === undefined || isEnded(stored.value) || stored.value.status === 'finalizing') {
-        const { status } = await this.get(id);
+        const { status } = await this.get(id, owner);
         throw new RondoError('INVALID_REQUEST', `batch '${id}' is ${status}: there is nothing to cancel`);
       }
       if (stored.value.status === 'cancelling') return stored.value;

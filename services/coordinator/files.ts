@@ -1,5 +1,6 @@
 import { LIMITS, RondoError } from '@rondo/core';
 import type { BatchStores } from './batch-stores.ts';
+import { type Owner, owns } from './owner.ts';
 import { storeId } from './store-id.ts';
 
 export type FilePurpose = 'batch' | 'batch_output';
@@ -12,6 +13,7 @@ export interface FileRecord {
   readonly bytes: number;
   /** Seconds since 1970. */
   readonly createdAt: number;
+  readonly owner?: Owner;
 }
 
 /** OpenAI's file object. */
@@ -49,14 +51,14 @@ export class Files {
   }
 
   /** @throws RondoError BODY_TOO_LARGE beyond `fileBytes`, NATS_UNAVAILABLE, what `settle` throws */
-  async store({ filename, content, settle }: Upload): Promise<FileRecord> {
+  async store({ filename, content, settle }: Upload, owner: Owner): Promise<FileRecord> {
     const { contents, files } = this.#stores();
     const nowMs = this.#now();
     const id = storeId('file-', nowMs);
     const bytes = await contents.put(id, bounded(content));
     try {
       const { purpose } = await settle();
-      const record = { id, filename, purpose, bytes, createdAt: Math.floor(nowMs / 1000) };
+      const record = { id, filename, purpose, bytes, createdAt: Math.floor(nowMs / 1000), owner };
       await files.put(id, record);
       return record;
     } catch (error) {
@@ -66,9 +68,9 @@ export class Files {
   }
 
   /** @throws RondoError NOT_FOUND */
-  async get(id: string): Promise<FileRecord> {
+  async get(id: string, owner: Owner): Promise<FileRecord> {
     const found = isKey(id) ? await this.#stores().files.get(id) : undefined;
-    if (found === undefined)
+    if (found === undefined || !owns(owner, found.value))
       throw new RondoError('NOT_FOUND', `there is no file '${id}'`, { param: 'file_id' });
     return found.value;
   }
@@ -76,21 +78,22 @@ export class Files {
   /** @throws RondoError NOT_FOUND */
   async content(
     id: string,
+    owner: Owner,
   ): Promise<{ readonly file: FileRecord; readonly content: AsyncIterable<Uint8Array> }> {
-    const file = await this.get(id);
+    const file = await this.get(id, owner);
     const content = await this.#stores().contents.get(id);
     if (content === undefined) throw new RondoError('NOT_FOUND', `the content of file '${id}' is gone`);
     return { file, content };
   }
 
-  async list(): Promise<FileRecord[]> {
-    return (await this.#stores().files.list()).map(({ value }) => value);
+  async list(owner: Owner): Promise<FileRecord[]> {
+    return (await this.#stores().files.list()).map(({ value }) => value).filter((file) => owns(owner, file));
   }
 
   /** @throws RondoError NOT_FOUND, INVALID_REQUEST for the input of a batch that has not ended */
-  async delete(id: string): Promise<void> {
+  async delete(id: string, owner: Owner): Promise<void> {
     const { contents, files, open } = this.#stores();
-    await this.get(id);
+    await this.get(id, owner);
     const reader = (await open.list()).find(({ value }) => value.inputFileId === id);
     if (reader !== undefined) {
       throw new RondoError(

@@ -20,6 +20,7 @@ import { parseJsonBody } from './json-body.ts';
 import type { KeyGate } from './key-gate.ts';
 import type { OpenAnswers } from './open-answers.ts';
 import { openAiError } from './openai-error.ts';
+import type { Owner } from './owner.ts';
 import { detokenize, tokenize } from './tokenize.ts';
 
 export interface HttpOptions {
@@ -36,6 +37,12 @@ export interface HttpOptions {
   readonly https?: TlsIdentity | undefined;
   /** Absent without NATS. */
   readonly batches?: BatchService | undefined;
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    owner: Owner;
+  }
 }
 
 /** What a prober may ask without a key. */
@@ -71,10 +78,12 @@ export function createHttp(options: HttpOptions): FastifyInstance {
     answers.add(reply.raw);
     reply.header('x-request-id', request.id);
   });
+  http.decorateRequest('owner', undefined);
   http.addHook('onRequest', async (request, reply) => {
     if (gate === undefined || OPEN_ROUTES.has(request.routeOptions.url)) return;
     // Before the body is read: a stranger's costs nothing.
     const entry = gate.enter(request.headers.authorization, (name, value) => void reply.header(name, value));
+    request.owner = entry.name;
     reply.raw.once('close', () => entry.leave());
   });
   http.addHook('onResponse', async (request, reply) => {
