@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
 import { createLog, Metrics } from '@rondo/chassis';
 import { address, LIMITS, RondoError, sequenceId, systemClock } from '@rondo/core';
 import type { GenerateStreamEvent } from '@rondo/wire';
 import { Generation, type SequenceRequest, type WhenFull } from './generation.ts';
 import { Membership } from './membership.ts';
+import type { OpeningOptions } from './opening.ts';
 import { fixedRoster } from './roster.ts';
 import { SequenceMetrics } from './sequence-metrics.ts';
 import { tinyBundle } from './test-bundle.ts';
@@ -34,7 +36,7 @@ const request: SequenceRequest = {
 async function setUp(
   context: TestContext,
   workers: Record<string, ScriptedWorker>,
-  { workerWaitMs = 5000 } = {},
+  { workerWaitMs = 5000, ...waits }: Pick<OpeningOptions, 'workerWaitMs' | 'roomWaitMs' | 'openMs'> = {},
 ) {
   const metrics = new Metrics();
   const log = createLog('test', { level: 'silent' });
@@ -53,6 +55,7 @@ async function setUp(
     metrics: new SequenceMetrics(metrics),
     clock: systemClock,
     workerWaitMs,
+    ...waits,
   });
   const never = new AbortController().signal;
   const run = (name: string, signal = never, asked = request, whenFull: WhenFull = 'wait') =>
@@ -222,6 +225,50 @@ test('a sequence leaves a draining worker between two tokens, and stays when nob
   assert.deepEqual(taker.specs[0]!.emitted, [{ id: 10, passes: 4 }]);
   assert.deepEqual(left.cancelled, ['s']);
   assert.match(await metrics.render(), /rondo_recoveries_total\{cause="drain"\} 1/);
+});
+
+test('a sequence leaves a draining worker before that has said anything', async (context) => {
+  const reply = () => [10, 11, 12, 13];
+  const slow = new ScriptedWorker({ id: 'a', reply, silentAfter: 0 });
+  const taker = new ScriptedWorker({ id: 'b', reply });
+  const { run, metrics } = await setUp(context, { 'a:1': slow, 'b:1': taker });
+  const events = run('s');
+  assert.equal((await events.next()).value?.type, 'opened');
+  const rest = Array.fromAsync(events);
+  assert.deepEqual([slow.specs.length, taker.specs.length], [1, 0]);
+  slow.state = 'draining';
+  assert.deepEqual(tokenIds(await rest), [10, 11, 12, 13]);
+  assert.deepEqual(slow.cancelled, ['s']);
+  assert.match(await metrics.render(), /rondo_recoveries_total\{cause="drain"\} 1/);
+});
+
+test('room that sequences of other coordinators hold is waited for only so long', async (context) => {
+  const goes = new ScriptedWorker({ id: 'a', silentAfter: 2 });
+  const taken = new ScriptedWorker({ id: 'b', heldByOthers: 1000 });
+  const { run, membership } = await setUp(context, { 'a:1': goes, 'b:1': taken }, { roomWaitMs: 20 });
+  const begun = [run('s'), run('t')];
+  for (const events of begun) for (let event = 0; event < 3; event++) await events.next();
+  const rests = begun.map((events) => Array.fromAsync(events));
+  goes.setAway(true);
+  for (const rest of rests) await assert.rejects(rest, { code: 'KV_EXHAUSTED' });
+  assert.equal(membership.booked, 0);
+});
+
+test('a worker that neither opens a sequence nor refuses it is passed over', async (context) => {
+  const mute = new ScriptedWorker({ id: 'a' });
+  let cancelled = 0;
+  mute.generate = async function* (_, signal) {
+    yield* [];
+    await once(signal, 'abort');
+    cancelled++;
+  };
+  const { run } = await setUp(
+    context,
+    { 'a:1': mute, 'b:1': new ScriptedWorker({ id: 'b' }) },
+    { openMs: 20 },
+  );
+  assert.equal(tokenIds(await Array.fromAsync(run('s'))).length, 4);
+  assert.equal(cancelled, 1);
 });
 
 test('without a worker a sequence waits for one to come', async (context) => {

@@ -51,7 +51,7 @@ export class Generation {
   /**
    * The events of one sequence: `opened` first, tokens 0, 1, 2 … exactly once and in order, `finished` last. Anything of another
    * epoch, and tokens seen before, are dropped and counted. A sequence whose worker is lost goes on where it was on
-   * another; one whose worker drains moves between two tokens. Ending the iteration cancels the worker's call.
+   * another; one whose worker drains moves at once, be it in the middle of its prompt. Ending the iteration cancels the worker's call.
    * @throws RondoError as `Opening.open` does; what its last worker failed with when nothing helps; CANCELLED when `signal`
    * is raised.
    */
@@ -89,6 +89,8 @@ class SequenceLife {
   #open: OpenSequence | undefined;
   #finished = false;
   #moveAt = Number.NEGATIVE_INFINITY;
+  /** The event that is waited for. */
+  #due: Promise<IteratorResult<GenerateStreamEvent>> | undefined;
 
   constructor(
     id: SequenceId,
@@ -141,15 +143,15 @@ class SequenceLife {
 
   #took(open: OpenSequence): void {
     this.#open = open;
+    this.#due = undefined;
     this.#options.metrics.recomputed(this.#history.opened(open.opened));
   }
 
   /** The next event that is news; undefined when this one is none. */
   async #next(): Promise<GenerateStreamEvent | undefined> {
-    const { metrics, membership, clock } = this.#options;
-    if (membership.drains(this.#open!.route) && clock.now() >= this.#moveAt) await this.#move();
-    const { route, events } = this.#open!;
-    const { value: event, done } = await events.next();
+    const { metrics } = this.#options;
+    const { value: event, done } = await this.#event();
+    const { route } = this.#open!;
     if (done) throw new RondoError('WORKER_LOST', `worker ${route.home.id} ended the stream too early`);
     if (event.epoch !== route.epoch) {
       metrics.dropped('stale-epoch');
@@ -172,6 +174,38 @@ class SequenceLife {
         return this.#history.promptTokens(event);
       case 'finished':
         return this.#history.finished(event);
+    }
+  }
+
+  /** What its worker says next; while that drains, each try to leave it comes before what it has not said yet. */
+  async #event(): Promise<IteratorResult<GenerateStreamEvent>> {
+    const { membership, clock } = this.#options;
+    for (;;) {
+      const drains = membership.drains(this.#open!.route);
+      const inMs = this.#moveAt - clock.now();
+      if (drains && inMs <= 0) await this.#move();
+      else {
+        this.#due ??= this.#open!.events.next();
+        const event = await this.#unlessDisturbed(this.#due, drains ? inMs : undefined);
+        if (event !== undefined) {
+          this.#due = undefined;
+          return event;
+        }
+      }
+    }
+  }
+
+  /** The event, or undefined as soon as a worker changes its state or `ms` are over. */
+  async #unlessDisturbed<T>(event: Promise<T>, ms: number | undefined): Promise<T | undefined> {
+    const disturbed = Promise.withResolvers<undefined>();
+    const disturb = () => disturbed.resolve(undefined);
+    const unsubscribe = this.#options.membership.onChange(disturb);
+    const timer = ms === undefined ? undefined : setTimeout(disturb, ms);
+    try {
+      return await Promise.race([event, disturbed.promise]);
+    } finally {
+      clearTimeout(timer);
+      unsubscribe();
     }
   }
 
@@ -198,6 +232,8 @@ class SequenceLife {
   async #move(): Promise<void> {
     const { metrics, clock } = this.#options;
     const old = this.#open!;
+    // It ends with the call.
+    this.#due?.catch(() => undefined);
     const outcome = await this.#opening.tryAll(this.#seeker);
     if (outcome instanceof RondoError) {
       this.#moveAt = clock.now() + MOVE_AGAIN_MS;

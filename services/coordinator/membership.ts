@@ -23,6 +23,7 @@ export class Membership {
   readonly #sequences = new Map<WorkerId, number>();
   /** Asked for every token, hence kept. */
   #draining: ReadonlySet<WorkerId> = new Set();
+  readonly #listeners = new Set<() => void>();
   #booked = 0;
   #ended = 0;
   #news = 0;
@@ -98,7 +99,13 @@ export class Membership {
   /** Whether a worker of this route is about to leave. */
   drains(route: Route): boolean {
     if (this.#draining.size === 0) return false;
-    return route.stages.some(({ worker }) => this.#draining.has(worker.id));
+    return [route.home, ...route.stages.map(({ worker }) => worker)].some(({ id }) => this.#draining.has(id));
+  }
+
+  /** Calls `listener` whenever workers come, go or change their state, until the returned function is called. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   /** Sequences that hold positions here or are about to. */
@@ -182,6 +189,7 @@ export class Membership {
     const members = [...this.#members()];
     this.#news++;
     this.#draining = new Set(members.flatMap(([id, { link }]) => (link.state === 'draining' ? [id] : [])));
+    for (const listener of this.#listeners) listener();
     this.#wake();
   }
 

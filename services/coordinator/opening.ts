@@ -51,6 +51,10 @@ export interface OpeningOptions {
   readonly clock: Clock;
   /** How long a sequence waits for a worker to come, in milliseconds. */
   readonly workerWaitMs?: number | undefined;
+  /** How long a recovering sequence waits for room that only others hold, in milliseconds. */
+  readonly roomWaitMs?: number | undefined;
+  /** How long one worker may take to open a sequence or refuse it, in milliseconds. */
+  readonly openMs?: number | undefined;
 }
 
 /** A cancelled sequence frees its pages within one step, and those of another coordinator end unseen: so often (ms) a waiter looks again, a lonely one so many times. */
@@ -72,6 +76,8 @@ export class Opening {
   #answeredAt = Number.NEGATIVE_INFINITY;
   /** Why the last worker that was asked did not answer; undefined once one did. */
   #unreachable: RondoError | undefined;
+  /** When a sequence in front of the line last waited for others of this coordinator to end. */
+  #heldAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: OpeningOptions) {
     this.#options = options;
@@ -84,8 +90,8 @@ export class Opening {
 
   /**
    * Opens the sequence on some worker as soon as one has room.
-   * @throws RondoError OVERLOADED or KV_EXHAUSTED when no worker has room and none will come free, NO_WORKER when none
-   * has answered for `workerWaitMs`, CANCELLED when its signal is raised.
+   * @throws RondoError OVERLOADED or KV_EXHAUSTED when no worker has room and none will come free, for a recovering sequence
+   * not within `roomWaitMs`; NO_WORKER when none has answered for `workerWaitMs`, CANCELLED when its signal is raised.
    */
   async open(seeker: Seeker): Promise<OpenSequence> {
     const { membership, clock } = this.#options;
@@ -152,6 +158,7 @@ export class Opening {
   /** In front of the line: tries again at every change, until nothing can be hoped for any more. */
   async #waitAtFront(seeker: Seeker, began: number): Promise<OpenSequence> {
     const { membership, clock, workerWaitMs = LIMITS.workerWaitMs } = this.#options;
+    const { roomWaitMs = LIMITS.roomWaitMs } = this.#options;
     const { signal } = seeker;
     for (let lonely = 0; ; ) {
       const { news } = membership;
@@ -164,8 +171,15 @@ export class Opening {
         const leftMs = workerWaitMs - (clock.now() - Math.max(began, this.#answeredAt));
         if (leftMs <= 0) throw outcome;
         await eitherWay(change, leftMs, signal);
-      } else if (membership.booked > 0) await eitherWay(change, LATE_FREES.everyMs, signal);
-      else if (seeker.recovering ? !this.#everFits(seeker) : lonely++ === LATE_FREES.tries) throw outcome;
+      } else if (membership.booked > 0) {
+        await eitherWay(change, LATE_FREES.everyMs, signal);
+        this.#heldAt = clock.now();
+      } else if (seeker.recovering) {
+        // Others hold what it needs, and nobody says when they let go of it.
+        const leftMs = roomWaitMs - (clock.now() - Math.max(began, this.#heldAt));
+        if (leftMs <= 0 || !this.#everFits(seeker)) throw outcome;
+        await eitherWay(change, Math.min(leftMs, LATE_FREES.everyMs), signal);
+      } else if (lonely++ === LATE_FREES.tries) throw outcome;
       else await eitherWay(change, LATE_FREES.everyMs, signal);
     }
   }
@@ -178,7 +192,7 @@ export class Opening {
   }
 
   async #openOn(route: Route, seeker: Seeker): Promise<OpenSequence> {
-    const { membership, bundleDigest } = this.#options;
+    const { membership, bundleDigest, openMs = LIMITS.openMs } = this.#options;
     const spec: GenerateSpec = { ...seeker.spec(), sequenceId: seeker.id, route, bundleDigest };
     const booking = membership.book(route, spec.promptIds.length + spec.maxTokens);
     const call = new AbortController();
@@ -193,7 +207,7 @@ export class Opening {
       const { client } = membership.worker(route.home.id);
       const signal = AbortSignal.any([seeker.signal, call.signal]);
       events = client.generate(spec, signal)[Symbol.asyncIterator]();
-      const first = await events.next();
+      const first = await within(events.next(), openMs, route);
       if (first.done || first.value.type !== 'opened') {
         throw new RondoError(
           'WORKER_LOST',
@@ -210,6 +224,21 @@ export class Opening {
 }
 
 const NOBODY: ReadonlySet<WorkerId> = new Set();
+
+/** What a worker answers. @throws RondoError WORKER_LOST when it has not within `ms`. */
+async function within<T>(answer: Promise<T>, ms: number, { home }: Route): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const silent = () =>
+    late.reject(
+      new RondoError('WORKER_LOST', `worker ${home.id} has not opened the sequence for ${ms / 1000} s`),
+    );
+  const timer = setTimeout(silent, ms);
+  try {
+    return await Promise.race([answer, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
 
 /** Waits for `change`, but no longer than `ms`. @throws RondoError CANCELLED when `signal` is raised. */
 async function eitherWay(change: Promise<void>, ms: number, signal: AbortSignal): Promise<void> {

@@ -73,6 +73,10 @@ export const LIMITS = {
   watchedFileMs: 2000,
   /** How long a sequence waits for a worker when none answers, in milliseconds. */
   workerWaitMs: 10_000,
+  /** How long a recovering sequence waits for room that sequences of other coordinators hold, in milliseconds. */
+  roomWaitMs: 30_000,
+  /** How long a worker may take to open a sequence on all of its route or to refuse it, in milliseconds. */
+  openMs: 10_000,
   /** Workers that one sequence may lose for good without a new token in between. */
   lossesMax: 4,
   /** Losses of one sequence in a row without a new token in between, those of workers that came back among them. */

@@ -17,6 +17,8 @@ export interface StageHostDeps {
   readonly context: number;
   readonly tenants: Tenants;
   readonly pools: KvPools;
+  /** It is about to leave: no stage is opened any more, those that are open go on. */
+  readonly draining: () => boolean;
   /** Whether the inbox has room for more rows of others. */
   room(): boolean;
   arrive(tenant: Tenant, chunk: MicrobatchChunk): void;
@@ -104,6 +106,7 @@ export class StageHost {
 
   #reserve({ sequenceId, route, positions }: OpenStage): Residency {
     const { self, context, tenants, pools } = this.#deps;
+    if (this.#deps.draining()) throw new RondoError('NO_WORKER', `worker ${self} is about to leave`);
     const depths = depthsOf(route, self);
     if (depths.length === 0 || route.home.id === self) {
       throw new RondoError(

@@ -108,6 +108,24 @@ test('a stage without room refuses for the whole sequence, and nothing stays res
   await agrees(home!, SHAPE, testSpec(route));
 });
 
+test('a worker that drains opens no stage any more and ends those it has', async () => {
+  const [home, leaves] = (await start(2, SHAPE)) as [TestWorker, TestWorker];
+  const hold = Promise.withResolvers<void>();
+  leaves.engine.gate = hold.promise;
+  const spec = testSpec(stagedRoute([home, leaves], 4));
+  const begun = generate(home, spec);
+  while ((await leaves.client.describe()).load.sequences < 1);
+  const left = fleet.stop(leaves);
+  await assert.rejects(generate(home, testSpec(stagedRoute([home, leaves], 4))), {
+    code: 'NO_WORKER',
+    message: new RegExp(`${leaves.ref.id} is about to leave`),
+  });
+  hold.resolve();
+  assert.deepEqual((await begun).ids, generateAlone(SHAPE, spec).ids);
+  await left;
+  await allEmpty([home]);
+});
+
 test('a lost stage worker fails the sequences that use it and no other', async () => {
   const [home, stays, goes] = (await start(3, SHAPE)) as [TestWorker, TestWorker, TestWorker];
   const hold = Promise.withResolvers<void>();

@@ -184,6 +184,7 @@ export async function serveEngine(
     context: shape.context,
     tenants,
     pools,
+    draining: () => draining,
     room: () => inbox.rows < LIMITS.inboxRows,
     arrive: (tenant, chunk) => settlement.arrive(tenant, chunk),
     closed,
