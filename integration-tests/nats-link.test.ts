@@ -1,9 +1,18 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { type NatsLink, type NatsOptions, type NatsState, openNats } from '@rondo/wire';
 import { NATS_MISSING, NatsServer } from './nats-server.ts';
 
 const USERS = 'authorization { users: [{ user: "rondo", password: "a secret" }] }';
+
+/** A user of these tests alone, as `nk -gen user` makes them. */
+const NKEY = {
+  seed: 'SUAMKKYPOQDHQPLK6WFUAXNCTQ6GKHDRBFVW2YBGPW2UP2TDZ27OPEAHGY',
+  public: 'UDSUOU5QPDYSZ6GC4JBE6GD6SLQD7JXWP2EY4B766BWWSICJE3BP7Y6Y',
+};
 
 /** A link that is closed at the end of its scope, and its changes of state as they come. */
 async function open(servers: string[], options: Partial<NatsOptions> = {}) {
@@ -76,6 +85,29 @@ describe('a link to a real NATS server', { skip: NATS_MISSING }, () => {
     );
     await using opened = await open([server.url], { credentials: { ...wrong, password: 'a secret' } });
     assert.equal(opened.link.state.connected, true);
+  });
+
+  test('a token or the seed of a key signs in, another token does not', async () => {
+    await using tokens = await NatsServer.start({ config: 'authorization { token: "right" }' });
+    await using opened = await open([tokens.url], { credentials: { kind: 'token', token: 'right' } });
+    assert.equal(opened.link.state.connected, true);
+    const wrong = { kind: 'token', token: 'a guess' } as const;
+    await assert.rejects(openNats({ servers: [tokens.url], name: 'test', credentials: wrong }), {
+      code: 'CONFIG_INVALID',
+    });
+    const directory = await mkdtemp(join(tmpdir(), 'rondo-nkey-'));
+    try {
+      const seedFile = join(directory, 'seed');
+      await writeFile(seedFile, `${NKEY.seed}\n`);
+      await using keys = await NatsServer.start({
+        config: `authorization { users: [{ nkey: "${NKEY.public}" }] }`,
+      });
+      await using keyed = await open([keys.url], { credentials: { kind: 'nkey', seedFile } });
+      assert.equal(keyed.link.state.connected, true);
+      await assert.rejects(openNats({ servers: [keys.url], name: 'test' }), { code: 'CONFIG_INVALID' });
+    } finally {
+      await rm(directory, { recursive: true });
+    }
   });
 
   test('a server without JetStream ends the start', async () => {
