@@ -91,8 +91,7 @@ export class JobQueue {
     if (message === undefined) return undefined;
     const answer = (word: string) => {
       // With NATS away the answer is lost, and the job goes to somebody again after the silence.
-      const { state, stores } = this.#link;
-      if (state.connected) stores.connection.publish(message.reply ?? '', word);
+      if (this.#link.state.connected) this.#link.stores.connection.publish(message.reply ?? '', word);
     };
     return {
       key: message.subject.slice(message.subject.lastIndexOf('.') + 1),

@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { JobQueue, openNats } from '@rondo/wire';
+import { NATS_MISSING, NatsServer } from './nats-server.ts';
+
+test('a taken job can be kept, done with and given back while NATS is away, to no effect', {
+  skip: NATS_MISSING,
+}, async (context) => {
+  await using server = await NatsServer.start();
+  const away = Promise.withResolvers<void>();
+  const back = Promise.withResolvers<void>();
+  let lost = false;
+  const link = await openNats({
+    servers: [server.url],
+    name: 'test',
+    changed: ({ connected }) => {
+      if (connected && lost) back.resolve();
+      if (connected) return;
+      lost = true;
+      away.resolve();
+    },
+  });
+  context.after(() => link.close());
+  const queue = await JobQueue.open(link, { stream: 'jobs', subject: 'jobs', silenceMs: 1000 });
+  await queue.openGroup('g');
+  await queue.add('g', '0', Buffer.from('work'));
+  const job = await queue.take('g');
+  await server.kill();
+  await away.promise;
+  // The runner keeps its jobs by a timer: what it threw would be nobody's to catch.
+  job!.keep();
+  job!.done();
+  job!.giveBack(0);
+  await server.start();
+  await back.promise;
+  let again = await queue.take('g').catch(() => undefined);
+  while (again === undefined) again = await queue.take('g').catch(() => undefined);
+  assert.equal(Buffer.from(again.data).toString(), 'work');
+});
