@@ -1,7 +1,8 @@
 import { totalmem } from 'node:os';
+import { LIMITS } from '@rondo/core';
 import { STEP_POLICIES, type StepPolicy, type WorkerOptions } from '@rondo/worker';
 import { type Command, Option } from 'commander';
-import { countOption } from './options.ts';
+import { countOption, secondsOption } from './options.ts';
 
 const MIB = 2 ** 20;
 /** The pages of one engine lie in one memory of 4 GiB, with some tables beside them. */
@@ -12,6 +13,7 @@ export interface EngineFlags {
   readonly kvMb?: number;
   readonly prefixCache: boolean;
   readonly policy: StepPolicy;
+  readonly drainSeconds: number;
 }
 
 export const addEngineOptions = (command: Command): Command =>
@@ -24,6 +26,12 @@ export const addEngineOptions = (command: Command): Command =>
     .option(
       '--no-prefix-cache',
       'compute every prompt anew (default: prompts share K and V of their common beginnings)',
+    )
+    .option(
+      '--drain-seconds <n>',
+      `how long what runs may take to end or move when told to stop, at most ${LIMITS.drainMaxMs / 1000}`,
+      secondsOption('--drain-seconds', LIMITS.drainMaxMs / 1000),
+      LIMITS.drainMs / 1000,
     )
     .addOption(
       new Option(
@@ -38,10 +46,12 @@ export const engineOptions = ({
   kvMb,
   prefixCache,
   policy,
-}: EngineFlags): Pick<WorkerOptions, 'kvBytes' | 'prefixCache' | 'policy'> => ({
+  drainSeconds,
+}: EngineFlags): Pick<WorkerOptions, 'kvBytes' | 'prefixCache' | 'policy'> & { drainMs: number } => ({
   kvBytes: (kvMb ?? defaultKvMb()) * MIB,
   prefixCache,
   policy,
+  drainMs: drainSeconds * 1000,
 });
 
 /** Pages take real memory only once they are written. */

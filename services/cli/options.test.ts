@@ -9,6 +9,7 @@ import {
   fractionOption,
   layersOption,
   millisecondsOption,
+  secondsOption,
 } from './options.ts';
 
 /** Each of `values` is refused by an error that names option and value. */
@@ -26,6 +27,11 @@ function refuses(parse: (option: string) => (value: string) => unknown, values: 
 test('a count is a whole number from 1 and nothing that only begins with one', () => {
   assert.equal(countOption('--it')('12'), 12);
   refuses(countOption, ['', '0', '-1', '1.5', '1e3', '0x10', '2 ', '3x', 'NaN', 'Infinity', '9'.repeat(30)]);
+});
+
+test('seconds are whole, may be none, and have an end', () => {
+  assert.deepEqual(['0', '20'].map(secondsOption('--it', 20)), [0, 20]);
+  refuses((option) => secondsOption(option, 20), ['', '-1', '21', '1.5', '1e1', '5s', 'NaN', 'Infinity']);
 });
 
 test('milliseconds may have a fraction and may be none, but have an end', () => {

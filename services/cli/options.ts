@@ -14,6 +14,14 @@ export const countOption =
     return count >= 1 ? count : refuse(option, value, 'a whole number from 1');
   };
 
+/** Whole seconds from 0 to `max`. */
+export const secondsOption =
+  (option: string, max: number) =>
+  (value: string): number => {
+    const seconds = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN;
+    return seconds <= max ? seconds : refuse(option, value, `whole seconds from 0 to ${max}`);
+  };
+
 /** Whole numbers from 1, separated by commas. */
 export const countsOption =
   (option: string) =>

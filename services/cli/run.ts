@@ -78,6 +78,7 @@ async function start(flags: RunFlags, chassis: Chassis): Promise<void> {
     workers,
     listen: flags.listen,
     placement: flags.placement,
+    drainMs: flags.drainSeconds * 1000,
     adminApart: admin !== undefined,
     ...(await clientOptions(flags, chassis)),
     modelName: bundle.manifest.name,

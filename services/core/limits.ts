@@ -83,6 +83,8 @@ export const LIMITS = {
   lossesInAllMax: 16,
   /** How long a worker that is told to leave waits for its sequences to end or move, and a coordinator for its answers, in milliseconds: below the 25 s of a stop. */
   drainMs: 15_000,
+  /** The longest `--drain-seconds`, in milliseconds: what is closed after it has the rest of the 25 s of a stop. */
+  drainMaxMs: 20_000,
   /** Between two pulses of a worker, in milliseconds: how old what placement knows of it may be. */
   pulseMs: 250,
   /** Between two HTTP/2 pings on every connection, from both ends, in milliseconds. */

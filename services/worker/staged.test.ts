@@ -126,6 +126,20 @@ test('a worker that drains opens no stage any more and ends those it has', async
   await allEmpty([home]);
 });
 
+test('a worker that has drained for as long as it may ends what still runs there', async () => {
+  const [home, leaves] = [...(await start(1, SHAPE)), ...(await start(1, SHAPE, { drainMs: 10 }))];
+  const hold = Promise.withResolvers<void>();
+  leaves!.engine.gate = hold.promise;
+  const begun = assert.rejects(generate(home!, testSpec(stagedRoute([home!, leaves!], 4))), {
+    code: 'WORKER_LOST',
+  });
+  while ((await leaves!.client.describe()).load.sequences < 1);
+  const left = fleet.stop(leaves!);
+  await begun;
+  hold.resolve();
+  await left;
+});
+
 test('a lost stage worker fails the sequences that use it and no other', async () => {
   const [home, stays, goes] = (await start(3, SHAPE)) as [TestWorker, TestWorker, TestWorker];
   const hold = Promise.withResolvers<void>();

@@ -39,6 +39,7 @@ export async function startTestWorker(
     prefixCache?: boolean;
     policy?: StepPolicy;
     activations?: Activations;
+    drainMs?: number;
   } = {},
 ): Promise<TestWorker> {
   const engine = new TestEngine(shape, options.pools);
@@ -51,6 +52,7 @@ export async function startTestWorker(
     prefixCache: options.prefixCache,
     policy: options.policy,
     activations: options.activations,
+    drainMs: options.drainMs,
     log: LOG,
     metrics,
   });

@@ -39,6 +39,8 @@ export interface WorkerOptions {
   readonly policy?: StepPolicy | undefined;
   /** Whether prompts share the pages of their common beginnings; they do by default. */
   readonly prefixCache?: boolean | undefined;
+  /** How long `stop` waits for its sequences to end or move on, in milliseconds; `LIMITS.drainMs` by default. */
+  readonly drainMs?: number | undefined;
   /** For tests: freed pages are overwritten with NaN, so that reading one shows. */
   readonly poisonFreed?: boolean | undefined;
   /** How states travel to other workers: the same on all workers of a cluster; f32 by default. */
@@ -55,7 +57,7 @@ export interface RunningWorker {
   describe(): WorkerDescription;
   /** Settles, with the reason, only when the worker can serve no more and has to be restarted. */
   readonly broken: Promise<RondoError>;
-  /** Drains: takes nothing new, waits until its sequences have ended or moved on, `LIMITS.drainMs` at most, then frees everything. */
+  /** Drains: takes nothing new, waits until its sequences have ended or moved on, `drainMs` at most, then frees everything. */
   stop(): Promise<void>;
 }
 
@@ -223,7 +225,7 @@ export async function serveEngine(
       draining = true;
       heartbeat.changed();
       if (tenants.count > 0 && failure === undefined) {
-        const late = setTimeout(empty.resolve, LIMITS.drainMs);
+        const late = setTimeout(empty.resolve, options.drainMs ?? LIMITS.drainMs);
         await empty.promise;
         clearTimeout(late);
       }
