@@ -17,7 +17,7 @@ const PROMPTS_QUICK = [512, 2048, 16_384];
 const ROW_MS = 0.125;
 const THROUGHPUT_WORKERS = 4;
 /** Clients for each worker: enough that every stage has something to do. */
-const DECODING_CLIENTS = 32;
+const DECODING_CLIENTS = 16;
 const PROMPT_CLIENTS = 6;
 /** Passes of the rows that leave early: five of eight on average. */
 const EXITS = [8, 2, 6, 4, 5];
@@ -119,7 +119,7 @@ async function busy(
     await withClient(context, { directory, workers, placement }, async (client) => {
       const base = { placement, workers: workers.length, ms: Number.NaN };
       const prompt = { promptTokens: exactly(512), outputTokens: exactly(1) };
-      const output = { promptTokens: exactly(16), outputTokens: exactly(64) };
+      const output = { promptTokens: exactly(16), outputTokens: exactly(32) };
       for (const [what, load, exits] of [
         ['prompts', prompt, undefined],
         ['decoding', output, undefined],
