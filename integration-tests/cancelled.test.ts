@@ -7,6 +7,7 @@ import { openBundle } from '@rondo/bundle';
 import { type Address, type GenerateSpec, RondoError, sequenceId, workerId } from '@rondo/core';
 import { connectWorker, type WorkerClient } from '@rondo/wire';
 import fc from 'fast-check';
+import { GREEDY } from './engine-worker.ts';
 import { TinyBundle } from './tiny-bundle.ts';
 
 /** Runs a request until its caller's moment comes, unless the worker has no room for it or is done before. */
@@ -53,18 +54,6 @@ async function checksOf(child: ChildProcess): Promise<number> {
   return Number(/^rondo_idle_checks_total\{[^}]*\} (\d+)$/m.exec(metrics)![1]);
 }
 
-const SAMPLING: GenerateSpec['sampling'] = {
-  temperature: 0,
-  topP: 1,
-  topK: 0,
-  minP: 0,
-  seed: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  repetitionPenalty: 1,
-  logitBias: new Map(),
-};
-
 const PROCESS = new URL('./timed-worker-process.ts', import.meta.url).pathname;
 const CANCELLED = 10_000;
 const CLIENTS = 8;
@@ -108,7 +97,7 @@ test(`${CANCELLED} callers who leave at any moment take no page with them`, {
       emitted: [],
       maxTokens: 64,
       stopIds: [],
-      sampling: SAMPLING,
+      sampling: GREEDY,
       exit: { policy: 'none', threshold: 0, minDepth: 1, maxDepth: manifest.maxDepth },
       promptLogprobs: false,
     });

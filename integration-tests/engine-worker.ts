@@ -53,7 +53,8 @@ export async function workerAround(engine: Engine, bundle: Bundle, others: reado
 
 export type EngineWorker = Awaited<ReturnType<typeof workerAround>>;
 
-const GREEDY: GenerateSpec['sampling'] = {
+/** The likeliest token, with nothing held against any. */
+export const GREEDY: GenerateSpec['sampling'] = {
   temperature: 0,
   topP: 1,
   topK: 0,
