@@ -61,15 +61,17 @@ export class Generation {
     signal: AbortSignal,
     whenFull: WhenFull = 'wait',
   ): AsyncGenerator<GenerateStreamEvent, void, undefined> {
-    const { metrics, clock } = this.#options;
+    const { membership, metrics, clock } = this.#options;
     const watch = metrics.watch(request.promptIds.length, clock);
     const life = new SequenceLife(id, request, signal, whenFull, this.#options, this.#opening, watch);
+    const unsubscribe = membership.onChange(() => life.disturb());
     try {
       yield* life.events();
     } catch (thrown) {
       if (signal.aborted) throw new RondoError('CANCELLED', 'the request was cancelled', { cause: thrown });
       throw thrown;
     } finally {
+      unsubscribe();
       await life.close();
       watch.end();
     }
@@ -91,6 +93,8 @@ class SequenceLife {
   #moveAt = Number.NEGATIVE_INFINITY;
   /** The event that is waited for. */
   #due: Promise<IteratorResult<GenerateStreamEvent>> | undefined;
+  /** Ends the wait for it. */
+  #disturb: () => void = () => {};
 
   constructor(
     id: SequenceId,
@@ -134,6 +138,11 @@ class SequenceLife {
       }
       yield event;
     }
+  }
+
+  /** A worker has come, gone or changed its state: whoever waits for the next event looks again. */
+  disturb(): void {
+    this.#disturb();
   }
 
   async close(): Promise<void> {
@@ -195,17 +204,15 @@ class SequenceLife {
     }
   }
 
-  /** The event, or undefined as soon as a worker changes its state or `ms` are over. */
+  /** The event, or undefined as soon as it is disturbed or `ms` are over. */
   async #unlessDisturbed<T>(event: Promise<T>, ms: number | undefined): Promise<T | undefined> {
     const disturbed = Promise.withResolvers<undefined>();
-    const disturb = () => disturbed.resolve(undefined);
-    const unsubscribe = this.#options.membership.onChange(disturb);
-    const timer = ms === undefined ? undefined : setTimeout(disturb, ms);
+    this.#disturb = () => disturbed.resolve(undefined);
+    const timer = ms === undefined ? undefined : setTimeout(this.#disturb, ms);
     try {
       return await Promise.race([event, disturbed.promise]);
     } finally {
       clearTimeout(timer);
-      unsubscribe();
     }
   }
 
