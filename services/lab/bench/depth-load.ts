@@ -31,13 +31,21 @@ const workloadOf = ({ seed, mix, live }: LoadSetting): Workload =>
     fields: (index) => exitFields(mix, index, seed, live),
   });
 
-/** How the worker batched after the warm-up; it does not depend on how fast the machine is. */
+/** What one row takes inside the engine, in milliseconds. */
+export interface RowCosts {
+  readonly headMs: number;
+  /** Prelude and coda, which rows of a prompt run too. */
+  readonly stacksMs: number;
+  /** One pass of the block: Fr. */
+  readonly passMs: number;
+}
+
+/** How the worker batched in a window, and what its runs took. */
 export interface BlockRuns {
   readonly rowsPerRun: number;
   /** Block rows for each row that came to the head. */
   readonly rowsPerToken: number;
-  /** Inside the engine. */
-  readonly msPerRow: number;
+  readonly costs: RowCosts;
 }
 
 export interface ClosedResult {
@@ -48,11 +56,16 @@ export interface ClosedResult {
 function blockRuns(before: Scrape, after: Scrape): BlockRuns {
   const grown = (name: string, phase: string) =>
     after.sum(name, `phase="${phase}"`) - before.sum(name, `phase="${phase}"`);
-  const rows = grown('rondo_step_rows_sum', 'block');
+  const rows = (phase: string) => grown('rondo_step_rows_sum', phase);
+  const runMs = (phase: string) => 1000 * grown('rondo_step_run_seconds_sum', phase);
   return {
-    rowsPerRun: rows / grown('rondo_step_rows_count', 'block'),
-    rowsPerToken: rows / grown('rondo_step_rows_sum', 'head'),
-    msPerRow: (1000 * grown('rondo_step_run_seconds_sum', 'block')) / rows,
+    rowsPerRun: rows('block') / grown('rondo_step_rows_count', 'block'),
+    rowsPerToken: rows('block') / rows('head'),
+    costs: {
+      headMs: runMs('head') / rows('head'),
+      stacksMs: (runMs('prelude') + runMs('coda')) / rows('prelude'),
+      passMs: runMs('block') / rows('block'),
+    },
   };
 }
 
@@ -144,10 +157,26 @@ export async function openRate(setting: LoadSetting, ratePerS: number, forMs: nu
   return summarize(records, { fromMs, toMs: performance.now() });
 }
 
-/** Mean tokens of an answer. */
-export function meanOutputTokens(seed: number): number {
+/** Rows that a workload runs for each token that it gets, on average. */
+export interface RowsPerToken {
+  /** Every pass, whatever the exits. */
+  readonly prompt: number;
+  /** Of the answer: all its tokens but the last, which no row follows. */
+  readonly answer: number;
+}
+
+export interface WorkloadMeans {
+  /** Tokens of an answer. */
+  readonly tokens: number;
+  readonly rows: RowsPerToken;
+}
+
+/** What the requests of `seed` are like on average. */
+export function workloadMeans(seed: number): WorkloadMeans {
   const count = 1000;
   const workload = new Workload({ seed, promptTokens: PROMPT_TOKENS, outputTokens: OUTPUT_TOKENS, ids: IDS });
-  const tokens = Array.from({ length: count }, (_, index) => workload.request(index).maxTokens);
-  return tokens.reduce((sum, next) => sum + next, 0) / count;
+  const requests = Array.from({ length: count }, (_, index) => workload.request(index));
+  const tokens = requests.reduce((sum, { maxTokens }) => sum + maxTokens, 0);
+  const prompt = requests.reduce((sum, { promptIds }) => sum + promptIds.length, 0);
+  return { tokens: tokens / count, rows: { prompt: prompt / tokens, answer: (tokens - count) / tokens } };
 }

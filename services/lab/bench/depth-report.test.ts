@@ -2,15 +2,30 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { LoadSummary } from '../load/load-summary.ts';
 import { type ExitMix, exitFields, plannedDepth } from './depth-exits.ts';
-import { ceilingOf, type DepthFindings, depthGoals, depthRows } from './depth-report.ts';
+import { OUTPUT_TOKENS, PROMPT_TOKENS, workloadMeans } from './depth-load.ts';
+import { ceilingOf, type DepthFindings, type DepthSample, depthGoals, depthRows } from './depth-report.ts';
 import type { Policy } from './depth-server.ts';
 
-const costs = { outsideMs: 1, passMs: 2, stacksMs: 0.5 };
+const costs = { headMs: 0.5, stacksMs: 0.5, passMs: 2 };
+const rows = { prompt: 0.125, answer: 0.875 };
 
-test('the ceiling is the time of a row that runs every pass by that of a row of mean depth', () => {
-  assert.equal(ceilingOf(costs, 2, 2), 1);
-  assert.equal(ceilingOf(costs, 2, 1), 5 / 3);
-  assert.equal(ceilingOf(costs, 2, 1.5), 5 / 4);
+test('the ceiling is the time of a token that runs every pass by that of one of mean depth', () => {
+  const answersOnly = { prompt: 0, answer: 1 };
+  assert.equal(ceilingOf(costs, answersOnly, 2, 2), 1);
+  assert.equal(ceilingOf(costs, answersOnly, 2, 1), 5 / 3);
+  assert.equal(ceilingOf(costs, answersOnly, 2, 1.5), 5 / 4);
+});
+
+test('rows of a prompt run every pass, which lowers the ceiling', () => {
+  assert.equal(ceilingOf(costs, rows, 2, 2), 1);
+  assert.equal(ceilingOf(costs, rows, 2, 1), 5 / (1 + 0.5 + 1.75));
+});
+
+test('a workload runs a row for every token of its prompts and answers but the last', () => {
+  const { tokens, rows: perToken } = workloadMeans(7);
+  assert.ok(tokens > OUTPUT_TOKENS.least && tokens < OUTPUT_TOKENS.most);
+  assert.ok(Math.abs(perToken.answer - (1 - 1 / tokens)) < 1e-9);
+  assert.ok(perToken.prompt > PROMPT_TOKENS.least / tokens && perToken.prompt < PROMPT_TOKENS.most / tokens);
 });
 
 test('recorded depths follow from the seed and leave after pass 1 as often as the mix says', () => {
@@ -37,8 +52,10 @@ const summary = (rate: number, p99 = 100): LoadSummary => ({
   wholeMs: { p50: 1, p90: 1, p99: 1 },
 });
 
-const closed = (policy: Policy, mix: ExitMix, rate: number) =>
-  ({ policy, mix, loop: 'closed', load: 64, seed: 7, summary: summary(rate) }) as const;
+const closed = (policy: Policy, mix: ExitMix, rate: number): DepthSample => ({
+  ...({ policy, mix, loop: 'closed', load: 64, seed: 7, summary: summary(rate) } as const),
+  runs: { rowsPerRun: 64, rowsPerToken: 2, costs },
+});
 const open = (policy: Policy, p99: number) =>
   ({ policy, mix: '75 %', loop: 'open', load: 0.75, seed: 7, summary: summary(50, p99) }) as const;
 
@@ -48,11 +65,11 @@ const findings: DepthFindings = {
     closed('static', 'none', 40),
     closed('sequence', 'none', 100),
     closed('depth', 'none', 99),
-    closed('depth', '75 %', 99 * 0.98 * ceilingOf(costs, 2, depth75)),
+    closed('depth', '75 %', 99 * 0.98 * ceilingOf(costs, rows, 2, depth75)),
     open('sequence', 200),
     open('depth', 190),
   ],
-  costs: [costs, costs],
+  rows,
   saturation: 64,
   maxDepth: 2,
   live: 0.5,

@@ -1,8 +1,13 @@
 import type { LoadSummary } from '../load/load-summary.ts';
 import { median } from '../load/quantile.ts';
-import type { RowCosts } from './depth-costs.ts';
 import { type ExitMix, plannedDepth } from './depth-exits.ts';
-import { type BlockRuns, OUTPUT_TOKENS, PROMPT_TOKENS } from './depth-load.ts';
+import {
+  type BlockRuns,
+  OUTPUT_TOKENS,
+  PROMPT_TOKENS,
+  type RowCosts,
+  type RowsPerToken,
+} from './depth-load.ts';
 import type { Policy } from './depth-server.ts';
 import { atLeast, atMost, type Goal, type Plot, type Row } from './suite.ts';
 
@@ -20,8 +25,8 @@ export interface DepthSample {
 
 export interface DepthFindings {
   readonly samples: readonly DepthSample[];
-  /** Measured before and after the load. */
-  readonly costs: readonly RowCosts[];
+  /** Of the workload. */
+  readonly rows: RowsPerToken;
   /** Clients at saturation. */
   readonly saturation: number;
   readonly maxDepth: number;
@@ -34,16 +39,32 @@ export interface DepthFindings {
 /** Ratios that Bae et al. 2024 (Relaxed Recursive Transformers, arXiv 2410.20672, Fig. 8) simulated. */
 const SIMULATED = { static: 2.66, sequence: 1.88 } as const;
 
-/** F0 and Fr per row, in milliseconds: medians of what was measured. */
-const medianCosts = (costs: readonly RowCosts[]): RowCosts => ({
-  outsideMs: median(costs.map(({ outsideMs }) => outsideMs)),
-  passMs: median(costs.map(({ passMs }) => passMs)),
-  stacksMs: median(costs.map(({ stacksMs }) => stacksMs)),
-});
+/**
+ * What exits can win at most: (F0 + R·Fr) / (F0 + d̄·Fr), d̄ the mean passes of an answer's rows, F0 the prelude, coda and
+ * head of a token. A prompt's rows run every pass on either side.
+ */
+export function ceilingOf(costs: RowCosts, rows: RowsPerToken, maxDepth: number, meanDepth: number): number {
+  const tokenMs = (depth: number) =>
+    costs.headMs +
+    (rows.prompt + rows.answer) * costs.stacksMs +
+    (rows.prompt * maxDepth + rows.answer * depth) * costs.passMs;
+  return tokenMs(maxDepth) / tokenMs(meanDepth);
+}
 
-/** What exits can win at most: (F0 + R·Fr) / (F0 + d̄·Fr), d̄ the mean passes of a row. */
-export const ceilingOf = ({ outsideMs, passMs }: RowCosts, maxDepth: number, meanDepth: number): number =>
-  (outsideMs + maxDepth * passMs) / (outsideMs + meanDepth * passMs);
+/**
+ * Of the same windows as the rates that are held against the ceiling, so that a machine that drifts moves both: medians
+ * over those of `depth` at saturation.
+ */
+function saturatedCosts({ samples, saturation }: DepthFindings): RowCosts {
+  const costs = samples.flatMap(({ policy, loop, load, runs }) =>
+    policy === 'depth' && loop === 'closed' && load === saturation && runs ? [runs.costs] : [],
+  );
+  return {
+    headMs: median(costs.map(({ headMs }) => headMs)),
+    stacksMs: median(costs.map(({ stacksMs }) => stacksMs)),
+    passMs: median(costs.map(({ passMs }) => passMs)),
+  };
+}
 
 interface Group {
   readonly policy: Policy;
@@ -86,7 +107,7 @@ function shareOfCeiling(found: DepthFindings, all: readonly Group[], group: Grou
   const { policy, mix, loop, load } = group;
   if (policy !== 'depth' || mix === 'none' || loop !== 'closed' || load !== found.saturation)
     return undefined;
-  const ceiling = ceilingOf(medianCosts(found.costs), found.maxDepth, meanDepth(found, group));
+  const ceiling = ceilingOf(saturatedCosts(found), found.rows, found.maxDepth, meanDepth(found, group));
   const ratio = throughput(group) / throughput(find(all, { policy, mix: 'none', loop, load }));
   return { ceiling, ratio, share: (100 * ratio) / ceiling };
 }
@@ -110,7 +131,7 @@ export function depthRows(found: DepthFindings): Row[] {
       'passes/token': blankNaN(meanDepth(found, group)),
       'block rows/token': blankNaN(group.ofRuns(({ rowsPerToken }) => rowsPerToken)),
       'rows/run': blankNaN(group.ofRuns(({ rowsPerRun }) => rowsPerRun)),
-      'engine ms/row': blankNaN(group.ofRuns(({ msPerRow }) => msPerRow)),
+      'engine ms/row': blankNaN(group.ofRuns(({ costs }) => costs.passMs)),
       'to static': blankNaN(against('static')),
       'to sequence': blankNaN(against('sequence')),
       ceiling: limit?.ceiling ?? '',
@@ -210,11 +231,11 @@ export const depthPlots = (saturation: number): Plot[] => [
 ];
 
 export function depthNotes(found: DepthFindings, threads: number): string[] {
-  const { outsideMs, passMs } = medianCosts(found.costs);
-  const drift = found.costs.map((costs) => (costs.outsideMs / costs.passMs).toFixed(3)).join(' before and ');
+  const { headMs, stacksMs, passMs } = saturatedCosts(found);
+  const { prompt, answer } = found.rows;
   return [
     `SmolLM2-135M-Instruct with layers 1 to 28 of 0 to 29 applied twice (damping 0.5), int4; one worker with ${threads} threads and its coordinator in one process, the load generator beside it on this machine. Prompts of ${PROMPT_TOKENS.least} to ${PROMPT_TOKENS.most} tokens, answers of ${OUTPUT_TOKENS.least} to ${OUTPUT_TOKENS.most}, log-uniform and seeded; the cells of one repeat run one after the other, so that drift hits all alike.`,
-    `At ${found.saturation} rows a row takes F0 = ${outsideMs.toFixed(3)} ms (prelude, coda, head) and Fr = ${passMs.toFixed(3)} ms a pass, timed on the engine alone; F0/Fr was ${drift} after the load. Ceiling = (F0 + ${found.maxDepth}·Fr) / (F0 + d̄·Fr) with d̄ the passes of a generated row, as recorded (live: as reported); prompt rows, which run every pass, are not in it. Block rows/token (what the batching spent, prompts included), rows/run and engine ms/row are of block runs, from the server’s own metrics, and the first two do not depend on the machine. Tokens/s of a closed loop is the slope of arrivals over the window, for static the average over whole cohorts. Of ceiling = throughput to that of depth without exits, by the ceiling.`,
+    `In the batches of ${found.saturation} clients a token takes F0 = ${(headMs + stacksMs).toFixed(3)} ms (prelude, coda, head) and Fr = ${passMs.toFixed(3)} ms a pass inside the engine, by the server’s own metrics over the same windows as the rates. Ceiling = (F0 + ${found.maxDepth}·Fr) / (F0 + d̄·Fr) with d̄ the passes of an answer’s row as recorded (live: as reported), and with the prompts, whose rows run every pass: ${prompt.toFixed(3)} prompt rows and ${answer.toFixed(3)} answer rows a token. Block rows/token (what the batching spent, prompts included), rows/run and engine ms/row are of block runs. Tokens/s of a closed loop is the slope of arrivals over the window, for static the average over whole cohorts. Of ceiling = throughput to that of depth without exits, by the ceiling.`,
     `Exits are replayed: a seeded trace says after which pass each row leaves. Live: a row leaves when pass 1 changes its state by less than ${found.live.toFixed(4)} of its norm, which three rows in four of a sample text stay below. To static and to sequence: throughput to theirs without exits at the same number of clients. Bae et al. 2024 (arXiv 2410.20672, Fig. 8) simulated ${SIMULATED.static} and ${SIMULATED.sequence} for their models and exit rates.`,
   ];
 }

@@ -3,18 +3,14 @@ import { residentMiB } from '../load/process-cpu.ts';
 import { bundleTokens } from '../loop-scan.ts';
 import { benchBundle } from './bench-bundle.ts';
 import { LOOPED } from './depth-bundle.ts';
-import { measureCosts, type RowCosts } from './depth-costs.ts';
 import { type ExitMix, liveThreshold } from './depth-exits.ts';
-import { closedCohorts, closedWindow, meanOutputTokens, openRate } from './depth-load.ts';
+import { closedCohorts, closedWindow, openRate, workloadMeans } from './depth-load.ts';
 import { type DepthSample, depthGoals, depthNotes, depthPlots, depthRows } from './depth-report.ts';
 import { DepthServer, KV_MB, type Policy } from './depth-server.ts';
 import type { Suite, SuiteContext, SuiteResult } from './suite.ts';
 
 /** Clients that fill every batch. */
 const SATURATION = 64;
-const COST_REPEATS = 9;
-/** Positions before a row, on average over a request's life. */
-const COST_CONTEXT = 48;
 
 export const depth: Suite = {
   name: 'depth',
@@ -86,8 +82,6 @@ const FULL: Plan = {
 async function run(context: SuiteContext): Promise<SuiteResult> {
   const plan = context.quick ? QUICK : FULL;
   const bundle = await benchBundle(context, LOOPED);
-  context.progress('timing the graphs by themselves');
-  const costs: RowCosts[] = [await rowCosts(context, bundle)];
   const live = await liveThreshold(bundle, context.threads, await someText(bundle));
   await using servers = new AsyncDisposableStack();
   const byPolicy = new Map<Policy, DepthServer>();
@@ -114,10 +108,9 @@ async function run(context: SuiteContext): Promise<SuiteResult> {
     }
   }
   samples.push(...(await openSamples(context, plan, samples, settingOf)));
-  context.progress('timing the graphs by themselves again');
-  costs.push(await rowCosts(context, bundle));
   const found = {
-    ...{ samples, costs, live, saturation: SATURATION, maxDepth: bundle.manifest.maxDepth },
+    ...{ samples, live, saturation: SATURATION, maxDepth: bundle.manifest.maxDepth },
+    rows: workloadMeans(context.seed).rows,
     workerMiB: await residentMiB(byPolicy.get('depth')!.worker.pid),
     workerMiBMax: bundleMiB(bundle) + KV_MB + 400,
   };
@@ -138,7 +131,7 @@ async function openSamples(
   const carried = closed.find(
     ({ policy, mix, load }) => policy === 'sequence' && mix === 'none' && load === SATURATION,
   )!;
-  const capacity = carried.summary.steadyTokensPerS / meanOutputTokens(context.seed);
+  const capacity = carried.summary.steadyTokensPerS / workloadMeans(context.seed).tokens;
   const samples: DepthSample[] = [];
   for (const load of plan.loads) {
     for (const mix of plan.openMixes) {
@@ -159,14 +152,6 @@ async function openSamples(
 
 const bundleMiB = ({ manifest }: Bundle): number =>
   manifest.files.reduce((sum, { bytes }) => sum + bytes, 0) / 2 ** 20;
-
-const rowCosts = (context: SuiteContext, bundle: Bundle): Promise<RowCosts> =>
-  measureCosts(bundle, {
-    threads: context.threads,
-    rows: SATURATION,
-    context: COST_CONTEXT,
-    repeats: COST_REPEATS,
-  });
 
 const TEXT =
   'The committee met in the old library on the first evening of the month. Nobody had asked for the windows to be ' +
