@@ -1,10 +1,11 @@
 import { type GenerateSpec, RondoError, type SequenceId, type WorkerId } from '@rondo/core';
 import type { GenerateStreamEvent } from '@rondo/wire';
+import { faulty } from './answer-terms.ts';
 import { History } from './history.ts';
 import { causeOf, goesOn, type Loss } from './loss.ts';
 import { Opening, type OpeningOptions, type OpenSequence, type Seeker } from './opening.ts';
 import type { Placement } from './placement.ts';
-import type { SequenceMetrics, SequenceWatch } from './sequence-metrics.ts';
+import type { SequenceWatch } from './sequence-metrics.ts';
 
 /** What a request asks of one sequence; where it runs is decided here. */
 export type SequenceRequest = Omit<GenerateSpec, 'sequenceId' | 'route' | 'bundleDigest' | 'emitted'> & {
@@ -15,19 +16,15 @@ export type SequenceRequest = Omit<GenerateSpec, 'sequenceId' | 'route' | 'bundl
 /** What a sequence does that no worker has room for: wait in line, or give up at once and leave what comes free to others. */
 export type WhenFull = 'wait' | 'refuse';
 
-export interface GenerationOptions extends OpeningOptions {
-  readonly metrics: SequenceMetrics;
-}
-
 /** After a try to leave a draining worker that found nobody: how long until the next, in milliseconds. */
 const MOVE_AGAIN_MS = 500;
 
 /** Brings sequences from prompt to last token, over as many workers as it takes. */
 export class Generation {
-  readonly #options: GenerationOptions;
+  readonly #options: OpeningOptions;
   readonly #opening: Opening;
 
-  constructor(options: GenerationOptions) {
+  constructor(options: OpeningOptions) {
     this.#options = options;
     this.#opening = new Opening(options);
   }
@@ -80,7 +77,7 @@ export class Generation {
 
 /** One sequence on its way from worker to worker. */
 class SequenceLife {
-  readonly #options: GenerationOptions;
+  readonly #options: OpeningOptions;
   readonly #opening: Opening;
   readonly #watch: SequenceWatch;
   readonly #history: History;
@@ -101,14 +98,14 @@ class SequenceLife {
     request: SequenceRequest,
     signal: AbortSignal,
     whenFull: WhenFull,
-    options: GenerationOptions,
+    options: OpeningOptions,
     opening: Opening,
     watch: SequenceWatch,
   ) {
     this.#options = options;
     this.#opening = opening;
     this.#watch = watch;
-    this.#history = new History(request, options.maxDepth);
+    this.#history = new History(request, options);
     let epoch = 0;
     const { placement = options.placement, ...asked } = request;
     this.#seeker = {
@@ -168,7 +165,7 @@ class SequenceLife {
     }
     switch (event.type) {
       case 'opened':
-        return undefined;
+        throw faulty('its opening, a second time');
       case 'token': {
         const token = this.#history.token(event);
         if (token === undefined) metrics.dropped('repeated');
@@ -223,6 +220,8 @@ class SequenceLife {
     const { route } = this.#open!;
     if (this.#seeker.signal.aborted) throw error;
     await this.close();
+    if (error.code === 'WORKER_FAULTY') metrics.contradicted();
+    membership.suspect(route.home.id, error);
     const end = this.#history.end(route.epoch);
     if (end !== undefined) return end;
     this.#losses.push({ worker: route.home.id, error });

@@ -1,7 +1,7 @@
 import { type ErrorCode, LIMITS, type RondoError, type WorkerId } from '@rondo/core';
 
 /** Why a sequence had to move, as the metric says it. */
-export type LossCause = 'lost' | 'malformed' | 'engine' | 'other' | 'drain';
+export type LossCause = 'lost' | 'malformed' | 'faulty' | 'engine' | 'other' | 'drain';
 
 /** A worker that a sequence was lost on, with what was wrong. */
 export interface Loss {
@@ -14,6 +14,7 @@ const CAUSES: Partial<Record<ErrorCode, LossCause>> = {
   // The link to the worker was closed, and with it every call on it.
   CANCELLED: 'lost',
   PROTOCOL_MISMATCH: 'malformed',
+  WORKER_FAULTY: 'faulty',
   ENGINE_FAILED: 'engine',
 };
 
@@ -23,14 +24,15 @@ export const causeOf = (error: RondoError): LossCause => CAUSES[error.code] ?? '
  * Whether a sequence goes on elsewhere after its newest loss. `losses` are those since its last new token: whatever makes
  * progress goes on for ever, what makes none may be what the workers die of, and must not take all of them along.
  * `lives` tells of whom one has heard since: what a network or an operator took away did not die of a request.
- * 1. Not after it has lost `LIMITS.lossesMax` workers that nobody has heard of since.
+ * 1. Not after it has lost `LIMITS.lossesMax` workers that nobody has heard of since, or that contradicted it.
  * 2. Not after `LIMITS.lossesInAllMax` losses, whatever became of the workers.
  * 3. Not after a worker has failed it twice and lived to tell: a third failure in a row would end that worker, too.
  */
 export function goesOn(losses: readonly Loss[], lives: (worker: WorkerId) => boolean): boolean {
   const newest = losses.at(-1)!;
   // A process that starts again is another worker, so one that is lost twice had lived on.
-  const gone = new Set(losses.map(({ worker }) => worker).filter((worker) => !lives(worker)));
+  const counted = losses.filter(({ worker, error }) => causeOf(error) === 'faulty' || !lives(worker));
+  const gone = new Set(counted.map(({ worker }) => worker));
   if (gone.size >= LIMITS.lossesMax || losses.length >= LIMITS.lossesInAllMax) return false;
   if (causeOf(newest.error) === 'lost') return true;
   return (

@@ -86,9 +86,11 @@ export class Membership {
     return member.linked;
   }
 
-  /** A sequence was lost on this worker: nothing new goes there before its next pulse. */
-  suspect(id: WorkerId): void {
+  /** A sequence was lost on this worker, by `error` where that is known: nothing new goes there before its next pulse. */
+  suspect(id: WorkerId, error?: RondoError): void {
     this.#members().get(id)?.link.suspect();
+    if (error?.code !== 'WORKER_FAULTY') return;
+    this.#options.log.warn({ worker: id, code: error.code }, error.message);
   }
 
   /** Whether the worker has been heard of since it was last suspected. */

@@ -12,8 +12,10 @@ import {
   type WorkerId,
 } from '@rondo/core';
 import type { GenerateStreamEvent, OpenedEvent } from '@rondo/wire';
+import { AnswerTerms, faulty, type ModelTerms } from './answer-terms.ts';
 import type { Membership } from './membership.ts';
 import { type Placement, place } from './placement.ts';
+import type { SequenceMetrics } from './sequence-metrics.ts';
 import { unlessAborted, WaitingLine } from './waiting-line.ts';
 
 /** A sequence that looks for workers; `spec` is asked anew for every try. */
@@ -41,14 +43,14 @@ export interface OpenSequence {
   close(finished: boolean): Promise<void>;
 }
 
-export interface OpeningOptions {
+export interface OpeningOptions extends ModelTerms {
   readonly membership: Membership;
   readonly placement: Placement;
   readonly bundleDigest: string;
-  readonly maxDepth: number;
   readonly kvPolicy: KvPolicy;
   readonly layersAtHome: boolean;
   readonly clock: Clock;
+  readonly metrics: SequenceMetrics;
   /** How long a sequence waits for a worker to come, in milliseconds. */
   readonly workerWaitMs?: number | undefined;
   /** How long a recovering sequence waits for room that only others hold, in milliseconds. */
@@ -136,7 +138,8 @@ export class Opening {
           if (error.code === 'OVERLOADED' || error.code === 'KV_EXHAUSTED') noRoom = error;
           else {
             this.#unreachable = error;
-            membership.suspect(route.home.id);
+            if (error.code === 'WORKER_FAULTY') this.#options.metrics.contradicted();
+            membership.suspect(route.home.id, error);
           }
           tried.add(route.home.id);
         }
@@ -209,11 +212,10 @@ export class Opening {
       events = client.generate(spec, signal)[Symbol.asyncIterator]();
       const first = await within(events.next(), openMs, route);
       if (first.done || first.value.type !== 'opened') {
-        throw new RondoError(
-          'WORKER_LOST',
-          `worker ${route.home.id} sent tokens before it opened the sequence`,
-        );
+        throw faulty(`${first.value?.type ?? 'the end'} before it opened the sequence`);
       }
+      if (first.value.epoch !== route.epoch) throw faulty(`epoch ${first.value.epoch} for ${route.epoch}`);
+      new AnswerTerms(spec, this.#options).opened(first.value);
       booking.opened();
       return { route, opened: first.value, events, close };
     } catch (error) {

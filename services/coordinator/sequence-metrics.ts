@@ -33,6 +33,7 @@ export class SequenceMetrics {
   readonly #ended;
   readonly #dropped;
   readonly #recoveries;
+  readonly #contradictions;
   readonly #recomputed;
   readonly #queue;
   readonly #firstToken;
@@ -53,6 +54,10 @@ export class SequenceMetrics {
       'rondo_recoveries_total',
       'Sequences that went on to another worker, by what was wrong with theirs',
       ['cause'],
+    );
+    this.#contradictions = metrics.counter(
+      'rondo_contradictions_total',
+      'Sequences of which a worker said what cannot answer the request; the log names the worker',
     );
     this.#recomputed = metrics.counter(
       'rondo_recomputed_tokens_total',
@@ -78,6 +83,10 @@ export class SequenceMetrics {
 
   recovered(cause: LossCause): void {
     this.#recoveries.inc({ cause });
+  }
+
+  contradicted(): void {
+    this.#contradictions.inc();
   }
 
   recomputed(tokens: number): void {
