@@ -36,6 +36,20 @@ export const manifestSchema = z.strictObject({
     /** α in h ← h + α·(block(h) − h). */
     damping: z.number().positive(),
   }),
+  /** How each layer of the block was made of several of the source's (Bae et al. 2024); absent where it is one of them. */
+  tied: z
+    .strictObject({
+      init: z.enum(['stepwise', 'average', 'lower', 'random']),
+      /** Norm weights under `average`. */
+      initNorms: z.enum(['average', 'choice', 'zero']).optional(),
+      /** Under `random`. */
+      initSeed: z.int().nonnegative().optional(),
+      /** The source's layers that the block's began as, under `stepwise` and `lower`. */
+      kept: z.array(z.int().nonnegative()).optional(),
+      /** Whether each depth has norm weights and biases of its own. */
+      norms: z.enum(['shared', 'per-depth']),
+    })
+    .optional(),
   exit: z.strictObject({
     policy: z.enum(['none', 'gate', 'latent-diff', 'confidence']),
     threshold: z.number().nonnegative(),

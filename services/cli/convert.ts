@@ -1,8 +1,16 @@
 import type { Manifest } from '@rondo/bundle';
-import { type Checkpoint, convert as convertCheckpoint, openCheckpoint } from '@rondo/converter';
+import {
+  type Checkpoint,
+  convert as convertCheckpoint,
+  INIT_NORMS,
+  type InitNorms,
+  LOOP_INITS,
+  type LoopInit,
+  openCheckpoint,
+} from '@rondo/converter';
 import { RondoError } from '@rondo/core';
 import { Command, Option } from 'commander';
-import { countOption, fractionOption, layersOption } from './options.ts';
+import { countFromZeroOption, countOption, fractionOption, layersOption } from './options.ts';
 import { progressBar } from './progress.ts';
 
 interface ConvertFlags {
@@ -10,6 +18,11 @@ interface ConvertFlags {
   readonly loops?: number;
   readonly loopLayers?: { first: number; last: number };
   readonly loopDamping?: number;
+  readonly init?: LoopInit;
+  readonly initNorms?: InitNorms;
+  readonly initSeed?: number;
+  readonly keepFirst?: number;
+  readonly keepLast?: number;
   readonly precision: Manifest['precision'];
   readonly name?: string;
   readonly kvPolicy: Manifest['kvPolicy'];
@@ -34,6 +47,29 @@ export const convertCommand = (): Command =>
       '--loop-damping <x>',
       'h + x * (block(h) - h) per pass; 1 repeats plainly, 1/loops takes damped sub-steps',
       fractionOption('--loop-damping', 1),
+    )
+    .addOption(
+      new Option(
+        '--init <kind>',
+        'tie the layers of the loop into 1/loops as many, which begin as this',
+      ).choices(LOOP_INITS),
+    )
+    .option(
+      '--keep-first <n>',
+      'with --init: first layers that stay as they are, before the loop',
+      countFromZeroOption('--keep-first'),
+    )
+    .option('--keep-last <n>', 'with --init: last layers, after the loop', countFromZeroOption('--keep-last'))
+    .addOption(
+      new Option(
+        '--init-norms <kind>',
+        'with --init average: norm weights are averaged, those of the first tied layer, or none (default: average)',
+      ).choices(INIT_NORMS),
+    )
+    .option(
+      '--init-seed <n>',
+      'with --init random: what the weights are drawn from (default: 0)',
+      countFromZeroOption('--init-seed'),
     )
     .addOption(
       new Option('--precision <kind>', 'how weights are stored')
@@ -66,10 +102,16 @@ export const convertCommand = (): Command =>
 Reads the Llama family, Qwen2, Qwen3, Gemma and Ouro. Ouro is looped already; any other can be looped without
 training by repeating some of its middle layers: rondo scan finds out which.
 
+With --init the model becomes smaller instead (Relaxed Recursive Transformers, Bae et al. 2024): layers k, k + K, k + 2K …
+share the weights of one, and a block of K = layers / loops is applied so often that the depth stays. The shared weights
+are some of the layers at equal intervals (stepwise), the mean of those that share (average), the first K (lower) or
+noise (random). Without training the result is a start, not a model.
+
 Examples:
   rondo convert .cache/checkpoints/smollm2-135m-instruct --out bundles/plain --loops 1
   rondo convert ouro --out bundles/ouro --exit-policy gate --exit-threshold 0.7 --min-depth 2 --kv-policy catch-up
-  rondo convert model.gguf --out bundles/looped --loop-layers 4-7 --loops 2 --loop-damping 0.5 --precision int8`,
+  rondo convert model.gguf --out bundles/looped --loop-layers 4-7 --loops 2 --loop-damping 0.5 --precision int8
+  rondo convert model.gguf --out bundles/half --loops 2 --init average --keep-first 1 --keep-last 1`,
     )
     .action(convert);
 

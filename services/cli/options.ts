@@ -14,6 +14,12 @@ export const countOption =
     return count >= 1 ? count : refuse(option, value, 'a whole number from 1');
   };
 
+/** A whole number from 0, in plain decimal digits. */
+export const countFromZeroOption =
+  (option: string) =>
+  (value: string): number =>
+    /^\d{1,15}$/.test(value) ? Number(value) : refuse(option, value, 'a whole number from 0');
+
 /** Whole seconds from 0 to `max`. */
 export const secondsOption =
   (option: string, max: number) =>

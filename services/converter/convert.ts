@@ -11,10 +11,12 @@ import {
 import type { Checkpoint } from './checkpoint.ts';
 import type { GraphOptions } from './graph-options.ts';
 import { blockGraph, codaGraph, headGraph, preludeGraph } from './graphs.ts';
-import { type LoopOptions, type LoopPlan, planLoop, type StackName } from './loop-plan.ts';
+import { TiedCheckpoint } from './loop-init.ts';
+import { type LoopOptions, type LoopPlan, planLoop, type StackName, sourceLayer } from './loop-plan.ts';
 import { makeDirectory } from './make-directory.ts';
 import { type ModelWeights, type OnProgress, type Precision, writeModelWeights } from './model-weights.ts';
 import { propagateGraph, segmentGraphs } from './segment-graphs.ts';
+import type { TiedLayers } from './tied-layers.ts';
 import { diskError, WeightsFile } from './weights-file.ts';
 
 export interface ConvertOptions extends LoopOptions {
@@ -75,13 +77,20 @@ export async function convert(options: ConvertOptions): Promise<Manifest> {
       "kvPolicy propagate: not with adapters, whose K and V differ at every depth; choose 'last-exited' or 'catch-up'",
     );
   }
+  if (plan.tied && options.prepared) {
+    throw new RondoError(
+      'INTERNAL',
+      'prepared weights are of the source, a tied plan has weights of its own',
+    );
+  }
+  const checkpoint = plan.tied ? new TiedCheckpoint(options.checkpoint, plan) : options.checkpoint;
   const out = resolve(options.out);
   await refuseForeign(out);
   const partial = `${out}.partial-${process.pid}`;
   await onDisk(partial, rm(partial, { recursive: true, force: true }));
   try {
     await onDisk(partial, makeDirectory(partial));
-    const manifest = await writeBundle(options, plan, partial);
+    const manifest = await writeBundle({ ...options, checkpoint }, plan, partial);
     await replace(partial, out);
     return manifest;
   } catch (error) {
@@ -224,7 +233,12 @@ function describe(options: ConvertOptions, plan: LoopPlan, headCandidates: numbe
     },
     layers: { prelude: plan.prelude.length, block: plan.block.length, coda: plan.coda.length },
     maxDepth: plan.maxDepth,
-    loop: { first: plan.block[0]!, last: plan.block.at(-1)!, damping: plan.damping },
+    loop: {
+      first: sourceLayer(plan, plan.block[0]!, 0),
+      last: sourceLayer(plan, plan.block.at(-1)!, plan.maxDepth - 1),
+      damping: plan.damping,
+    },
+    ...(plan.tied && { tied: describeTied(plan.tied) }),
     exit: { ...exitDefaults(options), signals: gated ? ['gate', 'latent-diff'] : ['latent-diff'] },
     kvPolicy: options.kvPolicy ?? 'last-exited',
     precision,
@@ -259,6 +273,14 @@ function describe(options: ConvertOptions, plan: LoopPlan, headCandidates: numbe
     }),
   };
 }
+
+const describeTied = ({ init, initNorms, initSeed, kept }: TiedLayers): Manifest['tied'] => ({
+  init,
+  ...(init === 'average' && { initNorms }),
+  ...(init === 'random' && { initSeed }),
+  ...(kept && { kept: [...kept] }),
+  norms: 'shared',
+});
 
 /** @throws RondoError CONFIG_INVALID for a signal that the model does not have. */
 function exitDefaults({ checkpoint, exit }: ConvertOptions): ExitDefaults {

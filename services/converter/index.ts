@@ -11,7 +11,9 @@ export { type Checkpoint, type ModelSpec, openCheckpoint } from './checkpoint.ts
 export { type ConvertOptions, convert, type PreparedWeights, prepareWeights } from './convert.ts';
 export { type GgufFile, openGgufFile } from './gguf.ts';
 export { Graph, ORT, type Value, type WeightRef } from './graph.ts';
-export { type LoopOptions, type LoopPlan, planLoop } from './loop-plan.ts';
+export { TiedCheckpoint } from './loop-init.ts';
+export { type LoopOptions, type LoopPlan, planLoop, sourceLayer } from './loop-plan.ts';
 export { type PullOptions, pull } from './pull.ts';
 export { QUANTIZATION_BLOCK, quantize } from './quantize.ts';
+export { INIT_NORMS, type InitNorms, LOOP_INITS, type LoopInit } from './tied-layers.ts';
 export { WeightsFile } from './weights-file.ts';
