@@ -72,6 +72,7 @@ interface Group {
   readonly loop: 'closed' | 'open';
   readonly load: number;
   readonly seed: number;
+  readonly repeats: readonly DepthSample[];
   readonly ofRuns: (pick: (runs: BlockRuns) => number) => number;
   readonly of: (pick: (summary: LoadSummary) => number) => number;
 }
@@ -81,6 +82,7 @@ function groups(samples: readonly DepthSample[]): Group[] {
   const byCell = Map.groupBy(samples, ({ policy, mix, loop, load }) => [policy, mix, loop, load].join());
   return [...byCell.values()].map((repeats) => ({
     ...repeats[0]!,
+    repeats,
     ofRuns: (pick) => median(repeats.flatMap(({ runs }) => (runs ? [pick(runs)] : []))),
     of: (pick) => median(repeats.map(({ summary }) => pick(summary)).filter((value) => !Number.isNaN(value))),
   }));
@@ -102,14 +104,25 @@ const throughput = (group: Group | undefined): number =>
 const meanDepth = ({ maxDepth }: DepthFindings, { mix, seed, of }: Group): number =>
   plannedDepth(mix, seed, maxDepth) ?? of(({ passesPerToken }) => passesPerToken);
 
+/** Median ratio of steady rates in the same repeat: what drifts from repeat to repeat is in both. */
+function ratioWithin(group: Group, base: Group | undefined): number {
+  const rate = ({ summary }: DepthSample) => summary.steadyTokensPerS;
+  return median(
+    group.repeats.flatMap((sample) => {
+      const beside = base?.repeats.find(({ seed }) => seed === sample.seed);
+      return beside ? [rate(sample) / rate(beside)] : [];
+    }),
+  );
+}
+
 /** Won by exits at saturation, as a share of the ceiling, in per cent; undefined where exits play no part. */
 function shareOfCeiling(found: DepthFindings, all: readonly Group[], group: Group) {
   const { policy, mix, loop, load } = group;
   if (policy !== 'depth' || mix === 'none' || loop !== 'closed' || load !== found.saturation)
     return undefined;
   const ceiling = ceilingOf(saturatedCosts(found), found.rows, found.maxDepth, meanDepth(found, group));
-  const ratio = throughput(group) / throughput(find(all, { policy, mix: 'none', loop, load }));
-  return { ceiling, ratio, share: (100 * ratio) / ceiling };
+  const without = find(all, { policy, mix: 'none', loop, load });
+  return { ceiling, share: (100 * ratioWithin(group, without)) / ceiling };
 }
 
 /** One row for each cell, closed loops first. */
@@ -234,8 +247,8 @@ export function depthNotes(found: DepthFindings, threads: number): string[] {
   const { headMs, stacksMs, passMs } = saturatedCosts(found);
   const { prompt, answer } = found.rows;
   return [
-    `SmolLM2-135M-Instruct with layers 1 to 28 of 0 to 29 applied twice (damping 0.5), int4; one worker with ${threads} threads and its coordinator in one process, the load generator beside it on this machine. Prompts of ${PROMPT_TOKENS.least} to ${PROMPT_TOKENS.most} tokens, answers of ${OUTPUT_TOKENS.least} to ${OUTPUT_TOKENS.most}, log-uniform and seeded; the cells of one repeat run one after the other, so that drift hits all alike.`,
-    `In the batches of ${found.saturation} clients a token takes F0 = ${(headMs + stacksMs).toFixed(3)} ms (prelude, coda, head) and Fr = ${passMs.toFixed(3)} ms a pass inside the engine, by the server’s own metrics over the same windows as the rates. Ceiling = (F0 + ${found.maxDepth}·Fr) / (F0 + d̄·Fr) with d̄ the passes of an answer’s row as recorded (live: as reported), and with the prompts, whose rows run every pass: ${prompt.toFixed(3)} prompt rows and ${answer.toFixed(3)} answer rows a token. Block rows/token (what the batching spent, prompts included), rows/run and engine ms/row are of block runs. Tokens/s of a closed loop is the slope of arrivals over the window, for static the average over whole cohorts. Of ceiling = throughput to that of depth without exits, by the ceiling.`,
+    `SmolLM2-135M-Instruct with layers 1 to 28 of 0 to 29 applied twice (damping 0.5), int4; one worker and its coordinator in one process, with ${threads} ${threads === 1 ? 'thread' : 'threads'} for the engine, so that a core is left for the coordinator and the load generator beside it. Prompts of ${PROMPT_TOKENS.least} to ${PROMPT_TOKENS.most} tokens, answers of ${OUTPUT_TOKENS.least} to ${OUTPUT_TOKENS.most}, log-uniform and seeded; the cells of one repeat run one after the other, so that drift hits all alike.`,
+    `In the batches of ${found.saturation} clients a token takes F0 = ${(headMs + stacksMs).toFixed(3)} ms (prelude, coda, head) and Fr = ${passMs.toFixed(3)} ms a pass inside the engine, by the server’s own metrics over the same windows as the rates. Ceiling = (F0 + ${found.maxDepth}·Fr) / (F0 + d̄·Fr) with d̄ the passes of an answer’s row as recorded (live: as reported), and with the prompts, whose rows run every pass: ${prompt.toFixed(3)} prompt rows and ${answer.toFixed(3)} answer rows a token. Block rows/token (what the batching spent, prompts included), rows/run and engine ms/row are of block runs. Tokens/s of a closed loop is the slope of arrivals over the window, for static the average over whole cohorts. Of ceiling = throughput to that of depth without exits in the same repeat, by the ceiling; the median of the repeats.`,
     `Exits are replayed: a seeded trace says after which pass each row leaves. Live: a row leaves when pass 1 changes its state by less than ${found.live.toFixed(4)} of its norm, which three rows in four of a sample text stay below. To static and to sequence: throughput to theirs without exits at the same number of clients. Bae et al. 2024 (arXiv 2410.20672, Fig. 8) simulated ${SIMULATED.static} and ${SIMULATED.sequence} for their models and exit rates.`,
   ];
 }
