@@ -8,6 +8,8 @@ export const LIMITS = {
   helloBytes: 4096,
   /** How long a stream of passes may be open without it, in milliseconds. */
   helloMs: 5000,
+  /** Sent to a worker on one connection, and on one stream of it, and not yet read there: eight frames of activations. */
+  receiveWindowBytes: 1024 * 1024,
   /** One frame of activations: loopback latency grows faster than size above this. */
   frameBytes: 128 * 1024,
   /** Same bound as TGI: a longer prompt is refused by the context length anyway. */

@@ -52,6 +52,10 @@ test('half precision rounds to 11 bits, saturates, and brings back what fits exa
   const exact = [0, 1, -2.5, 1 + 2 ** -10, 65504, 2 ** -24];
   assert.deepEqual(there(...exact), exact);
   assert.deepEqual(there(1 + 2 ** -12, 70_000, -1e30), [1, 65504, -65504]);
+  for (let at = 0; at < 5; at++) {
+    const values = [1, 2, 3, 4, 5].with(at, Number.NEGATIVE_INFINITY);
+    assert.deepEqual(there(...values), values.with(at, -65504));
+  }
   assert.ok(Number.isNaN(there(Number.NaN)[0]));
   fc.assert(
     fc.property(fc.float({ min: Math.fround(2 ** -14), max: 65504, noNaN: true }), (value) => {

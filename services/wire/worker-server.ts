@@ -1,7 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   logVerbosity,
-  Server,
   ServerCredentials,
   type ServerDuplexStream,
   type ServerUnaryCall,
@@ -33,6 +32,7 @@ import { MutualServerCredentials } from './mutual-tls.ts';
 import { healthService, workerService } from './proto.ts';
 import { ServedCall } from './served-call.ts';
 import { toStatus } from './status.ts';
+import { WideServer } from './wide-server.ts';
 
 /** What a worker does; whatever a handler throws reaches the caller as a RondoError. */
 export interface WorkerHandlers {
@@ -90,7 +90,7 @@ export async function serveWorker(
 }
 
 class GrpcWorkerServer implements WorkerServer {
-  readonly #server = new Server(SERVER_OPTIONS);
+  readonly #server = new WideServer(SERVER_OPTIONS);
   readonly #health = new Health();
   readonly #handlers: WorkerHandlers;
   readonly #tls: MutualServerCredentials | undefined;
@@ -121,8 +121,12 @@ class GrpcWorkerServer implements WorkerServer {
     await new Promise<void>((resolve, reject) => {
       this.#server.bindAsync(listen, this.#tls ?? ServerCredentials.createInsecure(), (error, port) => {
         this.#address = address(`${host}:${port}`);
-        if (error === null) resolve();
-        else reject(cannotListen(listen, error));
+        if (error !== null) {
+          reject(cannotListen(listen, error));
+          return;
+        }
+        this.#server.widenConnections();
+        resolve();
       });
     });
   }
