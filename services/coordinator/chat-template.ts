@@ -10,6 +10,8 @@ export interface ChatMessage {
 
 /** Turns a conversation into the prompt text the model was trained on. */
 export interface ChatTemplate {
+  /** In Jinja's language. */
+  readonly source: string;
   /** @throws RondoError INVALID_REQUEST with param `messages` when the template refuses the conversation. */
   render(messages: readonly ChatMessage[], addGenerationPrompt: boolean): string;
   /** True when the template speaks of `role` beyond the usual three. */
@@ -29,8 +31,9 @@ export function parseChatTemplate(
   const source = file ?? templateIn(config.chat_template);
   if (source === undefined) return undefined;
   const template = new Template(source);
-  const specials = Object.fromEntries(SPECIAL_TOKENS.map((name) => [name, tokenText(config[name])]));
+  const specials = specialTokens(config);
   return {
+    source,
     render(messages, addGenerationPrompt) {
       try {
         return template.render({ ...specials, messages, add_generation_prompt: addGenerationPrompt });
@@ -45,6 +48,10 @@ export function parseChatTemplate(
     knowsRole: (role) => source.includes(`'${role}'`) || source.includes(`"${role}"`),
   };
 }
+
+/** The control tokens that tokenizer_config.json names, as their text; '' for one that it does not. */
+export const specialTokens = (config: Readonly<Record<string, unknown>>): Record<string, string> =>
+  Object.fromEntries(SPECIAL_TOKENS.map((name) => [name, tokenText(config[name])]));
 
 function templateIn(value: unknown): string | undefined {
   if (typeof value === 'string') return value;

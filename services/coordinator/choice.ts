@@ -22,6 +22,8 @@ export interface ChoiceEnd {
   readonly cachedTokens: number;
   readonly promptPasses: number;
   readonly generatedPasses: number;
+  /** The token that ended it and is no part of its text; absent when something else did. */
+  readonly stopToken?: ChoiceToken | undefined;
 }
 
 /** The next stretch of a choice. `text` is the joined text of `tokens`, unless a character was left incomplete. */
@@ -53,6 +55,7 @@ export async function* choiceDeltas(
   let tokens = 0;
   let generatedPasses = 0;
   let cachedTokens = 0;
+  let stopToken: ChoiceToken | undefined;
   for await (const event of events) {
     switch (event.type) {
       case 'opened':
@@ -65,7 +68,10 @@ export async function* choiceDeltas(
         tokens++;
         // The first token comes from the last prompt row, whose passes are the prompt's.
         if (event.index > 0) generatedPasses += event.passes;
-        if (options.stopIds.includes(event.id)) break;
+        if (options.stopIds.includes(event.id)) {
+          stopToken = { id: event.id, logprob: event.logprob, top: event.top, text: '' };
+          break;
+        }
         const step = text.push(event);
         if (step.stopped) {
           // Nobody is left to report what was spent; the passes of prompt rows are known beforehand.
@@ -81,7 +87,9 @@ export async function* choiceDeltas(
         const step = text.end();
         const reason = step.stopped ? 'stop' : event.reason;
         const { promptPasses, generatedPasses: spent } = event;
-        yield { ...step.delta, end: { reason, tokens, cachedTokens, promptPasses, generatedPasses: spent } };
+        const end = { reason, tokens, cachedTokens, promptPasses, generatedPasses: spent } as const;
+        // A stop string in the last of the text lies before the token.
+        yield { ...step.delta, end: step.stopped ? end : { ...end, stopToken } };
         return;
       }
     }

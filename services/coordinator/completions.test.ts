@@ -150,12 +150,35 @@ test('echo with logprobs and max_tokens 0 scores the prompt alone', async (conte
   assert.equal(body.usage.completion_tokens, 0);
 });
 
+test('a token that ends the sequence is reported though it adds no text, unless a stop string lies before it', async (context) => {
+  const worker = new ScriptedWorker({ reply: () => [...bytes('ok'), TINY.end] });
+  const { post, stream } = await testCoordinator(context, { workers: { 'a:1': worker } });
+  const ask = { model: 'tiny', prompt: 'x', max_tokens: 9, logprobs: 0, return_token_ids: true };
+  const { body } = await post('/v1/completions', ask);
+  const [choice] = body.choices;
+  assert.equal(choice.text, 'ok');
+  assert.deepEqual(choice.token_ids, bytes('ok'));
+  assert.deepEqual(choice.logprobs.tokens, ['o', 'k', '<|end|>']);
+  assert.deepEqual(choice.logprobs.token_logprobs, [-0.5, -0.5, -0.5]);
+  assert.deepEqual(choice.logprobs.text_offset, [0, 1, 2]);
+  const { events } = await stream('/v1/completions', ask);
+  const told = events.slice(0, -1).flatMap((chunk) => chunk.choices[0].logprobs.tokens);
+  assert.deepEqual(told, choice.logprobs.tokens);
+  const stopped = await post('/v1/completions', { ...ask, stop: 'k' });
+  assert.deepEqual(stopped.body.choices[0].logprobs.tokens, ['o']);
+});
+
 test('text offsets of generated tokens go on behind the echoed prompt', async (context) => {
   const { post } = await testCoordinator(context, { workers: { 'a:1': saying('ok') } });
   const { body } = await post('/v1/completions', { model: 'tiny', prompt: 'the', echo: true, logprobs: 0 });
   assert.equal(body.choices[0].text, 'theok');
-  assert.deepEqual(body.choices[0].logprobs.text_offset, [0, 3, 4]);
-  assert.deepEqual(body.choices[0].logprobs.top_logprobs, [null, { o: -0.5 }, { k: -0.5 }]);
+  assert.deepEqual(body.choices[0].logprobs.text_offset, [0, 3, 4, 5]);
+  assert.deepEqual(body.choices[0].logprobs.top_logprobs, [
+    null,
+    { o: -0.5 },
+    { k: -0.5 },
+    { '<|end|>': -0.5 },
+  ]);
 });
 
 test('a stream joins to the whole answer and ends with usage and [DONE]', async (context) => {

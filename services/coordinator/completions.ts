@@ -148,10 +148,12 @@ class CompletionWords implements AnswerWords {
     const offset = this.#offsets.get(index) ?? 0;
     this.#offsets.set(index, offset + characters(text));
     const { logprobs, tokenIds } = this.#wishes;
+    // Clients that score a prompt ask for one token and cut off the report's last entry, whatever that token is.
+    const reported = [...echo, ...delta.tokens, ...(delta.end?.stopToken ? [delta.end.stopToken] : [])];
     return {
       index,
       text,
-      logprobs: logprobs ? completionLogprobs(this.#codec, [...echo, ...delta.tokens], offset) : null,
+      logprobs: logprobs ? completionLogprobs(this.#codec, reported, offset) : null,
       finish_reason: delta.end?.reason ?? null,
       ...(tokenIds ? this.#tokenIds(index, delta.tokens) : {}),
     };

@@ -109,6 +109,15 @@ test('tokenize and detokenize are each other backwards', async (context) => {
   assert.deepEqual((await post('/detokenize', { tokens: [] })).body, { prompt: '' });
 });
 
+test('a client that lays out prompts by itself is told the control tokens and the chat template', async (context) => {
+  const { get } = await testCoordinator(context);
+  const { body } = await get('/tokenizer_info');
+  assert.equal(body.bos_token, '<|start|>');
+  assert.equal(body.eos_token, '<|end|>');
+  assert.equal(body.pad_token, null);
+  assert.match(body.chat_template, /add_generation_prompt/);
+});
+
 test('ready is a coordinator with a worker that has run a real pass', async (context) => {
   const warm = new ScriptedWorker({ id: 'a' });
   const cold = new ScriptedWorker({ id: 'b', describe: { provider: '' } });

@@ -21,7 +21,7 @@ import type { KeyGate } from './key-gate.ts';
 import type { OpenAnswers } from './open-answers.ts';
 import { openAiError } from './openai-error.ts';
 import type { Owner } from './owner.ts';
-import { detokenize, tokenize } from './tokenize.ts';
+import { detokenize, tokenize, tokenizerInfo } from './tokenize.ts';
 
 export interface HttpOptions {
   readonly kitchen: Kitchen;
@@ -103,6 +103,7 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   addBatchRoutes(http, options.batches);
   http.post('/tokenize', async (request) => tokenize(request.body, kitchen));
   http.post('/detokenize', async (request) => detokenize(request.body, kitchen));
+  http.get('/tokenizer_info', async () => tokenizerInfo(kitchen));
 
   const created = Math.floor(Date.now() / 1000);
   const model = () => ({

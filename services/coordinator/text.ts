@@ -2,8 +2,11 @@ import { readFile } from 'node:fs/promises';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { type Bundle, bundlePath } from '@rondo/bundle';
 import { RondoError } from '@rondo/core';
-import { type ChatTemplate, parseChatTemplate } from './chat-template.ts';
+import { type ChatTemplate, parseChatTemplate, specialTokens } from './chat-template.ts';
 import { type TokenBytes, type TokenizerJson, tokenBytes } from './token-bytes.ts';
+
+/** tokenizer_config.json */
+type TokenizerConfig = Readonly<Record<string, unknown>>;
 
 const NO_BYTES = new Uint8Array(0);
 
@@ -11,15 +14,18 @@ const NO_BYTES = new Uint8Array(0);
 export class TextCodec {
   /** Absent when the bundle brings no chat template. */
   readonly chatTemplate: ChatTemplate | undefined;
+  /** Control tokens by their role (`bos_token` …), as their text; '' for one that the model lacks. */
+  readonly specialTokens: Readonly<Record<string, string>>;
   readonly #tokenizer: Tokenizer;
   readonly #table: TokenBytes;
   readonly #longestBytes: number;
 
-  constructor(tokenizer: Tokenizer, table: TokenBytes, chatTemplate: ChatTemplate | undefined) {
+  constructor(tokenizer: Tokenizer, table: TokenBytes, config: TokenizerConfig, template?: string) {
     this.#tokenizer = tokenizer;
     this.#table = table;
     this.#longestBytes = table.bytes.reduce((longest, bytes) => Math.max(longest, bytes?.length ?? 0), 1);
-    this.chatTemplate = chatTemplate;
+    this.chatTemplate = parseChatTemplate(config, template);
+    this.specialTokens = specialTokens(config);
   }
 
   /** Token ids of `text`, with the tokenizer's own first and last tokens (BOS …) when `addSpecial`. */
@@ -76,7 +82,7 @@ export async function openText(bundle: Bundle): Promise<TextCodec | undefined> {
       : await readFile(bundlePath(bundle, files.chatTemplate), 'utf8');
   try {
     const table = tokenBytes(path, json as unknown as TokenizerJson);
-    return new TextCodec(new Tokenizer(json, config), table, parseChatTemplate(config, template));
+    return new TextCodec(new Tokenizer(json, config), table, config, template);
   } catch (cause) {
     if (cause instanceof RondoError) throw cause;
     throw new RondoError('BUNDLE_INVALID', `${path}: ${(cause as Error).message}`, { cause });

@@ -53,3 +53,10 @@ export function detokenize(body: unknown, { model, codec }: Tokenizing): object 
     throw invalid('tokens', `token id ${foreign} is outside the vocabulary of ${vocab}`);
   return { prompt: codec.decode(fields.tokens) };
 }
+
+/** GET /tokenizer_info: what a client needs to lay out prompts by itself; a token that the model lacks is null. */
+export function tokenizerInfo({ codec }: Tokenizing): object {
+  if (codec === undefined) throw noTokenizer('model');
+  const tokens = Object.entries(codec.specialTokens).map(([role, text]) => [role, text === '' ? null : text]);
+  return { ...Object.fromEntries(tokens), chat_template: codec.chatTemplate?.source ?? null };
+}
