@@ -8,6 +8,8 @@ export interface BatchClusterOptions {
   readonly coordinators: number;
   /** More options of each coordinator. */
   readonly options?: readonly string[];
+  /** More options of each worker. */
+  readonly workerOptions?: readonly string[];
 }
 
 /** Workers, and coordinators that share a NATS server, as real processes; each can be killed and started again. */
@@ -16,16 +18,17 @@ export class BatchCluster implements AsyncDisposable {
   readonly coordinators: RondoProcess[] = [];
   readonly workers: RondoProcess[] = [];
   readonly #bundle: TinyBundle;
-  readonly #options: readonly string[];
+  readonly #options: Pick<BatchClusterOptions, 'options' | 'workerOptions'>;
 
-  private constructor(nats: NatsServer, bundle: TinyBundle, options: readonly string[]) {
+  private constructor(nats: NatsServer, bundle: TinyBundle, options: BatchClusterOptions) {
     this.nats = nats;
     this.#bundle = bundle;
     this.#options = options;
   }
 
-  static async start({ workers, coordinators, options = [] }: BatchClusterOptions): Promise<BatchCluster> {
+  static async start(options: BatchClusterOptions): Promise<BatchCluster> {
     const cluster = new BatchCluster(await NatsServer.start(), await TinyBundle.make(2), options);
+    const { workers, coordinators } = options;
     const each = (count: number, start: (index: number) => Promise<void>) =>
       Promise.all(Array.from({ length: count }, (_, index) => start(index)));
     try {
@@ -50,6 +53,7 @@ export class BatchCluster implements AsyncDisposable {
       '1',
       '--kv-mb',
       '64',
+      ...(this.#options.workerOptions ?? []),
     ];
     this.workers[index] = await RondoProcess.start('worker', ...options);
   }
@@ -60,7 +64,7 @@ export class BatchCluster implements AsyncDisposable {
     this.coordinators[index] = await RondoProcess.start(
       ...['coordinator', '--model', this.#bundle.directory, '--listen', listen, '--nats', this.nats.url],
       ...this.workers.flatMap(({ ready }) => ['--worker', ready]),
-      ...this.#options,
+      ...(this.#options.options ?? []),
     );
   }
 

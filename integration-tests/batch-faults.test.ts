@@ -6,6 +6,25 @@ import { NATS_MISSING } from './nats-server.ts';
 
 const ENDPOINT = '/v1/completions';
 
+const metricsOf = async (cluster: BatchCluster): Promise<string> =>
+  (await fetch(`${cluster.url(0)}/metrics`)).text();
+
+/** What the coordinator logged of a line that it took after it was lost. */
+const retaken = (cluster: BatchCluster, line: string, deliveries: number) =>
+  cluster.coordinators[0]!.errors.split('\n')
+    .filter((text) => text.includes('taken before'))
+    .map((text) => JSON.parse(text) as { line: string; deliveries: number; course: string })
+    .filter((told) => told.line === line && told.deliveries === deliveries);
+
+/** Asks until there is an answer; the test's own time limit ends the wait. */
+async function until<T>(ask: () => T | Promise<T>): Promise<T> {
+  for (;;) {
+    const answer = await ask();
+    if (Array.isArray(answer) ? answer.length > 0 : answer) return answer;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
 const answersOf = (lines: Awaited<ReturnType<typeof outputLines>>) =>
   new Map(lines.map((line) => [line.custom_id, line.response?.body.choices[0].text as string]));
 
@@ -124,4 +143,63 @@ test('interactive requests are served while a batch fills the machine, and the b
   assert.match(metrics, /rondo_batch_open 1/);
   const batch = await batchWhen(client, id, isOver);
   assert.deepEqual([batch.status, batch.request_counts!.completed], ['completed', total]);
+});
+
+test('a line that takes its coordinator down each time is given up, and all others are answered exactly once', {
+  skip: NATS_MISSING,
+}, async () => {
+  // Passes take their time, so that the long line is sure to run when its coordinator is killed.
+  const workerOptions = ['--engine', 'timed', '--timed-pass-ms', '20'];
+  await using cluster = await BatchCluster.start({ workers: 1, coordinators: 1, workerOptions });
+  const poison = completionLine('poison', { max_tokens: 200 });
+  const others = Array.from({ length: 30 }, (_, index) => completionLine(`${index}`, { max_tokens: 3 }));
+  const { id } = await cluster.client().batches.create({
+    input_file_id: (await upload(cluster.client(), [poison, ...others])).id,
+    endpoint: ENDPOINT,
+    completion_window: '24h',
+  });
+  // The first line of the queue runs before any other.
+  await until(async () => /^rondo_batch_lines_running [1-9]/m.test(await metricsOf(cluster)));
+  for (const delivery of [2, 3, 4, 5]) {
+    cluster.coordinators[0]!.kill('SIGKILL');
+    await cluster.startCoordinator(0);
+    const [again] = await until(() => retaken(cluster, '0', delivery));
+    assert.equal(again!.course, ['run', 'run-alone', 'run-alone', 'give-up'][delivery - 2]);
+  }
+  const batch = await batchWhen(cluster.client(), id, isOver);
+  assert.deepEqual(
+    [batch.status, batch.request_counts],
+    ['completed', { total: 31, completed: 30, failed: 1 }],
+  );
+  const output = await outputLines(cluster.client(), batch.output_file_id);
+  assert.deepEqual(
+    output.map((line) => line.custom_id),
+    others.map((line) => line.custom_id),
+  );
+  const failed = await outputLines(cluster.client(), batch.error_file_id);
+  assert.deepEqual(
+    failed.map((line) => [line.custom_id, line.response!.body.error.code]),
+    [['poison', 'line_given_up']],
+  );
+  assert.match(failed[0]!.response!.body.error.message, /taken 4 times/);
+});
+
+test('a line that lost all workers in the middle of its run counts it, and is answered once there is one', {
+  skip: NATS_MISSING,
+}, async () => {
+  const workerOptions = ['--engine', 'timed', '--timed-pass-ms', '20'];
+  await using cluster = await BatchCluster.start({ workers: 1, coordinators: 1, workerOptions });
+  const { id } = await cluster.client().batches.create({
+    input_file_id: (await upload(cluster.client(), [completionLine('long', { max_tokens: 40 })])).id,
+    endpoint: ENDPOINT,
+    completion_window: '24h',
+  });
+  await until(async () => /^rondo_sequences_running [1-9]/m.test(await metricsOf(cluster)));
+  cluster.workers[0]!.kill('SIGKILL');
+  await until(async () => /rondo_batch_lines_total\{outcome="refused"\} 1/.test(await metricsOf(cluster)));
+  await cluster.startWorker(0);
+  const batch = await batchWhen(cluster.client(), id, isOver);
+  assert.deepEqual(batch.request_counts, { total: 1, completed: 1, failed: 0 });
+  assert.equal(retaken(cluster, '0', 2).length > 0, true);
+  assert.equal(retaken(cluster, '0', 3).length, 0, 'refusals of a line that did not run counted');
 });

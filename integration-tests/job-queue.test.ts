@@ -30,10 +30,51 @@ test('a taken job can be kept, done with and given back while NATS is away, to n
   // The runner keeps its jobs by a timer: what it threw would be nobody's to catch.
   job!.keep();
   job!.done();
-  job!.giveBack(0);
+  await job!.giveBack('unharmed');
   await server.start();
   await back.promise;
   let again = await queue.take('g').catch(() => undefined);
   while (again === undefined) again = await queue.take('g').catch(() => undefined);
   assert.equal(Buffer.from(again.data).toString(), 'work');
+});
+
+test('a job tells how often it was taken, but for the times it was given back unharmed', {
+  skip: NATS_MISSING,
+}, async (context) => {
+  await using server = await NatsServer.start();
+  const link = await openNats({ servers: [server.url], name: 'test' });
+  context.after(() => link.close());
+  const queue = await JobQueue.open(link, { stream: 'jobs', subject: 'jobs', silenceMs: 300 });
+  await queue.openGroup('g');
+  await queue.add('g', '0', Buffer.from('work'));
+  const taken = async () => {
+    let job = await queue.take('g');
+    while (job === undefined) job = await queue.take('g');
+    return job;
+  };
+  const deliveries: number[] = [];
+  for (const how of ['unharmed', 'harmful', 'silent', 'unharmed', 'silent', 'harmful', 'harmful'] as const) {
+    const job = await taken();
+    deliveries.push(job.deliveries);
+    if (how !== 'silent') await job.giveBack(how);
+  }
+  assert.deepEqual(deliveries, [1, 1, 2, 3, 3, 4, 5]);
+  const last = await taken();
+  assert.equal(Buffer.from(last.data).toString(), 'work');
+  last.done();
+  assert.equal(await queue.take('g'), undefined);
+});
+
+test('a job of a group that was dropped is not given back', { skip: NATS_MISSING }, async (context) => {
+  await using server = await NatsServer.start();
+  const link = await openNats({ servers: [server.url], name: 'test' });
+  context.after(() => link.close());
+  const queue = await JobQueue.open(link, { stream: 'jobs', subject: 'jobs', silenceMs: 1000 });
+  await queue.openGroup('g');
+  await queue.add('g', '0', Buffer.from('work'));
+  const job = await queue.take('g');
+  await queue.dropGroup('g');
+  await job!.giveBack('unharmed');
+  const manager = await link.stores.jetstream.jetstreamManager();
+  assert.equal((await manager.streams.info('jobs')).state.messages, 0);
 });

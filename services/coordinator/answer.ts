@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from '@rondo/chassis';
 import { RondoError, type SequenceId, sequenceId } from '@rondo/core';
+import type { GenerateStreamEvent } from '@rondo/wire';
 import type { FastifyReply } from 'fastify';
 import type { Admission } from './admission.ts';
 import {
@@ -93,14 +94,26 @@ export async function answer(kitchen: Kitchen, plan: AnswerPlan, reply: FastifyR
 
 /**
  * Generates the choices one after another and answers whole, for whoever has time: no choice ever waits in line before an interactive one.
+ * @param running told when workers have taken a choice, and when it has ended
  * @throws RondoError whatever failed; OVERLOADED, KV_EXHAUSTED or NO_WORKER when it cannot run now, CANCELLED when `signal` is raised
  */
-export async function answerLater(kitchen: Kitchen, plan: AnswerPlan, signal: AbortSignal): Promise<object> {
+export async function answerLater(
+  kitchen: Kitchen,
+  plan: AnswerPlan,
+  signal: AbortSignal,
+  running: (runs: boolean) => void,
+): Promise<object> {
   const requestId = randomUUID();
   const deltas = async function* () {
     for (const [index, choice] of plan.choices.entries()) {
-      const run = { id: sequenceId(`${requestId}.${index}`), signal, whenFull: 'refuse' } as const;
+      const run = {
+        id: sequenceId(`${requestId}.${index}`),
+        signal,
+        whenFull: 'refuse',
+        opened: () => running(true),
+      } as const;
       for await (const delta of runChoice(kitchen, choice, run)) yield { index, delta };
+      running(false);
     }
   };
   return collect(plan, deltas());
@@ -131,16 +144,35 @@ interface ChoiceRun {
   readonly id: SequenceId;
   readonly signal: AbortSignal;
   readonly whenFull: WhenFull;
+  readonly opened?: () => void;
 }
 
-const runChoice = (kitchen: Kitchen, { request, stops }: ChoicePlan, { id, signal, whenFull }: ChoiceRun) =>
-  choiceDeltas(kitchen.generation.run(id, request, signal, whenFull), {
+const runChoice = (
+  kitchen: Kitchen,
+  { request, stops }: ChoicePlan,
+  { id, signal, whenFull, opened }: ChoiceRun,
+) =>
+  choiceDeltas(telling(kitchen.generation.run(id, request, signal, whenFull), opened), {
     detokenizer: kitchen.codec && new Detokenizer(kitchen.codec),
     stops: new StopStrings(stops),
     stopIds: request.stopIds,
     promptLength: request.promptIds.length,
     promptDepth: kitchen.model.manifest.maxDepth,
   });
+
+/** The same events; `opened` is called at the first. Without it nothing stands between, for each token has its price. */
+const telling = (
+  events: AsyncGenerator<GenerateStreamEvent, void, undefined>,
+  opened: (() => void) | undefined,
+): AsyncGenerator<GenerateStreamEvent, void, undefined> => {
+  if (opened === undefined) return events;
+  return (async function* () {
+    for await (const event of events) {
+      if (event.type === 'opened') opened();
+      yield event;
+    }
+  })();
+};
 
 async function* chunks(
   plan: AnswerPlan,

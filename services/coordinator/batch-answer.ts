@@ -14,10 +14,21 @@ export interface LineResult {
   readonly body: object;
 }
 
+/** What a line came to for good. */
+export interface StoredOutcome {
+  readonly kind: 'completed' | 'failed';
+  readonly result: LineResult;
+}
+
+export interface Refusal {
+  readonly kind: 'refused';
+  readonly error: RondoError;
+  /** It was running, and all workers that it tried are lost. */
+  readonly ran: boolean;
+}
+
 /** A line comes to a result of one kind or the other, or to nothing yet: workers have no room, or there is none. */
-export type LineOutcome =
-  | { readonly kind: 'completed' | 'failed'; readonly result: LineResult }
-  | { readonly kind: 'refused'; readonly error: RondoError };
+export type LineOutcome = StoredOutcome | Refusal;
 
 /**
  * Answers a line of a batch as the endpoint would over HTTP, but never waits in line for room.
@@ -30,10 +41,13 @@ export async function answerLine(
   signal: AbortSignal,
 ): Promise<LineOutcome> {
   const requestId = randomUUID();
+  let ran = false;
   try {
     const plan = endpoint === '/v1/completions' ? planCompletion(body, kitchen) : planChat(body, kitchen);
     if (plan.stream) throw invalid('stream', 'the lines of a batch are answered whole');
-    const whole = await answerLater(kitchen, plan, signal);
+    const whole = await answerLater(kitchen, plan, signal, (runs) => {
+      ran = runs;
+    });
     const result = { customId, requestId, statusCode: 200, body: whole };
     if (encodeResult(result).length > LIMITS.batchResultBytes) {
       throw new RondoError('BODY_TOO_LARGE', `the answer exceeds ${LIMITS.batchResultBytes} bytes`);
@@ -41,12 +55,23 @@ export async function answerLine(
     return { kind: 'completed', result };
   } catch (thrown) {
     const error = RondoError.from(thrown);
-    if (error.retryable) return { kind: 'refused', error };
+    if (error.retryable) return { kind: 'refused', error, ran };
     if (signal.aborted) throw error;
-    const statusCode = ERRORS[error.code].http;
-    return { kind: 'failed', result: { customId, requestId, statusCode, body: openAiError(error) } };
+    return failedWith(error, customId, requestId);
   }
 }
+
+/** What a line comes to that was tried `times` times and lost its coordinator or its workers with each. */
+export const givenUp = ({ customId }: BatchLine, times: number, cause?: RondoError): StoredOutcome => {
+  const last = cause === undefined ? '' : `; the last time: ${cause.message}`;
+  const message = `the line was taken ${times} times and never answered, its coordinator or its workers were lost each time${last}`;
+  return failedWith(new RondoError('LINE_GIVEN_UP', message, { cause }), customId, randomUUID());
+};
+
+const failedWith = (error: RondoError, customId: string, requestId: string): StoredOutcome => {
+  const statusCode = ERRORS[error.code].http;
+  return { kind: 'failed', result: { customId, requestId, statusCode, body: openAiError(error) } };
+};
 
 export const encodeResult = (result: LineResult): Uint8Array => Buffer.from(JSON.stringify(result));
 

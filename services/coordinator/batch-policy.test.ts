@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LIMITS } from '@rondo/core';
 import fc from 'fast-check';
-import { type BatchRoomView, batchRoom } from './batch-policy.ts';
+import { type BatchRoomView, batchRoom, lineCourse } from './batch-policy.ts';
 
 const idle: BatchRoomView = {
   draining: false,
@@ -10,6 +10,7 @@ const idle: BatchRoomView = {
   interactive: 0,
   inFlightMax: 256,
   lines: 0,
+  lone: false,
   reservedShare: 0,
   refusedForMs: 0,
 };
@@ -20,6 +21,7 @@ const views = fc.record<BatchRoomView>({
   interactive: fc.nat(300),
   inFlightMax: fc.constant(256),
   lines: fc.nat(100),
+  lone: fc.boolean(),
   reservedShare: fc.double({ min: 0, max: 1, noNaN: true }),
   refusedForMs: fc.nat(2),
 });
@@ -35,6 +37,7 @@ test('no line starts while anybody interactive waits, or at a coordinator that g
     fc.property(views, (view) => {
       if (batchRoom(view) !== 'start') return;
       assert.deepEqual([view.draining, view.interactiveWaiting, view.refusedForMs], [false, 0, 0]);
+      assert.equal(view.lone, false, 'beside a line that is to be alone');
     }),
   );
 });
@@ -52,4 +55,15 @@ test('lines alone leave a share of the memory and of the places', () => {
   assert.equal(batchRoom({ ...idle, lines: 1, reservedShare: LIMITS.batchMemoryShare }), 'memory-full');
   assert.equal(batchRoom({ ...idle, interactive: 256 * LIMITS.batchInFlightShare }), 'interactive-full');
   assert.equal(batchRoom({ ...idle, reservedShare: 1 }), 'start', 'a worker decides about the first');
+});
+
+test('a line that is lost again and again runs beside others twice, alone twice, and then no more', () => {
+  assert.deepEqual([1, 2, 3, 4, 5, 6].map(lineCourse), [
+    'run',
+    'run',
+    'run-alone',
+    'run-alone',
+    'give-up',
+    'give-up',
+  ]);
 });

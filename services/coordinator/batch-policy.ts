@@ -10,6 +10,8 @@ export interface BatchRoomView {
   readonly inFlightMax: number;
   /** Lines of batches that run here. */
   readonly lines: number;
+  /** A line that has to be alone runs, or waits for those that run here to end. */
+  readonly lone: boolean;
   /** Share of all KV positions that is spoken for, 0 to 1. */
   readonly reservedShare: number;
   /** Milliseconds to go until a line may try again after workers refused one; 0 when none did. */
@@ -21,6 +23,7 @@ export type BatchRoomDecision =
   | 'draining'
   | 'interactive-waits'
   | 'refused'
+  | 'lone-line'
   | 'lines-full'
   | 'memory-full'
   | 'interactive-full';
@@ -31,17 +34,33 @@ export type BatchRoomDecision =
  * 1. Nothing starts at a coordinator that is going away.
  * 2. Nobody interactive may be waiting: whatever comes free is theirs.
  * 3. After a refusal a line waits, longer each time: workers that are full or away are not asked without end.
- * 4. At most `batchLinesInFlightMax` lines run here, and
- * 5. they leave a share of the KV memory free, so that an interactive request seldom waits at all,
- * 6. and a share of the places in flight: a busy coordinator has no time for batches.
+ * 4. A line that is to be alone has no other started beside it.
+ * 5. At most `batchLinesInFlightMax` lines run here, and
+ * 6. they leave a share of the KV memory free, so that an interactive request seldom waits at all,
+ * 7. and a share of the places in flight: a busy coordinator has no time for batches.
  */
 export function batchRoom(view: BatchRoomView): BatchRoomDecision {
   if (view.draining) return 'draining';
   if (view.interactiveWaiting > 0) return 'interactive-waits';
   if (view.refusedForMs > 0) return 'refused';
+  if (view.lone) return 'lone-line';
   if (view.lines >= LIMITS.batchLinesInFlightMax) return 'lines-full';
   if (view.lines > 0 && view.reservedShare >= LIMITS.batchMemoryShare) return 'memory-full';
   if (view.interactive + view.lines >= view.inFlightMax * LIMITS.batchInFlightShare)
     return 'interactive-full';
   return 'start';
+}
+
+export type LineCourse = 'run' | 'run-alone' | 'give-up';
+
+/**
+ * What to do with a line that was taken from the queue `deliveries` times, this time included, and never answered. Whatever lost its
+ * coordinator or its workers may have been another line beside it, so that
+ * 1. beyond `batchDeliveriesMax` it is given up,
+ * 2. the last two times it runs alone: a poisonous line takes others down with it twice at most, and none is blamed for it,
+ * 3. before that it runs like any other.
+ */
+export function lineCourse(deliveries: number): LineCourse {
+  if (deliveries > LIMITS.batchDeliveriesMax) return 'give-up';
+  return deliveries > LIMITS.batchDeliveriesMax - 2 ? 'run-alone' : 'run';
 }

@@ -3,10 +3,10 @@ import type { Logger } from '@rondo/chassis';
 import { type Clock, LIMITS, RondoError } from '@rondo/core';
 import type { Job } from '@rondo/wire';
 import type { Kitchen } from './answer.ts';
-import { answerLine, encodeResult, type LineOutcome } from './batch-answer.ts';
-import { isBatchError, parseLine } from './batch-lines.ts';
+import { answerLine, encodeResult, givenUp, type LineOutcome, type StoredOutcome } from './batch-answer.ts';
+import { type BatchLine, isBatchError, parseLine } from './batch-lines.ts';
 import type { BatchMetrics } from './batch-metrics.ts';
-import { type BatchRoomView, batchRoom } from './batch-policy.ts';
+import { type BatchRoomView, batchRoom, type LineCourse, lineCourse } from './batch-policy.ts';
 import type { BatchRecord } from './batch-record.ts';
 import type { BatchStores } from './batch-stores.ts';
 
@@ -14,7 +14,7 @@ export interface BatchRunnerOptions {
   readonly stores: Pick<BatchStores, 'queue' | 'results'>;
   readonly kitchen: Kitchen;
   /** What the coordinator knows of its own load. */
-  readonly load: () => Omit<BatchRoomView, 'lines' | 'refusedForMs'>;
+  readonly load: () => Omit<BatchRoomView, 'lines' | 'lone' | 'refusedForMs'>;
   /** Batches whose lines may run, the oldest first. */
   readonly running: () => readonly BatchRecord[];
   readonly metrics: BatchMetrics;
@@ -33,6 +33,8 @@ const STORE = { tries: 300, pauseMs: 1_000 };
 export class BatchRunner {
   readonly #options: BatchRunnerOptions;
   readonly #lines = new Set<Promise<void>>();
+  /** A line that has to be alone runs, or was given back until those that run have ended. */
+  #lone = false;
   #refusals = 0;
   #refusedUntil = 0;
   #wake = Promise.withResolvers<void>();
@@ -54,7 +56,7 @@ export class BatchRunner {
   #hasRoom(): boolean {
     const { load, clock } = this.#options;
     const refusedForMs = Math.max(0, this.#refusedUntil - clock.now());
-    return batchRoom({ ...load(), lines: this.#lines.size, refusedForMs }) === 'start';
+    return batchRoom({ ...load(), lines: this.#lines.size, lone: this.#lone, refusedForMs }) === 'start';
   }
 
   /** True when a line was started, or given back at once: there may be more. */
@@ -66,11 +68,21 @@ export class BatchRunner {
       if (job === undefined) continue;
       if (signal.aborted || !this.#hasRoom()) {
         // Room was lost while the line was on its way: another coordinator may have some.
-        job.giveBack(LOOK_MS);
+        await job.giveBack('unharmed');
         return false;
       }
-      const line = this.#line(batch, job, signal).finally(() => {
+      const course = lineCourse(job.deliveries);
+      if (course === 'run-alone') {
+        this.#lone = true;
+        if (this.#lines.size > 0) {
+          // Held here it would be lost with the others, and have been blamed for it.
+          await job.giveBack('unharmed');
+          return false;
+        }
+      }
+      const line = this.#line(batch, job, course, signal).finally(() => {
         this.#lines.delete(line);
+        if (this.#lines.size === 0) this.#lone = false;
         this.#options.metrics.linesRunning.set(this.#lines.size);
         this.#wake.resolve();
       });
@@ -82,8 +94,13 @@ export class BatchRunner {
   }
 
   /** Answers one line and stores the answer before the job is done with: whoever is killed in between loses nothing. */
-  async #line(batch: BatchRecord, job: Job, signal: AbortSignal): Promise<void> {
+  async #line(batch: BatchRecord, job: Job, course: LineCourse, signal: AbortSignal): Promise<void> {
     const { stores, metrics, log } = this.#options;
+    const { deliveries } = job;
+    if (deliveries > 1) {
+      const told = { batch: batch.id, line: job.key, deliveries, course };
+      log.warn(told, 'a line of a batch was taken before and not answered');
+    }
     const keeping = setInterval(() => job.keep(), LIMITS.batchSilenceMs / 3);
     try {
       if ((await stores.results.get(batch.id, job.key)) !== undefined) {
@@ -91,18 +108,25 @@ export class BatchRunner {
         job.done();
         return;
       }
-      const outcome = await this.#answer(batch, job, signal);
+      const line = lineOf(batch, job);
+      let outcome =
+        course === 'give-up' ? givenUp(line, job.deliveries - 1) : await this.#answer(batch, line, signal);
       if (outcome.kind === 'refused') {
-        metrics.lines.inc({ outcome: 'refused' });
-        job.giveBack(this.#refused());
-        return;
+        if (!outcome.ran || lineCourse(deliveries + 1) !== 'give-up') {
+          metrics.lines.inc({ outcome: 'refused' });
+          this.#refused();
+          await job.giveBack(outcome.ran ? 'harmful' : 'unharmed');
+          return;
+        }
+        outcome = givenUp(line, deliveries, outcome.error);
       }
       this.#refusals = 0;
       const stored = await this.#store(batch.id, job.key, outcome, signal);
       metrics.lines.inc({ outcome: stored ? outcome.kind : 'answered-before' });
       job.done();
     } catch (thrown) {
-      job.giveBack(signal.aborted ? 0 : REFUSED_MS.first);
+      if (!signal.aborted) this.#refused();
+      await job.giveBack('unharmed');
       if (signal.aborted) return;
       metrics.lines.inc({ outcome: 'given-back' });
       log.warn({ err: thrown, batch: batch.id, line: job.key }, 'a line of a batch was given back');
@@ -111,20 +135,12 @@ export class BatchRunner {
     }
   }
 
-  async #answer(batch: BatchRecord, job: Job, signal: AbortSignal): Promise<LineOutcome> {
-    const line = parseLine({ number: Number(job.key) + 1, bytes: job.data }, batch.endpoint);
-    if (isBatchError(line))
-      throw new RondoError('INTERNAL', `a line that was checked is wrong: ${line.message}`);
+  #answer(batch: BatchRecord, line: BatchLine, signal: AbortSignal): Promise<LineOutcome> {
     return answerLine(this.#options.kitchen, batch.endpoint, line, signal);
   }
 
   /** NATS may be away for a while: an answer is worth keeping. True unless another answer was there before. */
-  async #store(
-    batchId: string,
-    key: string,
-    outcome: Exclude<LineOutcome, { kind: 'refused' }>,
-    signal: AbortSignal,
-  ): Promise<boolean> {
+  async #store(batchId: string, key: string, outcome: StoredOutcome, signal: AbortSignal): Promise<boolean> {
     const { results } = this.#options.stores;
     const data = encodeResult(outcome.result);
     for (let tries = 1; ; tries++) {
@@ -137,13 +153,18 @@ export class BatchRunner {
     }
   }
 
-  /** Notes a refusal; returns how long the line is to rest. Lines that are refused together count as one. */
-  #refused(): number {
+  /** Notes a refusal, after which no line starts here for a while. Lines that are refused together count as one. */
+  #refused(): void {
     const now = this.#options.clock.now();
     if (now >= this.#refusedUntil) {
       this.#refusedUntil = now + Math.min(REFUSED_MS.most, REFUSED_MS.first * 2 ** this.#refusals);
       this.#refusals = Math.min(this.#refusals + 1, 16);
     }
-    return this.#refusedUntil - now;
   }
+}
+
+function lineOf(batch: BatchRecord, job: Job): BatchLine {
+  const line = parseLine({ number: Number(job.key) + 1, bytes: job.data }, batch.endpoint);
+  if (!isBatchError(line)) return line;
+  throw new RondoError('INTERNAL', `a line that was checked is wrong: ${line.message}`);
 }

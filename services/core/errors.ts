@@ -50,6 +50,7 @@ export const ERRORS = {
   WORKER_FAULTY: entry(503, GRPC.unavailable, true, 'server_error'),
   NATS_UNAVAILABLE: entry(503, GRPC.unavailable, true, 'server_error'),
   NATS_REQUIRED: entry(501, GRPC.unimplemented, false, 'server_error'),
+  LINE_GIVEN_UP: entry(500, GRPC.internal, false, 'server_error'),
   CANCELLED: entry(499, GRPC.cancelled, false, 'server_error'),
   BUNDLE_MISMATCH: entry(500, GRPC.failedPrecondition, false, 'server_error'),
   PROTOCOL_MISMATCH: entry(500, GRPC.failedPrecondition, false, 'server_error'),

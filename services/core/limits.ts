@@ -124,6 +124,8 @@ export const LIMITS = {
   batchInFlightShare: 0.5,
   /** A line or a batch whose coordinator is silent so long goes to another, in milliseconds. */
   batchSilenceMs: 10_000,
+  /** Times that a line is taken and not answered, its coordinator or its workers being lost with it; the last ones it runs alone. */
+  batchDeliveriesMax: 4,
   /** How long a cancelled batch waits for its running lines, in seconds. */
   batchCancelS: 30,
   /** The longest completion window, in seconds: 7 days. */

@@ -5,17 +5,23 @@ import {
   RetentionPolicy,
   StorageType,
 } from '@nats-io/jetstream';
-import { type Msg, nanos } from '@nats-io/transport-node';
+import { headers, type Msg, nanos } from '@nats-io/transport-node';
 import type { NatsLink } from './nats-link.ts';
+import { isConflict } from './record-store.ts';
 import { storeCall } from './store-call.ts';
 
 export interface Job {
   readonly key: string;
   readonly data: Uint8Array;
+  /** How often it was taken, this time included, but for the times it was given back `unharmed`. */
+  readonly deliveries: number;
   /** It is done with: nobody gets it again. */
   done(): void;
-  /** Gives it back, for anybody to take after `delayMs`. */
-  giveBack(delayMs: number): void;
+  /**
+   * Gives it back for anybody to take, behind all others of its group; whether this time counts among its `deliveries` is for the
+   * taker to say. Does nothing once the group is dropped; with NATS away the job comes again after the silence, and counts.
+   */
+  giveBack(how: 'unharmed' | 'harmful'): Promise<void>;
   /** Keeps it for as long again as a silent taker may keep it. */
   keep(): void;
 }
@@ -31,6 +37,8 @@ export interface JobQueueOptions {
 
 /** How long a taken job may be on its way; with no_wait the server answers at once. */
 const TAKE_MS = 2_000;
+/** On a job that was given back: its deliveries before. */
+const DELIVERIES = 'Rondo-Deliveries';
 
 /**
  * Jobs in groups on a JetStream work queue: each is delivered to one taker at a time, again when that one falls silent, and is deleted
@@ -93,13 +101,40 @@ export class JobQueue {
       // With NATS away the answer is lost, and the job goes to somebody again after the silence.
       if (this.#link.state.connected) this.#link.stores.connection.publish(message.reply ?? '', word);
     };
+    const { delivered, seq } = deliveryOf(message.reply ?? '');
+    const deliveries = Number(message.headers?.get(DELIVERIES) || 0) + delivered;
     return {
       key: message.subject.slice(message.subject.lastIndexOf('.') + 1),
       data: message.data,
+      deliveries,
       done: () => answer('+ACK'),
-      giveBack: (delayMs) => answer(`-NAK ${JSON.stringify({ delay: nanos(delayMs) })}`),
+      giveBack: async (how) => {
+        // Without NATS it is given back by the silence.
+        const back = await this.#addAgain(message, seq, how === 'harmful' ? deliveries : deliveries - 1).then(
+          () => true,
+          () => false,
+        );
+        if (back) answer('+ACK');
+      },
       keep: () => answer('+WPI'),
     };
+  }
+
+  /** Adds a job that is still there anew: what JetStream counts begins at 0 again, `deliveries` travels with it. */
+  async #addAgain(message: Msg, seq: number, deliveries: number): Promise<void> {
+    const labels = headers();
+    labels.set(DELIVERIES, String(deliveries));
+    await storeCall(async () => {
+      try {
+        await this.#link.stores.jetstream.publish(message.subject, message.data, {
+          headers: labels,
+          // Of a group that was dropped meanwhile nothing may stay, and of a job no second copy.
+          expect: { lastSubjectSequence: seq },
+        });
+      } catch (thrown) {
+        if (!isConflict(thrown)) throw thrown;
+      }
+    });
   }
 
   /** How many jobs of a group are with somebody now. */
@@ -129,4 +164,11 @@ export class JobQueue {
     // A status instead of a message: there is none.
     return message.headers !== undefined && message.headers.code > 0 ? undefined : message;
   }
+}
+
+/** From `$JS.ACK.[<domain>.<account>.]<stream>.<consumer>.<delivered>.<stream seq>.…`, the reply subject of a delivery. */
+function deliveryOf(reply: string): { delivered: number; seq: number } {
+  const parts = reply.split('.');
+  const [delivered, seq] = parts.slice(parts.length === 9 ? 4 : 6).map(Number);
+  return { delivered: delivered ?? 1, seq: seq ?? 0 };
 }
