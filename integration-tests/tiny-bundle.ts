@@ -14,7 +14,11 @@ export class TinyBundle implements AsyncDisposable {
     this.directory = directory;
   }
 
-  static async make(loops: number, kvPolicy?: Manifest['kvPolicy']): Promise<TinyBundle> {
+  static async make(
+    loops: number,
+    kvPolicy?: Manifest['kvPolicy'],
+    damping = 1 / loops,
+  ): Promise<TinyBundle> {
     const directory = join(await mkdtemp(join(tmpdir(), 'rondo-tiny-')), 'bundle');
     const checkpoint = await openCheckpoint(CHECKPOINT);
     const loopLayers = { first: 1, last: 2 };
@@ -24,7 +28,7 @@ export class TinyBundle implements AsyncDisposable {
       precision: 'f32',
       loopLayers,
       loops,
-      damping: 1 / loops,
+      damping,
       name: 'tiny',
       ...(kvPolicy && { kvPolicy }),
     });

@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { benchCommand } from './bench.ts';
 import { convertCommand } from './convert.ts';
 import { coordinatorCommand } from './coordinator.ts';
+import { evalCommand } from './eval.ts';
 import { exitWith } from './failure.ts';
 import { keyCommand } from './key.ts';
 import { pullCommand } from './pull.ts';
@@ -33,6 +34,7 @@ for (const command of [
   coordinatorCommand(),
   keyCommand(),
   scanCommand(),
+  evalCommand(),
   benchCommand(),
 ]) {
   program.addCommand(command);

@@ -132,4 +132,10 @@ export const LIMITS = {
   batchWindowMaxS: 604_800,
   /** How long an ended batch can be asked for, in milliseconds: 30 days. Its files stay until they are deleted. */
   batchKeptMs: 2_592_000_000,
+  /** Rows of one run of `rondo eval`, whose whole rows of logits are held for A and B: 64 of 49,152 are 12 MiB each. */
+  evalRows: 64,
+  /** K and V of all sequences that `rondo eval` runs side by side; an engine keeps them in one memory of 4 GiB. */
+  evalKvBytes: 3 * 1024 * 1024 * 1024,
+  /** A suite's file, a text or a file of questions. */
+  evalFileBytes: 16 * 1024 * 1024,
 } as const;

@@ -16,6 +16,11 @@ export {
   type SuiteResult,
 } from './bench/suite.ts';
 export { SUITES } from './bench/suites.ts';
+export { bundleOrConverted } from './eval/converted-bundle.ts';
+export { type Evaluation, type EvaluationOptions, evaluate } from './eval/evaluation.ts';
+export { type EvalReport, evalReport, evalText } from './eval/report.ts';
+export { type Head, Sequences } from './eval/sequences.ts';
+export { type EvalSuite, openSuite } from './eval/suite.ts';
 export { type ClosedLoopOptions, closedLoop } from './load/closed-loop.ts';
 export { LoadClient, type LoadClientOptions } from './load/load-client.ts';
 export { type LoadSummary, summarize } from './load/load-summary.ts';

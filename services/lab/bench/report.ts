@@ -1,5 +1,4 @@
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
+import { thisCommit } from './commit.ts';
 import { describeMachine, type Machine, thisMachine } from './machine.ts';
 import type { ChaosChoice, Goal, Plot, Row, Suite, SuiteContext } from './suite.ts';
 import { cellText, terminalTable } from './table.ts';
@@ -68,15 +67,3 @@ export const goalRows = (goals: readonly Goal[]): Row[] =>
     measured: cellText(measured),
     '': met ? 'met' : 'NOT MET',
   }));
-
-async function thisCommit(): Promise<string> {
-  const git = async (...args: string[]) =>
-    (await promisify(execFile)('git', args, { cwd: import.meta.dirname })).stdout.trim();
-  try {
-    const changes = await git('status', '--porcelain', '--untracked-files=no');
-    return `${await git('rev-parse', '--short=12', 'HEAD')}${changes === '' ? '' : '+changes'}`;
-  } catch {
-    // Outside a checkout, or without git.
-    return 'unknown';
-  }
-}

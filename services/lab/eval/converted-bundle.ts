@@ -1,0 +1,43 @@
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { type Bundle, MANIFEST_FILE, type Manifest, openBundle } from '@rondo/bundle';
+import { convert, openCheckpoint } from '@rondo/converter';
+
+/**
+ * Opens a bundle; a checkpoint is converted as it was trained, into `cache`, unless that was done before with the same files.
+ * @throws RondoError BUNDLE_INVALID or CHECKPOINT_* for what is neither.
+ */
+export async function bundleOrConverted(
+  path: string,
+  precision: Manifest['precision'],
+  cache: string,
+  onProgress: (done: number, total: number) => void,
+): Promise<Bundle> {
+  const isBundle = await stat(join(path, MANIFEST_FILE)).catch(() => undefined);
+  if (isBundle) return openBundle(path);
+  const checkpoint = await openCheckpoint(path);
+  try {
+    const parent = join(cache, 'eval');
+    const out = join(parent, `${checkpoint.name}-${precision}-${await fingerprint(checkpoint.path)}`);
+    const cached = await openBundle(out).catch(() => undefined);
+    if (cached) return cached;
+    await mkdir(parent, { recursive: true });
+    await convert({ checkpoint, out, precision, onProgress });
+    return await openBundle(out);
+  } finally {
+    await checkpoint.close();
+  }
+}
+
+/** Changes with the path, the sizes and the times of a checkpoint's files, and with Rondo's own converter never: `make clean` does. */
+async function fingerprint(path: string): Promise<string> {
+  const whole = resolve(path);
+  const hash = createHash('sha256').update(whole);
+  const names = (await stat(whole)).isDirectory() ? (await readdir(whole)).sort() : [''];
+  for (const name of names) {
+    const { size, mtimeMs } = await stat(join(whole, name));
+    hash.update(`\n${name} ${size} ${mtimeMs}`);
+  }
+  return hash.digest('hex').slice(0, 12);
+}

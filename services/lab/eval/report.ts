@@ -1,0 +1,129 @@
+import { thisCommit } from '../bench/commit.ts';
+import { describeMachine, type Machine, thisMachine } from '../bench/machine.ts';
+import type { Row } from '../bench/suite.ts';
+import { terminalTable } from '../bench/table.ts';
+import { bootstrap, type Estimate } from './bootstrap.ts';
+import type { Cell, Evaluation, ExitChoice, Variant } from './evaluation.ts';
+import { METRICS, type Metric, wholeValue } from './metrics.ts';
+import type { EvalSuite, SuiteSettings } from './suite.ts';
+
+/** Everything that an evaluation found; `--json` writes it as it is. */
+export interface EvalReport {
+  /** Of this format. */
+  readonly schemaVersion: 1;
+  readonly suite: {
+    readonly name: string;
+    readonly version: number;
+    /** Equal digests: the same settings, texts and questions. */
+    readonly digest: string;
+    /** Equal digests: tokenizers that read them alike. */
+    readonly tokens: string;
+  };
+  readonly machine: Machine;
+  /** The commit of Rondo; `+changes` when the checkout differed from it. */
+  readonly commit: string;
+  /** ISO 8601. */
+  readonly date: string;
+  readonly confidence: number;
+  readonly a: Variant;
+  readonly bs: readonly Variant[];
+  readonly differences: readonly Difference[];
+}
+
+/** What B loses or gains on A in one metric: B − A with its interval, paired by unit. */
+export interface Difference {
+  /** Index in `bs`. */
+  readonly b: number;
+  readonly exit: ExitChoice;
+  readonly metric: Metric['name'];
+  readonly ofA: number;
+  readonly ofB: number;
+  readonly difference: Estimate;
+}
+
+/** The cell of all passes. */
+export const fullCell = ({ cells, maxDepth }: Variant): Cell =>
+  cells.find(({ exit }) => exit.kind === 'depth' && exit.passes === maxDepth)!;
+
+export const exitText = (exit: ExitChoice): string => `depth ${exit.passes}`;
+
+/** Differences of every B, run in every way, from A with all its passes. */
+export function differencesOf({ a, bs }: Evaluation, settings: SuiteSettings): Difference[] {
+  const ofA = fullCell(a).scores;
+  const options = { ...settings.bootstrap, seed: settings.seed };
+  return bs.flatMap((variant, b) =>
+    variant.cells.flatMap(({ exit, scores }) =>
+      METRICS.flatMap((metric) => {
+        const units = scores[metric.units].length;
+        if (units === 0) return [];
+        const difference = bootstrap(
+          units,
+          (drawn) => metric.of(scores, drawn) - metric.of(ofA, drawn),
+          options,
+        );
+        const [valueA, valueB] = [wholeValue(metric, ofA), wholeValue(metric, scores)];
+        return [{ b, exit, metric: metric.name, ofA: valueA, ofB: valueB, difference }];
+      }),
+    ),
+  );
+}
+
+/** Adds to an evaluation what a reader needs to check it. */
+export async function evalReport(
+  evaluation: Evaluation,
+  { settings, digest }: EvalSuite,
+): Promise<EvalReport> {
+  const { a, bs, protocol } = evaluation;
+  return {
+    schemaVersion: 1,
+    suite: { name: settings.name, version: settings.version, digest, tokens: protocol.tokens },
+    machine: await thisMachine(),
+    commit: await thisCommit(),
+    date: new Date().toISOString(),
+    confidence: settings.bootstrap.confidence,
+    a,
+    bs,
+    differences: differencesOf(evaluation, settings),
+  };
+}
+
+/** The report for a terminal. */
+export function evalText(report: EvalReport): string {
+  const { suite, a, bs, differences, confidence } = report;
+  const lines = [
+    `suite ${suite.name} version ${suite.version}, ${suite.digest.slice(0, 12)}\n\n`,
+    terminalTable([a, ...bs].flatMap((variant, at) => cellRows(variant, at === 0 ? 'A' : `B${at}`))),
+    `\nB − A with all passes, and where it lies with ${confidence * 100} % confidence\n\n`,
+    terminalTable(
+      differences
+        .filter(({ b, exit }) => exit === fullCell(bs[b]!).exit)
+        .map(({ b, metric, ofA, ofB, difference: { value, low, high } }) => ({
+          model: `B${b + 1}`,
+          metric: METRICS.find(({ name }) => name === metric)!.title,
+          A: digits(ofA),
+          B: digits(ofB),
+          'B − A': digits(value),
+          low: digits(low),
+          high: digits(high),
+        })),
+    ),
+    `\n${describeMachine(report.machine)} · commit ${report.commit}\n`,
+  ];
+  return lines.join('');
+}
+
+function cellRows(variant: Variant, role: string): Row[] {
+  return variant.cells.map(({ exit, scores }) => ({
+    model: `${role} ${variant.name}`,
+    exit: exitText(exit),
+    ...Object.fromEntries(
+      METRICS.filter(({ units }) => scores[units].length > 0).map((metric) => [
+        metric.title,
+        digits(wholeValue(metric, scores)),
+      ]),
+    ),
+  }));
+}
+
+/** Four decimals, more than which no suite of this size can tell. */
+export const digits = (value: number): string => (Number.isFinite(value) ? value.toFixed(4) : '-');

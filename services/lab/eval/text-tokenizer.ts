@@ -1,0 +1,51 @@
+import { readFile } from 'node:fs/promises';
+import { Tokenizer } from '@huggingface/tokenizers';
+import { type Bundle, bundlePath } from '@rondo/bundle';
+import { RondoError } from '@rondo/core';
+
+/** A bundle's tokenizer, as text is scored with it: no special tokens but those that the protocol puts in. */
+export class TextTokenizer {
+  /** What stands before a text that has nothing before it: the model's beginning of text, or else its first end of text. */
+  readonly prefixId: number;
+  /** Whether the tokenizer begins every text with `prefixId` by itself. */
+  readonly addsPrefix: boolean;
+  readonly #tokenizer: Tokenizer;
+
+  private constructor(tokenizer: Tokenizer, prefixId: number) {
+    this.#tokenizer = tokenizer;
+    this.prefixId = prefixId;
+    this.addsPrefix = tokenizer.encode('a').ids[0] === prefixId;
+  }
+
+  /** @throws RondoError CONFIG_INVALID for a bundle without a tokenizer, or without a token to begin a text with. */
+  static async of(bundle: Bundle): Promise<TextTokenizer> {
+    const { tokenizer: files, tokens } = bundle.manifest;
+    if (!files) {
+      throw new RondoError(
+        'CONFIG_INVALID',
+        `${bundle.directory}: has no tokenizer, so text cannot be scored`,
+      );
+    }
+    const prefixId = tokens.bos ?? tokens.eos[0];
+    if (prefixId === undefined) {
+      throw new RondoError(
+        'CONFIG_INVALID',
+        `${bundle.directory}: has neither a beginning nor an end of text, one of which must stand before a text`,
+      );
+    }
+    const json = async (file: string) =>
+      JSON.parse(await readFile(bundlePath(bundle, file), 'utf8')) as object;
+    const config = files.config ? await json(files.config) : {};
+    return new TextTokenizer(new Tokenizer(await json(files.tokenizer), config), prefixId);
+  }
+
+  encode(text: string): number[] {
+    return this.#tokenizer.encode(text, { add_special_tokens: false }).ids;
+  }
+
+  decode(ids: readonly number[]): string {
+    return ids.length === 0
+      ? ''
+      : this.#tokenizer.decode([...ids], { skip_special_tokens: false, clean_up_tokenization_spaces: false });
+  }
+}
