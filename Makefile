@@ -99,7 +99,7 @@ proto: setup ## rewrite services/wire/proto-types.ts after a change under proto/
 
 .PHONY: clean
 clean: ## remove all that was installed or made here, but not pulled checkpoints
-	@rm -rf node_modules .node .cache/bin .cache/bundles .cache/bench .cache/peers .cache/compile .cache/scan-*
+	@rm -rf node_modules .node .cache/bin .cache/bundles .cache/bench .cache/peers .cache/compile .cache/types.tsbuildinfo .cache/scan-*
 
 .PHONY: help
 help: ## this page
