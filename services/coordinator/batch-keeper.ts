@@ -76,7 +76,11 @@ export class BatchKeeper {
     for (const id of this.#seen.keys()) if (!this.#open.some(({ key }) => key === id)) this.#seen.delete(id);
     for (const stored of this.#open) {
       if (signal.aborted) return;
-      if (!this.#tenures.has(stored.key)) await this.#lookAt(stored);
+      if (this.#tenures.has(stored.key)) continue;
+      // One that cannot be counted now keeps no other from its duty.
+      await this.#lookAt(stored).catch((thrown: unknown) => {
+        this.#options.log.debug({ err: thrown, batch: stored.key }, 'a batch could not be looked at');
+      });
     }
   }
 

@@ -1,5 +1,6 @@
 import { DeliverPolicy, type JetStreamManager, StorageType } from '@nats-io/jetstream';
 import { headers, nanos } from '@nats-io/transport-node';
+import { RondoError } from '@rondo/core';
 import type { NatsLink } from './nats-link.ts';
 import { isConflict } from './record-store.ts';
 import { storeCall } from './store-call.ts';
@@ -11,6 +12,8 @@ export interface KeyedResultsOptions {
   readonly subject: string;
   /** What nobody dropped is deleted after so long, in milliseconds. */
   readonly keptMs: number;
+  /** How long a portion of the results may take that are counted, in milliseconds. */
+  readonly countMs?: number;
 }
 
 /** Results of a group up to place `seq` of the stream, counted by their kinds. */
@@ -27,7 +30,8 @@ export interface Result {
 
 const KIND = 'Rondo-Kind';
 const COUNT_AHEAD = 512;
-const COUNT_MS = 2_000;
+/** In which at least one of them comes, in milliseconds. */
+const COUNT_MS = 5_000;
 
 /** One result per (group, key) on a JetStream stream: the first writer wins, whoever else has the same result is told so. */
 export class KeyedResults {
@@ -81,34 +85,46 @@ export class KeyedResults {
     return message === null ? undefined : { data: message.data, seq: message.seq };
   }
 
-  /** `earlier` with all results of the group that came since. Reads no bodies. */
+  /**
+   * `earlier` with all results of the group that came since. Reads no bodies. Takes as long as there are results to count.
+   * @throws RondoError NATS_UNAVAILABLE when none comes for a while: the time is each portion's, not the whole's
+   */
   async count(group: string, earlier: Tally): Promise<Tally> {
-    return storeCall(async () => {
-      const consumer = await this.#link.stores.jetstream.consumers.get(this.#options.stream, {
+    const { stream, countMs } = this.#options;
+    const consumer = await storeCall(() =>
+      this.#link.stores.jetstream.consumers.get(stream, {
         filter_subjects: this.#subject(group, '*'),
         deliver_policy: DeliverPolicy.StartSequence,
         opt_start_seq: earlier.seq + 1,
         headers_only: true,
-      });
-      try {
-        const kinds: Record<string, number> = { ...earlier.kinds };
-        let { seq } = earlier;
-        for (let pending = (await consumer.info(true)).num_pending; pending > 0; ) {
-          const before = seq;
-          const wanted = Math.min(COUNT_AHEAD, pending);
+      }),
+    );
+    try {
+      const kinds: Record<string, number> = { ...earlier.kinds };
+      let { seq } = earlier;
+      for (let pending = (await storeCall(() => consumer.info(true))).num_pending; pending > 0; ) {
+        const wanted = Math.min(COUNT_AHEAD, pending);
+        const counted = await storeCall(async () => {
+          let count = 0;
           for await (const message of await consumer.fetch({ max_messages: wanted, expires: COUNT_MS })) {
             const kind = message.headers?.get(KIND) ?? '';
             kinds[kind] = (kinds[kind] ?? 0) + 1;
             ({ seq } = message);
             pending = message.info.pending;
+            count++;
           }
-          if (seq === before) break;
-        }
-        return { seq, kinds };
-      } finally {
-        await consumer.delete().catch(() => undefined);
+          return count;
+        }, countMs);
+        if (counted > 0) continue;
+        // The group was dropped meanwhile, or the server is in no state to answer.
+        pending = (await storeCall(() => consumer.info(true))).num_pending;
+        if (pending > 0)
+          throw new RondoError('NATS_UNAVAILABLE', `NATS: no result of ${group} came for ${COUNT_MS} ms`);
       }
-    });
+      return { seq, kinds };
+    } finally {
+      await consumer.delete().catch(() => undefined);
+    }
   }
 
   async dropGroup(group: string): Promise<void> {
