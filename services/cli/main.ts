@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { batchCommand } from './batch.ts';
 import { benchCommand } from './bench.ts';
 import { convertCommand } from './convert.ts';
 import { coordinatorCommand } from './coordinator.ts';
@@ -33,17 +34,21 @@ for (const command of [
   workerCommand(),
   coordinatorCommand(),
   keyCommand(),
+  batchCommand(),
   scanCommand(),
   evalCommand(),
   benchCommand(),
 ]) {
   program.addCommand(command);
 }
-for (const command of [program, ...program.commands]) {
-  const help = command === program ? 'rondo --help' : `rondo ${command.name()} --help`;
+/** What is mistyped is told with the command whose help knows better. */
+function tellHelp(command: Command, path: string): void {
   command.configureOutput({
-    outputError: (text, write) => write(`${text.replace(/^error: /, 'rondo: ').trimEnd()} (see ${help})\n`),
+    outputError: (text, write) =>
+      write(`${text.replace(/^error: /, 'rondo: ').trimEnd()} (see ${path} --help)\n`),
   });
+  for (const each of command.commands) tellHelp(each, `${path} ${each.name()}`);
 }
+tellHelp(program, 'rondo');
 
 await program.parseAsync().catch(exitWith);

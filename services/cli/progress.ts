@@ -3,13 +3,15 @@ import { Presets, SingleBar } from 'cli-progress';
 /** How far a long piece of work is. `stop` leaves the last state on the screen. */
 export interface Progress {
   advance(): void;
-  /** Sets how much is done; a new total or a new title may come with it. */
-  update(done: number, total: number, title?: string): void;
+  /** Sets how much is done; a new total, a new title or a new note may come with it. */
+  update(done: number, total: number, title?: string, note?: string): void;
   stop(): void;
 }
 
 export interface ProgressOptions {
   readonly unit?: 'bytes' | 'things';
+  /** Whoever uses it says the time left, and whatever else, in notes. */
+  readonly notes?: boolean;
   /** Standard error by default: standard output carries results only. */
   readonly output?: NodeJS.WritableStream & { readonly isTTY?: boolean };
 }
@@ -18,6 +20,7 @@ interface State {
   readonly title: string;
   readonly done: number;
   readonly total: number;
+  readonly note: string;
 }
 
 interface Screen {
@@ -29,35 +32,35 @@ type Amount = (count: number) => string;
 
 /** A bar on a terminal; a line at every tenth elsewhere, so that logs stay readable. */
 export function progressBar(title: string, total: number, options: ProgressOptions = {}): Progress {
-  const { unit = 'things', output = process.stderr } = options;
+  const { unit = 'things', notes = false, output = process.stderr } = options;
   const amount: Amount = (count) => (unit === 'bytes' ? `${(count / 1e6).toFixed(1)} MB` : String(count));
-  const screen = output.isTTY ? drawnBar(output, amount) : lines(output, amount);
-  let state: State = { title, done: 0, total };
-  const update = (done: number, total: number, title = state.title) => {
-    state = { title, done, total };
+  const screen = output.isTTY ? drawnBar(output, amount, notes) : lines(output, amount);
+  let state: State = { title, done: 0, total, note: '' };
+  const update = (done: number, total: number, title = state.title, note = state.note) => {
+    state = { title, done, total, note };
     screen.show(state);
   };
   return { update, advance: () => update(state.done + 1, state.total), stop: () => screen.close() };
 }
 
-function drawnBar(output: NodeJS.WritableStream, amount: Amount): Screen {
+function drawnBar(output: NodeJS.WritableStream, amount: Amount, notes: boolean): Screen {
   const bar = new SingleBar(
     {
       stream: output,
       hideCursor: true,
       barsize: 30,
       etaBuffer: 50,
-      format: '{title} {bar} {percentage} %  {done} of {whole}  {eta_formatted} left',
+      format: `{title} {bar} {percentage} %  {done} of {whole}  ${notes ? '{note}' : '{eta_formatted} left'}`,
     },
     Presets.shades_classic,
   );
   let started = false;
   return {
-    show({ title, done, total }) {
+    show({ title, done, total, note }) {
       if (!started) bar.start(total, done);
       started = true;
       bar.setTotal(total);
-      bar.update(done, { title, done: amount(done), whole: amount(total) });
+      bar.update(done, { title, done: amount(done), whole: amount(total), note });
     },
     close() {
       if (started) bar.stop();
@@ -69,11 +72,11 @@ function drawnBar(output: NodeJS.WritableStream, amount: Amount): Screen {
 function lines(output: NodeJS.WritableStream, amount: Amount): Screen {
   let [shownTitle, shownTenth] = ['', 0];
   return {
-    show({ title, done, total }) {
+    show({ title, done, total, note }) {
       const tenth = total > 0 ? Math.floor((10 * done) / total) : 0;
       if (title === shownTitle && tenth <= shownTenth) return;
       [shownTitle, shownTenth] = [title, tenth];
-      output.write(`${title}: ${tenth * 10} % of ${amount(total)}\n`);
+      output.write(`${title}: ${tenth * 10} % of ${amount(total)}${note && `, ${note}`}\n`);
     },
     close() {},
   };

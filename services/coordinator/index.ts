@@ -1,4 +1,5 @@
 export { ApiKeys, type KeyLimits, newApiKey, parseApiKeys } from './api-keys.ts';
+export { BATCH_ENDPOINTS, type BatchEndpoint, checkInput, type InputCheck } from './batch-lines.ts';
 export { type CoordinatorOptions, type RunningCoordinator, startCoordinator } from './coordinator.ts';
 export type { Health } from './health.ts';
 export { NatsRoster } from './nats-roster.ts';

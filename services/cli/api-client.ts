@@ -1,0 +1,67 @@
+import { openAsBlob } from 'node:fs';
+import { basename } from 'node:path';
+import { isErrorCode, RondoError } from '@rondo/core';
+
+/** A coordinator's HTTP API, as commands use it. Every call throws what the server answers, or CONFIG_INVALID when nobody does. */
+export class ApiClient {
+  readonly url: string;
+  readonly #key: string | undefined;
+
+  /** @param url without a slash at its end */
+  constructor(url: string, key: string | undefined) {
+    this.url = url;
+    this.#key = key;
+  }
+
+  async get<T>(path: string): Promise<T> {
+    return (await (await this.#send(path)).json()) as T;
+  }
+
+  async post<T>(path: string, body?: object): Promise<T> {
+    const json = body && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
+    return (await (await this.#send(path, { method: 'POST', ...json })).json()) as T;
+  }
+
+  /** Uploads a file as it is read, for a batch to answer. */
+  async upload(path: string): Promise<{ readonly id: string }> {
+    const form = new FormData();
+    form.append('purpose', 'batch');
+    form.append('file', await openAsBlob(path), basename(path));
+    return (await (await this.#send('/v1/files', { method: 'POST', body: form })).json()) as { id: string };
+  }
+
+  /** The bytes behind `path`, as they come. */
+  async download(path: string): Promise<ReadableStream<Uint8Array>> {
+    const { body } = await this.#send(path);
+    return body ?? new Blob([]).stream();
+  }
+
+  async #send(path: string, request: RequestInit = {}): Promise<Response> {
+    const headers = new Headers(request.headers);
+    if (this.#key !== undefined) headers.set('authorization', `Bearer ${this.#key}`);
+    const response = await fetch(`${this.url}${path}`, { ...request, headers }).catch((thrown: Error) => {
+      const why = thrown.cause instanceof Error ? thrown.cause.message : thrown.message;
+      const remedy = 'is a coordinator listening there?';
+      throw new RondoError('NO_WORKER', `--url ${this.url} cannot be reached: ${why}; ${remedy}`, {
+        cause: thrown,
+      });
+    });
+    if (response.ok) return response;
+    throw refusal(this.url, response.status, await response.text());
+  }
+}
+
+/** What a server that says no says. */
+function refusal(url: string, status: number, body: string): RondoError {
+  let error: { message?: unknown; code?: unknown } = {};
+  try {
+    error = (JSON.parse(body) as { error?: typeof error }).error ?? {};
+  } catch {
+    // Whatever stands between here and the coordinator speaks its own language.
+  }
+  const message = typeof error.message === 'string' ? error.message : body.slice(0, 200);
+  const code = String(error.code ?? 'INVALID_REQUEST').toUpperCase();
+  const remedy = status === 401 ? '; give --key-file or RONDO_API_KEY' : '';
+  const known = isErrorCode(code) ? code : 'INTERNAL';
+  return new RondoError(known, `${url} answers ${status}: ${message}${remedy}`);
+}
