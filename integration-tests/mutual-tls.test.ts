@@ -52,7 +52,7 @@ const handlers: WorkerHandlers = {
 
 async function serve(context: TestContext, identity: TlsIdentity) {
   asked = 0;
-  const server = await serveWorker(address('127.0.0.1:0'), handlers, identity);
+  const server = await serveWorker(address('127.0.0.1:0'), handlers, { tls: identity });
   context.after(() => server.close({ graceMs: 0 }));
   return server.address;
 }

@@ -4,6 +4,8 @@ export const LIMITS = {
   grpcMessageBytes: 4 * 1024 * 1024,
   /** Calls on one connection at once: twice the sequences that a worker runs. */
   grpcCallsMax: 512,
+  /** Connections of a worker's port: one for each coordinator and for each worker that sends it states. */
+  grpcConnectionsMax: 512,
   /** The first frame of a stream of passes: who sends, and for which bundle. */
   helloBytes: 4096,
   /** How long a stream of passes may be open without it, in milliseconds. */

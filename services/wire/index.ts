@@ -35,4 +35,10 @@ export { Silence } from './silence.ts';
 export { DEFAULT_NATS_PREFIX, type StreamNames, type Subjects, subjectsUnder } from './subjects.ts';
 export { ACTIVATIONS, type Activations } from './tensor.ts';
 export { connectWorker, type WorkerClient } from './worker-client.ts';
-export { type CloseOptions, serveWorker, type WorkerHandlers, type WorkerServer } from './worker-server.ts';
+export {
+  type CloseOptions,
+  type ServeOptions,
+  serveWorker,
+  type WorkerHandlers,
+  type WorkerServer,
+} from './worker-server.ts';

@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:http2';
+import { connect as connectSocket, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { Client, credentials, type ServiceError } from '@grpc/grpc-js';
-import { LIMITS } from '@rondo/core';
+import { address, LIMITS } from '@rondo/core';
 import { messageTypes, workerService } from './proto.ts';
-import { startPair } from './test-samples.ts';
+import { description, startPair } from './test-samples.ts';
+import { connectWorker } from './worker-client.ts';
+import { serveWorker } from './worker-server.ts';
 
 const asIs = (bytes: Buffer): Buffer => bytes;
 
@@ -49,4 +52,38 @@ test('a connection carries a bounded number of calls at once', async () => {
   const [settings] = await once(session, 'remoteSettings');
   session.destroy();
   assert.equal(settings.maxConcurrentStreams, LIMITS.grpcCallsMax);
+});
+
+test('a connection too many is closed at once, and its place is free when another leaves', async (context) => {
+  let refused = 0;
+  const handlers = {
+    describe: () => description,
+    async *watch() {},
+    async *generate() {},
+    async passes() {},
+  };
+  const server = await serveWorker(address('127.0.0.1:0'), handlers, {
+    connectionsMax: 2,
+    refused: () => refused++,
+  });
+  context.after(() => server.close({ graceMs: 0 }));
+  const [host, port] = server.address.split(':');
+  const stranger = async (): Promise<Socket> => {
+    const socket = connectSocket(Number(port), host);
+    await once(socket, 'connect');
+    return socket;
+  };
+  const [first, second] = [await stranger(), await stranger()];
+  const third = await stranger();
+  await once(third.resume(), 'close');
+  assert.equal(refused, 1);
+  const client = connectWorker(server.address);
+  context.after(() => client.close());
+  await assert.rejects(client.describe(), { code: 'WORKER_LOST' });
+  assert.ok(refused > 1);
+  first.destroy();
+  second.destroy();
+  let described = await client.describe().catch(() => undefined);
+  while (described === undefined) described = await client.describe().catch(() => undefined);
+  assert.deepEqual(described, description);
 });

@@ -9,7 +9,7 @@ interface Insides {
 }
 
 /**
- * A gRPC server that lets each caller have `LIMITS.receiveWindowBytes` under way. grpc-js has an option for that which its server
+ * A gRPC server whose connections are bounded in number, and that lets each caller have `LIMITS.receiveWindowBytes` under way. grpc-js has an option for that which its server
  * ignores (grpc-node.flow_control_window, 1.14): there a frame of activations, twice HTTP/2's 64 KiB, would stop and wait for word
  * that the first half was read.
  */
@@ -21,12 +21,26 @@ export class WideServer extends Server {
     common.settings = { ...common.settings, initialWindowSize: LIMITS.receiveWindowBytes };
   }
 
+  /**
+   * Once the server listens: connections beyond `max` are closed before they cost a session, and `refused` hears of each. The
+   * option of other gRPC libraries for it (a connection limit) grpc-js does not have.
+   */
+  boundConnections(max: number, refused: () => void): void {
+    for (const server of this.#servers()) {
+      server.maxConnections = max;
+      server.on('drop', refused);
+    }
+  }
+
   /** Of whole connections, once the server listens: settings speak of single streams only. */
   widenConnections(): void {
-    const servers = insidesOf(this).http2Servers ?? unknownInsides('http2Servers');
-    for (const server of servers.keys()) {
+    for (const server of this.#servers()) {
       server.on('session', (session) => session.setLocalWindowSize(LIMITS.receiveWindowBytes));
     }
+  }
+
+  #servers(): Iterable<Http2Server> {
+    return (insidesOf(this).http2Servers ?? unknownInsides('http2Servers')).keys();
   }
 }
 

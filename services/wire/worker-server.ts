@@ -58,6 +58,15 @@ export interface CloseOptions {
   readonly graceMs?: number;
 }
 
+export interface ServeOptions {
+  /** Nobody is let in who shows no certificate of the same authority. */
+  readonly tls?: TlsIdentity | undefined;
+  /** Connections beyond it are closed at once; `LIMITS.grpcConnectionsMax` unless told otherwise. */
+  readonly connectionsMax?: number;
+  /** Told of each connection that is one too many. */
+  readonly refused?: () => void;
+}
+
 export interface WorkerServer {
   /** Where it really listens: with the port that was chosen when 0 was asked for. */
   readonly address: Address;
@@ -75,16 +84,13 @@ const FORCE_MS = 500;
 // Its one line on standard error ("E No address added …") says less than the error we throw.
 setLogVerbosity(logVerbosity.NONE);
 
-/**
- * Listens on `listen` (`host:port`; port 0 takes a free one). With `tls` nobody is let in who shows no certificate of the
- * same authority. CONFIG_INVALID when the address cannot be had.
- */
+/** Listens on `listen` (`host:port`; port 0 takes a free one). CONFIG_INVALID when the address cannot be had. */
 export async function serveWorker(
   listen: Address,
   handlers: WorkerHandlers,
-  tls?: TlsIdentity,
+  options: ServeOptions = {},
 ): Promise<WorkerServer> {
-  const server = new GrpcWorkerServer(handlers, tls);
+  const server = new GrpcWorkerServer(handlers, options);
   await server.bind(listen);
   return server;
 }
@@ -93,14 +99,17 @@ class GrpcWorkerServer implements WorkerServer {
   readonly #server = new WideServer(SERVER_OPTIONS);
   readonly #health = new Health();
   readonly #handlers: WorkerHandlers;
+  readonly #options: ServeOptions;
   readonly #tls: MutualServerCredentials | undefined;
   readonly #calls = new Set<ServedCall>();
   readonly #generating = new Set<Promise<void>>();
   #address: Address = address('');
   #closed: Promise<void> | undefined;
 
-  constructor(handlers: WorkerHandlers, tls: TlsIdentity | undefined) {
+  constructor(handlers: WorkerHandlers, options: ServeOptions) {
+    const { tls } = options;
     this.#handlers = handlers;
+    this.#options = options;
     this.#tls = tls && new MutualServerCredentials(tls);
     this.#server.addService(workerService, {
       describe: (_call: ServerUnaryCall<Buffer, Buffer>, reply: sendUnaryData<Buffer>) =>
@@ -125,6 +134,8 @@ class GrpcWorkerServer implements WorkerServer {
           reject(cannotListen(listen, error));
           return;
         }
+        const { connectionsMax = LIMITS.grpcConnectionsMax, refused = () => undefined } = this.#options;
+        this.#server.boundConnections(connectionsMax, refused);
         this.#server.widenConnections();
         resolve();
       });

@@ -22,6 +22,7 @@ export class WorkerMetrics {
   readonly #pages;
   readonly #prefixQueries;
   readonly #prefixHits;
+  readonly #connectionsRefused;
   readonly #idleChecks;
 
   constructor(metrics: Metrics, load: () => Load, pools: KvPools) {
@@ -75,11 +76,19 @@ export class WorkerMetrics {
       'rondo_prefix_cache_hits_total',
       'Prompt positions that were found in the prefix cache',
     );
+    this.#connectionsRefused = metrics.counter(
+      'rondo_connections_refused_total',
+      'Connections to the port of this worker that were one too many',
+    );
     this.#idleChecks = metrics.counter(
       'rondo_idle_checks_total',
       'Times that all pages were counted because no sequence was here, and none was missing',
     );
     this.occupancy();
+  }
+
+  connectionRefused(): void {
+    this.#connectionsRefused.inc();
   }
 
   /** Nobody is here, and every page is accounted for. */

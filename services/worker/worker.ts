@@ -200,6 +200,7 @@ export async function serveEngine(
     provider: engine.description.provider,
     advertisedAddress: advertise,
   };
+  let crowded = false;
   const server = await serveWorker(
     listen,
     workerHandlers({
@@ -212,7 +213,18 @@ export async function serveEngine(
       draining: () => draining,
       sequenceFailed: ({ sequenceId }, { code, message }) => log.warn({ sequenceId, code }, message),
     }),
-    options.tls,
+    {
+      tls: options.tls,
+      refused: () => {
+        meters.connectionRefused();
+        if (!crowded)
+          log.warn(
+            { connections: LIMITS.grpcConnectionsMax },
+            'too many connections: those beyond are closed',
+          );
+        crowded = true;
+      },
+    },
   );
   log.info({ address: server.address, workerId: self, bundle: manifest.name }, 'worker listens');
 
