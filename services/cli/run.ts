@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { type Bundle, openBundle } from '@rondo/bundle';
 import { openText, type Placement, startCoordinator } from '@rondo/coordinator';
 import { type Address, address } from '@rondo/core';
+import type { Activations } from '@rondo/wire';
 import { startWorker } from '@rondo/worker';
 import { Command } from 'commander';
 import {
@@ -17,6 +18,7 @@ import { addEngineOptions, type EngineFlags, engineOptions } from './engine-opti
 import { firstSteps, type Speech } from './first-steps.ts';
 import { addressOption, countOption } from './options.ts';
 import { type Chassis, keepWorker, serve } from './serve.ts';
+import { activationsOption } from './worker.ts';
 
 interface RunFlags extends EngineFlags, ClientFlags, AdminFlags {
   readonly model: string;
@@ -24,6 +26,7 @@ interface RunFlags extends EngineFlags, ClientFlags, AdminFlags {
   readonly workers: number;
   readonly threads?: number;
   readonly placement: Placement;
+  readonly activations: Activations;
 }
 
 /** `rondo run`: a coordinator and its workers in one process, talking over loopback as a cluster does. */
@@ -39,15 +42,22 @@ export const runCommand = (): Command =>
       countOption('--threads'),
     )
     .addOption(placementOption())
+    .addOption(activationsOption())
     .addHelpText(
       'after',
-      `${CLIENT_HELP}
+      `
+Each worker has an engine, --threads and --kv-mb of its own. A request runs
+all its passes on one worker; with --placement auto its depths are split over several when none has the K/V memory for it,
+or when its prompt is long and they are idle. --activations says in what precision its states travel between them then.
+Workers here end with the process: for workers that may fall over, be moved or be on other machines, start
+rondo worker and rondo coordinator.
+${CLIENT_HELP}
 ${ADMIN_HELP}
 
 Examples:
   rondo run --model bundles/looped
   rondo run --model bundles/looped --listen 0.0.0.0:8080 --workers 1 --kv-mb 2048
-  rondo run --model bundles/looped --workers 3 --placement staged`,
+  rondo run --model bundles/looped --workers 3 --threads 2 --placement staged --activations f16`,
     )
     .action(run);
 
@@ -65,6 +75,7 @@ async function start(flags: RunFlags, chassis: Chassis): Promise<void> {
       listen: address('127.0.0.1:0'),
       workerId: `worker-${index}`,
       threads,
+      activations: flags.activations,
       ...engineOptions(flags),
       log,
       metrics,

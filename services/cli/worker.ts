@@ -21,6 +21,15 @@ export interface WorkerFlags extends EngineFlags, TlsFlags, AdminFlags, NatsFlag
   readonly activations: Activations;
 }
 
+/** How states travel; `run` offers the same choice. */
+export const activationsOption = (): Option =>
+  new Option(
+    '--activations <precision>',
+    'how states travel between workers, the same on all: f32 exactly; f16 half the bytes, rounded to 11 bits',
+  )
+    .choices(ACTIVATIONS)
+    .default('f32');
+
 /** `rondo worker`: one engine that serves passes and whole sequences over gRPC. */
 export const workerCommand = (): Command =>
   addTimedOptions(addNatsOptions(addAdminOptions(addTlsOptions(addEngineOptions(new Command('worker'))))))
@@ -33,14 +42,7 @@ export const workerCommand = (): Command =>
       addressOption('--advertise'),
     )
     .option('--threads <n>', 'threads of the engine', countOption('--threads'), availableParallelism())
-    .addOption(
-      new Option(
-        '--activations <precision>',
-        'how states travel between workers, the same on all: f32 exactly; f16 half the bytes, rounded to 11 bits',
-      )
-        .choices(ACTIVATIONS)
-        .default('f32'),
-    )
+    .addOption(activationsOption())
     .addHelpText(
       'after',
       `
