@@ -13,6 +13,8 @@ export { type GgufFile, openGgufFile } from './gguf.ts';
 export { Graph, ORT, type Value, type WeightRef } from './graph.ts';
 export { TiedCheckpoint } from './loop-init.ts';
 export { type LoopOptions, type LoopPlan, planLoop, sourceLayer } from './loop-plan.ts';
+export { type LowRank, type RankWish, truncatedSvd } from './low-rank.ts';
+export { LowRankThreads } from './low-rank-threads.ts';
 export { type PullOptions, pull } from './pull.ts';
 export { QUANTIZATION_BLOCK, quantize } from './quantize.ts';
 export { INIT_NORMS, type InitNorms, LOOP_INITS, type LoopInit } from './tied-layers.ts';

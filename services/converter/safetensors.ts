@@ -38,6 +38,20 @@ function shardNames(index: Fields): string[] {
   return [...names].sort();
 }
 
+/**
+ * The tensors of one file by name; `file` of any of them closes it.
+ * @throws RondoError CHECKPOINT_INVALID for a broken file.
+ */
+export async function readSafetensors(path: string): Promise<Map<string, StoredTensor>> {
+  const file = await TensorFile.open(path);
+  try {
+    return new Map((await readHeader(file)).map((tensor) => [tensor.name, tensor]));
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
 /** Layout: u64 header length, JSON {name: {dtype, shape, data_offsets}}, data. github.com/huggingface/safetensors */
 async function readHeader(file: TensorFile): Promise<StoredTensor[]> {
   const length = Number((await file.bytes(0, 8, 'the header length')).readBigUInt64LE());
