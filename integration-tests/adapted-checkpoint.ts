@@ -4,19 +4,23 @@ type ModelSpec = Checkpoint['model'];
 
 export const ALL_TARGETS: readonly AdapterTarget[] = ['q', 'k', 'v', 'o', 'gate', 'up', 'down'];
 
+/** `uneven`: from 1 to 7, another one for every layer, depth and linear. */
+export type Rank = number | 'uneven';
+
 /** Random factors large enough to change what a tiny model says, the same for the same place at every call. */
 export class TinyFactors {
   readonly #model: ModelSpec;
-  readonly #rank: number;
+  readonly #rank: Rank;
 
-  constructor(model: ModelSpec, rank: number) {
+  constructor(model: ModelSpec, rank: Rank) {
     this.#model = model;
     this.#rank = rank;
   }
 
   readonly factorsOf = (layer: number, depth: number, target: AdapterTarget): Factors => {
     const [out, columns] = targetShape(this.#model, target);
-    const rank = cappedRank(this.#model, target, this.#rank);
+    const wanted = this.#rank === 'uneven' ? 1 + ((layer + 3 * depth + 5 * out) % 7) : this.#rank;
+    const rank = cappedRank(this.#model, target, wanted);
     const seed = ((layer * 16 + depth) * 8 + ALL_TARGETS.indexOf(target)) * 2;
     return {
       a: uniform(seed, rank * columns, Math.sqrt(3 / columns)),

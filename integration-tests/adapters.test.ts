@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { type Bundle, digestFile, openBundle } from '@rondo/bundle';
 import {
+  type AdapterMatrix,
   type AdapterMethod,
   type AdapterTarget,
   convert,
@@ -14,7 +15,7 @@ import {
 } from '@rondo/converter';
 import { createEngine, type Engine } from '@rondo/engine';
 import { SerialModel } from '@rondo/lab';
-import { ALL_TARGETS, MergedCheckpoint, TinyFactors } from './adapted-checkpoint.ts';
+import { ALL_TARGETS, MergedCheckpoint, type Rank, TinyFactors } from './adapted-checkpoint.ts';
 
 /** Logits must agree within this, relative to the largest. */
 const TOLERANCE = 1e-4;
@@ -34,7 +35,7 @@ interface Adapted {
   readonly precision?: 'f32' | 'int8';
   readonly factors?: 'random' | 'falling';
   readonly method: AdapterMethod;
-  readonly rank: number;
+  readonly rank: Rank;
   readonly targets?: readonly AdapterTarget[];
 }
 
@@ -52,14 +53,14 @@ async function adaptedBundle(
     out,
     precision,
     ...LOOP,
-    adapters: { rank, targets, method, factorsOf },
+    adapters: { targets, method, factorsOf },
   });
   await checkpoint.close();
   return openBundle(out);
 }
 
 /** The same without loop and adapters: a layer W + B_d·A_d for every layer and depth of the loop. */
-async function mergedBundle(fixture: string, rank: number, targets = ALL_TARGETS): Promise<Bundle> {
+async function mergedBundle(fixture: string, rank: Rank, targets = ALL_TARGETS): Promise<Bundle> {
   const out = join(directory, `${fixture}-merged-${rank}-${targets.join('')}`);
   const checkpoint = await checkpointOf(fixture);
   const factors = new TinyFactors(checkpoint.model, rank);
@@ -130,6 +131,15 @@ describe('a looped block with adapters equals an unlooped model whose layers are
     });
   }
 
+  for (const method of METHODS) {
+    test(`${method}, when every matrix has a rank of its own, at every depth`, async () => {
+      const expected = await logitsOf(await mergedBundle('llama-gqa', 'uneven'), IDS);
+      const bundle = await adaptedBundle('llama-gqa', { method, rank: 'uneven' });
+      assertClose(await logitsOf(bundle, IDS), expected, 'logits');
+      assert.equal(bundle.manifest.adapters?.rank, 7);
+    });
+  }
+
   test('and these adapters are not small', async () => {
     const checkpoint = await checkpointOf('llama-gqa');
     const out = join(directory, 'plain');
@@ -167,8 +177,12 @@ describe('integer factors stay near f32 factors over the same int8 base', () => 
     }
   }
 
-  test('also when only some linears are adapted, and at a rank above the smaller side of k and v', async () => {
-    for (const change of [{ rank: RANK, targets: ['up', 'v', 'q'] as const }, { rank: 40 }]) {
+  test('also when only some linears are adapted, above the smaller side of k and v, and with uneven ranks', async () => {
+    for (const change of [
+      { rank: RANK, targets: ['up', 'v', 'q'] as const },
+      { rank: 40 },
+      { rank: 'uneven' as const },
+    ]) {
       const exact = await int8('llama-gqa', { ...change, method: 'masked' });
       const rounded = await int8('llama-gqa', { ...change, method: 'integer' });
       assertClose(rounded, exact, 'logits', ROUNDED_TOLERANCE);
@@ -189,7 +203,7 @@ describe('a batch of mixed depths equals each of its rows alone', () => {
   for (const method of [...METHODS, 'integer'] as const) {
     test(method, async () => {
       const precision = method === 'integer' ? 'int8' : 'f32';
-      const bundle = await adaptedBundle('llama-gqa', { precision, method, rank: 4 });
+      const bundle = await adaptedBundle('llama-gqa', { precision, method, rank: 'uneven' });
       const engine = await createEngine(bundle, { threads: 2, kvBytes: 4 << 20, provider: 'cpu' });
       try {
         for (const [run, mix] of MIXES.entries()) {
@@ -232,6 +246,46 @@ async function runBlock(
   return state;
 }
 
+test('convert tells what it wrote of them: ranks, shares, parameters, bytes and progress', async () => {
+  const checkpoint = await checkpointOf('llama-gqa');
+  const { factorsOf } = new TinyFactors(checkpoint.model, 'uneven');
+  for (const [precision, perRank] of [
+    ['f32', (sides: number) => 4 * sides],
+    ['int8', (sides: number) => sides + 4],
+  ] as const) {
+    let told: readonly AdapterMatrix[] = [];
+    const done: [number, number][] = [];
+    await convert({
+      checkpoint,
+      out: join(directory, `told-${precision}`),
+      precision,
+      ...LOOP,
+      adapters: {
+        targets: ['q', 'down'],
+        factorsOf: (layer, depth, target) => ({ ...factorsOf(layer, depth, target), share: depth / 4 }),
+        onProgress: (...progress) => done.push(progress),
+      },
+      onAdapters: (matrices) => {
+        told = matrices;
+      },
+    });
+    assert.equal(told.length, 2 * 3 * 2);
+    for (const { layer, depth, target, rank, share, parameters, bytes } of told) {
+      const { a, b } = factorsOf(layer, depth, target);
+      const sides = (a.length + b.length) / rank;
+      assert.deepEqual(
+        { share, parameters, bytes },
+        { share: depth / 4, parameters: rank * sides, bytes: rank * perRank(sides) },
+      );
+    }
+    assert.deepEqual(
+      done,
+      [3, 6, 9, 12].map((at) => [at, 12]),
+    );
+  }
+  await checkpoint.close();
+});
+
 test('adapters are appended to a copy of prepared weights, which other bundles share', async () => {
   const shared = join(directory, 'shared');
   await mkdir(shared);
@@ -240,7 +294,7 @@ test('adapters are appended to a copy of prepared weights, which other bundles s
   const before = await digestFile(prepared.path);
   const out = join(directory, 'from-prepared');
   const { factorsOf } = new TinyFactors(checkpoint.model, 4);
-  const adapters = { rank: 4, targets: ALL_TARGETS, method: 'grouped', factorsOf } as const;
+  const adapters = { targets: ALL_TARGETS, method: 'grouped', factorsOf } as const;
   const manifest = await convert({ checkpoint, out, precision: 'f32', prepared, ...LOOP, adapters });
   await checkpoint.close();
   assert.deepEqual(manifest.adapters, { rank: 4, targets: ALL_TARGETS, method: 'grouped' });
@@ -261,10 +315,10 @@ describe('what cannot run with adapters is refused', () => {
     });
   });
 
-  test('kvPolicy propagate, an empty rank, no targets, and factors of another size', async () => {
+  test('kvPolicy propagate, no targets, and factors of another size', async () => {
     const checkpoint = await checkpointOf('llama-gqa');
     const { factorsOf } = new TinyFactors(checkpoint.model, 2);
-    const good = { rank: 2, targets: ALL_TARGETS, factorsOf };
+    const good = { targets: ALL_TARGETS, factorsOf };
     const refused = (message: RegExp, adapters: object, more: object = {}) => {
       const options = { checkpoint, out: join(directory, 'refused'), precision: 'f32', ...LOOP } as const;
       return assert.rejects(convert({ ...options, adapters: { ...good, ...adapters }, ...more }), {
@@ -273,13 +327,16 @@ describe('what cannot run with adapters is refused', () => {
       });
     };
     await refused(/kvPolicy propagate.*adapters.*last-exited/, {}, { kvPolicy: 'propagate' });
-    await refused(/adapters\.rank 0/, { rank: 0 });
     await refused(/adapters\.targets is empty/, { targets: [] });
-    await refused(/A of layer 1 q at depth 0: expected \[3,48\], found 96 values/, { rank: 3 });
+    const sized = (a: number, b: number) => ({
+      targets: ['k'] as const,
+      factorsOf: () => ({ a: new Float32Array(a), b: new Float32Array(b) }),
+    });
+    await refused(/A of layer 1 k at depth 0: expected \[r,48\].* found 100 values/, sized(100, 16));
+    await refused(/A of layer 1 k at depth 0: .*r from 1 to 16, found 0 values/, sized(0, 0));
     // Keys have 16 outputs: a higher rank than that would only be stored and multiplied in vain.
-    const rank40 = { a: new Float32Array(40 * 48), b: new Float32Array(16 * 40) };
-    const tooHigh = { rank: 40, targets: ['k'] as const, factorsOf: () => rank40 };
-    await refused(/A of layer 1 k at depth 0: expected \[16,48\], found 1920 values/, tooHigh);
+    await refused(/A of layer 1 k at depth 0: .*r from 1 to 16, found 1920 values/, sized(40 * 48, 16 * 40));
+    await refused(/B of layer 1 k at depth 0: expected \[16,2\] .* found 33 values/, sized(2 * 48, 33));
     await checkpoint.close();
   });
 });

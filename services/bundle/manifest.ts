@@ -63,7 +63,7 @@ export const manifestSchema = z.strictObject({
   /** Low-rank factors of their own for every depth, y = W·x + B_d·A_d·x, in the block's segments only; none by default. */
   adapters: z
     .strictObject({
-      /** Before the cap: no factor has a rank above the smaller side of its matrix. */
+      /** The highest; every matrix may have another one. */
       rank: positive,
       targets: z.array(z.enum(['q', 'k', 'v', 'o', 'gate', 'up', 'down'])).min(1),
       /** How the graphs find each row's factors in a batch of mixed depths. */

@@ -1,7 +1,9 @@
 import type { Manifest } from '@rondo/bundle';
 import { RondoError } from '@rondo/core';
-import { writeRounded } from './adapters-rounding.ts';
-import type { WeightRef } from './graph.ts';
+import { type GatheredFactors, storeGathered } from './adapters-gathered.ts';
+import { type GroupedFactors, storeGrouped } from './adapters-grouped.ts';
+import { type IntegerFactors, storeInteger } from './adapters-integer.ts';
+import { type MaskedFactors, storeMasked } from './adapters-masked.ts';
 import type { LoopPlan } from './loop-plan.ts';
 import type { ModelSpec } from './model-spec.ts';
 import type { WeightsFile } from './weights-file.ts';
@@ -12,18 +14,33 @@ export type AdapterMethod = AdapterManifest['method'];
 
 /** Low-rank change of one linear at one depth: W + B·A. */
 export interface Factors {
-  /** [r, in] with r = min(rank, in, out) */
+  /** [r, in] with 1 ≤ r ≤ min(in, out); r may be another one for every matrix. */
   readonly a: Float32Array;
   /** [out, r] */
   readonly b: Float32Array;
+  /** Share of a residual's energy that B·A keeps, where the factors come from one. */
+  readonly share?: number;
 }
 
 export interface AdapterOptions {
-  readonly rank: number;
   readonly targets: readonly AdapterTarget[];
   readonly method?: AdapterMethod | undefined;
-  /** Factors of a source layer inside the loop (0-based) at a depth. */
-  readonly factorsOf: (layer: number, depth: number, target: AdapterTarget) => Factors;
+  /** Factors of a layer of the block, numbered as in the plan, at a depth. Those of one input are asked for together. */
+  readonly factorsOf: (layer: number, depth: number, target: AdapterTarget) => Factors | Promise<Factors>;
+  /** Called as matrices are written, of `total` in all. */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/** What was written for one linear at one depth. */
+export interface AdapterMatrix {
+  readonly layer: number;
+  readonly depth: number;
+  readonly target: AdapterTarget;
+  readonly rank: number;
+  readonly share?: number;
+  readonly parameters: number;
+  /** As stored, without what pads it. */
+  readonly bytes: number;
 }
 
 /** The best in `rondo bench adapters` over a base of this precision (ADR 10). */
@@ -35,45 +52,32 @@ export const PACKED = { qkv: ['q', 'k', 'v'], o: ['o'], gate_up: ['gate', 'up'],
 export type PackedName = keyof typeof PACKED;
 const PACKED_NAMES = Object.keys(PACKED) as PackedName[];
 
-/** The factors of one packed linear at all D depths, [A_1; A_2; …] of its targets as one matrix a depth. */
-export interface PackedFactors {
-  readonly kind: 'dense';
+/** The factors of one packed linear, before they are stored. */
+export interface PlainFactors {
   readonly name: string;
-  /** [D, Σr, in] */
-  readonly a: WeightRef;
+  readonly columns: number;
   readonly parts: readonly {
     readonly target: AdapterTarget;
-    readonly rank: number;
-    /** Bᵀ: [D, r, out] */
-    readonly b: WeightRef;
+    readonly out: number;
+    /** By depth. */
+    readonly factors: readonly (Factors & { readonly rank: number })[];
   }[];
 }
 
-/** The same rounded to seven bits, columns of A and rows of B in order of part, depth and rank. */
-export interface IntegerFactors {
-  readonly kind: 'integer';
-  readonly name: string;
-  readonly a: RoundedMatrix;
-  readonly parts: readonly {
-    readonly target: AdapterTarget;
-    readonly rank: number;
-    /** [D·r, out] */
-    readonly b: RoundedMatrix;
-  }[];
-}
+/** The factors of one packed linear at all depths, laid out as their method needs them. */
+export type PackedFactors = GroupedFactors | MaskedFactors | GatheredFactors | IntegerFactors;
 
-interface RoundedMatrix {
-  /** int8 [in, out] */
-  readonly data: WeightRef;
-  /** [out] */
-  readonly scales: WeightRef;
-}
+const STORE: Readonly<
+  Record<AdapterMethod, (factors: PlainFactors, file: WeightsFile) => Promise<PackedFactors>>
+> = { grouped: storeGrouped, masked: storeMasked, gathered: storeGathered, integer: storeInteger };
 
 export interface AdapterWeights {
   readonly method: AdapterMethod;
+  readonly targets: readonly AdapterTarget[];
   readonly depths: number;
-  /** By source layer. */
-  readonly layers: ReadonlyMap<number, Readonly<Partial<Record<PackedName, PackedFactors | IntegerFactors>>>>;
+  /** By layer of the block. */
+  readonly layers: ReadonlyMap<number, Readonly<Partial<Record<PackedName, PackedFactors>>>>;
+  readonly matrices: readonly AdapterMatrix[];
 }
 
 /** [out, in] of a linear of `model`. */
@@ -101,7 +105,7 @@ export const cappedRank = (model: ModelSpec, target: AdapterTarget, rank: number
 
 /**
  * Appends the factors of every layer of the block at every depth to `file`: in f32, or rounded for the method `integer`.
- * @throws RondoError CONFIG_INVALID for an impossible rank, no targets, or factors of another size.
+ * @throws RondoError CONFIG_INVALID for no targets, or factors that do not fit their linear.
  */
 export async function writeAdapters(
   options: AdapterOptions & { readonly method: AdapterMethod },
@@ -109,73 +113,81 @@ export async function writeAdapters(
   plan: LoopPlan,
   file: WeightsFile,
 ): Promise<AdapterWeights> {
-  const { rank, targets, method } = options;
-  if (!Number.isInteger(rank) || rank < 1) {
-    throw new RondoError('CONFIG_INVALID', `adapters.rank ${rank}: must be a whole number from 1`);
-  }
+  const { targets, method, onProgress } = options;
   if (targets.length === 0) {
     throw new RondoError('CONFIG_INVALID', 'adapters.targets is empty: name at least one linear');
   }
-  const layers = new Map<number, Partial<Record<PackedName, PackedFactors | IntegerFactors>>>();
+  const layers = new Map<number, Partial<Record<PackedName, PackedFactors>>>();
+  const matrices: AdapterMatrix[] = [];
+  const total = plan.block.length * plan.maxDepth * targets.length;
   for (const layer of plan.block) {
-    const packed: Partial<Record<PackedName, PackedFactors | IntegerFactors>> = {};
+    const packed: Partial<Record<PackedName, PackedFactors>> = {};
     for (const name of PACKED_NAMES) {
       const present = PACKED[name].filter((target) => targets.includes(target));
-      if (present.length > 0)
-        packed[name] = await writePacked(options, model, plan, file, layer, name, present);
+      if (present.length === 0) continue;
+      const plain = await gatherFactors(options, model, plan.maxDepth, layer, name, present);
+      packed[name] = await STORE[method](plain, file);
+      matrices.push(...matricesOf(plain, layer, method));
+      onProgress?.(matrices.length, total);
     }
     layers.set(layer, packed);
   }
-  return { method, depths: plan.maxDepth, layers };
+  return { method, targets, depths: plan.maxDepth, layers, matrices };
 }
 
-async function writePacked(
-  { rank, factorsOf, method }: AdapterOptions,
+async function gatherFactors(
+  { factorsOf }: AdapterOptions,
   model: ModelSpec,
-  { maxDepth }: LoopPlan,
-  file: WeightsFile,
+  depths: number,
   layer: number,
   packed: PackedName,
   targets: readonly AdapterTarget[],
-): Promise<PackedFactors | IntegerFactors> {
-  const parts = targets.map((target) => {
-    const [out, columns] = targetShape(model, target);
-    const capped = cappedRank(model, target, rank);
-    return { target, out, columns, rank: capped, b: new Float32Array(maxDepth * capped * out) };
-  });
-  const columns = parts[0]!.columns;
-  const ranks = parts.reduce((sum, part) => sum + part.rank, 0);
-  const a = new Float32Array(maxDepth * ranks * columns);
-  let filled = 0;
-  for (let depth = 0; depth < maxDepth; depth++) {
-    for (const part of parts) {
-      const factors = factorsOf(layer, depth, part.target);
-      requireSize(`A of layer ${layer} ${part.target} at depth ${depth}`, factors.a, [part.rank, columns]);
-      requireSize(`B of layer ${layer} ${part.target} at depth ${depth}`, factors.b, [part.out, part.rank]);
-      a.set(factors.a, filled);
-      filled += factors.a.length;
-      const start = depth * part.rank * part.out;
-      for (let row = 0; row < part.out; row++) {
-        for (let column = 0; column < part.rank; column++) {
-          part.b[start + column * part.out + row] = factors.b[row * part.rank + column]!;
-        }
-      }
-    }
-  }
-  const name = `layers.${layer}.${packed}.adapter`;
-  if (method === 'integer') return writeRounded({ name, columns, a, parts }, maxDepth, file);
-  const written: PackedFactors['parts'][number][] = [];
-  const aRef = await file.append(a, [maxDepth, ranks, columns]);
-  for (const { target, out, rank: capped, b } of parts) {
-    written.push({ target, rank: capped, b: await file.append(b, [maxDepth, capped, out]) });
-  }
-  return { kind: 'dense', name, a: aRef, parts: written };
+): Promise<PlainFactors> {
+  const parts = await Promise.all(
+    targets.map(async (target) => {
+      const [out, columns] = targetShape(model, target);
+      const factors = await Promise.all(
+        Array.from({ length: depths }, async (_, depth) => {
+          const { a, b, share } = await factorsOf(layer, depth, target);
+          const where = `layer ${layer} ${target} at depth ${depth}`;
+          const rank = requireRank(where, a, b, out, columns);
+          return { a, b, rank, ...(share !== undefined && { share }) };
+        }),
+      );
+      return { target, out, factors };
+    }),
+  );
+  return { name: `layers.${layer}.${packed}.adapter`, columns: targetShape(model, targets[0]!)[1], parts };
 }
 
-function requireSize(what: string, data: Float32Array, shape: readonly [number, number]): void {
-  if (data.length === shape[0] * shape[1]) return;
-  throw new RondoError(
-    'CONFIG_INVALID',
-    `adapters: ${what}: expected [${shape}], found ${data.length} values`,
-  );
+/** The rank that factors of a linear [out, columns] have. */
+function requireRank(where: string, a: Float32Array, b: Float32Array, out: number, columns: number): number {
+  const rank = a.length / columns;
+  if (!Number.isInteger(rank) || rank < 1 || rank > Math.min(out, columns)) {
+    throw new RondoError(
+      'CONFIG_INVALID',
+      `adapters: A of ${where}: expected [r,${columns}] with r from 1 to ${Math.min(out, columns)}, found ${a.length} values`,
+    );
+  }
+  if (b.length !== out * rank) {
+    throw new RondoError(
+      'CONFIG_INVALID',
+      `adapters: B of ${where}: expected [${out},${rank}] like A [${rank},${columns}], found ${b.length} values`,
+    );
+  }
+  return rank;
 }
+
+/** Rounded factors take a byte a value and four for each rank's scale; those of outputs serve all depths. */
+const matricesOf = (
+  { columns, parts }: PlainFactors,
+  layer: number,
+  method: AdapterMethod,
+): AdapterMatrix[] =>
+  parts.flatMap(({ target, out, factors }) =>
+    factors.map(({ rank, share }, depth) => {
+      const parameters = rank * (out + columns);
+      const bytes = method === 'integer' ? parameters + 4 * rank : 4 * parameters;
+      return { layer, depth, target, rank, parameters, bytes, ...(share !== undefined && { share }) };
+    }),
+  );

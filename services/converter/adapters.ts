@@ -3,9 +3,7 @@ import { addGrouped } from './adapters-grouped.ts';
 import { addInteger } from './adapters-integer.ts';
 import { addMasked } from './adapters-masked.ts';
 import {
-  type AdapterMethod,
   type AdapterWeights,
-  type IntegerFactors,
   PACKED,
   type PackedFactors,
   type PackedName,
@@ -16,21 +14,25 @@ import type { Graph, Value } from './graph.ts';
 import type { ModelSpec } from './model-spec.ts';
 
 /**
- * One way to compute B_{d,t}·A_{d,t}·x for every part t of `factors`, d being the row's depth: [N, out_t] each, added to
- * `outputs` where they are given. x is [N, in].
+ * B_{d,t}·A_{d,t}·x for every part t of `factors`, d being the row's depth: [N, out_t] each, added to `outputs` where
+ * they are given. x is [N, in].
  */
-export type AddFactors = (
-  rows: DepthRows,
-  factors: PackedFactors,
-  x: Value,
-  outputs?: readonly Value[],
-) => Value[];
+function addFactors(rows: DepthRows, factors: PackedFactors, x: Value, outputs?: readonly Value[]): Value[] {
+  switch (factors.kind) {
+    case 'grouped':
+      return addGrouped(rows, factors, x, outputs);
+    case 'masked':
+      return addMasked(rows, factors, x, outputs);
+    case 'gathered':
+      return addGathered(rows, factors, x, outputs);
+    case 'integer':
+      return addInteger(rows, factors, x, outputs);
+  }
+}
 
-const METHODS: Readonly<Record<Exclude<AdapterMethod, 'integer'>, AddFactors>> = {
-  grouped: addGrouped,
-  masked: addMasked,
-  gathered: addGathered,
-};
+/** Targets that `factors` adapt, in the order of their parts. */
+const targetsOf = (factors: PackedFactors) =>
+  (factors.kind === 'grouped' ? factors.depths[0]!.parts : factors.parts).map(({ target }) => target);
 
 /**
  * The adapters of a block's graph, which gets the input depth_rows [D]: how many of its rows run each depth. Rows lie in
@@ -49,7 +51,7 @@ export class Adapters {
 
   /** What adapts the linears of source layer `layer`. */
   ofLayer(layer: number): LayerAdapters {
-    return new LayerAdapters(this.#model, this.#rows, this.#weights.method, this.#weights.layers.get(layer)!);
+    return new LayerAdapters(this.#model, this.#rows, this.#weights.layers.get(layer)!);
   }
 }
 
@@ -57,18 +59,15 @@ export class Adapters {
 export class LayerAdapters {
   readonly #model: ModelSpec;
   readonly #rows: DepthRows;
-  readonly #method: AdapterMethod;
-  readonly #packed: Readonly<Partial<Record<PackedName, PackedFactors | IntegerFactors>>>;
+  readonly #packed: Readonly<Partial<Record<PackedName, PackedFactors>>>;
 
   constructor(
     model: ModelSpec,
     rows: DepthRows,
-    method: AdapterMethod,
-    packed: Readonly<Partial<Record<PackedName, PackedFactors | IntegerFactors>>>,
+    packed: Readonly<Partial<Record<PackedName, PackedFactors>>>,
   ) {
     this.#model = model;
     this.#rows = rows;
-    this.#method = method;
     this.#packed = packed;
   }
 
@@ -78,10 +77,10 @@ export class LayerAdapters {
     if (!factors) return output;
     const { graph } = this.#rows;
     const targets = PACKED[name];
-    if (targets.length === 1) return this.#add(factors, x, [output])[0]!;
+    if (targets.length === 1) return addFactors(this.#rows, factors, x, [output])[0]!;
     const axis = { attributes: { axis: 1 } };
-    if (factors.parts.length === targets.length) {
-      return graph.node('Add', [output, graph.node('Concat', this.#add(factors, x), axis)]);
+    if (targetsOf(factors).length === targets.length) {
+      return graph.node('Add', [output, graph.node('Concat', addFactors(this.#rows, factors, x), axis)]);
     }
     const widths = targets.map((target) => targetShape(this.#model, target)[0]);
     const parts = graph.nodes('Split', [output, graph.ints(widths)], widths.length, axis);
@@ -93,8 +92,9 @@ export class LayerAdapters {
     const adapted = [...outputs];
     const factors = this.#packed[name];
     if (!factors) return adapted;
-    const slots = factors.parts.map(({ target }) => (PACKED[name] as readonly string[]).indexOf(target));
-    const added = this.#add(
+    const slots = targetsOf(factors).map((target) => (PACKED[name] as readonly string[]).indexOf(target));
+    const added = addFactors(
+      this.#rows,
       factors,
       x,
       slots.map((slot) => outputs[slot]!),
@@ -103,10 +103,5 @@ export class LayerAdapters {
       adapted[slot] = added[part]!;
     });
     return adapted;
-  }
-
-  #add(factors: PackedFactors | IntegerFactors, x: Value, outputs?: readonly Value[]): Value[] {
-    if (factors.kind === 'integer') return addInteger(this.#rows, factors, x, outputs);
-    return METHODS[this.#method as keyof typeof METHODS](this.#rows, factors, x, outputs);
   }
 }

@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { digestFile, MANIFEST_FILE, type Manifest } from '@rondo/bundle';
 import { LIMITS, RondoError } from '@rondo/core';
 import {
+  type AdapterMatrix,
   type AdapterOptions,
   type AdapterWeights,
   adapterMethod,
@@ -35,6 +36,8 @@ export interface ConvertOptions extends LoopOptions {
   readonly prepared?: PreparedWeights | undefined;
   /** Factors of their own for every depth of the block; none by default. */
   readonly adapters?: AdapterOptions | undefined;
+  /** Told what was written of them. */
+  readonly onAdapters?: ((matrices: readonly AdapterMatrix[]) => void) | undefined;
   readonly onProgress?: OnProgress | undefined;
 }
 
@@ -151,6 +154,7 @@ async function writeBundle(options: ConvertOptions, plan: LoopPlan, directory: s
   const adapters =
     options.adapters &&
     (await appendAdapters(options.adapters, options.precision, checkpoint, plan, weightsPath));
+  if (adapters) options.onAdapters?.(adapters.matrices);
   const candidates = Math.min(LIMITS.headCandidates, checkpoint.model.vocab);
   const { pagePositions = LIMITS.pagePositions } = options;
   const graphOptions = { model: checkpoint.model, weights, plan, pagePositions, adapters };
@@ -166,7 +170,7 @@ async function writeBundle(options: ConvertOptions, plan: LoopPlan, directory: s
   ]);
   for (const [name, bytes] of contents) await write(join(directory, name), bytes);
   const manifest: Manifest = {
-    ...describe(options, plan, candidates),
+    ...describe(options, plan, candidates, adapters),
     files: await Promise.all([WEIGHTS_FILE, ...contents.keys()].map((name) => fileEntry(directory, name))),
   };
   await write(join(directory, MANIFEST_FILE), Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`));
@@ -213,8 +217,13 @@ async function fileEntry(directory: string, name: string): Promise<Manifest['fil
   return { path: name, bytes: (await stat(path)).size, sha256: await digestFile(path) };
 }
 
-function describe(options: ConvertOptions, plan: LoopPlan, headCandidates: number): Omit<Manifest, 'files'> {
-  const { checkpoint, precision, adapters } = options;
+function describe(
+  options: ConvertOptions,
+  plan: LoopPlan,
+  headCandidates: number,
+  adapters: AdapterWeights | undefined,
+): Omit<Manifest, 'files'> {
+  const { checkpoint, precision } = options;
   const { model, tokenizerFiles } = checkpoint;
   const named = (file: string) => (tokenizerFiles.has(file) ? file : undefined);
   const [config, chatTemplate] = [named('tokenizer_config.json'), named('chat_template.jinja')];
@@ -244,9 +253,9 @@ function describe(options: ConvertOptions, plan: LoopPlan, headCandidates: numbe
     precision,
     ...(adapters && {
       adapters: {
-        rank: adapters.rank,
+        rank: Math.max(...adapters.matrices.map(({ rank }) => rank)),
         targets: [...adapters.targets],
-        method: adapters.method ?? adapterMethod(precision),
+        method: adapters.method,
       },
     }),
     pagePositions: options.pagePositions ?? LIMITS.pagePositions,

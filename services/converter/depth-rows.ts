@@ -40,19 +40,17 @@ export class DepthRows {
     return this.#depthOfRow;
   }
 
-  /** [N, D·width]: 1 in the `width` columns of the row's depth, else 0. */
-  mask(width: number): Value {
-    return this.maskOf([width]);
-  }
-
-  /** Masks of several widths side by side: [N, D·Σ widths]. */
-  maskOf(widths: readonly number[]): Value {
-    const name = widths.join('_');
+  /**
+   * [N, Σ widths]: 1 in the columns of the row's depth, else 0. `widths` are, for each of some parts that lie side by side, how
+   * many columns each depth has in it.
+   */
+  mask(widths: readonly (readonly number[])[]): Value {
+    const name = widths.map((ofPart) => ofPart.join('_')).join('__');
     const known = this.#masks.get(name);
     if (known) return known;
     const { graph, depths } = this;
-    const depthOfColumn = widths.flatMap((width) =>
-      Array.from({ length: depths * width }, (_, column) => Math.floor(column / width)),
+    const depthOfColumn = widths.flatMap((ofPart) =>
+      ofPart.flatMap((width, depth) => Array<number>(width).fill(depth)),
     );
     const blocks = Array.from({ length: depths }, (_, depth) =>
       depthOfColumn.map((column) => (column === depth ? 1 : 0)),

@@ -1,4 +1,5 @@
 export {
+  type AdapterMatrix,
   type AdapterMethod,
   type AdapterOptions,
   type AdapterTarget,
@@ -17,5 +18,6 @@ export { type LowRank, type RankWish, truncatedSvd } from './low-rank.ts';
 export { LowRankThreads } from './low-rank-threads.ts';
 export { type PullOptions, pull } from './pull.ts';
 export { QUANTIZATION_BLOCK, quantize } from './quantize.ts';
+export { residualFactors } from './residual-factors.ts';
 export { INIT_NORMS, type InitNorms, LOOP_INITS, type LoopInit } from './tied-layers.ts';
 export { WeightsFile } from './weights-file.ts';

@@ -82,7 +82,7 @@ async function openBatch(
   out: string,
 ): Promise<MixedBatch> {
   const loop = { loopLayers: { first: 0, last: checkpoint.model.layers - 1 }, loops: DEPTHS };
-  const adapters = method && { rank, targets: TARGETS, method, factorsOf: checkpoint.factorsOf(rank) };
+  const adapters = method && { targets: TARGETS, method, factorsOf: checkpoint.factorsOf(rank) };
   await convert({ checkpoint, out, precision, prepared, ...loop, adapters });
   return MixedBatch.open(await openBundle(out), Math.max(...rowCounts), threads);
 }
