@@ -1,3 +1,4 @@
+import { collectBuffersYoung } from '@rondo/chassis';
 import { Command } from 'commander';
 import { batchCommand } from './batch.ts';
 import { benchCommand } from './bench.ts';
@@ -10,6 +11,8 @@ import { pullCommand } from './pull.ts';
 import { runCommand } from './run.ts';
 import { scanCommand } from './scan.ts';
 import { workerCommand } from './worker.ts';
+
+collectBuffersYoung();
 
 const program = new Command('rondo')
   .description(
