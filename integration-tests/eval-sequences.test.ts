@@ -46,7 +46,7 @@ for (const item of kvPolicyCases()) {
   test(`${item.name}: rows decoded beside other sequences leave under ${item.policy} with PyTorch's logits`, async () => {
     const bundle = await bundleOf(item);
     const { maxDepth } = bundle.manifest;
-    const model = await Sequences.open(bundle, { threads: 1, sequences: 3, positions: item.ids.length });
+    const model = await Sequences.open(bundle, { threads: 1, pages: 3 * Math.ceil(item.ids.length / 16) });
     try {
       const prompt = model.create();
       let last: Head | undefined;
@@ -81,8 +81,8 @@ test('after each pass the model reads as one that was converted with so many pas
   await using looped = await TinyBundle.make(3);
   const model = await Sequences.open(await openBundle(looped.directory), {
     threads: 1,
-    sequences: 1,
-    positions: 64,
+    // Those of the coda, after each of three passes.
+    pages: 3 * 4,
   });
   try {
     const sequence = model.create();
@@ -128,8 +128,8 @@ test('pages of sequences that were released serve others, as often as one likes'
   await using looped = await TinyBundle.make(2);
   const model = await Sequences.open(await openBundle(looped.directory), {
     threads: 1,
-    sequences: 3,
-    positions: 40,
+    // Two full ones and what they share.
+    pages: 1 + 2 * 2,
   });
   const ids = Array.from({ length: 35 }, (_, at) => 1 + ((at * 11) % 90));
   try {

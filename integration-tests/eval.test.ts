@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { openBundle } from '@rondo/bundle';
-import { type EvalReport, type EvalSuite, evalReport, evaluate, openSuite } from '@rondo/lab';
+import { type EvalReport, type EvalSuite, evalReport, evaluate, openSuite, type Variant } from '@rondo/lab';
 import { TinyBundle } from './tiny-bundle.ts';
 
 const SUITE = new URL('./eval/tiny.yaml', import.meta.url).pathname;
@@ -9,12 +9,14 @@ const SUITE = new URL('./eval/tiny.yaml', import.meta.url).pathname;
 describe('a tiny model beside itself and beside one of fewer passes', () => {
   let suite: EvalSuite;
   let report: EvalReport;
+  let cells: Variant['cells'];
   before(async () => {
     await using three = await TinyBundle.make(3);
     await using two = await TinyBundle.make(2);
     const [a, b] = [await openBundle(three.directory), await openBundle(two.directory)];
     suite = await openSuite(SUITE);
     const evaluation = await evaluate({ a, bs: [a, b], suite, threads: 1 });
+    [{ cells }] = evaluation.bs as [Variant, ...Variant[]];
     report = await evalReport(evaluation, suite);
   });
 
@@ -39,5 +41,39 @@ describe('a tiny model beside itself and beside one of fewer passes', () => {
         difference.low > 0 && difference.low <= difference.value && difference.value <= difference.high,
       );
     }
+  });
+
+  test('with exits that never come, rows decoded one by one tell what whole windows tell', () => {
+    const scores = (policy: string, threshold: number) =>
+      cells.find(
+        ({ exit }) => exit.kind === 'threshold' && exit.policy === policy && exit.threshold === threshold,
+      )!.scores;
+    const [never, full] = [
+      scores('confidence', 0.9),
+      cells.find(({ exit }) => exit.kind === 'depth' && exit.passes === 3)!.scores,
+    ];
+    for (const units of ['windows', 'greedy'] as const) {
+      assert.ok(never[units].length > 0);
+      never[units].forEach((score, at) => {
+        const { nll, agreed, led, tokens, bytes, passes } = full[units][at]!;
+        assert.ok(Math.abs(score.nll - nll) < 1e-4 * nll && score.kl < 1e-4);
+        const { agreed: a, led: l, tokens: t, bytes: b, passes: p } = score;
+        assert.deepEqual([a, l, t, b, p], [agreed, led, tokens, bytes, passes]);
+      });
+    }
+    never.questions.forEach(({ logLikelihoods }, at) => {
+      logLikelihoods.forEach((sum, choice) => {
+        assert.ok(Math.abs(sum - full.questions[at]!.logLikelihoods[choice]!) < 1e-3);
+      });
+    });
+  });
+
+  test('with exits that always come, every decoded row spends one pass, and is another for it', () => {
+    const { scores } = cells.find(
+      ({ exit }) => exit.kind === 'threshold' && exit.policy === 'latent-diff' && exit.threshold === 100,
+    )!;
+    // The first scored row is the prompt's last.
+    for (const { passes, tokens } of scores.windows) assert.equal(passes, 3 + (tokens - 1));
+    assert.ok(scores.windows.every(({ kl }) => kl > 1e-3));
   });
 });

@@ -17,7 +17,7 @@ export {
 } from './bench/suite.ts';
 export { SUITES } from './bench/suites.ts';
 export { bundleOrConverted } from './eval/converted-bundle.ts';
-export { type Evaluation, type EvaluationOptions, evaluate } from './eval/evaluation.ts';
+export { type Evaluation, type EvaluationOptions, evaluate, type Variant } from './eval/evaluation.ts';
 export { type EvalReport, evalReport, evalText } from './eval/report.ts';
 export { type Head, Sequences } from './eval/sequences.ts';
 export { type EvalSuite, openSuite } from './eval/suite.ts';

@@ -1,27 +1,10 @@
 import type { Bundle, Manifest } from '@rondo/bundle';
 import { RondoError } from '@rondo/core';
-import { depthScores, type Pair } from './depth-scores.ts';
+import { type Cell, cellsOf, pagesOf, unitsOf } from './cells.ts';
 import { greedyWindows } from './greedy-text.ts';
-import type { Scores } from './metrics.ts';
 import { type Protocol, prepareProtocol } from './protocol.ts';
 import { Sequences } from './sequences.ts';
 import type { EvalSuite } from './suite.ts';
-import type { WindowScore } from './window-scores.ts';
-import type { Window } from './windows.ts';
-
-/** How a model is run: rows leave after so many passes. */
-export interface FixedDepth {
-  readonly kind: 'depth';
-  readonly passes: number;
-}
-
-export type ExitChoice = FixedDepth;
-
-/** One model run in one way. */
-export interface Cell {
-  readonly exit: ExitChoice;
-  readonly scores: Scores;
-}
 
 export interface Variant {
   readonly name: string;
@@ -33,7 +16,7 @@ export interface Variant {
   readonly maxDepth: number;
   /** Of its adapters; 0 without. */
   readonly rank: number;
-  /** All passes come last among the fixed depths. */
+  /** Every depth, all passes last; then every threshold. */
   readonly cells: readonly Cell[];
 }
 
@@ -59,28 +42,19 @@ export interface EvaluationOptions {
  * shorter than the suite's windows.
  */
 export async function evaluate(options: EvaluationOptions): Promise<Evaluation> {
-  const { a, bs, suite, threads, signal } = options;
+  const { a, bs, suite, threads } = options;
+  const { settings } = suite;
   const protocol = await prepareProtocol(suite, a);
   for (const b of bs) refuseOther(protocol, await prepareProtocol(suite, b), b);
-  const greedyCount = Math.min(suite.settings.greedy.max, protocol.windows.length);
-  const total = (1 + bs.length) * (protocol.windows.length + greedyCount);
-  let done = 0;
-  const stepped = (title: string) => {
-    signal?.throwIfAborted();
-    options.onProgress?.(++done, total, title);
-  };
   const open = (bundle: Bundle) =>
-    Sequences.open(bundle, {
-      threads,
-      sequences: Math.max(2, greedyCount),
-      positions: protocol.positions,
-    });
+    Sequences.open(bundle, { threads, pages: pagesOf(bundle.manifest, protocol, settings) });
+  const progress = progressOf(options, protocol);
   const modelA = await open(a);
   try {
-    const greedy = await greedyWindows(modelA, protocol.windows, suite.settings.greedy);
-    const units = { ...protocol, greedy };
+    const greedy = await greedyWindows(modelA, protocol.windows, settings.greedy);
+    const units = { ...protocol, greedy, settings };
     const measured = async (b: Sequences, role: string) =>
-      variantOf(b.bundle, await cellsOf({ a: modelA, b }, units, () => stepped(role)));
+      variantOf(b.bundle, await cellsOf({ a: modelA, b }, units, progress(role)));
     const ofA = await measured(modelA, `A ${a.manifest.name}`);
     const ofBs: Variant[] = [];
     for (const b of bs) {
@@ -97,32 +71,15 @@ export async function evaluate(options: EvaluationOptions): Promise<Evaluation> 
   }
 }
 
-interface Units {
-  readonly windows: readonly Window[];
-  readonly greedy: readonly Window[];
-}
-
-async function cellsOf(pair: Pair, units: Units, stepped: () => void): Promise<Cell[]> {
-  const { maxDepth } = pair.b.bundle.manifest;
-  const exits = Array.from({ length: maxDepth }, (_, pass) => pass + 1);
-  const scored = async (windows: readonly Window[]): Promise<WindowScore[][]> => {
-    const byWindow: WindowScore[][] = [];
-    for (const window of windows) {
-      byWindow.push(await depthScores(pair, window, exits));
-      stepped();
-    }
-    return byWindow;
+function progressOf({ a, bs, suite, signal, onProgress }: EvaluationOptions, protocol: Protocol) {
+  const works = [a, ...bs].map(({ manifest }) => unitsOf(manifest, protocol, suite.settings));
+  const total = works.reduce((sum, work) => sum + work, 0);
+  let done = 0;
+  return (title: string) => (units: number) => {
+    signal?.throwIfAborted();
+    done += units;
+    onProgress?.(done, total, title);
   };
-  const windows = await scored(units.windows);
-  const greedy = await scored(units.greedy);
-  return exits.map((passes, at) => ({
-    exit: { kind: 'depth', passes },
-    scores: {
-      windows: windows.map((scores) => scores[at]!),
-      greedy: greedy.map((scores) => scores[at]!),
-      questions: [],
-    },
-  }));
 }
 
 function variantOf({ manifest, directory, digest }: Bundle, cells: Cell[]): Variant {

@@ -1,5 +1,5 @@
-import { LIMITS } from '@rondo/core';
-import type { Head, Sequence, Sequences } from './sequences.ts';
+import { appendRows } from './appended-rows.ts';
+import type { Sequences } from './sequences.ts';
 import type { Window } from './windows.ts';
 
 export interface GreedyOptions {
@@ -21,19 +21,17 @@ export async function greedyWindows(
   { prompt, tokens, max }: GreedyOptions,
 ): Promise<Window[]> {
   const chosen = windows.slice(0, max);
-  const found: Window[] = [];
-  for (let first = 0; first < chosen.length; first += LIMITS.evalRows) {
-    const group = chosen.slice(first, first + LIMITS.evalRows);
-    const written = await greedyTexts(
-      model,
-      group.map(({ ids }) => ids.slice(0, prompt)),
-      tokens,
-    );
-    written.forEach((ids, at) => {
-      found.push({ name: group[at]!.name, ids, context: ids.length - tokens, bytes: 0 });
-    });
-  }
-  return found;
+  const texts = await greedyTexts(
+    model,
+    chosen.map(({ ids }) => ids.slice(0, prompt)),
+    tokens,
+  );
+  return texts.map((ids, at) => ({
+    name: chosen[at]!.name,
+    ids,
+    context: ids.length - tokens,
+    bytes: 0,
+  }));
 }
 
 async function greedyTexts(
@@ -43,32 +41,15 @@ async function greedyTexts(
 ): Promise<number[][]> {
   const full = [model.bundle.manifest.maxDepth];
   const texts = prompts.map((ids) => [...ids]);
-  const sequences: Sequence[] = prompts.map(() => model.create());
-  for (const [at, sequence] of sequences.entries()) {
-    texts[at]!.push(await readPrompt(model, sequence, prompts[at]!));
-  }
-  for (let step = 1; step < tokens; step++) {
-    const appends = sequences.map((sequence, at) => ({ sequence, ids: texts[at]!.slice(-1), heads: 1 }));
-    await model.append(appends, full, (_, heads) => {
-      heads.forEach(({ topId }, at) => {
-        texts[at]!.push(topId);
-      });
+  const sequences = prompts.map(() => model.create());
+  let rows = prompts;
+  for (let step = 0; step < tokens; step++) {
+    const appends = rows.map((ids, at) => ({ sequence: sequences[at]!, ids, heads: 1 }));
+    await appendRows(model, appends, full, (at, _, [head]) => {
+      texts[at]!.push(head!.topId);
     });
+    rows = texts.map((ids) => ids.slice(-1));
   }
   for (const sequence of sequences) model.release(sequence);
   return texts;
-}
-
-/** Appends a prompt and returns the id that most likely follows it. */
-async function readPrompt(model: Sequences, sequence: Sequence, ids: readonly number[]): Promise<number> {
-  const full = [model.bundle.manifest.maxDepth];
-  let last: Head | undefined;
-  for (let first = 0; first < ids.length; first += LIMITS.evalRows) {
-    const part = ids.slice(first, first + LIMITS.evalRows);
-    const heads = first + part.length === ids.length ? 1 : 0;
-    await model.append([{ sequence, ids: part, heads }], full, (_, rows) => {
-      last = rows.at(-1);
-    });
-  }
-  return last!.topId;
 }

@@ -1,4 +1,4 @@
-import type { Answers } from './answers.ts';
+import type { Answers } from './questions.ts';
 import type { WindowScore } from './window-scores.ts';
 
 /** How one model, run in one way, did on every unit of the suite. */

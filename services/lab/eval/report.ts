@@ -3,7 +3,8 @@ import { describeMachine, type Machine, thisMachine } from '../bench/machine.ts'
 import type { Row } from '../bench/suite.ts';
 import { terminalTable } from '../bench/table.ts';
 import { bootstrap, type Estimate } from './bootstrap.ts';
-import type { Cell, Evaluation, ExitChoice, Variant } from './evaluation.ts';
+import type { Cell, ExitChoice } from './cells.ts';
+import type { Evaluation, Variant } from './evaluation.ts';
 import { METRICS, type Metric, wholeValue } from './metrics.ts';
 import type { EvalSuite, SuiteSettings } from './suite.ts';
 
@@ -45,17 +46,20 @@ export interface Difference {
 export const fullCell = ({ cells, maxDepth }: Variant): Cell =>
   cells.find(({ exit }) => exit.kind === 'depth' && exit.passes === maxDepth)!;
 
-export const exitText = (exit: ExitChoice): string => `depth ${exit.passes}`;
+export const exitText = (exit: ExitChoice): string =>
+  exit.kind === 'depth' ? `depth ${exit.passes}` : `${exit.policy} ${exit.threshold}`;
 
 /** Differences of every B, run in every way, from A with all its passes. */
 export function differencesOf({ a, bs }: Evaluation, settings: SuiteSettings): Difference[] {
-  const ofA = fullCell(a).scores;
+  const whole = fullCell(a).scores;
   const options = { ...settings.bootstrap, seed: settings.seed };
   return bs.flatMap((variant, b) =>
     variant.cells.flatMap(({ exit, scores }) =>
       METRICS.flatMap((metric) => {
         const units = scores[metric.units].length;
         if (units === 0) return [];
+        // Thresholds are tried on the first windows only.
+        const ofA = { ...whole, [metric.units]: whole[metric.units].slice(0, units) };
         const difference = bootstrap(
           units,
           (drawn) => metric.of(scores, drawn) - metric.of(ofA, drawn),

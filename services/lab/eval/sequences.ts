@@ -5,10 +5,8 @@ import { PageBook } from './page-book.ts';
 
 export interface SequencesOptions {
   readonly threads: number;
-  /** Sequences that are held at once. */
-  readonly sequences: number;
-  /** Longest sequence, in positions. */
-  readonly positions: number;
+  /** Pages of the sequences held at once, at one depth; of a coda, at all depths that rows are read after. */
+  readonly pages: number;
 }
 
 /** Positions that lie in pages, at every depth. Made and released by `Sequences` alone. */
@@ -64,14 +62,13 @@ export class Sequences {
     this.#books = { prelude: new PageBook(prelude), block: new PageBook(block), coda: new PageBook(coda) };
   }
 
-  /** @throws RondoError CONFIG_INVALID when so many positions do not fit `LIMITS.evalKvBytes`, or from the engine. */
-  static async open(bundle: Bundle, options: SequencesOptions): Promise<Sequences> {
-    const { sequences, positions, threads } = options;
-    const kvBytes = sequences * sequenceBytes(bundle.manifest, positions);
+  /** @throws RondoError CONFIG_INVALID when so many pages do not fit `LIMITS.evalKvBytes`, or from the engine. */
+  static async open(bundle: Bundle, { threads, pages }: SequencesOptions): Promise<Sequences> {
+    const kvBytes = pages * pageBytes(bundle.manifest);
     if (kvBytes > LIMITS.evalKvBytes) {
       throw new RondoError(
         'CONFIG_INVALID',
-        `${bundle.directory}: ${sequences} sequences of ${positions} positions take ${kvBytes} bytes of K and V, at most ${LIMITS.evalKvBytes}: choose shorter windows in the suite`,
+        `${bundle.directory}: ${pages} pages take ${kvBytes} bytes of K and V, at most ${LIMITS.evalKvBytes}: choose shorter windows or fewer thresholds in the suite`,
       );
     }
     return new Sequences(bundle, await createEngine(bundle, { threads, kvBytes, provider: 'cpu' }));
@@ -293,17 +290,12 @@ export class Sequences {
 
 /** Sequences of so many positions that fit `LIMITS.evalKvBytes`. */
 export const sequencesThatFit = (manifest: Manifest, positions: number): number =>
-  Math.floor(LIMITS.evalKvBytes / sequenceBytes(manifest, positions));
+  Math.floor(LIMITS.evalKvBytes / pageBytes(manifest) / Math.ceil(positions / manifest.pagePositions));
 
-/**
- * Bytes of K and V of one sequence, with pages of the coda for every number of passes. The pools are cut alike for all
- * stacks, so a coda that needs R times the pages makes the others as large; they take memory only once they are written.
- */
-function sequenceBytes(manifest: Manifest, positions: number): number {
-  const { shape, layers, maxDepth, pagePositions } = manifest;
+/** Bytes of one page of every stack, of the block at every depth. */
+function pageBytes({ shape, layers, maxDepth, pagePositions }: Manifest): number {
   const layerPasses = layers.prelude + maxDepth * layers.block + layers.coda;
-  const pages = Math.ceil(positions / pagePositions) * (layers.coda > 0 ? maxDepth : 1);
-  return pages * pagePositions * kvBytesPerPosition(shape, layerPasses);
+  return pagePositions * kvBytesPerPosition(shape, layerPasses);
 }
 
 interface Piece {
