@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { createLog, Metrics } from '@rondo/chassis';
-import { address, LIMITS, RondoError, sequenceId, systemClock } from '@rondo/core';
+import { address, LIMITS, ManualClock, RondoError, sequenceId, systemClock } from '@rondo/core';
 import type { GenerateStreamEvent } from '@rondo/wire';
 import { Generation, type SequenceRequest, type WhenFull } from './generation.ts';
 import { Membership } from './membership.ts';
@@ -36,7 +37,11 @@ const request: SequenceRequest = {
 async function setUp(
   context: TestContext,
   workers: Record<string, ScriptedWorker>,
-  { workerWaitMs = 5000, ...waits }: Pick<OpeningOptions, 'workerWaitMs' | 'roomWaitMs' | 'openMs'> = {},
+  {
+    workerWaitMs = 5000,
+    clock = systemClock,
+    ...waits
+  }: Partial<Pick<OpeningOptions, 'workerWaitMs' | 'roomWaitMs' | 'openMs' | 'clock'>> = {},
 ) {
   const metrics = new Metrics();
   const log = createLog('test', { level: 'silent' });
@@ -56,7 +61,7 @@ async function setUp(
     context: TINY.context,
     candidates: bundle.manifest.headCandidates,
     metrics: new SequenceMetrics(metrics),
-    clock: systemClock,
+    clock,
     workerWaitMs,
     ...waits,
   });
@@ -331,6 +336,51 @@ test('a sequence leaves a draining worker before that has said anything', async 
   assert.deepEqual(tokenIds(await rest), [10, 11, 12, 13]);
   assert.deepEqual(slow.cancelled, ['s']);
   assert.match(await metrics.render(), /rondo_recoveries_total\{cause="drain"\} 1/);
+});
+
+/** Worker `a` says two tokens and no more, then is as `strike` makes it; worker `b` is well. */
+async function struck(context: TestContext, strike: (a: ScriptedWorker, clock: ManualClock) => void) {
+  const clock = new ManualClock();
+  const reply = () => [10, 11, 12, 13];
+  const a = new ScriptedWorker({ id: 'a', reply, silentAfter: 2 });
+  const set = await setUp(context, { 'a:1': a, 'b:1': new ScriptedWorker({ id: 'b', reply }) }, { clock });
+  const events = set.run('s');
+  for (let event = 0; event < 3; event++) await events.next();
+  const rest = Array.fromAsync(events);
+  // By now it waits for the third.
+  await setImmediate();
+  strike(a, clock);
+  assert.deepEqual(tokenIds(await rest), [12, 13]);
+  assert.deepEqual(a.cancelled, ['s']);
+  assert.match(await set.metrics.render(), /rondo_recoveries_total\{cause="stuck"\} 1/);
+  return { a, ...set };
+}
+
+test('a sequence leaves a worker whose engine hangs, which is left alone until it moves again', async (context) => {
+  const { a, membership } = await struck(context, (worker) => {
+    worker.progress = { steps: 9, stillMs: 0, runningMs: LIMITS.stillMs + 1 };
+  });
+  const inView = () => membership.view().some(({ worker }) => worker.id === 'a');
+  assert.ok(!inView());
+  a.progress = { steps: 10, stillMs: 0, runningMs: 1 };
+  while (!inView()) await membership.nextChange();
+});
+
+test('a sequence leaves a worker that pulses and runs nothing', async (context) => {
+  await struck(context, (worker, clock) => {
+    worker.progress = { steps: 9, stillMs: LIMITS.stillMs + 1, runningMs: 0 };
+    clock.advance(LIMITS.stillMs + 1);
+  });
+});
+
+test('a sequence leaves a worker that runs for others for ever', async (context) => {
+  await struck(context, (worker) => {
+    // Its first pulse in this wait may come before or after this one.
+    const moving = setInterval(() => {
+      worker.progress = { ...worker.progress, steps: worker.progress.steps + 10_000 };
+    }, 1);
+    context.after(() => clearInterval(moving));
+  });
 });
 
 test('room that sequences of other coordinators hold is waited for only so long', async (context) => {

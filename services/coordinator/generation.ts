@@ -1,9 +1,11 @@
-import { type GenerateSpec, RondoError, type SequenceId, type WorkerId } from '@rondo/core';
+import { type GenerateSpec, LIMITS, RondoError, type SequenceId, type WorkerId } from '@rondo/core';
 import type { GenerateStreamEvent } from '@rondo/wire';
 import { faulty } from './answer-terms.ts';
+import { EventWait } from './event-wait.ts';
 import { History } from './history.ts';
 import { causeOf, goesOn, type Loss } from './loss.ts';
 import { Opening, type OpeningOptions, type OpenSequence, type Seeker } from './opening.ts';
+import type { Movement, Stuck } from './patience.ts';
 import type { Placement } from './placement.ts';
 import type { SequenceWatch } from './sequence-metrics.ts';
 
@@ -18,6 +20,8 @@ export type WhenFull = 'wait' | 'refuse';
 
 /** After a try to leave a draining worker that found nobody: how long until the next, in milliseconds. */
 const MOVE_AGAIN_MS = 500;
+/** Runs that a row takes outside the block: prelude, coda and head. */
+const RUNS_OUTSIDE = 3;
 
 /** Brings sequences from prompt to last token, over as many workers as it takes. */
 export class Generation {
@@ -61,14 +65,17 @@ export class Generation {
     const { membership, metrics, clock } = this.#options;
     const watch = metrics.watch(request.promptIds.length, clock);
     const life = new SequenceLife(id, request, signal, whenFull, this.#options, this.#opening, watch);
-    const unsubscribe = membership.onChange(() => life.disturb());
+    const unsubscribe = [
+      membership.onChange(() => life.disturb()),
+      membership.onPulse((movement) => life.moved(movement)),
+    ];
     try {
       yield* life.events();
     } catch (thrown) {
       if (signal.aborted) throw new RondoError('CANCELLED', 'the request was cancelled', { cause: thrown });
       throw thrown;
     } finally {
-      unsubscribe();
+      for (const end of unsubscribe) end();
       await life.close();
       watch.end();
     }
@@ -92,6 +99,10 @@ class SequenceLife {
   #due: Promise<IteratorResult<GenerateStreamEvent>> | undefined;
   /** Ends the wait for it. */
   #disturb: () => void = () => {};
+  readonly #wait: EventWait;
+  /** Whether a token has come since it was opened there. */
+  #decodes = false;
+  #stuck: Stuck | undefined;
 
   constructor(
     id: SequenceId,
@@ -106,6 +117,7 @@ class SequenceLife {
     this.#opening = opening;
     this.#watch = watch;
     this.#history = new History(request, options);
+    this.#wait = new EventWait(options.clock);
     let epoch = 0;
     const { placement = options.placement, ...asked } = request;
     this.#seeker = {
@@ -142,6 +154,12 @@ class SequenceLife {
     this.#disturb();
   }
 
+  /** A worker has pulsed: is the next event still worth waiting for? */
+  moved(movement: Movement): void {
+    this.#stuck ??= this.#wait.moved(movement);
+    if (this.#stuck) this.disturb();
+  }
+
   async close(): Promise<void> {
     await this.#open?.close(this.#finished);
     this.#open = undefined;
@@ -150,6 +168,9 @@ class SequenceLife {
   #took(open: OpenSequence): void {
     this.#open = open;
     this.#due = undefined;
+    this.#decodes = false;
+    this.#wait.opened(open.route, this.#stepsMax);
+    this.#stuck = undefined;
     this.#options.metrics.recomputed(this.#history.opened(open.opened));
   }
 
@@ -171,6 +192,7 @@ class SequenceLife {
         if (token === undefined) metrics.dropped('repeated');
         else {
           this.#watch.token();
+          this.#decodes = true;
           this.#losses = [];
           this.#shunned.clear();
         }
@@ -186,7 +208,9 @@ class SequenceLife {
   /** What its worker says next; while that drains, each try to leave it comes before what it has not said yet. */
   async #event(): Promise<IteratorResult<GenerateStreamEvent>> {
     const { membership, clock } = this.#options;
+    this.#wait.begin(this.#stepsMax);
     for (;;) {
+      if (this.#stuck) throw stuckError(this.#stuck);
       const drains = membership.drains(this.#open!.route);
       const inMs = this.#moveAt - clock.now();
       if (drains && inMs <= 0) await this.#move();
@@ -195,6 +219,8 @@ class SequenceLife {
         const event = await this.#unlessDisturbed(this.#due, drains ? inMs : undefined);
         if (event !== undefined) {
           this.#due = undefined;
+          this.#wait.end();
+          this.#stuck = undefined;
           return event;
         }
       }
@@ -218,20 +244,31 @@ class SequenceLife {
     const { metrics, membership } = this.#options;
     const error = RondoError.from(thrown);
     const { route } = this.#open!;
+    const worker = this.#stuck?.worker ?? route.home.id;
+    this.#wait.end();
     if (this.#seeker.signal.aborted) throw error;
+    // It ends with the call.
+    this.#due?.catch(() => undefined);
     await this.close();
     if (error.code === 'WORKER_FAULTY') metrics.contradicted();
-    membership.suspect(route.home.id, error);
+    membership.suspect(worker, error);
     const end = this.#history.end(route.epoch);
     if (end !== undefined) return end;
-    this.#losses.push({ worker: route.home.id, error });
-    // Which of them it was is not known; whoever is well pulses again soon.
-    for (const { worker } of route.stages) membership.suspect(worker.id);
-    this.#shunned.add(route.home.id);
+    this.#losses.push({ worker, error });
+    // Which of them it was is seldom known; whoever is well pulses again soon.
+    for (const stage of route.stages) membership.suspect(stage.worker.id);
+    this.#shunned.add(worker);
     if (!goesOn(this.#losses, (worker) => membership.lives(worker))) throw givenUp(this.#losses);
     metrics.recovered(causeOf(error));
     this.#took(await this.#opening.open(this.#seeker));
     return undefined;
+  }
+
+  /** Runs on its home that may go before its next event: each of its chunks after those of all others, static batches after a cohort. */
+  get #stepsMax(): number {
+    const { context, maxDepth } = this.#options;
+    const chunks = this.#decodes ? 1 : this.#history.chunksDue;
+    return (LIMITS.sequencesMax * chunks + context) * (maxDepth + RUNS_OUTSIDE);
   }
 
   /** Opens the sequence elsewhere and leaves the draining worker; when nobody takes it, it stays. */
@@ -250,6 +287,9 @@ class SequenceLife {
     await old.close(false);
   }
 }
+
+const stuckError = ({ worker, why }: Stuck): RondoError =>
+  new RondoError('WORKER_STUCK', `worker ${worker} pulses, but ${why}`);
 
 /** A request that kills workers must not kill them all. */
 function givenUp(losses: readonly Loss[]): RondoError {

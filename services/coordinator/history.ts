@@ -1,4 +1,11 @@
-import type { EmittedToken, FinishedEvent, GenerateSpec, PromptLogprobsEvent, TokenEvent } from '@rondo/core';
+import {
+  type EmittedToken,
+  type FinishedEvent,
+  type GenerateSpec,
+  LIMITS,
+  type PromptLogprobsEvent,
+  type TokenEvent,
+} from '@rondo/core';
 import type { OpenedEvent } from '@rondo/wire';
 import { AnswerTerms, type Asked, faulty, type ModelTerms } from './answer-terms.ts';
 
@@ -65,6 +72,11 @@ export class History {
     const said = this.#moved ? { ...event, ...this.#passes } : event;
     this.#terms.finished(said, end, this.emitted.length);
     return said;
+  }
+
+  /** Chunks that may have to run before its next token: those of the prompt, and replayed rows that left one by one. */
+  get chunksDue(): number {
+    return Math.ceil(this.#asked.promptIds.length / LIMITS.prefillChunkRows) + this.emitted.length;
   }
 
   /** How the sequence ended, when all of it is there and only its worker did not come to say so. */

@@ -37,15 +37,25 @@ test('a worker that has failed it twice and still lives is not made to fail a th
   assert.equal(goesOn([loss('a', 'ENGINE_FAILED'), loss('a'), loss('a', 'INTERNAL')], nobody), false);
 });
 
-test('workers that contradict a sequence count as lost, though they live', () => {
-  const faulty = Array.from({ length: LIMITS.lossesMax }, (_, index) => loss(`w${index}`, 'WORKER_FAULTY'));
-  assert.equal(goesOn(faulty.slice(1), everybody), true);
-  assert.equal(goesOn(faulty, everybody), false);
+test('workers that contradict a sequence or stand still count as lost, though they live', () => {
+  for (const code of ['WORKER_FAULTY', 'WORKER_STUCK'] as const) {
+    const unfit = Array.from({ length: LIMITS.lossesMax }, (_, index) => loss(`w${index}`, code));
+    assert.equal(goesOn(unfit.slice(1), everybody), true);
+    assert.equal(goesOn(unfit, everybody), false);
+  }
 });
 
 test('every loss has a cause for the metric', () => {
   const causes = (
-    ['WORKER_LOST', 'CANCELLED', 'PROTOCOL_MISMATCH', 'WORKER_FAULTY', 'ENGINE_FAILED', 'INTERNAL'] as const
+    [
+      'WORKER_LOST',
+      'CANCELLED',
+      'PROTOCOL_MISMATCH',
+      'WORKER_FAULTY',
+      'WORKER_STUCK',
+      'ENGINE_FAILED',
+      'INTERNAL',
+    ] as const
   ).map((code) => causeOf(new RondoError(code, 'test')));
-  assert.deepEqual(causes, ['lost', 'lost', 'malformed', 'faulty', 'engine', 'other']);
+  assert.deepEqual(causes, ['lost', 'lost', 'malformed', 'faulty', 'stuck', 'engine', 'other']);
 });

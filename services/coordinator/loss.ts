@@ -1,7 +1,7 @@
 import { type ErrorCode, LIMITS, type RondoError, type WorkerId } from '@rondo/core';
 
 /** Why a sequence had to move, as the metric says it. */
-export type LossCause = 'lost' | 'malformed' | 'faulty' | 'engine' | 'other' | 'drain';
+export type LossCause = 'lost' | 'malformed' | 'faulty' | 'stuck' | 'engine' | 'other' | 'drain';
 
 /** A worker that a sequence was lost on, with what was wrong. */
 export interface Loss {
@@ -15,8 +15,12 @@ const CAUSES: Partial<Record<ErrorCode, LossCause>> = {
   CANCELLED: 'lost',
   PROTOCOL_MISMATCH: 'malformed',
   WORKER_FAULTY: 'faulty',
+  WORKER_STUCK: 'stuck',
   ENGINE_FAILED: 'engine',
 };
+
+/** What tells against a worker although it pulses. */
+const UNFIT: ReadonlySet<LossCause> = new Set(['faulty', 'stuck']);
 
 export const causeOf = (error: RondoError): LossCause => CAUSES[error.code] ?? 'other';
 
@@ -24,15 +28,15 @@ export const causeOf = (error: RondoError): LossCause => CAUSES[error.code] ?? '
  * Whether a sequence goes on elsewhere after its newest loss. `losses` are those since its last new token: whatever makes
  * progress goes on for ever, what makes none may be what the workers die of, and must not take all of them along.
  * `lives` tells of whom one has heard since: what a network or an operator took away did not die of a request.
- * 1. Not after it has lost `LIMITS.lossesMax` workers that nobody has heard of since, or that contradicted it.
+ * 1. Not after it has lost `LIMITS.lossesMax` workers that nobody has heard of since, or that contradicted it or stood still: those may pulse.
  * 2. Not after `LIMITS.lossesInAllMax` losses, whatever became of the workers.
  * 3. Not after a worker has failed it twice and lived to tell: a third failure in a row would end that worker, too.
  */
 export function goesOn(losses: readonly Loss[], lives: (worker: WorkerId) => boolean): boolean {
   const newest = losses.at(-1)!;
   // A process that starts again is another worker, so one that is lost twice had lived on.
-  const counted = losses.filter(({ worker, error }) => causeOf(error) === 'faulty' || !lives(worker));
-  const gone = new Set(counted.map(({ worker }) => worker));
+  const counts = ({ worker, error }: Loss) => UNFIT.has(causeOf(error)) || !lives(worker);
+  const gone = new Set(losses.filter(counts).map(({ worker }) => worker));
   if (gone.size >= LIMITS.lossesMax || losses.length >= LIMITS.lossesInAllMax) return false;
   if (causeOf(newest.error) === 'lost') return true;
   return (

@@ -1,7 +1,8 @@
 import { type Address, passesIn, RondoError, type Route, type WorkerId } from '@rondo/core';
+import type { Movement } from './patience.ts';
 import type { WorkerView } from './placement.ts';
 import type { Roster } from './roster.ts';
-import { type LinkedWorker, type LinkOptions, WorkerLink } from './worker-link.ts';
+import { type LinkedWorker, type LinkOptions, type LinkWays, WorkerLink } from './worker-link.ts';
 
 export interface Booking {
   /** The worker has accepted. */
@@ -24,6 +25,13 @@ export class Membership {
   /** Asked for every token, hence kept. */
   #draining: ReadonlySet<WorkerId> = new Set();
   readonly #listeners = new Set<() => void>();
+  readonly #watchers = new Set<(movement: Movement) => void>();
+  readonly #ways: LinkWays = {
+    changed: () => this.#change(),
+    moved: (movement) => {
+      for (const watcher of this.#watchers) watcher(movement);
+    },
+  };
   #booked = 0;
   #ended = 0;
   #news = 0;
@@ -89,7 +97,7 @@ export class Membership {
   /** A sequence was lost on this worker, by `error` where that is known: nothing new goes there before its next pulse. */
   suspect(id: WorkerId, error?: RondoError): void {
     this.#members().get(id)?.link.suspect();
-    if (error?.code !== 'WORKER_FAULTY') return;
+    if (error?.code !== 'WORKER_FAULTY' && error?.code !== 'WORKER_STUCK') return;
     this.#options.log.warn({ worker: id, code: error.code }, error.message);
   }
 
@@ -108,6 +116,12 @@ export class Membership {
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** Calls `watcher` at every pulse of a worker, those of one that hangs too, until the returned function is called. */
+  onPulse(watcher: (movement: Movement) => void): () => void {
+    this.#watchers.add(watcher);
+    return () => this.#watchers.delete(watcher);
   }
 
   /** Sequences that hold positions here or are about to. */
@@ -163,7 +177,7 @@ export class Membership {
     for (const address of wanted) {
       const link = this.#links.get(address);
       if (link === undefined || link.over) {
-        this.#links.set(address, new WorkerLink(address, this.#options, () => this.#change()));
+        this.#links.set(address, new WorkerLink(address, this.#options, this.#ways));
       }
     }
     for (const [address, link] of this.#links) {

@@ -10,6 +10,7 @@ import {
   type WorkerDescription,
 } from '@rondo/wire';
 import { LinkLife, type LinkState } from './link-life.ts';
+import { hanging, type Movement } from './patience.ts';
 
 export interface LinkOptions {
   readonly bundle: Bundle;
@@ -24,6 +25,14 @@ export interface LinkedWorker {
   readonly client: WorkerClient;
   /** What it holds and how full it is, as of its last pulse. */
   readonly load: Load;
+}
+
+/** Who hears of a link. */
+export interface LinkWays {
+  /** State or worker may be others. */
+  changed(): void;
+  /** The worker has pulsed. */
+  moved(movement: Movement): void;
 }
 
 interface KnownWorker {
@@ -42,7 +51,7 @@ export class WorkerLink {
   readonly address: Address;
   readonly #options: LinkOptions;
   readonly #life: LinkLife;
-  readonly #changed: () => void;
+  readonly #ways: LinkWays;
   readonly #end = new AbortController();
   readonly #joined = Promise.withResolvers<void>();
   #linked: LinkedWorker | undefined;
@@ -52,12 +61,12 @@ export class WorkerLink {
   #wanted = true;
   #over = false;
 
-  /** Begins at once; `changed` is called whenever state or worker may be others. */
-  constructor(address: Address, options: LinkOptions, changed: () => void) {
+  /** Begins at once. */
+  constructor(address: Address, options: LinkOptions, ways: LinkWays) {
     this.address = address;
     this.#options = options;
     this.#life = new LinkLife(options.clock ?? systemClock);
-    this.#changed = changed;
+    this.#ways = ways;
     // Only who waits for the first pulse hears of a refusal.
     this.#joined.promise.catch(() => {});
     void this.#keep();
@@ -149,7 +158,7 @@ export class WorkerLink {
     }
   }
 
-  /** Talks to the worker over a connection of its own for as long as it pulses; returns what ended that. */
+  /** Talks to the worker over a connection of its own for as long as it pulses and moves; returns what ended that. */
   async #session(): Promise<RondoError> {
     const { bundle, connect } = this.#options;
     const { signal } = this.#end;
@@ -162,7 +171,14 @@ export class WorkerLink {
         id: description.workerId,
         address: description.advertisedAddress ?? this.address,
       };
-      for await (const pulse of client.watch(signal)) this.#pulsed(worker, client, description, pulse);
+      for await (const pulse of client.watch(signal)) {
+        const movement = { worker: worker.id, progress: pulse.progress, stepMs: pulse.load.stepMs };
+        // First those who wait for it, then the end of their calls.
+        this.#ways.moved(movement);
+        const hung = hanging(movement);
+        if (hung) return new RondoError('WORKER_STUCK', `worker ${this.address} pulses, but ${hung.why}`);
+        this.#pulsed(worker, client, description, pulse);
+      }
       return new RondoError('WORKER_LOST', `worker ${this.address} pulses no more`);
     } catch (thrown) {
       return RondoError.from(thrown);
@@ -195,7 +211,7 @@ export class WorkerLink {
       if (!joins && pulse.state !== before[1])
         log.info({ worker: worker.id, state: this.state }, 'worker changed');
       this.#joined.resolve();
-      this.#changed();
+      this.#ways.changed();
     }
   }
 
@@ -211,7 +227,7 @@ export class WorkerLink {
     this.#life.failed();
     this.#over = !this.#wanted;
     if (!error.retryable) this.#joined.reject(error);
-    this.#changed();
+    this.#ways.changed();
   }
 }
 

@@ -47,6 +47,7 @@ export const ERRORS = {
   KV_EXHAUSTED: entry(429, GRPC.resourceExhausted, true, 'rate_limit_error'),
   NO_WORKER: entry(503, GRPC.unavailable, true, 'server_error'),
   WORKER_LOST: entry(503, GRPC.unavailable, true, 'server_error'),
+  WORKER_STUCK: entry(503, GRPC.unavailable, true, 'server_error'),
   WORKER_FAULTY: entry(503, GRPC.unavailable, true, 'server_error'),
   NATS_UNAVAILABLE: entry(503, GRPC.unavailable, true, 'server_error'),
   NATS_REQUIRED: entry(501, GRPC.unimplemented, false, 'server_error'),

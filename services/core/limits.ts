@@ -97,6 +97,10 @@ export const LIMITS = {
   pingAnswerMs: 5_000,
   /** Turns of `pulseMs` in which a worker says nothing before whoever needs it counts it as lost: below 2 s. */
   silentTurns: 6,
+  /** How long one run of a worker's engine may last, or a sequence wait for workers that run nothing, in milliseconds. */
+  stillMs: 15_000,
+  /** Where runs usually take long: as many times their average. */
+  stillSteps: 100,
   /** How long an announcement of a worker lives unless renewed: far more than three times the longest pass. */
   announcementMs: 12_000,
   /** The least time between two announcements that tell only of another load. */

@@ -14,6 +14,7 @@ export type {
   GenerateStreamEvent,
   Load,
   OpenedEvent,
+  Progress,
   Pulse,
   WorkerDescription,
   WorkerState,

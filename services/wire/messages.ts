@@ -47,6 +47,17 @@ export type WorkerState = 'serving' | 'draining';
 export interface Pulse {
   readonly state: WorkerState;
   readonly load: Load;
+  readonly progress: Progress;
+}
+
+/** Tells a worker with much to do from one that is stuck. */
+export interface Progress {
+  /** Runs of the engine that have ended so far, modulo 2³². */
+  readonly steps: number;
+  /** Since the last of them ended, or the worker began, in milliseconds by the worker's clock. */
+  readonly stillMs: number;
+  /** How long the run under way has lasted, in milliseconds; 0 while there is none. */
+  readonly runningMs: number;
 }
 
 /** Pages are reserved on every worker of the route: the first event of every accepted sequence. */
@@ -123,11 +134,20 @@ export const describeResponse: Codec<WorkerDescription> = {
 };
 
 export const watchResponse: Codec<Pulse> = {
-  encode: ({ state, load }) =>
-    messageTypes.watchResponse.encode({ state: workerState.encode(state), load: loadToProto(load) }),
+  encode: ({ state, load, progress: { steps, stillMs, runningMs } }) =>
+    messageTypes.watchResponse.encode({
+      state: workerState.encode(state),
+      load: loadToProto(load),
+      progress: { steps: uint32(steps, 'progress.steps'), stillMs, runningMs },
+    }),
   decode(bytes) {
     const message = messageTypes.watchResponse.decode(bytes);
-    return { state: workerState.decode(message.state), load: loadFromProto(message.load, 'WatchResponse') };
+    const { steps, stillMs, runningMs } = present(message.progress, 'WatchResponse', 'progress');
+    return {
+      state: workerState.decode(message.state),
+      load: loadFromProto(message.load, 'WatchResponse'),
+      progress: { steps, stillMs, runningMs },
+    };
   },
 };
 

@@ -38,6 +38,17 @@ export type WorkerState = number;
 export interface WatchResponse {
   state: WorkerState;
   load?: Load | null;
+  progress?: Progress | null;
+}
+
+/** Tells a worker with much to do from one that is stuck. */
+export interface Progress {
+  /** Runs of the engine that have ended so far, modulo 2^32. */
+  steps: number;
+  /** Since the last of them ended, or the worker began, in milliseconds. */
+  stillMs: number;
+  /** How long the run under way has lasted, in milliseconds; 0 while there is none. */
+  runningMs: number;
 }
 
 export interface GenerateRequest {

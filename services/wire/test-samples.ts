@@ -1,6 +1,6 @@
 import { address, type GenerateSpec, type Route, sequenceId, workerId } from '@rondo/core';
 import type { Hello } from './frames.ts';
-import type { WorkerDescription } from './messages.ts';
+import type { Progress, WorkerDescription } from './messages.ts';
 import { PROTOCOL_REVISION } from './proto.ts';
 import { connectWorker, type WorkerClient } from './worker-client.ts';
 import { serveWorker, type WorkerHandlers, type WorkerServer } from './worker-server.ts';
@@ -64,6 +64,8 @@ export const description: WorkerDescription = {
     hopMs: 0.25,
   },
 };
+
+export const progress: Progress = { steps: 4294967295, stillMs: 12.5, runningMs: 3.25 };
 
 export const hello: Hello = {
   protocolRevision: PROTOCOL_REVISION,

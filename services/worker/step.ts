@@ -23,6 +23,9 @@ export interface StepReport {
 }
 
 interface Ways {
+  /** The engine begins to run, and has ended, well or not. */
+  began(): void;
+  ended(): void;
   ran(report: StepReport): void;
   failed(phase: Phase, chunks: number, error: RondoError): void;
   /** The engine cannot be trusted any more. */
@@ -126,13 +129,24 @@ export class Step {
   async #run(phase: Phase, chunks: readonly Chunk[]): Promise<number> {
     const { engine, hidden, settlement } = this.#rooms;
     if (phase === 'head') {
-      const result = await engine.runHead(headBatch(chunks, hidden));
+      const batch = headBatch(chunks, hidden);
+      const result = await this.#timed(() => engine.runHead(batch));
       settlement.head(chunks, result);
       return result.runMs;
     }
-    const result = await engine.runStack(stackBatch(phase, chunks, hidden));
+    const batch = stackBatch(phase, chunks, hidden);
+    const result = await this.#timed(() => engine.runStack(batch));
     settlement.stack(phase, chunks, result);
     return result.runMs;
+  }
+
+  async #timed<Result>(run: () => Promise<Result>): Promise<Result> {
+    this.#ways.began();
+    try {
+      return await run();
+    } finally {
+      this.#ways.ended();
+    }
   }
 
   /** What exited rows leave behind must be there before a deeper pass reads it. */
@@ -142,7 +156,7 @@ export class Step {
       const { tenants, batch } = due;
       await whileHeld(tenants, async () => {
         try {
-          await engine.propagate(batch);
+          await this.#timed(() => engine.propagate(batch));
         } catch (thrown) {
           const error = RondoError.from(thrown);
           for (const tenant of tenants) tenant.fail(error);

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Bundle } from '@rondo/bundle';
 import type { Logger, Metrics } from '@rondo/chassis';
-import { type Address, LIMITS, RondoError, type TlsIdentity, workerId } from '@rondo/core';
+import { type Address, LIMITS, RondoError, systemClock, type TlsIdentity, workerId } from '@rondo/core';
 import { createEngine, type Engine, type Stack } from '@rondo/engine';
 import { type Activations, PROTOCOL_REVISION, serveWorker, type WorkerDescription } from '@rondo/wire';
 import type { Chunk } from './chunk.ts';
@@ -19,6 +19,7 @@ import { Settlement } from './settle.ts';
 import { StageHost } from './stage-host.ts';
 import { Step } from './step.ts';
 import type { StepPolicy } from './step-policy.ts';
+import { StepProgress } from './step-progress.ts';
 import type { Tenant } from './tenant.ts';
 import { Tenants } from './tenants.ts';
 import { WorkerMetrics } from './worker-metrics.ts';
@@ -96,7 +97,11 @@ export async function serveEngine(
   const pace = new Pace();
   const hop = new HopTime();
   const load = () => loadOf(tenants, pools, layers, maxDepth, { stepMs: pace.stepMs, hopMs: hop.hopMs });
-  const heartbeat = new Heartbeat(() => ({ state: draining ? 'draining' : 'serving', load: load() }));
+  const progress = new StepProgress(systemClock);
+  const heartbeat = new Heartbeat(() => {
+    const state = draining ? 'draining' : 'serving';
+    return { state, load: load(), progress: progress.now };
+  });
   const meters = new WorkerMetrics(metrics.labelled({ worker: self }), load, pools);
   const { promise: broken, resolve: settleBroken } = Promise.withResolvers<RondoError>();
   let failure: RondoError | undefined;
@@ -146,6 +151,8 @@ export async function serveEngine(
   );
   const rooms = { engine, hidden, codaLayers: layers.coda, policy, inbox, tenants, propagation, settlement };
   const step = new Step(rooms, {
+    began: () => progress.began(),
+    ended: () => progress.ended(),
     ran(report) {
       pace.ran(report);
       meters.ran(report);
