@@ -74,8 +74,9 @@ async function assertAnswers(coordinator: RondoProcess): Promise<void> {
 /** A coordinator's view of the board, in this process, so that its changes can be awaited. */
 async function openRoster(nats: string, graceMs?: number) {
   const link = await openNats({ servers: [nats], name: 'test' });
+  const { digest } = await openBundle(bundle.directory);
   const roster = new NatsRoster({
-    bundleDigest: (await openBundle(bundle.directory)).digest,
+    bundleDigests: [digest],
     board: new AnnouncementBoard(link),
     state: () => link.state,
     log: createLog('test', { level: 'silent' }),
@@ -83,7 +84,7 @@ async function openRoster(nats: string, graceMs?: number) {
   });
   let heard = () => {};
   let now = '';
-  roster.subscribe((announced) => {
+  roster.of(digest).subscribe((announced) => {
     now = announced.map((each) => `${each.address} ${each.state}`).join();
     heard();
   });

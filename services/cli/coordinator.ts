@@ -1,5 +1,10 @@
-import { type Bundle, openBundle } from '@rondo/bundle';
-import { NatsRoster, PLACEMENTS, type Placement, startCoordinator } from '@rondo/coordinator';
+import {
+  type NamedBundle,
+  NatsRoster,
+  PLACEMENTS,
+  type Placement,
+  startCoordinator,
+} from '@rondo/coordinator';
 import { type Address, address } from '@rondo/core';
 import { AnnouncementBoard, type NatsLink } from '@rondo/wire';
 import { Command, Option } from 'commander';
@@ -11,6 +16,7 @@ import {
   openAdmin,
 } from './admin-options.ts';
 import { addClientOptions, CLIENT_HELP, type ClientFlags, clientOptions } from './client-options.ts';
+import { type ModelFlag, modelsOption, openModels } from './model-options.ts';
 import { addNatsOptions, NATS_HELP, type NatsFlags, openNatsLink } from './nats-options.ts';
 import { addressesOption, addressOption } from './options.ts';
 import { type Chassis, serve } from './serve.ts';
@@ -26,7 +32,7 @@ export const placementOption = (): Option =>
     .default('auto');
 
 interface CoordinatorFlags extends TlsFlags, ClientFlags, AdminFlags, NatsFlags {
-  readonly model: string;
+  readonly model: ModelFlag[];
   readonly worker?: Address[];
   readonly listen: Address;
   readonly placement: Placement;
@@ -39,8 +45,9 @@ export const coordinatorCommand = (): Command =>
       'serve the OpenAI API over HTTP with the workers given, or with all that announce themselves',
     )
     .requiredOption(
-      '--model <bundle>',
-      'the bundle directory that the workers hold; only its tokenizer is used',
+      '--model <[name=]bundle>',
+      'a bundle directory that workers hold; only its tokenizer is used; repeat the option for each model',
+      modelsOption('--model'),
     )
     .option('--worker <host:port>', 'a worker; repeat the option for each', addressesOption('--worker'))
     .option('--listen <host:port>', 'where to listen', addressOption('--listen'), address('127.0.0.1:8080'))
@@ -49,18 +56,23 @@ export const coordinatorCommand = (): Command =>
       'after',
       `
 Prints 'ready <url>' once all workers given are linked and the port is open. A worker given that cannot be reached, or
-that holds another bundle, ends the start with an error that says so; one that announces itself over NATS may come, go
+that holds no bundle given, ends the start with an error that says so; one that announces itself over NATS may come, go
 and come back. Without --nats at least one --worker is needed.
 ${CLIENT_HELP}
 ${ADMIN_HELP}
 The public port then keeps the API, /health (the status alone), /healthz and /live; without it, it tells all.
 ${TLS_HELP}
 ${NATS_HELP}
+
+With several models each worker serves the one that it holds, a request names one of them, and one without workers is
+answered 503 while the others serve.
+
 Files and batches (/v1/files, /v1/batches) are kept in NATS, too, and shared by all coordinators there.
 
 Examples:
   rondo coordinator --model bundles/looped --worker 127.0.0.1:7601 --worker 127.0.0.1:7602 --placement staged
-  rondo coordinator --model bundles/looped --nats nats://nats:4222`,
+  rondo coordinator --model bundles/looped --nats nats://nats:4222
+  rondo coordinator --model orig=bundles/orig --model looped=bundles/looped --nats nats://nats:4222`,
     )
     .action(coordinator);
 
@@ -68,11 +80,11 @@ const coordinator = (flags: CoordinatorFlags): Promise<void> =>
   serve('coordinator', async (chassis) => {
     const { log, metrics, lifecycle } = chassis;
     const admin = await openAdmin(flags, chassis);
-    const bundle = await openBundle(flags.model);
+    const models = await openModels(flags.model);
     const nats = await openNatsLink(flags, 'coordinator', chassis);
-    const roster = nats && natsRoster(nats, bundle, chassis);
+    const roster = nats && natsRoster(nats, models, chassis);
     const running = await startCoordinator({
-      bundle,
+      models,
       workers: flags.worker ?? [],
       roster,
       listen: flags.listen,
@@ -81,7 +93,6 @@ const coordinator = (flags: CoordinatorFlags): Promise<void> =>
       tls: await openTls(flags, chassis),
       adminApart: admin !== undefined,
       ...(await clientOptions(flags, chassis)),
-      modelName: bundle.manifest.name,
       log,
       metrics,
     });
@@ -91,9 +102,9 @@ const coordinator = (flags: CoordinatorFlags): Promise<void> =>
   });
 
 /** Workers that announce themselves. */
-function natsRoster(link: NatsLink, bundle: Bundle, { log, lifecycle }: Chassis): NatsRoster {
+function natsRoster(link: NatsLink, models: readonly NamedBundle[], { log, lifecycle }: Chassis): NatsRoster {
   const roster = new NatsRoster({
-    bundleDigest: bundle.digest,
+    bundleDigests: models.map(({ bundle }) => bundle.digest),
     board: new AnnouncementBoard(link),
     state: () => link.state,
     log,

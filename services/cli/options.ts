@@ -2,7 +2,8 @@ import { type Address, address, RondoError } from '@rondo/core';
 
 /** Parsers of option values. Each refuses a malformed value by naming option, value and what was expected. */
 
-const refuse = (option: string, value: string, expected: string): never => {
+/** @throws RondoError CONFIG_INVALID always. */
+export const refuse = (option: string, value: string, expected: string): never => {
   throw new RondoError('CONFIG_INVALID', `${option} ${value || "''"}: expected ${expected}`);
 };
 

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
-import { type Bundle, openBundle } from '@rondo/bundle';
-import { openText, type Placement, startCoordinator } from '@rondo/coordinator';
+import type { Bundle } from '@rondo/bundle';
+import { type NamedBundle, openText, type Placement, startCoordinator } from '@rondo/coordinator';
 import { type Address, address } from '@rondo/core';
 import type { Activations } from '@rondo/wire';
 import { startWorker } from '@rondo/worker';
@@ -16,12 +16,13 @@ import { addClientOptions, CLIENT_HELP, type ClientFlags, clientOptions } from '
 import { placementOption } from './coordinator.ts';
 import { addEngineOptions, type EngineFlags, engineOptions } from './engine-options.ts';
 import { firstSteps, type Speech } from './first-steps.ts';
+import { type ModelFlag, modelsOption, openModels } from './model-options.ts';
 import { addressOption, countOption } from './options.ts';
 import { type Chassis, keepWorker, serve } from './serve.ts';
 import { activationsOption } from './worker.ts';
 
 interface RunFlags extends EngineFlags, ClientFlags, AdminFlags {
-  readonly model: string;
+  readonly model: ModelFlag[];
   readonly listen: Address;
   readonly workers: number;
   readonly threads?: number;
@@ -33,9 +34,13 @@ interface RunFlags extends EngineFlags, ClientFlags, AdminFlags {
 export const runCommand = (): Command =>
   addAdminOptions(addClientOptions(addEngineOptions(new Command('run'))))
     .description('serve a bundle on this machine: coordinator and workers in one process')
-    .requiredOption('--model <bundle>', 'a bundle directory, made by rondo convert')
+    .requiredOption(
+      '--model <[name=]bundle>',
+      'a bundle directory, made by rondo convert; repeat the option for each model',
+      modelsOption('--model'),
+    )
     .option('--listen <host:port>', 'where to listen', addressOption('--listen'), address('127.0.0.1:8080'))
-    .option('--workers <n>', 'workers, each with its own engine', countOption('--workers'), 2)
+    .option('--workers <n>', 'workers of each model, each with its own engine', countOption('--workers'), 2)
     .option(
       '--threads <n>',
       'threads of each engine (default: the processors, shared out)',
@@ -57,7 +62,8 @@ ${ADMIN_HELP}
 Examples:
   rondo run --model bundles/looped
   rondo run --model bundles/looped --listen 0.0.0.0:8080 --workers 1 --kv-mb 2048
-  rondo run --model bundles/looped --workers 3 --threads 2 --placement staged --activations f16`,
+  rondo run --model bundles/looped --workers 3 --threads 2 --placement staged --activations f16
+  rondo run --model orig=bundles/orig --model looped=bundles/looped --workers 1`,
     )
     .action(run);
 
@@ -67,13 +73,14 @@ const run = (flags: RunFlags): Promise<void> =>
 async function start(flags: RunFlags, chassis: Chassis): Promise<void> {
   const { log, metrics, lifecycle } = chassis;
   const admin = await openAdmin(flags, chassis);
-  const bundle = await openBundle(flags.model);
-  const threads = flags.threads ?? Math.max(1, Math.floor(availableParallelism() / flags.workers));
+  const models = await openModels(flags.model);
+  const count = models.length * flags.workers;
+  const threads = flags.threads ?? Math.max(1, Math.floor(availableParallelism() / count));
   const startOne = async (index: number): Promise<Address> => {
     const worker = await startWorker({
-      bundle,
+      bundle: models[Math.floor(index / flags.workers)]!.bundle,
       listen: address('127.0.0.1:0'),
-      workerId: `worker-${index}`,
+      workerId: `worker-${index + 1}`,
       threads,
       activations: flags.activations,
       ...engineOptions(flags),
@@ -83,23 +90,23 @@ async function start(flags: RunFlags, chassis: Chassis): Promise<void> {
     keepWorker(worker, chassis);
     return worker.address;
   };
-  const workers = await Promise.all(Array.from({ length: flags.workers }, (_, index) => startOne(index + 1)));
+  const workers = await Promise.all(Array.from({ length: count }, (_, index) => startOne(index)));
   const coordinator = await startCoordinator({
-    bundle,
+    models,
     workers,
     listen: flags.listen,
     placement: flags.placement,
     drainMs: flags.drainSeconds * 1000,
     adminApart: admin !== undefined,
     ...(await clientOptions(flags, chassis)),
-    modelName: bundle.manifest.name,
     log,
     metrics,
   });
   lifecycle.onStop('coordinator', () => coordinator.stop());
   announceCoordinator(admin, coordinator, chassis);
   const keyed = flags.apiKeys !== undefined;
-  const steps = firstSteps(coordinator.url, bundle.manifest.name, await speechOf(bundle), keyed);
+  const [{ name, bundle }] = models as [NamedBundle];
+  const steps = firstSteps(coordinator.url, name, await speechOf(bundle), keyed);
   process.stdout.write(`ready ${coordinator.url}\n${steps}`);
 }
 

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { ERRORS, LIMITS, RondoError } from '@rondo/core';
-import { answerLater, type Kitchen } from './answer.ts';
+import { answerLater } from './answer.ts';
 import type { BatchEndpoint, BatchLine } from './batch-lines.ts';
 import { planChat } from './chat.ts';
 import { planCompletion } from './completions.ts';
+import type { Models } from './models.ts';
 import { invalid, openAiError } from './openai-error.ts';
 
 /** The answer to a line, as it is stored until the output is written. */
@@ -35,7 +36,7 @@ export type LineOutcome = StoredOutcome | Refusal;
  * @throws RondoError CANCELLED when `signal` is raised
  */
 export async function answerLine(
-  kitchen: Kitchen,
+  models: Models,
   endpoint: BatchEndpoint,
   { customId, body }: BatchLine,
   signal: AbortSignal,
@@ -43,6 +44,7 @@ export async function answerLine(
   const requestId = randomUUID();
   let ran = false;
   try {
+    const kitchen = models.kitchen(body);
     const plan = endpoint === '/v1/completions' ? planCompletion(body, kitchen) : planChat(body, kitchen);
     if (plan.stream) throw invalid('stream', 'the lines of a batch are answered whole');
     const whole = await answerLater(kitchen, plan, signal, (runs) => {

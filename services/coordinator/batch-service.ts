@@ -3,17 +3,17 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger, Metrics } from '@rondo/chassis';
 import { LIMITS, RondoError, systemClock } from '@rondo/core';
 import type { NatsLink } from '@rondo/wire';
-import type { Kitchen } from './answer.ts';
 import { BatchKeeper } from './batch-keeper.ts';
 import { BatchMetrics } from './batch-metrics.ts';
 import { BatchRunner } from './batch-runner.ts';
 import { type BatchStores, openBatchStores } from './batch-stores.ts';
 import { Batches } from './batches.ts';
 import { Files } from './files.ts';
+import type { Models } from './models.ts';
 
 export interface BatchServiceOptions {
   readonly link: NatsLink;
-  readonly kitchen: Kitchen;
+  readonly models: Models;
   readonly log: Logger;
   readonly metrics: Metrics;
 }
@@ -74,7 +74,7 @@ export class BatchService {
   }
 
   async #run(signal: AbortSignal): Promise<void> {
-    const { kitchen, log } = this.#options;
+    const { models, log } = this.#options;
     const stores = await this.#open(signal);
     if (stores === undefined) {
       this.#tried.resolve();
@@ -85,14 +85,8 @@ export class BatchService {
     const keeper = new BatchKeeper({ id: this.#id, stores, metrics, log, clock: systemClock, now });
     const runner = new BatchRunner({
       stores,
-      kitchen,
-      load: () => ({
-        draining: kitchen.admission.draining,
-        interactiveWaiting: kitchen.generation.waiting,
-        interactive: kitchen.admission.inFlight,
-        inFlightMax: LIMITS.requestsInFlightMax,
-        reservedShare: kitchen.generation.reservedShare,
-      }),
+      models,
+      load: () => ({ ...models.load, inFlightMax: LIMITS.requestsInFlightMax }),
       running: () => keeper.running,
       metrics,
       log,

@@ -12,11 +12,10 @@ const bundle = await tinyBundle();
 
 const start = (workers: Record<string, ScriptedWorker>, changes: Partial<CoordinatorOptions> = {}) =>
   startCoordinator({
-    bundle,
+    models: [{ name: 'tiny', bundle }],
     workers: Object.keys(workers).map(address),
     listen: address('127.0.0.1:0'),
     placement: 'homed',
-    modelName: 'tiny',
     log: createLog('test', { level: 'silent' }),
     metrics: new Metrics(),
     connect: connectTo(workers),
@@ -119,7 +118,7 @@ test('with a roster a coordinator starts without workers, says so, and links who
       return () => {};
     },
   };
-  const running = await start({}, { roster, connect: connectTo({ 'a:1': worker }) });
+  const running = await start({}, { roster: { of: () => roster }, connect: connectTo({ 'a:1': worker }) });
   const health = async () => {
     const response = await fetch(`${running.url}/health`);
     return {

@@ -1,34 +1,28 @@
-import type { Bundle } from '@rondo/bundle';
 import type { Logger, Metrics } from '@rondo/chassis';
 import { type Address, LIMITS, RondoError, systemClock, type TlsIdentity } from '@rondo/core';
 import { connectWorker, type NatsLink, type WorkerClient } from '@rondo/wire';
-import { Admission } from './admission.ts';
-import type { Kitchen } from './answer.ts';
 import type { ApiKeys } from './api-keys.ts';
 import { BatchService } from './batch-service.ts';
-import { contextRoom } from './context-room.ts';
-import { Generation } from './generation.ts';
+import { GivenWorkers } from './given-workers.ts';
 import { checkHealth, type Health } from './health.ts';
 import { createHttp } from './http.ts';
 import { KeyGate } from './key-gate.ts';
-import { Membership } from './membership.ts';
+import { Model, type NamedBundle } from './model.ts';
+import { checkModels, Models } from './models.ts';
 import { OpenAnswers } from './open-answers.ts';
 import type { Placement } from './placement.ts';
-import { fixedRoster, type Roster } from './roster.ts';
-import { SequenceMetrics } from './sequence-metrics.ts';
-import { openText } from './text.ts';
+import type { Rosters } from './roster.ts';
 
 export interface CoordinatorOptions {
-  readonly bundle: Bundle;
+  /** At least one, each with a name and a bundle of its own. */
+  readonly models: readonly NamedBundle[];
   /** Workers that must be there at the start; later each may go and come back. */
   readonly workers: readonly Address[];
   /** Announces more workers, which may come and go at any time. */
-  readonly roster?: Roster | undefined;
+  readonly roster?: Rosters | undefined;
   /** `host:port`; port 0 takes a free one. */
   readonly listen: Address;
   readonly placement: Placement;
-  /** The name clients ask for. */
-  readonly modelName: string;
   readonly log: Logger;
   readonly metrics: Metrics;
   /** What this coordinator shows to workers and holds them to; absent: plaintext. */
@@ -59,67 +53,29 @@ export interface RunningCoordinator {
 }
 
 /**
- * Links all workers, opens the tokenizer, then listens. With a roster it starts without workers, too, and says so at /health.
+ * Links all workers, opens the tokenizers, then listens. With a roster it starts without workers, too, and says so at /health.
  * @throws RondoError NO_WORKER, BUNDLE_MISMATCH or PROTOCOL_MISMATCH for a worker that cannot be worked with,
- * BUNDLE_INVALID for unusable tokenizer files, CONFIG_INVALID for a port that is taken.
+ * BUNDLE_INVALID for unusable tokenizer files, CONFIG_INVALID for a port that is taken or models that cannot be told apart.
  */
 export async function startCoordinator(options: CoordinatorOptions): Promise<RunningCoordinator> {
-  const { bundle, log, metrics } = options;
+  const { log, metrics } = options;
   if (options.workers.length === 0 && options.roster === undefined) {
     throw new RondoError(
       'CONFIG_INVALID',
       'a coordinator needs at least one worker, --worker host:port, or where they announce themselves, --nats nats://host:port',
     );
   }
-  const codec = await openText(bundle);
-  const membership = await join(options);
-  const modelContext = bundle.manifest.shape.context;
-  const positions = () => membership.links.flatMap(({ known }) => known?.totalPositions ?? []);
-  const { maxDepth, layers } = bundle.manifest;
-  const layersAtHome = layers.prelude + layers.coda > 0;
-  const need = { context: modelContext, maxDepth, layersAtHome };
-  const room = () => contextRoom(need, options.placement, positions());
-  if (room().usual < modelContext) {
-    log.warn(
-      { modelContext, positions: positions() },
-      "a worker's KV memory holds less than the model's context",
-    );
-  }
-  const admission = new Admission(LIMITS.requestsInFlightMax);
+  const models = await join(options);
   const health = async () => ({
-    ...(await checkHealth(membership, bundle, admission.draining)),
+    ...(await checkHealth(models.all, models.draining)),
     roster: options.roster?.health?.(),
   });
-  const kitchen: Kitchen = {
-    model: {
-      name: options.modelName,
-      manifest: bundle.manifest,
-      get context() {
-        return room();
-      },
-    },
-    codec,
-    admission,
-    log,
-    generation: new Generation({
-      membership,
-      placement: options.placement,
-      bundleDigest: bundle.digest,
-      maxDepth,
-      vocab: bundle.manifest.shape.vocab,
-      context: modelContext,
-      candidates: bundle.manifest.headCandidates,
-      layersAtHome,
-      kvPolicy: bundle.manifest.kvPolicy,
-      metrics: new SequenceMetrics(metrics),
-      clock: systemClock,
-    }),
-  };
-  const batches = options.nats && new BatchService({ link: options.nats, kitchen, log, metrics });
+  const batches = options.nats && new BatchService({ link: options.nats, models, log, metrics });
   await batches?.tried();
   const answers = new OpenAnswers();
   const http = createHttp({
-    kitchen,
+    models,
+    log,
     batches,
     health,
     adminApart: options.adminApart,
@@ -130,35 +86,69 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
   });
   const url = await listen(http, options).catch(async (error: unknown) => {
     await batches?.stop();
-    membership.close();
+    models.close();
     throw error;
   });
-  log.info({ url, model: options.modelName, workers: membership.links.length }, 'coordinator listens');
+  const workers = models.all.reduce((sum, { membership }) => sum + membership.links.length, 0);
+  log.info({ url, models: models.names, workers }, 'coordinator listens');
   return {
     url,
     health,
     async stop() {
-      admission.drain();
+      models.drain();
       await Promise.all([answers.ended(options.drainMs ?? LIMITS.drainMs), batches?.stop()]);
       await http.close();
-      membership.close();
+      models.close();
     },
   };
 }
 
-/** Links every worker, or none: the first that must be there and cannot be worked with ends the start. */
-async function join(options: CoordinatorOptions): Promise<Membership> {
-  const { bundle, log, workers, roster, tls, connectMs = LIMITS.workerConnectMs } = options;
+/** Links every worker to the model that it holds, or none: the first that must be there and cannot be worked with ends the start. */
+async function join(options: CoordinatorOptions): Promise<Models> {
+  const { placement, log, metrics, workers, roster, tls, connectMs = LIMITS.workerConnectMs } = options;
   const connect = options.connect ?? ((address) => connectWorker(address, tls));
-  const membership = new Membership({ bundle, log, connect }, bundle.manifest.maxDepth);
+  const digests = checkModels(options.models).map(({ bundle }) => bundle.digest);
+  const given = new GivenWorkers(workers, digests);
+  const found = (address: Address, digest: string) => given.found(address, digest);
+  const models = new Models(
+    await Promise.all(
+      options.models.map((named) => Model.open({ ...named, placement, log, metrics, connect, found })),
+    ),
+  );
+  const holderOf = (address: Address): Model =>
+    models.all.find(({ bundle }) => bundle.digest === given.digestOf(address))!;
   try {
-    membership.follow(fixedRoster(workers));
-    if (roster) membership.follow(roster);
-    await membership.joined(workers, connectMs);
-    return membership;
+    for (const { bundle, membership } of models.all) {
+      membership.follow(given.of(bundle.digest));
+      if (roster) membership.follow(roster.of(bundle.digest));
+    }
+    await Promise.all(workers.map((address) => joined(address, holderOf, connectMs)));
+    for (const { bundle, membership } of models.all) {
+      const held = workers.filter((address) => given.digestOf(address) === bundle.digest);
+      await membership.joined(held, connectMs);
+    }
+    for (const model of models.all) model.warnOfShortMemory();
+    return models;
   } catch (error) {
-    membership.close();
+    models.close();
     throw error;
+  }
+}
+
+/** Waits until the worker at `address` has joined the model that it holds. */
+async function joined(
+  address: Address,
+  holderOf: (address: Address) => Model,
+  withinMs: number,
+): Promise<void> {
+  for (;;) {
+    const holder = holderOf(address);
+    try {
+      return await holder.membership.joined([address], withinMs);
+    } catch (error) {
+      // It was found to hold what another model is.
+      if (holderOf(address) === holder) throw error;
+    }
   }
 }
 

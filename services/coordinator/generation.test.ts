@@ -6,9 +6,9 @@ import { createLog, Metrics } from '@rondo/chassis';
 import { address, LIMITS, ManualClock, RondoError, sequenceId, systemClock } from '@rondo/core';
 import type { GenerateStreamEvent } from '@rondo/wire';
 import { Generation, type SequenceRequest, type WhenFull } from './generation.ts';
+import { GivenWorkers } from './given-workers.ts';
 import { Membership } from './membership.ts';
 import type { OpeningOptions } from './opening.ts';
-import { fixedRoster } from './roster.ts';
 import { SequenceMetrics } from './sequence-metrics.ts';
 import { TINY, tinyBundle } from './test-bundle.ts';
 import { connectTo, ScriptedWorker } from './test-worker.ts';
@@ -48,7 +48,7 @@ async function setUp(
   const membership = new Membership({ bundle, connect: connectTo(workers), log }, bundle.manifest.maxDepth);
   context.after(() => membership.close());
   const addresses = Object.keys(workers).map(address);
-  membership.follow(fixedRoster(addresses));
+  membership.follow(new GivenWorkers(addresses, [bundle.digest]).of(bundle.digest));
   await membership.joined(addresses, 1000);
   const generation = new Generation({
     membership,

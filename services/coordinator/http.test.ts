@@ -48,7 +48,7 @@ test('a client that leaves a stream ends its sequences on the worker', async (co
   abort.abort();
   await worker.cancels(2);
   assert.equal(worker.held, 0);
-  assert.match((await get('/metrics')).body, /rondo_sequences_running 0/);
+  assert.match((await get('/metrics')).body, /rondo_sequences_running\{model="tiny"\} 0/);
 });
 
 test('a client that leaves while waiting for a whole answer ends its sequences too', async (context) => {
@@ -163,16 +163,16 @@ test('metrics tell requests by route and status, and tokens in and out', async (
     'rondo_http_requests_total{route="/v1/completions",status="200"} 2',
     'rondo_http_requests_total{route="/v1/completions",status="404"} 1',
     'rondo_http_requests_total{route="unknown",status="404"} 1',
-    'rondo_prompt_tokens_total 6',
-    'rondo_generated_tokens_total 16',
-    'rondo_passes_total{kind="generated"} 56',
-    'rondo_sequences_running 0',
-    'rondo_sequences_waiting 0',
-    'rondo_sequences_ended_total{reason="length"} 2',
-    'rondo_time_to_first_token_seconds_count 2',
-    'rondo_inter_token_seconds_count 14',
-    'rondo_queue_seconds_count 2',
-    'rondo_sequence_seconds_count 2',
+    'rondo_prompt_tokens_total{model="tiny"} 6',
+    'rondo_generated_tokens_total{model="tiny"} 16',
+    'rondo_passes_total{kind="generated",model="tiny"} 56',
+    'rondo_sequences_running{model="tiny"} 0',
+    'rondo_sequences_waiting{model="tiny"} 0',
+    'rondo_sequences_ended_total{reason="length",model="tiny"} 2',
+    'rondo_time_to_first_token_seconds_count{model="tiny"} 2',
+    'rondo_inter_token_seconds_count{model="tiny"} 14',
+    'rondo_queue_seconds_count{model="tiny"} 2',
+    'rondo_sequence_seconds_count{model="tiny"} 2',
   ]) {
     assert.ok(body.includes(`${line}\n`), `${line}\n${body.match(/^rondo_.*$/gm)?.join('\n')}`);
   }

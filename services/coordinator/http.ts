@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import type { Metrics } from '@rondo/chassis';
+import type { Logger, Metrics } from '@rondo/chassis';
 import { LIMITS, RondoError, type TlsIdentity } from '@rondo/core';
 import {
   type FastifyError,
@@ -9,22 +9,25 @@ import {
   type FastifyRequest,
   fastify,
 } from 'fastify';
-import { answer, type Kitchen } from './answer.ts';
+import { answer } from './answer.ts';
 import { addBatchRoutes } from './batch-routes.ts';
 import type { BatchService } from './batch-service.ts';
 import { planChat } from './chat.ts';
 import { planCompletion } from './completions.ts';
+import type { ModelFacts } from './generation-fields.ts';
 import type { Health } from './health.ts';
 import { createHttpServer, refuseBrokenHttp } from './http-server.ts';
 import { parseJsonBody } from './json-body.ts';
 import type { KeyGate } from './key-gate.ts';
+import type { Models } from './models.ts';
 import type { OpenAnswers } from './open-answers.ts';
 import { openAiError } from './openai-error.ts';
 import type { Owner } from './owner.ts';
 import { detokenize, tokenize, tokenizerInfo } from './tokenize.ts';
 
 export interface HttpOptions {
-  readonly kitchen: Kitchen;
+  readonly models: Models;
+  readonly log: Logger;
   readonly health: () => Promise<Health>;
   readonly metrics: Metrics;
   /** Every answer is added to it. */
@@ -53,7 +56,7 @@ const RETRY_AFTER_S = 1;
 
 /** The HTTP door: routes, and OpenAI's error object for whatever goes wrong on any of them. */
 export function createHttp(options: HttpOptions): FastifyInstance {
-  const { kitchen, metrics, answers, gate, https, adminApart = false } = options;
+  const { models, metrics, answers, gate, https, adminApart = false } = options;
   const requests = metrics.counter('rondo_http_requests_total', 'HTTP requests by route and status', [
     'route',
     'status',
@@ -94,33 +97,38 @@ export function createHttp(options: HttpOptions): FastifyInstance {
     sendError(options, noSuchRoute(http, request), request, reply);
   });
 
-  http.post('/v1/completions', (request, reply) =>
-    answer(kitchen, planCompletion(request.body, kitchen), reply),
-  );
-  http.post('/v1/chat/completions', (request, reply) =>
-    answer(kitchen, planChat(request.body, kitchen), reply),
-  );
+  http.post('/v1/completions', (request, reply) => {
+    const kitchen = models.kitchen(request.body);
+    return answer(kitchen, planCompletion(request.body, kitchen), reply);
+  });
+  http.post('/v1/chat/completions', (request, reply) => {
+    const kitchen = models.kitchen(request.body);
+    return answer(kitchen, planChat(request.body, kitchen), reply);
+  });
   addBatchRoutes(http, options.batches);
-  http.post('/tokenize', async (request) => tokenize(request.body, kitchen));
-  http.post('/detokenize', async (request) => detokenize(request.body, kitchen));
-  http.get('/tokenizer_info', async () => tokenizerInfo(kitchen));
+  http.post('/tokenize', async ({ body }) => tokenize(body, models.kitchen(body)));
+  http.post('/detokenize', async ({ body }) => detokenize(body, models.kitchen(body)));
+  http.get<{ Querystring: { model?: string } }>('/tokenizer_info', async ({ query }) =>
+    tokenizerInfo(models.kitchen(query)),
+  );
 
   const created = Math.floor(Date.now() / 1000);
-  const model = () => ({
-    id: kitchen.model.name,
+  const listed = ({ name, context, manifest }: ModelFacts) => ({
+    id: name,
     object: 'model',
     created,
     owned_by: 'rondo',
-    max_model_len: kitchen.model.context.most,
-    max_depth: kitchen.model.manifest.maxDepth,
+    max_model_len: context.most,
+    max_depth: manifest.maxDepth,
   });
-  http.get('/v1/models', async () => ({ object: 'list', data: [model()] }));
+  http.get('/v1/models', async () => ({
+    object: 'list',
+    data: models.all.map(({ kitchen }) => listed(kitchen.model)),
+  }));
   // A wildcard, because model names may hold slashes.
-  http.get<{ Params: { '*': string } }>('/v1/models/*', async (request) => {
-    const name = request.params['*'];
-    if (name === kitchen.model.name) return model();
-    throw new RondoError('MODEL_NOT_FOUND', `the model '${name}' does not exist`, { param: 'model' });
-  });
+  http.get<{ Params: { '*': string } }>('/v1/models/*', async ({ params }) =>
+    listed(models.kitchen({ model: params['*'] }).model),
+  );
   for (const path of ['/live', '/healthz']) http.get(path, async () => ({ status: 'ok' }));
   http.get('/health', async (_request, reply) => {
     const health = await options.health();
@@ -146,7 +154,7 @@ function requestId(request: IncomingMessage): string {
 function sendError(options: HttpOptions, thrown: Error, request: FastifyRequest, reply: FastifyReply): void {
   const error = catalogued(thrown);
   if (error.httpStatus >= 500) {
-    options.kitchen.log.error(
+    options.log.error(
       { err: thrown, requestId: request.id, route: request.routeOptions.url },
       'request failed',
     );

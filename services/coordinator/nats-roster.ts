@@ -2,11 +2,11 @@ import type { Logger } from '@rondo/chassis';
 import { type Clock, LIMITS, systemClock } from '@rondo/core';
 import type { AnnouncementBoard, BoardListener, NatsState, WorkerAnnouncement } from '@rondo/wire';
 import { AnnouncedWorkers } from './announced-workers.ts';
-import type { Announcement, Roster, RosterHealth } from './roster.ts';
+import type { Announcement, Roster, RosterHealth, Rosters } from './roster.ts';
 
 export interface NatsRosterOptions {
-  /** Only workers that hold this bundle are announced on. */
-  readonly bundleDigest: string;
+  /** Only workers that hold one of these bundles are announced on. */
+  readonly bundleDigests: readonly string[];
   readonly board: Pick<AnnouncementBoard, 'watch'>;
   readonly state: () => NatsState;
   readonly log: Logger;
@@ -16,15 +16,14 @@ export interface NatsRosterOptions {
 }
 
 /** Workers that announce themselves over NATS. While NATS is away the last view stays; see `AnnouncedWorkers`. */
-export class NatsRoster implements Roster {
+export class NatsRoster implements Rosters {
   readonly #options: NatsRosterOptions;
   readonly #clock: Clock;
   readonly #graceMs: number;
   readonly #workers: AnnouncedWorkers;
-  readonly #listeners = new Set<(announced: readonly Announcement[]) => void>();
+  readonly #tellers = new Set<() => void>();
   readonly #reported = new Set<string>();
   readonly #stop: () => void;
-  #told = '[]';
   #graceTimer: NodeJS.Timeout | undefined;
   #failure = '';
 
@@ -36,10 +35,23 @@ export class NatsRoster implements Roster {
     this.#stop = options.board.watch(this.#boardListener());
   }
 
-  subscribe(listener: (announced: readonly Announcement[]) => void): () => void {
-    this.#listeners.add(listener);
-    listener(this.#current());
-    return () => void this.#listeners.delete(listener);
+  of(digest: string): Roster {
+    return {
+      subscribe: (listener) => {
+        let told: string | undefined;
+        const tell = () => {
+          const current = this.#holders(digest);
+          // Most announcements are renewals, or another load.
+          const now = JSON.stringify(current);
+          if (now === told) return;
+          told = now;
+          listener(current);
+        };
+        this.#tellers.add(tell);
+        tell();
+        return () => void this.#tellers.delete(tell);
+      },
+    };
   }
 
   health(): RosterHealth {
@@ -59,7 +71,7 @@ export class NatsRoster implements Roster {
   close(): void {
     clearTimeout(this.#graceTimer);
     this.#stop();
-    this.#listeners.clear();
+    this.#tellers.clear();
   }
 
   #boardListener(): BoardListener {
@@ -96,22 +108,17 @@ export class NatsRoster implements Roster {
   }
 
   #fits({ bundleDigest }: WorkerAnnouncement): boolean {
-    return bundleDigest === this.#options.bundleDigest;
+    return this.#options.bundleDigests.includes(bundleDigest);
   }
 
-  #current(): Announcement[] {
+  #holders(digest: string): Announcement[] {
     return this.#workers.all
-      .filter((announcement) => this.#fits(announcement))
+      .filter(({ bundleDigest }) => bundleDigest === digest)
       .map(({ workerId, address, state }) => ({ workerId, address, state }));
   }
 
-  /** Tells who is announced, when that has changed: most announcements are renewals or another load. */
   #tell(): void {
-    const current = this.#current();
-    const told = JSON.stringify(current);
-    if (told === this.#told) return;
-    this.#told = told;
-    for (const listener of [...this.#listeners]) listener(current);
+    for (const tell of [...this.#tellers]) tell();
   }
 
   #reportMismatch(key: string, { address, bundleName }: WorkerAnnouncement): void {
@@ -119,7 +126,7 @@ export class NatsRoster implements Roster {
     this.#reported.add(key);
     this.#options.log.warn(
       { address, bundle: bundleName },
-      'an announced worker holds another bundle and is left alone',
+      'an announced worker holds a bundle that is not served here and is left alone',
     );
   }
 }

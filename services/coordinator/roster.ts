@@ -12,22 +12,20 @@ export interface Announcement {
 export interface RosterHealth {
   readonly nats: NatsState;
   readonly announced: number;
-  /** Announced workers that hold another bundle; they are left alone. */
+  /** Announced workers that hold a bundle which is not served here; they are left alone. */
   readonly mismatched: readonly { readonly id: string; readonly address: string; readonly bundle: string }[];
 }
 
-/** Who is said to be a worker of this cluster. */
+/** Who is said to be a worker of one bundle. */
 export interface Roster {
   /** Calls `listener` with all who are announced, soon and again after every change. Returns how to stop that. */
   subscribe(listener: (announced: readonly Announcement[]) => void): () => void;
-  /** How the roster itself is, where that can change. */
-  health?(): RosterHealth;
 }
 
-/** Workers whose addresses are known beforehand and that are always expected. */
-export const fixedRoster = (addresses: readonly Address[]): Roster => ({
-  subscribe(listener) {
-    listener(addresses.map((address) => ({ address, state: 'serving' })));
-    return () => {};
-  },
-});
+/** Who is said to be a worker of which bundle. */
+export interface Rosters {
+  /** The holders of the bundle with this digest. */
+  of(digest: string): Roster;
+  /** How the rosters themselves are, where that can change. */
+  health?(): RosterHealth;
+}

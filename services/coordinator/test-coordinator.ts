@@ -31,13 +31,12 @@ export async function testCoordinator(context: TestContext, options: TestOptions
     placement = 'homed',
   } = options;
   const running = await startCoordinator({
-    bundle,
+    models: [{ name: 'tiny', bundle }],
     workers: Object.keys(workers).map(address),
     listen: address('127.0.0.1:0'),
     placement,
     apiKeys: options.apiKeys,
     drainMs: options.drainMs ?? 0,
-    modelName: 'tiny',
     log: createLog('test', { level: 'silent' }),
     metrics: new Metrics(),
     connect: connectTo(workers),

@@ -17,6 +17,8 @@ export interface LinkOptions {
   readonly connect: (address: Address) => WorkerClient;
   readonly log: Logger;
   readonly clock?: Clock;
+  /** Called with what the worker at an address holds; whoever knows where that belongs may close this link by it. */
+  readonly found?: ((address: Address, digest: string) => void) | undefined;
 }
 
 /** A worker that was asked who it is, serves the same bundle and pulses. */
@@ -113,7 +115,7 @@ export class WorkerLink {
   /**
    * Waits for the first pulse.
    * @throws RondoError NO_WORKER when it stays unreachable for `withinMs`; BUNDLE_MISMATCH or PROTOCOL_MISMATCH when it
-   * serves another bundle or speaks another protocol.
+   * serves another bundle or speaks another protocol; CANCELLED when the link is closed.
    */
   async joined(withinMs: number): Promise<void> {
     const late = new AbortController();
@@ -143,6 +145,7 @@ export class WorkerLink {
   close(): void {
     this.#over = true;
     this.#end.abort();
+    this.#joined.reject(new RondoError('CANCELLED', `worker ${this.address} is not looked for any more`));
     this.#client?.close();
   }
 
@@ -160,12 +163,13 @@ export class WorkerLink {
 
   /** Talks to the worker over a connection of its own for as long as it pulses and moves; returns what ended that. */
   async #session(): Promise<RondoError> {
-    const { bundle, connect } = this.#options;
+    const { bundle, connect, found } = this.#options;
     const { signal } = this.#end;
     const client = connect(this.address);
     this.#client = client;
     try {
       const description = await this.#describe(client);
+      found?.(this.address, description.bundleDigest);
       checkDescription(this.address, description, bundle);
       const worker = {
         id: description.workerId,

@@ -34,8 +34,10 @@ export const LIMITS = {
   jsonDepthMax: 64,
   /** Keys in one file; also the names that metrics tell apart. */
   apiKeysMax: 256,
-  /** Requests a coordinator holds at once, running and waiting; the next one is answered 429. */
+  /** Requests a coordinator holds at once for each model, running and waiting; the next one is answered 429. */
   requestsInFlightMax: 256,
+  /** Models that one coordinator serves: each has a tokenizer in memory, links to its workers and series of its own. */
+  modelsMax: 16,
   /** Sequences one request may ask for with `n`. */
   choicesMax: 16,
   stopStringsMax: 16,

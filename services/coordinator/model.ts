@@ -1,0 +1,115 @@
+import type { Bundle } from '@rondo/bundle';
+import type { Logger, Metrics } from '@rondo/chassis';
+import { LIMITS, systemClock } from '@rondo/core';
+import { Admission } from './admission.ts';
+import type { Kitchen } from './answer.ts';
+import { contextRoom } from './context-room.ts';
+import { Generation } from './generation.ts';
+import { Membership } from './membership.ts';
+import type { OpeningOptions } from './opening.ts';
+import type { Placement } from './placement.ts';
+import { SequenceMetrics } from './sequence-metrics.ts';
+import { openText } from './text.ts';
+import type { LinkOptions } from './worker-link.ts';
+
+/** A bundle and the name that clients ask for it by. */
+export interface NamedBundle {
+  readonly name: string;
+  readonly bundle: Bundle;
+}
+
+export interface ModelOptions extends NamedBundle, Omit<LinkOptions, 'bundle'> {
+  readonly placement: Placement;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+}
+
+/** A bundle under its name: its text, the workers that hold it, and all that is generated on them. */
+export class Model {
+  readonly name: string;
+  readonly bundle: Bundle;
+  readonly membership: Membership;
+  readonly kitchen: Kitchen;
+
+  /** @throws RondoError BUNDLE_INVALID for unusable tokenizer files. */
+  static async open(options: ModelOptions): Promise<Model> {
+    return new Model(options, await openText(options.bundle));
+  }
+
+  private constructor(options: ModelOptions, codec: Kitchen['codec']) {
+    const { name, bundle, placement, log, metrics } = options;
+    const { manifest } = bundle;
+    this.name = name;
+    this.bundle = bundle;
+    this.membership = new Membership(options, manifest.maxDepth);
+    this.kitchen = {
+      model: facts(options, this.membership),
+      codec,
+      admission: new Admission(LIMITS.requestsInFlightMax),
+      log,
+      generation: new Generation({
+        ...termsOf(bundle),
+        membership: this.membership,
+        placement,
+        metrics: new SequenceMetrics(metrics.labelled({ model: name })),
+        clock: systemClock,
+      }),
+    };
+  }
+
+  /** The same for those who asked for it by another name. */
+  servedAs(name: string): Kitchen {
+    const { model } = this.kitchen;
+    return {
+      ...this.kitchen,
+      model: {
+        name,
+        manifest: model.manifest,
+        get context() {
+          return model.context;
+        },
+      },
+    };
+  }
+
+  /** To be called once workers have joined. */
+  warnOfShortMemory(): void {
+    const { model, log } = this.kitchen;
+    const modelContext = this.bundle.manifest.shape.context;
+    if (model.context.usual >= modelContext) return;
+    log.warn(
+      { model: this.name, modelContext, positions: positionsOf(this.membership) },
+      "a worker's KV memory holds less than the model's context",
+    );
+  }
+}
+
+const positionsOf = ({ links }: Membership): number[] =>
+  links.flatMap(({ known }) => known?.totalPositions ?? []);
+
+function facts({ name, bundle, placement }: ModelOptions, membership: Membership): Kitchen['model'] {
+  const { manifest } = bundle;
+  const { maxDepth, shape } = manifest;
+  const need = { context: shape.context, maxDepth, layersAtHome: layersAtHome(bundle) };
+  return {
+    name,
+    manifest,
+    get context() {
+      return contextRoom(need, placement, positionsOf(membership));
+    },
+  };
+}
+
+const layersAtHome = ({ manifest: { layers } }: Bundle): boolean => layers.prelude + layers.coda > 0;
+
+type BundleTerms = Omit<OpeningOptions, 'membership' | 'placement' | 'metrics' | 'clock'>;
+
+const termsOf = (bundle: Bundle): BundleTerms => ({
+  bundleDigest: bundle.digest,
+  maxDepth: bundle.manifest.maxDepth,
+  vocab: bundle.manifest.shape.vocab,
+  context: bundle.manifest.shape.context,
+  candidates: bundle.manifest.headCandidates,
+  layersAtHome: layersAtHome(bundle),
+  kvPolicy: bundle.manifest.kvPolicy,
+});
