@@ -71,6 +71,23 @@ async function setUp(
   return { run, generation, membership, metrics };
 }
 
+test('a sequence that leaves room to others runs in the background, wherever it is recovered', async (context) => {
+  const workers = {
+    'a:1': new ScriptedWorker({ id: 'a', failAfter: 2 }),
+    'b:1': new ScriptedWorker({ id: 'b' }),
+  };
+  const { run } = await setUp(context, workers);
+  await Array.fromAsync(run('behind', undefined, request, 'refuse'));
+  const specs = Object.values(workers).flatMap((worker) => worker.specs);
+  assert.ok(specs.length > 1, 'it was never recovered');
+  assert.deepEqual(new Set(specs.map(({ background }) => background)), new Set([true]));
+  await Array.fromAsync(run('before'));
+  const [first] = Object.values(workers).flatMap((worker) =>
+    worker.specs.filter((spec) => spec.sequenceId === 'before'),
+  );
+  assert.equal(first!.background, undefined);
+});
+
 const tokenIds = (events: readonly GenerateStreamEvent[]): number[] =>
   events.flatMap((event) => (event.type === 'token' ? [event.id] : []));
 

@@ -10,12 +10,18 @@ import type { Placement } from './placement.ts';
 import type { SequenceWatch } from './sequence-metrics.ts';
 
 /** What a request asks of one sequence; where it runs is decided here. */
-export type SequenceRequest = Omit<GenerateSpec, 'sequenceId' | 'route' | 'bundleDigest' | 'emitted'> & {
+export type SequenceRequest = Omit<
+  GenerateSpec,
+  'sequenceId' | 'route' | 'bundleDigest' | 'emitted' | 'background'
+> & {
   /** For this sequence instead of the coordinator's. */
   readonly placement?: Placement | undefined;
 };
 
-/** What a sequence does that no worker has room for: wait in line, or give up at once and leave what comes free to others. */
+/**
+ * What a sequence does that no worker has room for: wait in line, or give up at once and leave what comes free to others. One that
+ * gives up runs in the background, too.
+ */
 export type WhenFull = 'wait' | 'refuse';
 
 /** After a try to leave a draining worker that found nobody: how long until the next, in milliseconds. */
@@ -125,7 +131,7 @@ class SequenceLife {
       signal,
       placement,
       waits: whenFull === 'wait',
-      spec: () => ({ ...asked, ...this.#history.rest }),
+      spec: () => ({ ...asked, ...this.#history.rest, ...(whenFull === 'refuse' && { background: true }) }),
       nextEpoch: () => ++epoch,
       shunned: this.#shunned,
       recovering: false,

@@ -31,6 +31,8 @@ export interface GenerateSpec {
   readonly topLogprobs?: number | undefined;
   /** Report log probabilities of the prompt's own tokens (`echo` with `logprobs`). */
   readonly promptLogprobs: boolean;
+  /** Nobody waits for its tokens one by one: beside sequences without this it runs a few rows at a time. */
+  readonly background?: boolean | undefined;
   readonly traceparent?: string | undefined;
 }
 

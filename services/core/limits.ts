@@ -55,6 +55,10 @@ export const LIMITS = {
   prefillBudgetRows: 64,
   /** Rows in one engine run. */
   stepRowsMax: 256,
+  /** Rows of background sequences in one engine run while a worker has others: what their tokens wait for. */
+  backgroundRows: 8,
+  /** Prompt rows per pass of a background sequence. */
+  backgroundChunkRows: 16,
   /** Rows on one link between workers that are sent and not yet granted again: four full runs keep it busy. */
   linkCreditRows: 1024,
   /** Rows waiting in a worker's inbox from which on it grants no more to its links. */

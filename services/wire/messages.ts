@@ -195,6 +195,7 @@ export const generateRequest: Codec<GenerateSpec> = {
       exit: exitToProto(exit),
       topLogprobs: spec.topLogprobs === undefined ? null : uint32(spec.topLogprobs, 'topLogprobs'),
       promptLogprobs: spec.promptLogprobs,
+      background: spec.background ?? false,
       traceparent: spec.traceparent ?? '',
     });
   },
@@ -214,6 +215,7 @@ export const generateRequest: Codec<GenerateSpec> = {
       exit: exitFromProto(message.exit, 'GenerateRequest'),
       ...(typeof message.topLogprobs === 'number' && { topLogprobs: message.topLogprobs }),
       promptLogprobs: message.promptLogprobs,
+      ...(message.background && { background: true }),
       ...(message.traceparent !== '' && { traceparent: message.traceparent }),
     };
   },

@@ -69,6 +69,8 @@ export interface GenerateRequest {
   traceparent: string;
   /** Tokens that went out from a worker that was lost or drained. Their rows run again; the next token follows them. */
   emitted: EmittedToken[];
+  /** Nobody waits for its tokens one by one: beside sequences without this it runs a few rows at a time. */
+  background: boolean;
 }
 
 export interface EmittedToken {

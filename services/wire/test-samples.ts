@@ -45,6 +45,7 @@ export const spec: GenerateSpec = {
   exit: { policy: 'latent-diff', threshold: 0.01, minDepth: 1, maxDepth: 4 },
   topLogprobs: 0,
   promptLogprobs: true,
+  background: true,
   traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
 };
 

@@ -78,7 +78,7 @@ export class FrontDoor {
     }
     if (shares && pools.prefixes) prefixSought(spec.promptIds.length, residency.cachedPositions);
     const plan = {
-      chunkRows: LIMITS.prefillChunkRows,
+      chunkRows: spec.background ? LIMITS.backgroundChunkRows : LIMITS.prefillChunkRows,
       chunksInFlight: homed ? 1 : spec.route.stages.length,
       tokensMax,
       hidden: shape.hidden,

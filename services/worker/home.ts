@@ -77,6 +77,10 @@ export class HomeSequence implements Resident {
     return this.#open;
   }
 
+  get background(): boolean {
+    return this.#spec.background === true;
+  }
+
   /** Sends the first chunk on its way; when nobody asks for its rows, the sequence is finished. */
   start(): void {
     const last = this.#output.at(-1);

@@ -21,6 +21,7 @@ export interface StageTerms {
 /** A sequence that lives elsewhere and runs some of its passes here. */
 export class HostedStage implements Resident {
   readonly kind = 'stage';
+  readonly background = undefined;
   readonly residency: Residency;
   readonly #terms: StageTerms;
   readonly #ways: Ways;

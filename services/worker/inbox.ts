@@ -41,7 +41,8 @@ export class Inbox {
         const [chunk] = queue as [Chunk];
         const { phase, passes, rows, owed } = chunk;
         const deferred = queue.length === 1 && owed === rows && rows < LIMITS.prefillChunkRows;
-        fronts.push({ chunk, phase, passes, rows, decodes: rows - owed === 1, deferred });
+        const background = chunk.tenant.background === true;
+        fronts.push({ chunk, phase, passes, rows, decodes: rows - owed === 1, deferred, background });
       }
     }
     return fronts;

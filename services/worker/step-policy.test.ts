@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import type { Phase } from './chunk.ts';
 import { decide, type ReadyChunk, STEP_POLICIES, type StepPolicy } from './step-policy.ts';
 
-const LIMITS = { rowsMax: 256, prefillRows: 64 };
+const LIMITS = { rowsMax: 256, prefillRows: 64, backgroundRows: 8 };
 
 const row = (phase: Phase, passes = 0): ReadyChunk => ({
   phase,
@@ -12,6 +12,7 @@ const row = (phase: Phase, passes = 0): ReadyChunk => ({
   rows: 1,
   decodes: true,
   deferred: false,
+  background: false,
 });
 const prompt = (phase: Phase, rows: number, passes = 0): ReadyChunk => ({
   phase,
@@ -19,6 +20,7 @@ const prompt = (phase: Phase, rows: number, passes = 0): ReadyChunk => ({
   rows,
   decodes: false,
   deferred: false,
+  background: false,
 });
 const owed = (rows: number, passes: number): ReadyChunk => ({
   phase: 'block',
@@ -26,10 +28,11 @@ const owed = (rows: number, passes: number): ReadyChunk => ({
   rows,
   decodes: false,
   deferred: true,
+  background: false,
 });
 
 const next = (ready: readonly ReadyChunk[], policy: StepPolicy = 'depth', decoding = true) =>
-  decide({ ready, exitPhase: 'coda', decoding }, LIMITS, policy);
+  decide({ ready, exitPhase: 'coda', decoding, hurried: true }, LIMITS, policy);
 
 test('nothing ready, nothing to run', () => {
   assert.equal(next([]), undefined);
@@ -74,7 +77,10 @@ test('after the coda the head, then the prelude: both make the next run of the b
 
 test('without coda layers the head is the way out', () => {
   const ready = [row('head', 1), row('block', 1), row('block', 1), row('block', 0)];
-  assert.equal(decide({ ready, exitPhase: 'head', decoding: true }, LIMITS, 'depth')!.phase, 'block');
+  assert.equal(
+    decide({ ready, exitPhase: 'head', decoding: true, hurried: true }, LIMITS, 'depth')!.phase,
+    'block',
+  );
 });
 
 test('owed rows run when nothing else can', () => {
@@ -105,6 +111,7 @@ const readyChunk = fc.record({
   rows: fc.constantFrom(1, 2, 17, 64),
   decodes: fc.boolean(),
   deferred: fc.boolean(),
+  background: fc.boolean(),
 });
 
 test('a run is of one phase, within its rows, and never empty while something is ready that somebody waits for', () => {
@@ -128,7 +135,36 @@ test('a run is of one phase, within its rows, and never empty while something is
           .filter((chunk) => !chunk.decodes)
           .reduce((sum, chunk) => sum + chunk.rows, 0);
         if (decoding) assert.ok(promptRows <= LIMITS.prefillRows);
+        const behind = chunks.filter((chunk) => chunk.background && !chunk.deferred);
+        const behindRows = behind.reduce((sum, chunk) => sum + chunk.rows, 0);
+        assert.ok(behind.length <= 1 || behindRows <= LIMITS.backgroundRows);
       },
     ),
   );
+});
+
+test('beside others, background rows take part with as many as their budget, whoever waited longest first', () => {
+  const behind = (chunk: ReadyChunk): ReadyChunk => ({ ...chunk, background: true });
+  const lines = Array.from({ length: 60 }, (_, index) => behind(row('block', index % 2)));
+  const one = row('block');
+  const { chunks } = next([...lines, one])!;
+  assert.deepEqual(new Set(chunks), new Set([...lines.slice(0, 8), one]));
+  const alone = decide({ ready: lines, exitPhase: 'coda', decoding: true, hurried: false }, LIMITS, 'depth')!;
+  assert.equal(alone.chunks.length, 60, 'by themselves they fill the run');
+  // A line's prompt is cut into longer chunks than the budget.
+  const long = behind(prompt('block', 16));
+  assert.deepEqual(new Set(next([long, ...lines, one])!.chunks), new Set([long, one]));
+  assert.deepEqual(next([...lines, long, one])!.chunks.includes(long), false);
+});
+
+test('a prompt of the background takes no room in the budget from another', () => {
+  const line = { ...prompt('block', 8, 1), background: true };
+  const one = prompt('block', 64);
+  assert.deepEqual(next([line, one, row('block')])!.chunks.includes(one), true);
+});
+
+test('background rows that wait keep no other row from its way out', () => {
+  const lines = Array.from({ length: 60 }, () => ({ ...row('block'), background: true }));
+  const leaving = Array.from({ length: 4 }, () => row('coda', 2));
+  assert.equal(next([...lines, ...leaving])!.phase, 'coda');
 });

@@ -17,6 +17,8 @@ export interface ReadyChunk {
   readonly decodes: boolean;
   /** Rows that nobody waits for. */
   readonly deferred: boolean;
+  /** Its sequence gives way to others. */
+  readonly background: boolean;
 }
 
 export interface StepView<Ready> {
@@ -25,6 +27,8 @@ export interface StepView<Ready> {
   readonly exitPhase: 'coda' | 'head';
   /** Some sequence here is past its prompt. */
   readonly decoding: boolean;
+  /** Some sequence here is not of the background. */
+  readonly hurried: boolean;
 }
 
 export interface StepLimits {
@@ -32,6 +36,8 @@ export interface StepLimits {
   readonly rowsMax: number;
   /** Prompt rows in one run while others decode: with the run under way all that a decoding row ever waits for. */
   readonly prefillRows: number;
+  /** Rows of background sequences in one run while others are here: with the run under way what these wait for. */
+  readonly backgroundRows: number;
 }
 
 export interface Decision<Ready> {
@@ -41,18 +47,20 @@ export interface Decision<Ready> {
 
 /**
  * Which chunks run next, or undefined when nothing is ready.
+ * Beside others, background sequences take part with a few rows, whoever waited longest; the rest is as if it were not there.
  * Phase: 1. head, where rows come to it from a coda; 2. prelude: what comes out of both makes the block's run fuller;
  * 3. the way out (coda, or a head without one) when half as many rows wait there as decode on in the loop; 4. the block;
  * 5. the way out with fewer; 6. rows that nobody waits for.
  * Chunks: decoding rows first, deep before shallow, so that rows leave and make room; then prompt rows within their
- * budget; as they came; as many as fit.
+ * budget, those of the background last; as they came; as many as fit.
  */
 export function decide<Ready extends ReadyChunk>(
   view: StepView<Ready>,
   limits: StepLimits,
   policy: StepPolicy,
 ): Decision<Ready> | undefined {
-  const ready = view.ready.filter((chunk) => !chunk.deferred);
+  const awaited = view.ready.filter((chunk) => !chunk.deferred);
+  const ready = view.hurried ? givingWay(awaited, limits.backgroundRows) : awaited;
   if (ready.length === 0) {
     const deferred = fill(view.ready, limits, true);
     return deferred.length > 0 ? { phase: 'block', chunks: deferred } : undefined;
@@ -64,6 +72,17 @@ export function decide<Ready extends ReadyChunk>(
   const deepest =
     policy === 'depth' || phase !== 'block' ? queue : atDepth(queue, Math.max(...queue.map(passesOf)));
   return { phase, chunks: fill(deepest, limits, view.decoding) };
+}
+
+/** All but background chunks beyond `rowsMax` rows, or the first of them when it has more. */
+function givingWay<Ready extends ReadyChunk>(ready: readonly Ready[], rowsMax: number): Ready[] {
+  let rows = 0;
+  return ready.filter((chunk) => {
+    if (!chunk.background) return true;
+    const joins = rows === 0 || rows + chunk.rows <= rowsMax;
+    if (joins) rows += chunk.rows;
+    return joins;
+  });
 }
 
 /** Rows leave when this many for each one that decodes on in the loop wait: fuller runs of coda and head against the wait. */
@@ -95,7 +114,12 @@ function fill<Ready extends ReadyChunk>(
   { rowsMax, prefillRows }: StepLimits,
   decoding: boolean,
 ): Ready[] {
-  const byUrgency = queue.toSorted((a, b) => Number(b.decodes) - Number(a.decodes) || b.passes - a.passes);
+  const byUrgency = queue.toSorted(
+    (a, b) =>
+      Number(b.decodes) - Number(a.decodes) ||
+      Number(a.background) - Number(b.background) ||
+      b.passes - a.passes,
+  );
   const chunks: Ready[] = [];
   let [rows, promptRows] = [0, 0];
   for (const chunk of byUrgency) {

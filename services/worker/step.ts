@@ -45,7 +45,11 @@ export interface StepOptions {
   readonly settlement: Settlement;
 }
 
-const STEP_LIMITS = { rowsMax: LIMITS.stepRowsMax, prefillRows: LIMITS.prefillBudgetRows };
+const STEP_LIMITS = {
+  rowsMax: LIMITS.stepRowsMax,
+  prefillRows: LIMITS.prefillBudgetRows,
+  backgroundRows: LIMITS.backgroundRows,
+};
 
 /** The heart of a worker: take ready chunks, decide which run together, run them, settle every row. */
 export class Step {
@@ -87,7 +91,8 @@ export class Step {
     await this.#propagate();
     const { inbox, tenants, codaLayers, policy } = this.#rooms;
     const exitPhase = codaLayers > 0 ? 'coda' : 'head';
-    const view = { ready: this.#admitted(inbox.fronts()), exitPhase, decoding: tenants.decoding } as const;
+    const { decoding, hurried } = tenants;
+    const view = { ready: this.#admitted(inbox.fronts()), exitPhase, decoding, hurried } as const;
     const decision = decide(view, STEP_LIMITS, policy);
     if (!decision) return false;
     const taken = decision.chunks.map((front) => front.chunk);

@@ -11,6 +11,8 @@ export interface Resident {
   readonly residency: Residency;
   /** False from its end on: its chunks and results are dropped. */
   readonly open: boolean;
+  /** Others come first; undefined where nobody says: it is not held back, and holds nobody back. */
+  readonly background: boolean | undefined;
   /** Whether the row at `position` is one of a token being generated. */
   isGenerated(position: number): boolean;
   /** The rule by which this chunk may leave the loop early; prompt rows always run every pass. */

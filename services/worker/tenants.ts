@@ -16,6 +16,12 @@ export class Tenants {
     return false;
   }
 
+  /** Whether some sequence that lives here is not of the background. */
+  get hurried(): boolean {
+    for (const { background } of this.#byId.values()) if (background === false) return true;
+    return false;
+  }
+
   /**
    * Makes room for a sequence: an older epoch of it ends.
    * @throws RondoError OVERLOADED at the limit, INVALID_REQUEST when this or a newer epoch is already here.
