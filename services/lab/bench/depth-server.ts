@@ -43,7 +43,13 @@ export class DepthServer implements AsyncDisposable {
     return new DepthServer(policy, process, process, bundle.manifest.name);
   }
 
-  static async apart(context: SuiteContext, bundle: Bundle, policy: Policy): Promise<DepthServer> {
+  /** @param more options of the coordinator */
+  static async apart(
+    context: SuiteContext,
+    bundle: Bundle,
+    policy: Policy,
+    more: readonly string[] = [],
+  ): Promise<DepthServer> {
     const { directory, manifest } = bundle;
     const worker = await context.launch(
       ...['worker', '--model', directory, '--listen', '127.0.0.1:0', '--policy', policy],
@@ -52,6 +58,7 @@ export class DepthServer implements AsyncDisposable {
     try {
       const coordinator = await context.launch(
         ...['coordinator', '--model', directory, '--listen', '127.0.0.1:0', '--worker', worker.ready],
+        ...more,
       );
       return new DepthServer(policy, worker, coordinator, manifest.name);
     } catch (error) {

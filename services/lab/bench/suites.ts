@@ -1,4 +1,5 @@
 import { adapters } from './adapters.ts';
+import { batch } from './batch.ts';
 import { chaos } from './chaos/chaos.ts';
 import { depth } from './depth.ts';
 import { engine } from './engine.ts';
@@ -9,4 +10,14 @@ import { staged } from './staged.ts';
 import type { Suite } from './suite.ts';
 
 /** Every suite of `rondo bench`, in the order in which `make bench` runs them. */
-export const SUITES: readonly Suite[] = [engine, peers, depth, adapters, scale, staged, overload, chaos];
+export const SUITES: readonly Suite[] = [
+  engine,
+  peers,
+  depth,
+  adapters,
+  scale,
+  staged,
+  overload,
+  batch,
+  chaos,
+];
