@@ -1,13 +1,6 @@
 export type { WorkerAnnouncement } from './announcement.ts';
 export { AnnouncementBoard, type BoardListener } from './announcement-board.ts';
-export {
-  type ChunkKind,
-  type Hello,
-  type MicrobatchChunk,
-  type PassesFrame,
-  type PassesReply,
-  rowsPerFrame,
-} from './frames.ts';
+export type { Hello } from './hello.ts';
 export { type Job, JobQueue, type JobQueueOptions } from './job-queue.ts';
 export { KeyedResults, type KeyedResultsOptions, type Result, type Tally } from './keyed-results.ts';
 export type {
@@ -19,6 +12,7 @@ export type {
   WorkerDescription,
   WorkerState,
 } from './messages.ts';
+export { type ChunkKind, type MicrobatchChunk, rowsPerFrame } from './microbatch.ts';
 export type { NatsCredentials } from './nats-credentials.ts';
 export {
   NatsLink,
@@ -29,7 +23,9 @@ export {
   openNats,
 } from './nats-link.ts';
 export { ObjectStore } from './object-store.ts';
+export type { PassesFrame } from './passes-frame.ts';
 export type { PassesLink } from './passes-link.ts';
+export type { PassesReply } from './passes-reply.ts';
 export { PROTOCOL_REVISION } from './proto.ts';
 export { RecordStore, type RecordStoreOptions, type Stored } from './record-store.ts';
 export { Silence } from './silence.ts';

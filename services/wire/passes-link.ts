@@ -1,14 +1,9 @@
 import type { ClientDuplexStream } from '@grpc/grpc-js';
 import { type Address, RondoError } from '@rondo/core';
-import {
-  type Hello,
-  helloFrame,
-  type PassesFrame,
-  type PassesReply,
-  passesFrame,
-  passesReply,
-} from './frames.ts';
+import { type Hello, helloFrame } from './hello.ts';
 import { Outflow } from './outflow.ts';
+import { type PassesFrame, passesFrame } from './passes-frame.ts';
+import { type PassesReply, passesReply } from './passes-reply.ts';
 
 /** The sending end of a Passes stream. Frames arrive in the order in which they were sent. */
 export interface PassesLink {

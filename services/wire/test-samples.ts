@@ -1,5 +1,5 @@
 import { address, type GenerateSpec, type Route, sequenceId, workerId } from '@rondo/core';
-import type { Hello } from './frames.ts';
+import type { Hello } from './hello.ts';
 import type { Progress, WorkerDescription } from './messages.ts';
 import { PROTOCOL_REVISION } from './proto.ts';
 import { connectWorker, type WorkerClient } from './worker-client.ts';

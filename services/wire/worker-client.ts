@@ -1,7 +1,7 @@
 import { Client, credentials, Metadata } from '@grpc/grpc-js';
 import { type Address, type GenerateSpec, RondoError, type TlsIdentity } from '@rondo/core';
 import { CLIENT_OPTIONS, hostOf } from './channel.ts';
-import type { Hello } from './frames.ts';
+import type { Hello } from './hello.ts';
 import { Inflow } from './inflow.ts';
 import {
   checkRevision,

@@ -10,15 +10,8 @@ import {
 } from '@grpc/grpc-js';
 import { type Address, address, type GenerateSpec, LIMITS, RondoError, type TlsIdentity } from '@rondo/core';
 import { hostOf, SERVER_OPTIONS } from './channel.ts';
-import {
-  type Hello,
-  helloFrame,
-  type PassesFrame,
-  type PassesReply,
-  passesFrame,
-  passesReply,
-} from './frames.ts';
 import { Health } from './health.ts';
+import { type Hello, helloFrame } from './hello.ts';
 import {
   describeResponse,
   type GenerateStreamEvent,
@@ -29,6 +22,8 @@ import {
   watchResponse,
 } from './messages.ts';
 import { MutualServerCredentials } from './mutual-tls.ts';
+import { type PassesFrame, passesFrame } from './passes-frame.ts';
+import { type PassesReply, passesReply } from './passes-reply.ts';
 import { healthService, workerService } from './proto.ts';
 import { ServedCall } from './served-call.ts';
 import { toStatus } from './status.ts';

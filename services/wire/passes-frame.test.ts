@@ -1,15 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LIMITS, RondoError, sequenceId } from '@rondo/core';
-import {
-  helloFrame,
-  type MicrobatchChunk,
-  type PassesFrame,
-  type PassesReply,
-  passesFrame,
-  passesReply,
-  rowsPerFrame,
-} from './frames.ts';
+import { helloFrame } from './hello.ts';
+import { type MicrobatchChunk, rowsPerFrame } from './microbatch.ts';
+import { type PassesFrame, passesFrame } from './passes-frame.ts';
+import { type PassesReply, passesReply } from './passes-reply.ts';
 import { messageTypes } from './proto.ts';
 import { hello, route, spec } from './test-samples.ts';
 

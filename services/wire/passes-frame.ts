@@ -1,0 +1,104 @@
+import { type ExitRule, LIMITS, RondoError, type Route, type SequenceId, sequenceId } from '@rondo/core';
+import { exitFromProto, exitToProto } from './exit-message.ts';
+import { malformed, nonEmpty, uint32 } from './fields.ts';
+import { chunksFromProto, type MicrobatchChunk, microbatchToProto } from './microbatch.ts';
+import { messageTypes } from './proto.ts';
+import type * as pb from './proto-types.ts';
+import { routeFromProto, routeToProto } from './route-message.ts';
+import type { Activations } from './tensor.ts';
+
+/** What the sender of rows says after its hello. */
+export type PassesFrame =
+  | {
+      readonly type: 'open-stage';
+      readonly sequenceId: SequenceId;
+      readonly route: Route;
+      /** Positions to reserve at each depth of the receiver's stages. */
+      readonly positions: number;
+      /** Rows from `promptRows` on may leave the loop early by this rule. */
+      readonly exit: ExitRule;
+      readonly promptRows: number;
+    }
+  | {
+      readonly type: 'microbatch';
+      readonly chunks: readonly MicrobatchChunk[];
+      readonly traceparent?: string | undefined;
+    }
+  | { readonly type: 'close-stage'; readonly sequenceId: SequenceId; readonly epoch: number }
+  | { readonly type: 'ping' };
+
+/** What one chunk's header may cost: a sequence id of about 100 characters and seven numbers. */
+const CHUNK_HEADER_BYTES = 144;
+
+const FRAME_BYTES_MAX = LIMITS.frameBytes + LIMITS.stepRowsMax * CHUNK_HEADER_BYTES;
+
+const tooLarge = (bytes: number): string | undefined =>
+  bytes > FRAME_BYTES_MAX
+    ? `frame of ${bytes} bytes, allowed are ${FRAME_BYTES_MAX}: send fewer rows at once`
+    : undefined;
+
+function frameToProto(frame: PassesFrame, activations: Activations): pb.PassesRequest {
+  switch (frame.type) {
+    case 'open-stage': {
+      const { sequenceId, route, positions, exit, promptRows } = frame;
+      return {
+        openStage: {
+          sequenceId,
+          route: routeToProto(route),
+          positions: uint32(positions, 'positions'),
+          exit: exitToProto(exit),
+          promptRows: uint32(promptRows, 'promptRows'),
+        },
+      };
+    }
+    case 'microbatch':
+      return { microbatch: microbatchToProto(frame.chunks, frame.traceparent ?? '', activations) };
+    case 'close-stage':
+      return { closeStage: { sequenceId: frame.sequenceId, epoch: uint32(frame.epoch, 'epoch') } };
+    case 'ping':
+      return { ping: {} };
+  }
+}
+
+function frameFromProto({ openStage, microbatch, closeStage, ping, hello }: pb.PassesRequest): PassesFrame {
+  if (microbatch) {
+    const { traceparent } = microbatch;
+    return {
+      type: 'microbatch',
+      chunks: chunksFromProto(microbatch),
+      ...(traceparent !== '' && { traceparent }),
+    };
+  }
+  if (openStage) {
+    return {
+      type: 'open-stage',
+      sequenceId: sequenceId(nonEmpty(openStage.sequenceId, 'OpenStage', 'sequence_id')),
+      route: routeFromProto(openStage.route, 'OpenStage'),
+      positions: openStage.positions,
+      exit: exitFromProto(openStage.exit, 'OpenStage'),
+      promptRows: openStage.promptRows,
+    };
+  }
+  if (closeStage) {
+    const id = nonEmpty(closeStage.sequenceId, 'CloseStage', 'sequence_id');
+    return { type: 'close-stage', sequenceId: sequenceId(id), epoch: closeStage.epoch };
+  }
+  if (ping) return { type: 'ping' };
+  throw malformed('PassesRequest', hello ? 'a second hello' : 'it holds no frame that this process knows');
+}
+
+/** Both directions hold a frame to LIMITS.frameBytes of state and a bounded header. */
+export const passesFrame = {
+  /** States travel as `activations`. */
+  encode(frame: PassesFrame, activations: Activations = 'f32'): Buffer {
+    const bytes = messageTypes.passesRequest.encode(frameToProto(frame, activations));
+    const fault = tooLarge(bytes.length);
+    if (fault !== undefined) throw new RondoError('INTERNAL', `passes ${fault}`);
+    return bytes;
+  },
+  decode(bytes: Uint8Array): PassesFrame {
+    const fault = tooLarge(bytes.length);
+    if (fault !== undefined) throw malformed('PassesRequest', fault);
+    return frameFromProto(messageTypes.passesRequest.decode(bytes));
+  },
+};
