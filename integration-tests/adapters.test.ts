@@ -14,8 +14,8 @@ import {
   prepareWeights,
 } from '@rondo/converter';
 import { createEngine, type Engine } from '@rondo/engine';
-import { SerialModel } from '@rondo/lab';
 import { ALL_TARGETS, MergedCheckpoint, type Rank, TinyFactors } from './adapted-checkpoint.ts';
+import { assertClose, logitsOf } from './logits.ts';
 
 /** Logits must agree within this, relative to the largest. */
 const TOLERANCE = 1e-4;
@@ -79,22 +79,6 @@ function falling({ a, b }: Factors, depth: number): Factors {
   return { a, b: b.map((value, at) => value * 3 * 2 ** -(at % rank) * 4 ** -depth) };
 }
 
-async function logitsOf(bundle: Bundle, ids: readonly number[]): Promise<Float32Array> {
-  const model = await SerialModel.open(bundle, { threads: 1, positions: 64 });
-  try {
-    return await model.forward(ids);
-  } finally {
-    await model.close();
-  }
-}
-
-function assertClose(found: Float32Array, expected: Float32Array, what: string, tolerance = TOLERANCE): void {
-  assert.equal(found.length, expected.length, what);
-  const bound = tolerance * expected.reduce((max, value) => Math.max(max, Math.abs(value)), 0);
-  const worst = found.reduce((max, value, at) => Math.max(max, Math.abs(value - expected[at]!)), 0);
-  assert.ok(worst <= bound, `${what}: off by ${worst}, ${bound} allowed`);
-}
-
 const IDS = Array.from({ length: 21 }, (_, at) => (at * 37 + 5) % 100);
 
 const FIXTURES = ['llama-gqa', 'qwen2-bias', 'qwen3-head-norms', 'gemma'];
@@ -108,6 +92,7 @@ describe('a looped block with adapters equals an unlooped model whose layers are
           await logitsOf(await adaptedBundle(fixture, { method, rank: 4 }), IDS),
           expected,
           fixture,
+          TOLERANCE,
         );
       });
     }
@@ -118,7 +103,7 @@ describe('a looped block with adapters equals an unlooped model whose layers are
       const targets = ['up', 'v', 'q'] as const;
       const expected = await logitsOf(await mergedBundle('llama-gqa', 4, targets), IDS);
       const bundle = await adaptedBundle('llama-gqa', { method, rank: 4, targets });
-      assertClose(await logitsOf(bundle, IDS), expected, 'logits');
+      assertClose(await logitsOf(bundle, IDS), expected, 'logits', TOLERANCE);
     });
 
     test(`${method}, with a rank above the smaller side of k and v`, async () => {
@@ -127,6 +112,7 @@ describe('a looped block with adapters equals an unlooped model whose layers are
         await logitsOf(await adaptedBundle('llama-gqa', { method, rank: 40 }), IDS),
         expected,
         'logits',
+        TOLERANCE,
       );
     });
   }
@@ -135,7 +121,7 @@ describe('a looped block with adapters equals an unlooped model whose layers are
     test(`${method}, when every matrix has a rank of its own, at every depth`, async () => {
       const expected = await logitsOf(await mergedBundle('llama-gqa', 'uneven'), IDS);
       const bundle = await adaptedBundle('llama-gqa', { method, rank: 'uneven' });
-      assertClose(await logitsOf(bundle, IDS), expected, 'logits');
+      assertClose(await logitsOf(bundle, IDS), expected, 'logits', TOLERANCE);
       assert.equal(bundle.manifest.adapters?.rank, 7);
     });
   }
@@ -214,7 +200,7 @@ describe('a batch of mixed depths equals each of its rows alone', () => {
           for (const [row, depth] of depths.entries()) {
             alone.push(...(await runBlock(engine, [states[row]!], [depth])));
           }
-          assertClose(together, Float32Array.from(alone), `rows at each depth: ${mix}`);
+          assertClose(together, Float32Array.from(alone), `rows at each depth: ${mix}`, TOLERANCE);
         }
       } finally {
         await engine.close();
@@ -300,7 +286,7 @@ test('adapters are appended to a copy of prepared weights, which other bundles s
   assert.deepEqual(manifest.adapters, { rank: 4, targets: ALL_TARGETS, method: 'grouped' });
   assert.equal(await digestFile(prepared.path), before);
   const whole = await adaptedBundle('llama-gqa', { method: 'grouped', rank: 4 });
-  assertClose(await logitsOf(await openBundle(out), IDS), await logitsOf(whole, IDS), 'logits');
+  assertClose(await logitsOf(await openBundle(out), IDS), await logitsOf(whole, IDS), 'logits', TOLERANCE);
 });
 
 describe('what cannot run with adapters is refused', () => {

@@ -91,12 +91,20 @@ test('a bundle with adapters has no graphs that cannot run them', async () => {
   const adapters = { rank: 4, targets: ['q'], method: 'grouped' };
   const segmentsOnly = { block: undefined, propagate: undefined };
   await writeBundle((manifest) => Object.assign(manifest, { adapters }));
-  await refused(/graphs\.block and graphs\.propagate must be absent with adapters/);
+  await refused(/graphs\.block and graphs\.propagate must be absent with adapters or norms per depth/);
   await writeBundle((manifest) => Object.assign(manifest.graphs, segmentsOnly));
-  await refused(/must be there without adapters/);
+  await refused(/must be there without adapters or norms per depth/);
   const adapted = (manifest: Manifest) => Object.assign(manifest.graphs, segmentsOnly) && { adapters };
   await writeBundle((manifest) => Object.assign(manifest, adapted(manifest), { kvPolicy: 'propagate' }));
   await refused(/kvPolicy propagate/);
   await writeBundle((manifest) => Object.assign(manifest, adapted(manifest)));
   assert.deepEqual((await openBundle(directory)).manifest.adapters, adapters);
+});
+
+test('so has a bundle whose depths have norms of their own', async () => {
+  const tied = { init: 'average', initNorms: 'average', norms: 'per-depth' };
+  await writeBundle((manifest) => Object.assign(manifest, { tied }));
+  await refused(/must be absent with adapters or norms per depth/);
+  await writeBundle((manifest) => Object.assign(manifest, { tied: { ...tied, norms: 'shared' } }));
+  assert.equal((await openBundle(directory)).manifest.tied?.norms, 'shared');
 });

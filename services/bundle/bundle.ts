@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RondoError } from '@rondo/core';
-import { type Manifest, manifestSchema } from './manifest.ts';
+import { type Manifest, manifestSchema, variesByDepth } from './manifest.ts';
 
 export const MANIFEST_FILE = 'bundle.json';
 
@@ -63,16 +63,17 @@ function parseManifest(path: string, text: string): Manifest {
     );
   }
   const { block, propagate } = manifest.graphs;
-  if ([block, propagate].some((graph) => (graph === undefined) !== (manifest.adapters !== undefined))) {
+  const varies = variesByDepth(manifest);
+  if ([block, propagate].some((graph) => (graph === undefined) !== varies)) {
     throw new RondoError(
       'BUNDLE_INVALID',
-      `${path}: graphs.block and graphs.propagate must be ${manifest.adapters ? 'absent with' : 'there without'} adapters`,
+      `${path}: graphs.block and graphs.propagate must be ${varies ? 'absent with' : 'there without'} adapters or norms per depth`,
     );
   }
-  if (manifest.adapters && manifest.kvPolicy === 'propagate') {
+  if (varies && manifest.kvPolicy === 'propagate') {
     throw new RondoError(
       'BUNDLE_INVALID',
-      `${path}: kvPolicy propagate cannot be kept with adapters; convert with last-exited or catch-up`,
+      `${path}: kvPolicy propagate cannot be kept with adapters or norms per depth; convert with last-exited or catch-up`,
     );
   }
   for (const [stack, names] of Object.entries(manifest.segments)) {

@@ -79,7 +79,7 @@ export const manifestSchema = z.strictObject({
     /** Ids that end a generation. */
     eos: z.array(z.int().nonnegative()),
   }),
-  /** Roles of the files. `coda` is absent when the model has no layers after the loop, `block` and `propagate` with adapters. */
+  /** Roles of the files. `coda` is absent when the model has no layers after the loop, `block` and `propagate` when depths differ. */
   graphs: z.strictObject({
     prelude: z.string(),
     block: z.string().optional(),
@@ -112,6 +112,10 @@ export const manifestSchema = z.strictObject({
 });
 
 export type Manifest = z.infer<typeof manifestSchema>;
+
+/** Whether a pass is another one at every depth; the block then runs in segments only, which are told each row's depth. */
+export const variesByDepth = ({ adapters, tied }: Pick<Manifest, 'adapters' | 'tied'>): boolean =>
+  adapters !== undefined || tied?.norms === 'per-depth';
 
 /** Bytes of K and V that one position of one sequence takes in one pass of `layers` layers, f32. */
 export const kvBytesPerPosition = (shape: Manifest['shape'], layers: number): number =>

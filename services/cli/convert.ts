@@ -23,6 +23,7 @@ interface ConvertFlags {
   readonly initSeed?: number;
   readonly keepFirst?: number;
   readonly keepLast?: number;
+  readonly norms?: 'shared' | 'per-depth';
   readonly precision: Manifest['precision'];
   readonly name?: string;
   readonly kvPolicy: Manifest['kvPolicy'];
@@ -70,6 +71,12 @@ export const convertCommand = (): Command =>
       '--init-seed <n>',
       'with --init random: what the weights are drawn from (default: 0)',
       countFromZeroOption('--init-seed'),
+    )
+    .addOption(
+      new Option(
+        '--norms <kind>',
+        'with --init: norms and biases of the shared layers, or of the layer each depth stands for (default: shared)',
+      ).choices(['shared', 'per-depth']),
     )
     .addOption(
       new Option('--precision <kind>', 'how weights are stored')

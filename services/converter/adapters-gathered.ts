@@ -52,9 +52,8 @@ export function addGathered(
 ): Value[] {
   const { graph } = rows;
   const [, ranks = 0, columns = 0] = a.dims;
-  const ofRow = (table: Value) => graph.node('Gather', [table, rows.depthOfRow()]);
   const low = graph.reshape(
-    graph.node('MatMul', [ofRow(graph.weight(`${name}.a`, a)), graph.reshape(x, [-1, columns, 1])]),
+    graph.node('MatMul', [rows.ofRow(graph.weight(`${name}.a`, a)), graph.reshape(x, [-1, columns, 1])]),
     [-1, 1, ranks],
   );
   const lows =
@@ -64,7 +63,7 @@ export function addGathered(
           attributes: { axis: 2 },
         });
   return parts.map(({ target, b }, at) => {
-    const up = ofRow(graph.weight(`${name}.b.${target}`, b));
+    const up = rows.ofRow(graph.weight(`${name}.b.${target}`, b));
     const delta = graph.reshape(graph.node('MatMul', [lows[at]!, up]), [-1, b.dims[2]!]);
     return outputs ? graph.node('Add', [outputs[at]!, delta]) : delta;
   });

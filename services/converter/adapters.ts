@@ -35,30 +35,30 @@ const targetsOf = (factors: PackedFactors) =>
   (factors.kind === 'grouped' ? factors.depths[0]!.parts : factors.parts).map(({ target }) => target);
 
 /**
- * The adapters of a block's graph, which gets the input depth_rows [D]: how many of its rows run each depth. Rows lie in
- * order of depth. (Relaxed Recursive Transformers, Bae et al. 2024, eq. 3–5)
+ * What depths of a block differ in, in one of its graphs: factors, if there are any, and vectors. The graph gets the input
+ * depth_rows [D]: how many of its rows run each depth. Rows lie in order of depth. (Relaxed Recursive Transformers, Bae et al. 2024, eq. 3–5)
  */
 export class Adapters {
   readonly #model: ModelSpec;
-  readonly #weights: AdapterWeights;
+  readonly #weights: AdapterWeights | undefined;
   readonly #rows: DepthRows;
 
-  constructor(graph: Graph, model: ModelSpec, weights: AdapterWeights) {
+  constructor(graph: Graph, model: ModelSpec, depths: number, weights?: AdapterWeights) {
     this.#model = model;
     this.#weights = weights;
-    this.#rows = new DepthRows(graph, weights.depths);
+    this.#rows = new DepthRows(graph, depths);
   }
 
-  /** What adapts the linears of source layer `layer`. */
+  /** What adapts the linears of layer `layer`. */
   ofLayer(layer: number): LayerAdapters {
-    return new LayerAdapters(this.#model, this.#rows, this.#weights.layers.get(layer)!);
+    return new LayerAdapters(this.#model, this.#rows, this.#weights?.layers.get(layer) ?? {});
   }
 }
 
 /** Adds to the outputs of a layer's linears what each row's depth adds to them; leaves alone what is not adapted. */
 export class LayerAdapters {
+  readonly rows: DepthRows;
   readonly #model: ModelSpec;
-  readonly #rows: DepthRows;
   readonly #packed: Readonly<Partial<Record<PackedName, PackedFactors>>>;
 
   constructor(
@@ -66,8 +66,8 @@ export class LayerAdapters {
     rows: DepthRows,
     packed: Readonly<Partial<Record<PackedName, PackedFactors>>>,
   ) {
+    this.rows = rows;
     this.#model = model;
-    this.#rows = rows;
     this.#packed = packed;
   }
 
@@ -75,12 +75,12 @@ export class LayerAdapters {
   adaptWhole(name: PackedName, x: Value, output: Value): Value {
     const factors = this.#packed[name];
     if (!factors) return output;
-    const { graph } = this.#rows;
+    const { graph } = this.rows;
     const targets = PACKED[name];
-    if (targets.length === 1) return addFactors(this.#rows, factors, x, [output])[0]!;
+    if (targets.length === 1) return addFactors(this.rows, factors, x, [output])[0]!;
     const axis = { attributes: { axis: 1 } };
     if (targetsOf(factors).length === targets.length) {
-      return graph.node('Add', [output, graph.node('Concat', addFactors(this.#rows, factors, x), axis)]);
+      return graph.node('Add', [output, graph.node('Concat', addFactors(this.rows, factors, x), axis)]);
     }
     const widths = targets.map((target) => targetShape(this.#model, target)[0]);
     const parts = graph.nodes('Split', [output, graph.ints(widths)], widths.length, axis);
@@ -94,7 +94,7 @@ export class LayerAdapters {
     if (!factors) return adapted;
     const slots = targetsOf(factors).map((target) => (PACKED[name] as readonly string[]).indexOf(target));
     const added = addFactors(
-      this.#rows,
+      this.rows,
       factors,
       x,
       slots.map((slot) => outputs[slot]!),

@@ -1,6 +1,6 @@
 import { copyFile, link, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { digestFile, MANIFEST_FILE, type Manifest } from '@rondo/bundle';
+import { digestFile, MANIFEST_FILE, type Manifest, variesByDepth } from '@rondo/bundle';
 import { LIMITS, RondoError } from '@rondo/core';
 import {
   type AdapterMatrix,
@@ -10,6 +10,7 @@ import {
   writeAdapters,
 } from './adapters-weights.ts';
 import type { Checkpoint } from './checkpoint.ts';
+import { type DepthVectors, tiedVectors } from './depth-vectors.ts';
 import type { GraphOptions } from './graph-options.ts';
 import { blockGraph, codaGraph, headGraph, preludeGraph } from './graphs.ts';
 import { TiedCheckpoint } from './loop-init.ts';
@@ -34,6 +35,8 @@ export interface ConvertOptions extends LoopOptions {
   readonly pagePositions?: number | undefined;
   /** Weights written before by `prepareWeights`, for several loops over one checkpoint; linked, not copied. */
   readonly prepared?: PreparedWeights | undefined;
+  /** Whether norms and biases of a tied block are those of each depth's layer; by default when there are adapters. */
+  readonly norms?: 'shared' | 'per-depth' | undefined;
   /** Factors of their own for every depth of the block; none by default. */
   readonly adapters?: AdapterOptions | undefined;
   /** Told what was written of them. */
@@ -57,11 +60,12 @@ export async function prepareWeights(
   precision: Precision,
   directory: string,
   onProgress?: OnProgress,
+  vectors?: DepthVectors,
 ): Promise<PreparedWeights> {
   const path = join(directory, WEIGHTS_FILE);
   const file = await WeightsFile.create(path, WEIGHTS_FILE);
   try {
-    return { path, weights: await writeModelWeights(checkpoint, precision, file, onProgress) };
+    return { path, weights: await writeModelWeights(checkpoint, precision, file, onProgress, vectors) };
   } finally {
     await file.close();
   }
@@ -74,12 +78,6 @@ export async function prepareWeights(
  */
 export async function convert(options: ConvertOptions): Promise<Manifest> {
   const plan = planLoop(options.checkpoint.model, options);
-  if (options.adapters && options.kvPolicy === 'propagate') {
-    throw new RondoError(
-      'CONFIG_INVALID',
-      "kvPolicy propagate: not with adapters, whose K and V differ at every depth; choose 'last-exited' or 'catch-up'",
-    );
-  }
   if (plan.tied && options.prepared) {
     throw new RondoError(
       'INTERNAL',
@@ -87,19 +85,37 @@ export async function convert(options: ConvertOptions): Promise<Manifest> {
     );
   }
   const checkpoint = plan.tied ? new TiedCheckpoint(options.checkpoint, plan) : options.checkpoint;
+  const vectors = depthVectors(options, checkpoint);
+  if ((options.adapters || vectors) && options.kvPolicy === 'propagate') {
+    throw new RondoError(
+      'CONFIG_INVALID',
+      `kvPolicy propagate: not with ${options.adapters ? 'adapters' : 'norms per depth'}, whose K and V differ at every depth; choose 'last-exited' or 'catch-up'`,
+    );
+  }
   const out = resolve(options.out);
   await refuseForeign(out);
   const partial = `${out}.partial-${process.pid}`;
   await onDisk(partial, rm(partial, { recursive: true, force: true }));
   try {
     await onDisk(partial, makeDirectory(partial));
-    const manifest = await writeBundle({ ...options, checkpoint }, plan, partial);
+    const manifest = await writeBundle({ ...options, checkpoint }, plan, vectors, partial);
     await replace(partial, out);
     return manifest;
   } catch (error) {
     await rm(partial, { recursive: true, force: true });
     throw error;
   }
+}
+
+/** Norms and biases of each depth's own layer: with them and adapters of full rank a tied block is those layers again. */
+function depthVectors({ norms, adapters }: ConvertOptions, checkpoint: Checkpoint): DepthVectors | undefined {
+  if (checkpoint instanceof TiedCheckpoint) {
+    return (norms ?? (adapters ? 'per-depth' : 'shared')) === 'per-depth'
+      ? tiedVectors(checkpoint)
+      : undefined;
+  }
+  if (norms === undefined) return undefined;
+  throw new RondoError('CONFIG_INVALID', `--norms ${norms}: only with --init, which ties layers into one`);
 }
 
 /** Puts the new bundle in the place of an older one, which is whole there until the new one is. */
@@ -141,10 +157,15 @@ async function refuseForeign(out: string): Promise<void> {
   }
 }
 
-async function writeBundle(options: ConvertOptions, plan: LoopPlan, directory: string): Promise<Manifest> {
+async function writeBundle(
+  options: ConvertOptions,
+  plan: LoopPlan,
+  vectors: DepthVectors | undefined,
+  directory: string,
+): Promise<Manifest> {
   const { checkpoint, precision } = options;
   const { weights } =
-    options.prepared ?? (await prepareWeights(checkpoint, precision, directory, options.onProgress));
+    options.prepared ?? (await prepareWeights(checkpoint, precision, directory, options.onProgress, vectors));
   const weightsPath = join(directory, WEIGHTS_FILE);
   if (options.prepared) {
     // Adapters are appended, which a link would do to every bundle that shares the file.
@@ -158,19 +179,21 @@ async function writeBundle(options: ConvertOptions, plan: LoopPlan, directory: s
   const candidates = Math.min(LIMITS.headCandidates, checkpoint.model.vocab);
   const { pagePositions = LIMITS.pagePositions } = options;
   const graphOptions = { model: checkpoint.model, weights, plan, pagePositions, adapters };
+  const description = describe(options, plan, vectors !== undefined, candidates, adapters);
+  const varies = variesByDepth(description);
   const contents = new Map<string, Uint8Array>([
     ['prelude.onnx', preludeGraph(graphOptions)],
     // Rows of a whole graph are padded and in no order of depth, and propagate's come without depths.
-    ...(adapters ? [] : [['block.onnx', blockGraph(graphOptions)] as const]),
+    ...(varies ? [] : [['block.onnx', blockGraph(graphOptions)] as const]),
     ...(plan.coda.length > 0 ? [['coda.onnx', codaGraph(graphOptions)] as const] : []),
     ['head.onnx', headGraph(graphOptions, candidates)],
     ...segmentFiles(graphOptions),
-    ...(adapters ? [] : [['propagate.onnx', propagateGraph(graphOptions)] as const]),
+    ...(varies ? [] : [['propagate.onnx', propagateGraph(graphOptions)] as const]),
     ...checkpoint.tokenizerFiles,
   ]);
   for (const [name, bytes] of contents) await write(join(directory, name), bytes);
   const manifest: Manifest = {
-    ...describe(options, plan, candidates, adapters),
+    ...description,
     files: await Promise.all([WEIGHTS_FILE, ...contents.keys()].map((name) => fileEntry(directory, name))),
   };
   await write(join(directory, MANIFEST_FILE), Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`));
@@ -220,6 +243,7 @@ async function fileEntry(directory: string, name: string): Promise<Manifest['fil
 function describe(
   options: ConvertOptions,
   plan: LoopPlan,
+  normsPerDepth: boolean,
   headCandidates: number,
   adapters: AdapterWeights | undefined,
 ): Omit<Manifest, 'files'> {
@@ -247,7 +271,9 @@ function describe(
       last: sourceLayer(plan, plan.block.at(-1)!, plan.maxDepth - 1),
       damping: plan.damping,
     },
-    ...(plan.tied && { tied: describeTied(plan.tied) }),
+    ...(plan.tied && {
+      tied: { ...describeTied(plan.tied), norms: normsPerDepth ? 'per-depth' : 'shared' } as const,
+    }),
     exit: { ...exitDefaults(options), signals: gated ? ['gate', 'latent-diff'] : ['latent-diff'] },
     kvPolicy: options.kvPolicy ?? 'last-exited',
     precision,
@@ -263,7 +289,7 @@ function describe(
     tokens: { ...(model.bos !== undefined && { bos: model.bos }), eos: [...model.eos] },
     graphs: {
       prelude: 'prelude.onnx',
-      ...(!adapters && { block: 'block.onnx', propagate: 'propagate.onnx' }),
+      ...(!adapters && !normsPerDepth && { block: 'block.onnx', propagate: 'propagate.onnx' }),
       ...(plan.coda.length > 0 && { coda: 'coda.onnx' }),
       head: 'head.onnx',
     },
@@ -283,12 +309,11 @@ function describe(
   };
 }
 
-const describeTied = ({ init, initNorms, initSeed, kept }: TiedLayers): Manifest['tied'] => ({
+const describeTied = ({ init, initNorms, initSeed, kept }: TiedLayers) => ({
   init,
   ...(init === 'average' && { initNorms }),
   ...(init === 'random' && { initSeed }),
   ...(kept && { kept: [...kept] }),
-  norms: 'shared',
 });
 
 /** @throws RondoError CONFIG_INVALID for a signal that the model does not have. */

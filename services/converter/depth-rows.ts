@@ -2,7 +2,10 @@ import type { Graph, Value } from './graph.ts';
 
 const INT64 = 7;
 
-/** Which of a graph's N rows run which of D depths, in the forms that adapters need; each is computed once a graph. */
+/**
+ * Which of a graph's N rows run which of D depths, in the forms that adapters and vectors of each depth need; each is
+ * computed once a graph.
+ */
 export class DepthRows {
   readonly graph: Graph;
   readonly depths: number;
@@ -40,6 +43,11 @@ export class DepthRows {
     return this.#depthOfRow;
   }
 
+  /** table [D, …] → [N, …]: for each row what its depth has. */
+  ofRow(table: Value): Value {
+    return this.graph.node('Gather', [table, this.depthOfRow()]);
+  }
+
   /**
    * [N, Σ widths]: 1 in the columns of the row's depth, else 0. `widths` are, for each of some parts that lie side by side, how
    * many columns each depth has in it.
@@ -56,7 +64,7 @@ export class DepthRows {
       depthOfColumn.map((column) => (column === depth ? 1 : 0)),
     );
     const table = graph.floats(`depth_mask_${name}`, blocks.flat(), [depths, depthOfColumn.length]);
-    const mask = graph.node('Gather', [table, this.depthOfRow()]);
+    const mask = this.ofRow(table);
     this.#masks.set(name, mask);
     return mask;
   }

@@ -1,7 +1,7 @@
 import type { AdapterWeights } from './adapters-weights.ts';
 import type { ModelSpec } from './checkpoint.ts';
 import type { LoopPlan } from './loop-plan.ts';
-import type { ModelWeights } from './model-weights.ts';
+import { isPerDepth, type ModelWeights } from './model-weights.ts';
 
 /** What every graph of a bundle is written from. */
 export interface GraphOptions {
@@ -12,3 +12,11 @@ export interface GraphOptions {
   /** Of the block's layers; only its segments can run them. */
   readonly adapters?: AdapterWeights | undefined;
 }
+
+/** Whether a pass is another one at every depth: the graphs of the block then need to know each row's. */
+export const variesByDepth = ({
+  adapters,
+  plan,
+  weights,
+}: Pick<GraphOptions, 'adapters' | 'plan' | 'weights'>): boolean =>
+  adapters !== undefined || plan.block.some((layer) => isPerDepth(weights.layers[layer]!.attentionNorm));

@@ -1,7 +1,14 @@
 import type { ModelSpec } from './checkpoint.ts';
 import { type Graph, ORT, type Value } from './graph.ts';
 import type { LayerWeights } from './model-weights.ts';
-import { addAndNorm, attentionDelta, feedForwardDelta, projectQkv, rmsNorm } from './sublayers.ts';
+import {
+  addAndNorm,
+  attentionDelta,
+  feedForwardDelta,
+  layerNorm,
+  type NormName,
+  projectQkv,
+} from './sublayers.ts';
 
 /** Added to the score of a key that a query must not see; exp of it is 0 in f32 beside any real score. */
 const MASKED = -1e30;
@@ -51,19 +58,18 @@ export function layerStack(
   const newKv: Value[] = [];
   let residual = state;
   let delta: Value | undefined;
-  const normOfSum = (weight: Value): Value => {
-    if (delta === undefined) return rmsNorm(graph, residual, weight, model.normEpsilon);
-    const { normed, sum } = addAndNorm(graph, residual, delta, weight, model.normEpsilon);
+  const normOfSum = (layer: LayerWeights, norm: NormName): Value => {
+    if (delta === undefined) return layerNorm(graph, model, layer, norm, residual);
+    const { normed, sum } = addAndNorm(graph, model, layer, norm, { residual, delta });
     residual = sum;
     return normed;
   };
   for (const [slot, layer] of layers.entries()) {
-    const at = `layers.${layer.index}`;
-    const normed = normOfSum(graph.weight(`${at}.attention_norm`, layer.attentionNorm));
+    const normed = normOfSum(layer, 'attentionNorm');
     const attended = attention.apply(projectQkv(graph, model, layer, normed), slot);
     newKv.push(attended.key, attended.value);
     delta = attentionDelta(graph, model, layer, attended.output);
-    const ffnInput = normOfSum(graph.weight(`${at}.ffn_norm`, layer.ffnNorm));
+    const ffnInput = normOfSum(layer, 'ffnNorm');
     delta = feedForwardDelta(graph, model, layer, ffnInput);
   }
   const stacked = newKv.map((value) => graph.node('Unsqueeze', [value, graph.ints([0])]));

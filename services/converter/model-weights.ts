@@ -1,15 +1,22 @@
 import type { Manifest } from '@rondo/bundle';
+import { PACKED } from './adapters-weights.ts';
 import type { Checkpoint } from './checkpoint.ts';
+import type { DepthVectors } from './depth-vectors.ts';
 import type { WeightRef } from './graph.ts';
 import { quantize, quantizeChannels } from './quantize.ts';
 import type { WeightsFile } from './weights-file.ts';
+
+/** [n], or [D, n] where every depth has its own. */
+export type Vector = WeightRef;
+
+export const isPerDepth = ({ dims }: Vector): boolean => dims.length > 1;
 
 /** A linear layer as stored: y = x·Wᵀ + b, W [out, in]. */
 export interface LinearWeights {
   readonly name: string;
   readonly out: number;
   readonly columns: number;
-  readonly bias?: WeightRef;
+  readonly bias?: Vector;
   readonly matrix:
     | { readonly kind: 'dense'; readonly weight: WeightRef }
     | {
@@ -29,7 +36,7 @@ export interface LinearWeights {
       };
 }
 
-/** The part of a linear layer that makes its outputs from `first` on; it shares the file's bytes. */
+/** The part of a linear layer that makes its outputs from `first` on; it shares the file's bytes. Biases must be [n]. */
 export function rowsFrom(weights: LinearWeights, first: number): LinearWeights {
   const part = (ref: WeightRef): WeightRef => {
     const skipped = (ref.bytes / weights.out) * first;
@@ -47,6 +54,17 @@ export function rowsFrom(weights: LinearWeights, first: number): LinearWeights {
     matrix: matrixFrom(matrix, part, first),
   };
 }
+
+/** The values of a vector [n] from `first` on. */
+export const valuesFrom = (vector: Vector, first: number): Vector => {
+  const skipped = (vector.bytes / vector.dims[0]!) * first;
+  return {
+    ...vector,
+    offset: vector.offset + skipped,
+    bytes: vector.bytes - skipped,
+    dims: [vector.dims[0]! - first],
+  };
+};
 
 function matrixFrom(
   matrix: LinearWeights['matrix'],
@@ -70,14 +88,14 @@ function matrixFrom(
 
 export interface LayerWeights {
   readonly index: number;
-  readonly attentionNorm: WeightRef;
-  readonly attentionOutNorm?: WeightRef;
-  readonly ffnNorm: WeightRef;
-  readonly ffnOutNorm?: WeightRef;
+  readonly attentionNorm: Vector;
+  readonly attentionOutNorm?: Vector;
+  readonly ffnNorm: Vector;
+  readonly ffnOutNorm?: Vector;
   /** Rows: all query heads, all key heads, all value heads. */
   readonly qkv: LinearWeights;
-  /** [heads + kvHeads, headDim]: per-head norm weights of queries and keys. */
-  readonly headNorms?: Float32Array;
+  /** n = (heads + kvHeads)·headDim: per-head norm weights of queries and keys. */
+  readonly headNorms?: Vector;
   readonly output: LinearWeights;
   /** Rows: gate, then up. */
   readonly gateUp: LinearWeights;
@@ -99,38 +117,53 @@ export type OnProgress = (done: number, total: number, what: string) => void;
 /** The head keeps eight bits: at four it alone caused a third of SmolLM2's loss in perplexity (ADR 8). */
 const HEAD_PRECISION = { f32: 'f32', int8: 'int8', int4: 'int8' } as const;
 
-/** Reads `checkpoint` tensor by tensor and appends the packed, perhaps quantised weights to `file`. */
+/**
+ * Reads `checkpoint` tensor by tensor and appends the packed, perhaps quantised weights to `file`; norms and biases of the
+ * layers in `vectors` once for each depth.
+ */
 export async function writeModelWeights(
   checkpoint: Checkpoint,
   precision: Precision,
   file: WeightsFile,
   onProgress: OnProgress = () => {},
+  vectors?: DepthVectors,
 ): Promise<ModelWeights> {
   const { model } = checkpoint;
   const total = model.layers + 2;
-  const vector = async (name: string) => {
-    const data = await checkpoint.read(name);
-    return file.append(data, [data.length]);
+  const vector = async (layer: number, ...tensors: string[]): Promise<Vector> => {
+    const names = tensors.map((tensor) => `layers.${layer}.${tensor}`);
+    if (!vectors?.layers.has(layer)) {
+      const data = await readJoined(checkpoint, names);
+      return file.append(data, [data.length]);
+    }
+    const rows: Float32Array[] = [];
+    for (let depth = 0; depth < vectors.depths; depth++) {
+      rows.push(await readJoined({ read: (name) => vectors.read(name, depth) }, names));
+    }
+    return file.append(joined(rows), [vectors.depths, rows[0]!.length]);
   };
-  const linear = async (name: string, parts: readonly string[], columns: number, biased: boolean) => {
+  const linear = async (
+    layer: number,
+    packed: string,
+    parts: readonly string[],
+    columns: number,
+    biased: boolean,
+  ): Promise<LinearWeights> => {
     const weight = await readJoined(
       checkpoint,
-      parts.map((part) => part),
+      parts.map((part) => `layers.${layer}.${part}`),
     );
     const out = weight.length / columns;
-    const bias = biased
-      ? {
-          bias: await appendVector(
-            file,
-            await readJoined(
-              checkpoint,
-              parts.map((part) => `${part}.bias`),
-            ),
-          ),
-        }
-      : {};
-    return { name, out, columns, ...bias, matrix: await appendMatrix(file, weight, out, columns, precision) };
+    return {
+      name: `layers.${layer}.${packed}`,
+      out,
+      columns,
+      ...(biased && { bias: await vector(layer, ...parts.map((part) => `${part}.bias`)) }),
+      matrix: await appendMatrix(file, weight, out, columns, precision),
+    };
   };
+  const headNorms = (layer: number) =>
+    vector(layer, ...Array<string>(model.heads).fill('qNorm'), ...Array<string>(model.kvHeads).fill('kNorm'));
 
   onProgress(0, total, 'embedding');
   const embeddingData = await checkpoint.read('embedding');
@@ -138,20 +171,19 @@ export async function writeModelWeights(
   const layers: LayerWeights[] = [];
   for (let index = 0; index < model.layers; index++) {
     onProgress(index + 1, total, `layer ${index}`);
-    const at = `layers.${index}`;
     layers.push({
       index,
-      attentionNorm: await vector(`${at}.attentionNorm`),
-      ffnNorm: await vector(`${at}.ffnNorm`),
+      attentionNorm: await vector(index, 'attentionNorm'),
+      ffnNorm: await vector(index, 'ffnNorm'),
       ...(model.sandwichNorms && {
-        attentionOutNorm: await vector(`${at}.attentionOutNorm`),
-        ffnOutNorm: await vector(`${at}.ffnOutNorm`),
+        attentionOutNorm: await vector(index, 'attentionOutNorm'),
+        ffnOutNorm: await vector(index, 'ffnOutNorm'),
       }),
-      qkv: await linear(`${at}.qkv`, [`${at}.q`, `${at}.k`, `${at}.v`], model.hidden, model.qkvBias),
-      ...(model.headNorms && { headNorms: await readHeadNorms(checkpoint, at) }),
-      output: await linear(`${at}.o`, [`${at}.o`], model.heads * model.headDim, model.outputBias),
-      gateUp: await linear(`${at}.gate_up`, [`${at}.gate`, `${at}.up`], model.hidden, false),
-      down: await linear(`${at}.down`, [`${at}.down`], model.ffn, false),
+      qkv: await linear(index, 'qkv', PACKED.qkv, model.hidden, model.qkvBias),
+      ...(model.headNorms && { headNorms: await headNorms(index) }),
+      output: await linear(index, 'o', PACKED.o, model.heads * model.headDim, model.outputBias),
+      gateUp: await linear(index, 'gate_up', PACKED.gate_up, model.hidden, false),
+      down: await linear(index, 'down', PACKED.down, model.ffn, false),
     });
   }
   onProgress(model.layers + 1, total, 'head');
@@ -170,7 +202,7 @@ export async function writeModelWeights(
           HEAD_PRECISION[precision],
         ),
   };
-  const finalNorm = await vector('finalNorm');
+  const finalNorm = await file.append(await checkpoint.read('finalNorm'), [model.hidden]);
   const exitGate = model.loop?.gate
     ? {
         exitGate: {
@@ -183,21 +215,22 @@ export async function writeModelWeights(
   return { embedding, layers, finalNorm, head, ...exitGate };
 }
 
-async function readJoined(checkpoint: Checkpoint, names: readonly string[]): Promise<Float32Array> {
-  const parts: Float32Array[] = [];
-  for (const name of names) parts.push(await checkpoint.read(name));
-  if (parts.length === 1) return parts[0]!;
-  const joined = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    joined.set(part, at);
-    at += part.length;
-  }
-  return joined;
+async function readJoined(source: Pick<Checkpoint, 'read'>, names: readonly string[]): Promise<Float32Array> {
+  const known = new Map<string, Float32Array>();
+  for (const name of new Set(names)) known.set(name, await source.read(name));
+  return joined(names.map((name) => known.get(name)!));
 }
 
-const appendVector = (file: WeightsFile, data: Float32Array): Promise<WeightRef> =>
-  file.append(data, [data.length]);
+function joined(parts: readonly Float32Array[]): Float32Array {
+  if (parts.length === 1) return parts[0]!;
+  const whole = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
 
 async function appendMatrix(
   file: WeightsFile,
@@ -224,13 +257,4 @@ async function appendMatrix(
     scales: await file.append(scales, [out * blocks]),
     zeroPoints: await file.append(zeroPoints, [zeroPoints.length]),
   };
-}
-
-async function readHeadNorms(checkpoint: Checkpoint, at: string): Promise<Float32Array> {
-  const { heads, kvHeads, headDim } = checkpoint.model;
-  const query = await checkpoint.read(`${at}.qNorm`);
-  const key = await checkpoint.read(`${at}.kNorm`);
-  const joined = new Float32Array((heads + kvHeads) * headDim);
-  for (let head = 0; head < heads + kvHeads; head++) joined.set(head < heads ? query : key, head * headDim);
-  return joined;
 }

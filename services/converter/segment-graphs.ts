@@ -1,10 +1,10 @@
 import { Adapters } from './adapters.ts';
 import { Graph, type Value } from './graph.ts';
-import type { GraphOptions } from './graph-options.ts';
+import { type GraphOptions, variesByDepth } from './graph-options.ts';
 import type { StackName } from './loop-plan.ts';
-import { type LayerWeights, rowsFrom } from './model-weights.ts';
+import { type LayerWeights, rowsFrom, valuesFrom } from './model-weights.ts';
 import { endPass } from './pass-end.ts';
-import { addAndNorm, attentionDelta, embed, feedForwardDelta, projectQkv, rmsNorm } from './sublayers.ts';
+import { addAndNorm, attentionDelta, embed, feedForwardDelta, layerNorm, projectQkv } from './sublayers.ts';
 
 /**
  * A stack cut at its attentions, for engines that attend over pages outside the graph runtime: segment 0 ends with the
@@ -28,7 +28,9 @@ function segment(
   const entry = !before || (stack === 'block' && !after) ? stackInput(graph, options, stack) : undefined;
   // Every segment of the block declares the rows' depths, whether or not its own linears are adapted.
   const adapters =
-    stack === 'block' && options.adapters ? new Adapters(graph, model, options.adapters) : undefined;
+    stack === 'block' && variesByDepth(options)
+      ? new Adapters(graph, model, options.plan.maxDepth, options.adapters)
+      : undefined;
   const flow = before ? throughFeedForward(graph, options, before, adapters) : { residual: entry! };
   if (!after) {
     const state = flow.delta ? graph.node('Add', [flow.residual, flow.delta]) : flow.residual;
@@ -36,10 +38,11 @@ function segment(
     else graph.output('state_out', state, 'float32', ['N', model.hidden]);
     return graph.encode();
   }
-  const weight = graph.weight(`layers.${after.index}.attention_norm`, after.attentionNorm);
-  const { normed, sum } = flow.delta
-    ? addAndNorm(graph, flow.residual, flow.delta, weight, model.normEpsilon)
-    : { normed: rmsNorm(graph, flow.residual, weight, model.normEpsilon), sum: flow.residual };
+  const { residual, delta } = flow;
+  const rows = adapters?.ofLayer(after.index).rows;
+  const { normed, sum } = delta
+    ? addAndNorm(graph, model, after, 'attentionNorm', { residual, delta }, rows)
+    : { normed: layerNorm(graph, model, after, 'attentionNorm', residual, rows), sum: residual };
   const qkvSize = (model.heads + 2 * model.kvHeads) * model.headDim;
   const qkv = projectQkv(graph, model, after, normed, adapters?.ofLayer(after.index));
   graph.output('qkv', qkv, 'float32', ['N', qkvSize]);
@@ -64,8 +67,8 @@ function throughFeedForward(
   const residual = graph.input('residual', 'float32', ['N', model.hidden]);
   const attended = graph.input('attended', 'float32', ['N', model.heads * model.headDim]);
   const delta = attentionDelta(graph, model, layer, attended, layerAdapters);
-  const weight = graph.weight(`layers.${layer.index}.ffn_norm`, layer.ffnNorm);
-  const { normed, sum } = addAndNorm(graph, residual, delta, weight, model.normEpsilon);
+  const rows = layerAdapters?.rows;
+  const { normed, sum } = addAndNorm(graph, model, layer, 'ffnNorm', { residual, delta }, rows);
   return { residual: sum, delta: feedForwardDelta(graph, model, layer, normed, layerAdapters) };
 }
 
@@ -80,13 +83,12 @@ export function propagateGraph(options: GraphOptions): Uint8Array {
   const state = graph.input('state', 'float32', ['N', model.hidden]);
   for (const [slot, index] of plan.block.entries()) {
     const layer = weights.layers[index]!;
-    const weight = graph.weight(`layers.${index}.attention_norm`, layer.attentionNorm);
-    const normed = rmsNorm(graph, state, weight, model.normEpsilon);
+    const normed = layerNorm(graph, model, layer, 'attentionNorm', state);
     const queries = model.heads * model.headDim;
     const kvLayer = {
       ...layer,
       qkv: rowsFrom(layer.qkv, queries),
-      ...(layer.headNorms && { headNorms: layer.headNorms.subarray(queries) }),
+      ...(layer.headNorms && { headNorms: valuesFrom(layer.headNorms, queries) }),
     };
     const kv = projectQkv(graph, { ...model, heads: 0 }, kvLayer, normed);
     graph.output(`kv_${slot}`, kv, 'float32', ['N', 2 * model.kvHeads * model.headDim]);

@@ -1,15 +1,25 @@
+import { RondoError } from '@rondo/core';
 import type { LayerAdapters } from './adapters.ts';
 import type { ModelSpec } from './checkpoint.ts';
+import type { DepthRows } from './depth-rows.ts';
 import { type Graph, ORT, type Value } from './graph.ts';
 import type { GraphOptions } from './graph-options.ts';
 import { integerProduct, roundRows } from './integer-product.ts';
-import type { LayerWeights, LinearWeights } from './model-weights.ts';
+import { isPerDepth, type LayerWeights, type LinearWeights, type Vector } from './model-weights.ts';
 import { QUANTIZATION_BLOCK } from './quantize.ts';
 
+/** A vector as the rows of a graph need it: [n], or [N, n] where each row has that of its depth. */
+function vectorOf(graph: Graph, name: string, vector: Vector, rows?: DepthRows): Value {
+  const stored = graph.weight(name, vector);
+  if (!isPerDepth(vector)) return stored;
+  if (!rows) throw new RondoError('INTERNAL', `${name} differs by depth in a graph that knows no depths`);
+  return rows.ofRow(stored);
+}
+
 /** y = x·Wᵀ + b for x [N, in], with f32 or quantised weights. */
-export function linear(graph: Graph, weights: LinearWeights, x: Value): Value {
+export function linear(graph: Graph, weights: LinearWeights, x: Value, rows?: DepthRows): Value {
   const { name, matrix } = weights;
-  const bias = weights.bias && graph.weight(`${name}.bias`, weights.bias);
+  const bias = weights.bias && vectorOf(graph, `${name}.bias`, weights.bias, rows);
   if (matrix.kind === 'dense') {
     return graph.node('Gemm', [x, graph.weight(`${name}.weight`, matrix.weight), ...(bias ? [bias] : [])], {
       attributes: { transB: 1 },
@@ -56,23 +66,52 @@ function channelProduct(graph: Graph, name: string, matrix: Matrix<'channels'>, 
   return graph.node('Mul', [integerProduct(graph, rounded, data, scales), rounded.largest]);
 }
 
-/** RMS norm of x over its last axis. (Zhang & Sennrich 2019, eq. 4) */
+/** RMS norm of x over its last axis, with a weight for all rows or one for each. (Zhang & Sennrich 2019, eq. 4) */
 export const rmsNorm = (graph: Graph, x: Value, weight: Value, epsilon: number): Value =>
   graph.node('SimplifiedLayerNormalization', [x, weight], {
     attributes: { axis: -1, epsilon: { float: epsilon }, stash_type: 1 },
   });
 
-/** Adds what a sublayer produced to the residual stream and norms the sum, in one kernel. */
+/** One of a layer's norms. */
+export type NormName = 'attentionNorm' | 'attentionOutNorm' | 'ffnNorm' | 'ffnOutNorm';
+
+const NORM_WEIGHTS: Readonly<Record<NormName, string>> = {
+  attentionNorm: 'attention_norm',
+  attentionOutNorm: 'attention_out_norm',
+  ffnNorm: 'ffn_norm',
+  ffnOutNorm: 'ffn_out_norm',
+};
+
+export function layerNorm(
+  graph: Graph,
+  model: ModelSpec,
+  layer: LayerWeights,
+  norm: NormName,
+  x: Value,
+  rows?: DepthRows,
+): Value {
+  const weight = vectorOf(graph, `layers.${layer.index}.${NORM_WEIGHTS[norm]}`, layer[norm]!, rows);
+  return rmsNorm(graph, x, weight, model.normEpsilon);
+}
+
+/** Adds what a sublayer produced to the residual stream and norms the sum, in one kernel unless depths differ. */
 export function addAndNorm(
   graph: Graph,
-  residual: Value,
-  delta: Value,
-  weight: Value,
-  epsilon: number,
+  model: ModelSpec,
+  layer: LayerWeights,
+  norm: NormName,
+  { residual, delta }: { residual: Value; delta: Value },
+  rows?: DepthRows,
 ): { normed: Value; sum: Value } {
+  if (isPerDepth(layer[norm]!)) {
+    // The fused kernel takes one weight for all rows.
+    const sum = graph.node('Add', [residual, delta]);
+    return { normed: layerNorm(graph, model, layer, norm, sum, rows), sum };
+  }
+  const weight = vectorOf(graph, `layers.${layer.index}.${NORM_WEIGHTS[norm]}`, layer[norm]!);
   const [normed, , , sum] = graph.nodes('SkipSimplifiedLayerNormalization', [residual, delta, weight], 4, {
     ...ORT,
-    attributes: { epsilon: { float: epsilon } },
+    attributes: { epsilon: { float: model.normEpsilon } },
   });
   return { normed: normed!, sum: sum! };
 }
@@ -85,7 +124,7 @@ export function projectQkv(
   x: Value,
   adapters?: LayerAdapters,
 ): Value {
-  const projected = linear(graph, layer.qkv, x);
+  const projected = linear(graph, layer.qkv, x, adapters?.rows);
   const qkv = adapters ? adapters.adaptWhole('qkv', x, projected) : projected;
   if (!layer.headNorms) return qkv;
   const { heads, kvHeads, headDim, normEpsilon } = model;
@@ -99,8 +138,9 @@ export function projectQkv(
   const perHead = graph.reshape(queryKey!, [-1, normedHeads, headDim]);
   const ones = graph.floats('ones_head', new Float32Array(headDim).fill(1));
   const normed = rmsNorm(graph, perHead, ones, normEpsilon);
-  const weight = graph.floats(`layers.${layer.index}.head_norms`, layer.headNorms, [normedHeads, headDim]);
-  const scaled = graph.reshape(graph.node('Mul', [normed, weight]), [-1, normedHeads * headDim]);
+  const weight = vectorOf(graph, `layers.${layer.index}.head_norms`, layer.headNorms, adapters?.rows);
+  const flat = graph.reshape(normed, [-1, normedHeads * headDim]);
+  const scaled = graph.node('Mul', [flat, weight]);
   return graph.node('Concat', [scaled, value!], { attributes: { axis: 1 } });
 }
 
@@ -112,11 +152,11 @@ export function attentionDelta(
   attended: Value,
   adapters?: LayerAdapters,
 ): Value {
-  const output = linear(graph, layer.output, attended);
+  const output = linear(graph, layer.output, attended, adapters?.rows);
   const delta = adapters ? adapters.adaptWhole('o', attended, output) : output;
-  if (!layer.attentionOutNorm) return delta;
-  const weight = graph.weight(`layers.${layer.index}.attention_out_norm`, layer.attentionOutNorm);
-  return rmsNorm(graph, delta, weight, model.normEpsilon);
+  return layer.attentionOutNorm
+    ? layerNorm(graph, model, layer, 'attentionOutNorm', delta, adapters?.rows)
+    : delta;
 }
 
 /** What the feed-forward sublayer adds to the residual stream, from its normed input [N, hidden]. */
@@ -128,9 +168,7 @@ export function feedForwardDelta(
   adapters?: LayerAdapters,
 ): Value {
   const delta = feedForward(graph, model, layer, x, adapters);
-  if (!layer.ffnOutNorm) return delta;
-  const weight = graph.weight(`layers.${layer.index}.ffn_out_norm`, layer.ffnOutNorm);
-  return rmsNorm(graph, delta, weight, model.normEpsilon);
+  return layer.ffnOutNorm ? layerNorm(graph, model, layer, 'ffnOutNorm', delta, adapters?.rows) : delta;
 }
 
 /** down(act(gate(x)) · up(x)). (Shazeer 2020, GLU variants) */

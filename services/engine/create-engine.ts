@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import type { Bundle, Manifest } from '@rondo/bundle';
+import { type Bundle, type Manifest, variesByDepth } from '@rondo/bundle';
 import { isErrorCode, RondoError } from '@rondo/core';
 import type {
   Attention,
@@ -40,7 +40,7 @@ export async function createEngine(bundle: Bundle, options: EngineOptions): Prom
   const pools = poolSizes(bundle.manifest, options.kvBytes);
   const { threads, provider } = options;
   const attention = options.attention ?? (fitsKernel(bundle.manifest) ? 'pages' : 'graph');
-  refuseAdapters(bundle.manifest, attention);
+  refuseDepths(bundle.manifest, attention);
   const data: EngineThreadData = { bundle, options: { threads, provider, attention, pools } };
   const thread = new Worker(new URL('./engine-thread.ts', import.meta.url), { workerData: data });
   const engine = new ThreadEngine(thread, { provider, threads, attention, pools });
@@ -48,12 +48,13 @@ export async function createEngine(bundle: Bundle, options: EngineOptions): Prom
   return engine;
 }
 
-/** Adapters need the rows of a run in order of depth, which graphs that gather pages and pad chunks do not keep. */
-function refuseAdapters({ name, adapters, shape }: Manifest, attention: Attention): void {
-  if (!adapters || attention === 'pages') return;
+/** What differs by depth needs the rows of a run in order of depth, which graphs that gather pages and pad chunks do not keep. */
+function refuseDepths(manifest: Manifest, attention: Attention): void {
+  if (!variesByDepth(manifest) || attention === 'pages') return;
+  const { name, adapters, shape } = manifest;
   throw new RondoError(
     'CONFIG_INVALID',
-    `attention 'graph': ${name} has adapters of rank ${adapters.rank}, which run only with attention 'pages' and head sizes that are multiples of 4, here ${shape.headDim}`,
+    `attention 'graph': ${name} has ${adapters ? `adapters of rank ${adapters.rank}` : 'norms per depth'}, which run only with attention 'pages' and head sizes that are multiples of 4, here ${shape.headDim}`,
   );
 }
 

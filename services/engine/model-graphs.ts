@@ -82,7 +82,7 @@ export class ModelGraphs {
     if (!session || !attention) {
       throw new RondoError(
         'ENGINE_FAILED',
-        'kvPolicy propagate needs attention over pages and a block without adapters',
+        'kvPolicy propagate needs attention over pages and a block that is the same at every depth',
       );
     }
     const begin = performance.now();
