@@ -68,6 +68,12 @@ export const manifestSchema = z.strictObject({
       targets: z.array(z.enum(['q', 'k', 'v', 'o', 'gate', 'up', 'down'])).min(1),
       /** How the graphs find each row's factors in a batch of mixed depths. */
       method: z.enum(['grouped', 'masked', 'gathered', 'integer']),
+      /** Share of each residual's squares that its rank was chosen to keep. */
+      energy: z.number().positive().optional(),
+      /** With `energy`: ranks by target, [layer of the block][depth]. */
+      ranks: z
+        .partialRecord(z.enum(['q', 'k', 'v', 'o', 'gate', 'up', 'down']), z.array(z.array(positive)))
+        .optional(),
     })
     .optional(),
   /** Positions of K and V in one page, fixed in the graphs. */

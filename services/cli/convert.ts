@@ -1,16 +1,22 @@
 import type { Manifest } from '@rondo/bundle';
 import {
+  type AdapterMatrix,
+  type AdapterTarget,
   type Checkpoint,
   convert as convertCheckpoint,
+  FACTORS,
   INIT_NORMS,
   type InitNorms,
   LOOP_INITS,
+  LORA_TARGETS,
   type LoopInit,
   openCheckpoint,
+  type SizeReport,
 } from '@rondo/converter';
 import { RondoError } from '@rondo/core';
 import { Command, Option } from 'commander';
-import { countFromZeroOption, countOption, fractionOption, layersOption } from './options.ts';
+import { conversionTable } from './conversion-table.ts';
+import { choicesOption, countFromZeroOption, countOption, fractionOption, layersOption } from './options.ts';
 import { progressBar } from './progress.ts';
 
 interface ConvertFlags {
@@ -24,6 +30,10 @@ interface ConvertFlags {
   readonly keepFirst?: number;
   readonly keepLast?: number;
   readonly norms?: 'shared' | 'per-depth';
+  readonly loraRank?: number;
+  readonly loraEnergy?: number;
+  readonly loraTargets?: AdapterTarget[];
+  readonly loraPrecision?: 'f32' | 'int8';
   readonly precision: Manifest['precision'];
   readonly name?: string;
   readonly kvPolicy: Manifest['kvPolicy'];
@@ -75,8 +85,29 @@ export const convertCommand = (): Command =>
     .addOption(
       new Option(
         '--norms <kind>',
-        'with --init: norms and biases of the shared layers, or of the layer each depth stands for (default: shared)',
+        'with --init: norms and biases of the shared layers, or of the layer each depth stands for (default: per-depth with --lora-…, else shared)',
       ).choices(['shared', 'per-depth']),
+    )
+    .option(
+      '--lora-rank <n>',
+      'with --init: factors of this rank for every linear and depth, from the SVD of what the layer lost',
+      countOption('--lora-rank'),
+    )
+    .option(
+      '--lora-energy <x>',
+      "ranks chosen for each matrix to keep this share of the residual's energy; --lora-rank is then the most",
+      fractionOption('--lora-energy', 1),
+    )
+    .option(
+      '--lora-targets <list>',
+      `which linears have factors (default: ${LORA_TARGETS.join(',')})`,
+      choicesOption('--lora-targets', LORA_TARGETS),
+    )
+    .addOption(
+      new Option(
+        '--lora-precision <kind>',
+        'how factors are stored (default: int8 with --precision int8, else f32)',
+      ).choices(['f32', 'int8']),
     )
     .addOption(
       new Option('--precision <kind>', 'how weights are stored')
@@ -114,25 +145,36 @@ share the weights of one, and a block of K = layers / loops is applied so often 
 are some of the layers at equal intervals (stepwise), the mean of those that share (average), the first K (lower) or
 noise (random). Without training the result is a start, not a model.
 
+--lora-rank and --lora-energy relax the tie: each depth gets low-rank factors of its own, the best that a rank can give
+back of what its layer lost. At full rank the model is the original again; average is the better base for them.
+
 Examples:
   rondo convert .cache/checkpoints/smollm2-135m-instruct --out bundles/plain --loops 1
   rondo convert ouro --out bundles/ouro --exit-policy gate --exit-threshold 0.7 --min-depth 2 --kv-policy catch-up
   rondo convert model.gguf --out bundles/looped --loop-layers 4-7 --loops 2 --loop-damping 0.5 --precision int8
-  rondo convert model.gguf --out bundles/half --loops 2 --init average --keep-first 1 --keep-last 1`,
+  rondo convert model.gguf --out bundles/half --loops 2 --init average --keep-first 1 --keep-last 1
+  rondo convert model.gguf --out bundles/relaxed --loops 2 --init average --lora-rank 64 --precision int8`,
     )
     .action(convert);
 
 async function convert(path: string, flags: ConvertFlags): Promise<void> {
   const checkpoint = await openCheckpoint(path);
   try {
-    const manifest = await write(checkpoint, flags);
-    process.stdout.write(`${summary(manifest, flags.out)}\n`);
+    const { manifest, sizes, matrices } = await write(checkpoint, flags);
+    const table = manifest.tied && sizes ? `${conversionTable(sizes, matrices)}\n\n` : '';
+    process.stdout.write(`${table}${summary(manifest, flags.out)}\n`);
   } finally {
     await checkpoint.close();
   }
 }
 
-async function write(checkpoint: Checkpoint, flags: ConvertFlags): Promise<Manifest> {
+interface Written {
+  readonly manifest: Manifest;
+  readonly sizes?: SizeReport | undefined;
+  readonly matrices: readonly AdapterMatrix[];
+}
+
+async function write(checkpoint: Checkpoint, flags: ConvertFlags): Promise<Written> {
   const { loopDamping, exitPolicy, exitThreshold, minDepth, ...rest } = flags;
   if (exitPolicy && exitPolicy !== 'none' && exitThreshold === undefined) {
     throw new RondoError('CONFIG_INVALID', `--exit-policy ${exitPolicy} needs --exit-threshold`);
@@ -144,29 +186,50 @@ async function write(checkpoint: Checkpoint, flags: ConvertFlags): Promise<Manif
     interrupted = true;
   };
   process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
+  let sizes: SizeReport | undefined;
+  let matrices: readonly AdapterMatrix[] = [];
   try {
-    return await convertCheckpoint({
+    const manifest = await convertCheckpoint({
       checkpoint,
       ...rest,
       exit,
       damping: loopDamping,
-      onProgress(done, total) {
+      lora: loraOptions(flags),
+      onSize: (report) => {
+        sizes = report;
+      },
+      onAdapters: (written) => {
+        matrices = written;
+      },
+      onProgress(done, total, what) {
         // An error is what makes the converter clear away the half that is written.
         if (interrupted)
           throw new RondoError('CANCELLED', `convert to ${flags.out} stopped; nothing was left`);
-        progress.update(done, total);
+        progress.update(done, total, what === FACTORS ? 'decomposing' : 'converting');
       },
     });
+    return { manifest, sizes, matrices };
   } finally {
     progress.stop();
     process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
   }
 }
 
-function summary({ name, layers, maxDepth, precision, files }: Manifest, out: string): string {
+function loraOptions({ loraRank, loraEnergy, loraTargets, loraPrecision }: ConvertFlags) {
+  if (loraRank !== undefined || loraEnergy !== undefined) {
+    return { rank: loraRank, energy: loraEnergy, targets: loraTargets, precision: loraPrecision };
+  }
+  if (loraTargets === undefined && loraPrecision === undefined) return undefined;
+  const idle = loraTargets ? `--lora-targets ${loraTargets.join(',')}` : `--lora-precision ${loraPrecision}`;
+  throw new RondoError('CONFIG_INVALID', `${idle}: needs --lora-rank or --lora-energy`);
+}
+
+function summary({ name, layers, maxDepth, precision, tied, files }: Manifest, out: string): string {
+  const around =
+    layers.prelude + layers.coda > 0 ? `, ${layers.prelude} layers before it and ${layers.coda} after` : '';
   const loop =
     maxDepth > 1
-      ? `${layers.prelude} layers, then a block of ${layers.block} applied ${maxDepth} times, then ${layers.coda}`
+      ? `a block of ${layers.block}${tied ? ' tied' : ''} layers applied ${maxDepth} times${around}`
       : `${layers.block} layers, not looped`;
   const megabytes = files.reduce((sum, file) => sum + file.bytes, 0) / 1e6;
   return `${out}: ${name}, ${loop}; ${precision}, ${megabytes.toFixed(0)} MB\nserve it: rondo run --model ${out}`;

@@ -4,6 +4,8 @@ import {
   addressesOption,
   addressOption,
   cellsOption,
+  choicesOption,
+  countFromZeroOption,
   countOption,
   countsOption,
   fractionOption,
@@ -83,4 +85,12 @@ test('an address has a host and a port', () => {
 test('addresses add up in the order given', () => {
   const parse = addressesOption('--worker');
   assert.deepEqual(parse('a:1', parse('b:2')), ['b:2', 'a:1']);
+});
+
+test('a count from zero may be zero, and choices are each known and given once', () => {
+  assert.equal(countFromZeroOption('--it')('0'), 0);
+  refuses(countFromZeroOption, ['', '-1', '1.5', '1e3']);
+  const targets = (option: string) => choicesOption(option, ['q', 'k']);
+  assert.deepEqual(targets('--it')('k,q'), ['k', 'q']);
+  refuses(targets, ['', 'q,', 'v', 'q,q']);
 });

@@ -67,6 +67,16 @@ export const millisecondsOption =
     return ms <= 3_600_000 ? ms : refuse(option, value, 'milliseconds from 0 to 3600000, such as 4 or 0.05');
   };
 
+/** Some of `choices`, separated by commas, each once. */
+export const choicesOption =
+  <T extends string>(option: string, choices: readonly T[]) =>
+  (value: string): T[] => {
+    const chosen = value.split(',') as T[];
+    return chosen.every((one, at) => choices.includes(one) && chosen.indexOf(one) === at)
+      ? chosen
+      : refuse(option, value, `some of ${choices.join(', ')}, separated by commas`);
+  };
+
 /** `a-b`, 0-based and inclusive. */
 export const layersOption =
   (option: string) =>

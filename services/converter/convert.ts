@@ -11,14 +11,16 @@ import {
 } from './adapters-weights.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { type DepthVectors, tiedVectors } from './depth-vectors.ts';
+import { describeBundle, type ExitDefaults, segmentNames } from './describe-bundle.ts';
 import type { GraphOptions } from './graph-options.ts';
 import { blockGraph, codaGraph, headGraph, preludeGraph } from './graphs.ts';
 import { TiedCheckpoint } from './loop-init.ts';
-import { type LoopOptions, type LoopPlan, planLoop, type StackName, sourceLayer } from './loop-plan.ts';
+import { type LoopOptions, type LoopPlan, planLoop, type StackName } from './loop-plan.ts';
+import { type LoraOptions, openLora } from './lora.ts';
 import { makeDirectory } from './make-directory.ts';
+import { type SizeReport, sizeReport } from './model-size.ts';
 import { type ModelWeights, type OnProgress, type Precision, writeModelWeights } from './model-weights.ts';
 import { propagateGraph, segmentGraphs } from './segment-graphs.ts';
-import type { TiedLayers } from './tied-layers.ts';
 import { diskError, WeightsFile } from './weights-file.ts';
 
 export interface ConvertOptions extends LoopOptions {
@@ -37,14 +39,15 @@ export interface ConvertOptions extends LoopOptions {
   readonly prepared?: PreparedWeights | undefined;
   /** Whether norms and biases of a tied block are those of each depth's layer; by default when there are adapters. */
   readonly norms?: 'shared' | 'per-depth' | undefined;
-  /** Factors of their own for every depth of the block; none by default. */
+  /** Factors of a tied block that give each depth back what its layer lost; none by default. */
+  readonly lora?: LoraOptions | undefined;
+  /** Factors from elsewhere for every depth of the block. */
   readonly adapters?: AdapterOptions | undefined;
   /** Told what was written of them. */
   readonly onAdapters?: ((matrices: readonly AdapterMatrix[]) => void) | undefined;
   readonly onProgress?: OnProgress | undefined;
+  readonly onSize?: ((size: SizeReport) => void) | undefined;
 }
-
-export type ExitDefaults = Pick<Manifest['exit'], 'policy' | 'threshold' | 'minDepth'>;
 
 const WEIGHTS_FILE = 'weights.bin';
 
@@ -85,11 +88,13 @@ export async function convert(options: ConvertOptions): Promise<Manifest> {
     );
   }
   const checkpoint = plan.tied ? new TiedCheckpoint(options.checkpoint, plan) : options.checkpoint;
-  const vectors = depthVectors(options, checkpoint);
-  if ((options.adapters || vectors) && options.kvPolicy === 'propagate') {
+  const lora = openLora(options, checkpoint);
+  const adapters = options.adapters ?? lora?.adapters;
+  const vectors = depthVectors({ ...options, adapters }, checkpoint);
+  if ((adapters || vectors) && options.kvPolicy === 'propagate') {
     throw new RondoError(
       'CONFIG_INVALID',
-      `kvPolicy propagate: not with ${options.adapters ? 'adapters' : 'norms per depth'}, whose K and V differ at every depth; choose 'last-exited' or 'catch-up'`,
+      `kvPolicy propagate: not with ${adapters ? 'adapters' : 'norms per depth'}, whose K and V differ at every depth; choose 'last-exited' or 'catch-up'`,
     );
   }
   const out = resolve(options.out);
@@ -98,12 +103,14 @@ export async function convert(options: ConvertOptions): Promise<Manifest> {
   await onDisk(partial, rm(partial, { recursive: true, force: true }));
   try {
     await onDisk(partial, makeDirectory(partial));
-    const manifest = await writeBundle({ ...options, checkpoint }, plan, vectors, partial);
+    const manifest = await writeBundle({ ...options, checkpoint, adapters }, plan, vectors, partial);
     await replace(partial, out);
     return manifest;
   } catch (error) {
     await rm(partial, { recursive: true, force: true });
     throw error;
+  } finally {
+    await lora?.close();
   }
 }
 
@@ -176,10 +183,12 @@ async function writeBundle(
     options.adapters &&
     (await appendAdapters(options.adapters, options.precision, checkpoint, plan, weightsPath));
   if (adapters) options.onAdapters?.(adapters.matrices);
+  const source = checkpoint instanceof TiedCheckpoint ? checkpoint.source : checkpoint;
+  options.onSize?.(sizeReport({ source: source.model, written: checkpoint.model, weights, plan, adapters }));
   const candidates = Math.min(LIMITS.headCandidates, checkpoint.model.vocab);
   const { pagePositions = LIMITS.pagePositions } = options;
   const graphOptions = { model: checkpoint.model, weights, plan, pagePositions, adapters };
-  const description = describe(options, plan, vectors !== undefined, candidates, adapters);
+  const description = describeBundle(options, plan, vectors !== undefined, candidates, adapters);
   const varies = variesByDepth(description);
   const contents = new Map<string, Uint8Array>([
     ['prelude.onnx', preludeGraph(graphOptions)],
@@ -218,10 +227,6 @@ async function appendAdapters(
 
 const STACKS: readonly StackName[] = ['prelude', 'block', 'coda'];
 
-/** Names of a stack's segments; none for a stack without layers. */
-const segmentNames = (plan: LoopPlan, stack: StackName): string[] =>
-  plan[stack].length === 0 ? [] : [...plan[stack], 'end'].map((_, index) => `${stack}.${index}.onnx`);
-
 const segmentFiles = (options: GraphOptions): [string, Uint8Array][] =>
   STACKS.flatMap((stack) => {
     const names = segmentNames(options.plan, stack);
@@ -238,92 +243,4 @@ async function write(path: string, bytes: Uint8Array): Promise<void> {
 async function fileEntry(directory: string, name: string): Promise<Manifest['files'][number]> {
   const path = join(directory, name);
   return { path: name, bytes: (await stat(path)).size, sha256: await digestFile(path) };
-}
-
-function describe(
-  options: ConvertOptions,
-  plan: LoopPlan,
-  normsPerDepth: boolean,
-  headCandidates: number,
-  adapters: AdapterWeights | undefined,
-): Omit<Manifest, 'files'> {
-  const { checkpoint, precision } = options;
-  const { model, tokenizerFiles } = checkpoint;
-  const named = (file: string) => (tokenizerFiles.has(file) ? file : undefined);
-  const [config, chatTemplate] = [named('tokenizer_config.json'), named('chat_template.jinja')];
-  const gated = model.loop?.gate === true;
-  return {
-    schemaVersion: 2,
-    name: options.name ?? checkpoint.name,
-    source: { checkpoint: checkpoint.name, architecture: model.architecture, licence: checkpoint.licence },
-    shape: {
-      hidden: model.hidden,
-      heads: model.heads,
-      kvHeads: model.kvHeads,
-      headDim: model.headDim,
-      vocab: model.vocab,
-      context: model.context,
-    },
-    layers: { prelude: plan.prelude.length, block: plan.block.length, coda: plan.coda.length },
-    maxDepth: plan.maxDepth,
-    loop: {
-      first: sourceLayer(plan, plan.block[0]!, 0),
-      last: sourceLayer(plan, plan.block.at(-1)!, plan.maxDepth - 1),
-      damping: plan.damping,
-    },
-    ...(plan.tied && {
-      tied: { ...describeTied(plan.tied), norms: normsPerDepth ? 'per-depth' : 'shared' } as const,
-    }),
-    exit: { ...exitDefaults(options), signals: gated ? ['gate', 'latent-diff'] : ['latent-diff'] },
-    kvPolicy: options.kvPolicy ?? 'last-exited',
-    precision,
-    ...(adapters && {
-      adapters: {
-        rank: Math.max(...adapters.matrices.map(({ rank }) => rank)),
-        targets: [...adapters.targets],
-        method: adapters.method,
-      },
-    }),
-    pagePositions: options.pagePositions ?? LIMITS.pagePositions,
-    headCandidates,
-    tokens: { ...(model.bos !== undefined && { bos: model.bos }), eos: [...model.eos] },
-    graphs: {
-      prelude: 'prelude.onnx',
-      ...(!adapters && !normsPerDepth && { block: 'block.onnx', propagate: 'propagate.onnx' }),
-      ...(plan.coda.length > 0 && { coda: 'coda.onnx' }),
-      head: 'head.onnx',
-    },
-    segments: {
-      prelude: segmentNames(plan, 'prelude'),
-      block: segmentNames(plan, 'block'),
-      coda: segmentNames(plan, 'coda'),
-    },
-    rope: { ...model.rope, inverseFrequencies: [...model.rope.inverseFrequencies] },
-    ...(tokenizerFiles.has('tokenizer.json') && {
-      tokenizer: {
-        tokenizer: 'tokenizer.json',
-        ...(config && { config }),
-        ...(chatTemplate && { chatTemplate }),
-      },
-    }),
-  };
-}
-
-const describeTied = ({ init, initNorms, initSeed, kept }: TiedLayers) => ({
-  init,
-  ...(init === 'average' && { initNorms }),
-  ...(init === 'random' && { initSeed }),
-  ...(kept && { kept: [...kept] }),
-});
-
-/** @throws RondoError CONFIG_INVALID for a signal that the model does not have. */
-function exitDefaults({ checkpoint, exit }: ConvertOptions): ExitDefaults {
-  const gated = checkpoint.model.loop?.gate === true;
-  if (exit?.policy === 'gate' && !gated) {
-    throw new RondoError('CONFIG_INVALID', `--exit-policy gate: ${checkpoint.name} has no exit gate`);
-  }
-  if (exit) return exit;
-  // A gate threshold of 1 never lets a row leave early: Ouro's published default.
-  const threshold = checkpoint.model.loop?.exitThreshold ?? 1;
-  return { policy: gated && threshold < 1 ? 'gate' : 'none', threshold, minDepth: 1 };
 }
