@@ -78,10 +78,10 @@ test('a worker that drains or is suspected takes nothing, neither as home nor as
 
 const auto: Demand = { ...demand, placement: 'auto' };
 
-test('by itself a sequence goes to the fullest worker until four share it, then to the one with the least to do', () => {
+test('by itself a sequence goes to the worker with the least to do', () => {
   const busy = (id: string, sequences: number, stepMs = 10) => ({ ...worker(id, 0), sequences, stepMs });
-  assert.deepEqual(described([busy('a', 0), busy('b', 3), busy('c', 1)], auto), ['b 0-4']);
-  assert.deepEqual(described([busy('a', 0), busy('b', 4), busy('c', 1)], auto), ['c 0-4']);
+  assert.deepEqual(described([busy('a', 1), busy('b', 3), busy('c', 0)], auto), ['c 0-4']);
+  assert.deepEqual(described([busy('a', 1), busy('b', 3), busy('c', 1, 5)], auto), ['c 0-4']);
   assert.deepEqual(described([busy('a', 5), busy('b', 4, 30), busy('c', 6)], auto), ['a 0-4']);
 });
 

@@ -47,8 +47,6 @@ export interface Demand {
   readonly epoch: number;
 }
 
-/** Sequences whose decoding rows one run carries at little more than the price of one: fuller runs before more workers. */
-const FULL = 4;
 /** Prompts from here on may go through stages; a shorter one gains little, and staged routes share no cached prefixes. */
 const LONG_PROMPT_ROWS = 32 * LIMITS.prefillChunkRows;
 /** Milliseconds of a run and a hop while nobody has measured. */
@@ -61,7 +59,7 @@ const UNMEASURED = { stepMs: 5, hopMs: 1 };
  * Else (`auto`):
  * 3. KV need: what no worker's free positions hold is split over as few workers as hold it, each by its free positions.
  * 4. Prompt length: a long prompt runs over as many workers that have nothing else to do as shorten it most, hops counted.
- * 5. Load: the fullest worker that has fewer than `FULL` sequences; when all have as many, the one with the least to do.
+ * 5. Load: the worker with the least to do. To fill one before the next begins costs throughput already at two sequences.
  */
 export function place(members: readonly WorkerView[], demand: Demand): Route | undefined {
   const view = members.filter(({ state }) => state === 'serving');
@@ -133,9 +131,6 @@ const byReserved = (a: WorkerView, b: WorkerView): number =>
   a.reservedPositions - b.reservedPositions || (a.worker.id < b.worker.id ? -1 : 1);
 
 function byLoad(a: WorkerView, b: WorkerView): number {
-  const [aFull, bFull] = [a.sequences >= FULL, b.sequences >= FULL];
-  if (aFull !== bFull) return aFull ? 1 : -1;
-  if (!aFull) return b.sequences - a.sequences || byReserved(a, b);
   const toDo = (each: WorkerView) => each.sequences * (each.stepMs || UNMEASURED.stepMs);
   return toDo(a) - toDo(b) || byReserved(a, b);
 }
