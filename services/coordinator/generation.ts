@@ -106,6 +106,8 @@ class SequenceLife {
   /** Ends the wait for it. */
   #disturb: () => void = () => {};
   readonly #wait: EventWait;
+  /** Its rows give way to others, and its prompt goes in shorter chunks. */
+  readonly #background: boolean;
   /** Whether a token has come since it was opened there. */
   #decodes = false;
   #stuck: Stuck | undefined;
@@ -122,6 +124,7 @@ class SequenceLife {
     this.#options = options;
     this.#opening = opening;
     this.#watch = watch;
+    this.#background = whenFull === 'refuse';
     this.#history = new History(request, options);
     this.#wait = new EventWait(options.clock);
     let epoch = 0;
@@ -131,7 +134,7 @@ class SequenceLife {
       signal,
       placement,
       waits: whenFull === 'wait',
-      spec: () => ({ ...asked, ...this.#history.rest, ...(whenFull === 'refuse' && { background: true }) }),
+      spec: () => ({ ...asked, ...this.#history.rest, ...(this.#background && { background: true }) }),
       nextEpoch: () => ++epoch,
       shunned: this.#shunned,
       recovering: false,
@@ -273,7 +276,8 @@ class SequenceLife {
   /** Runs on its home that may go before its next event: each of its chunks after those of all others, static batches after a cohort. */
   get #stepsMax(): number {
     const { context, maxDepth } = this.#options;
-    const chunks = this.#decodes ? 1 : this.#history.chunksDue;
+    const cut = this.#background ? LIMITS.prefillChunkRows / LIMITS.backgroundChunkRows : 1;
+    const chunks = this.#decodes ? 1 : this.#history.chunksDue * cut;
     return (LIMITS.sequencesMax * chunks + context) * (maxDepth + RUNS_OUTSIDE);
   }
 
