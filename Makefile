@@ -31,6 +31,7 @@ LISTEN := 127.0.0.1:8080
 BUNDLE := .cache/bundles/$(MODEL)-$(LOOP_LAYERS)x$(LOOPS)-$(LOOP_DAMPING)-$(PRECISION)
 TESTS := 'services/**/*.test.ts' 'integration-tests/**/*.test.ts'
 BENCH :=
+EVAL = --gate $(EVAL_BASELINE)
 # What tests of the cluster's membership run against, built from its source when Go is there.
 NATS_VERSION := 2.14.9
 NATS_SERVER := .cache/bin/nats-server
@@ -73,6 +74,16 @@ test: setup ## all tests; says at its end what was skipped and why; TESTS=<file>
 bench: setup ## measure every suite and write docs/BENCHMARKS.md; hours, on an idle machine; BENCH=--quick for a look
 	@for suite in $$(./rondo bench --list); do ./rondo bench $$suite $(BENCH); done
 
+# A looped model of random weights: what it says is nonsense, that it says the same as before is not.
+EVAL_CHECKPOINT := integration-tests/fixtures/tiny/llama-gqa/checkpoint
+EVAL_BASELINE := integration-tests/fixtures/eval-baseline.json
+
+.PHONY: eval
+eval: setup ## is a tiny looped model as good as it was? holds it against integration-tests/fixtures/eval-baseline.json
+	@mkdir -p .cache/eval
+	@./rondo convert $(EVAL_CHECKPOINT) --out .cache/eval/tiny-looped --loop-layers 1-2 --loops 3 --loop-damping 0.3333
+	@./rondo eval --a $(EVAL_CHECKPOINT) --b .cache/eval/tiny-looped --suite integration-tests/eval/tiny.yaml $(EVAL)
+
 .PHONY: chaos
 chaos: setup ## 500 faults on a cluster under load: is a token lost?; a quarter of an hour; BENCH=--quick for three minutes
 	@./rondo bench chaos $(BENCH)
@@ -99,7 +110,7 @@ proto: setup ## rewrite services/wire/proto-types.ts after a change under proto/
 
 .PHONY: clean
 clean: ## remove all that was installed or made here, but not pulled checkpoints
-	@rm -rf node_modules .node .cache/bin .cache/bundles .cache/bench .cache/peers .cache/compile .cache/types.tsbuildinfo .cache/scan-*
+	@rm -rf node_modules .node .cache/bin .cache/bundles .cache/bench .cache/eval .cache/peers .cache/compile .cache/types.tsbuildinfo .cache/scan-*
 
 .PHONY: help
 help: ## this page

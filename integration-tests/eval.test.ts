@@ -1,10 +1,18 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
+import { promisify } from 'node:util';
 import { openBundle } from '@rondo/bundle';
 import { type EvalReport, type EvalSuite, evalReport, evaluate, openSuite, type Variant } from '@rondo/lab';
 import { TinyBundle } from './tiny-bundle.ts';
 
-const SUITE = new URL('./eval/tiny.yaml', import.meta.url).pathname;
+const HERE = new URL('./', import.meta.url).pathname;
+const SUITE = join(HERE, 'eval', 'tiny.yaml');
+const RONDO = join(HERE, '..', 'rondo');
+const CHECKPOINT = join(HERE, 'fixtures', 'tiny', 'llama-gqa', 'checkpoint');
+const BASELINE = join(HERE, 'fixtures', 'eval-baseline.json');
 
 describe('a tiny model beside itself and beside one of fewer passes', () => {
   let suite: EvalSuite;
@@ -75,5 +83,50 @@ describe('a tiny model beside itself and beside one of fewer passes', () => {
     // The first scored row is the prompt's last.
     for (const { passes, tokens } of scores.windows) assert.equal(passes, 3 + (tokens - 1));
     assert.ok(scores.windows.every(({ kl }) => kl > 1e-3));
+  });
+});
+
+describe('rondo eval --gate against the baseline of make eval', () => {
+  const gate = (bundle: string, ...more: string[]) =>
+    promisify(execFile)(RONDO, [
+      ...['eval', '--a', CHECKPOINT, '--b', bundle, '--suite', SUITE, '--gate', BASELINE],
+      ...more,
+    ]).then(
+      ({ stdout }) => ({ code: 0, stdout, stderr: '' }),
+      ({ code, stdout, stderr }: { code: number; stdout: string; stderr: string }) => ({
+        code,
+        stdout,
+        stderr,
+      }),
+    );
+
+  test('the model that the baseline was made of passes', async () => {
+    await using same = await TinyBundle.make(3, undefined, 0.3333);
+    const { code, stdout } = await gate(same.directory);
+    assert.match(stdout, /gate passed/);
+    assert.equal(code, 0);
+  });
+
+  test('a worse one ends with 1 and names the metric, its interval and its bound', async () => {
+    await using undamped = await TinyBundle.make(3, undefined, 1);
+    const { code, stderr } = await gate(undamped.directory, '--tolerance', 'kl=0.01');
+    assert.equal(code, 1);
+    assert.match(
+      stderr,
+      /kl at depth 3: \S+, baseline \S+: worse by \S+, between \S+ and \S+, at most 0\.0100 allowed/,
+    );
+  });
+
+  test('another suite is an error', async () => {
+    await using same = await TinyBundle.make(3, undefined, 0.3333);
+    const folder = join(same.directory, '..');
+    const yaml = readFileSync(SUITE, 'utf8')
+      .replace('../../services', join(HERE, '..', 'services'))
+      .replace('tiny.jsonl', join(HERE, 'eval', 'tiny.jsonl'))
+      .replace('max: 12', 'max: 11');
+    writeFileSync(join(folder, 'suite.yaml'), yaml);
+    const { code, stderr } = await gate(same.directory, '--suite', join(folder, 'suite.yaml'));
+    assert.equal(code, 1);
+    assert.match(stderr, /--gate: settings, texts or questions of the suite changed/);
   });
 });

@@ -1,8 +1,20 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { openBundle } from '@rondo/bundle';
 import { RondoError } from '@rondo/core';
-import { bundleOrConverted, evalReport, evalText, evaluate, openSuite } from '@rondo/lab';
+import {
+  bundleOrConverted,
+  DEFAULT_TOLERANCES,
+  evalReport,
+  evalText,
+  evaluate,
+  type Judgement,
+  judge,
+  openSuite,
+  parseBaseline,
+  parseTolerances,
+  type Tolerances,
+} from '@rondo/lab';
 import { Command, Option } from 'commander';
 import { CACHE } from './cache.ts';
 import { countOption } from './options.ts';
@@ -17,6 +29,8 @@ interface EvalFlags {
   readonly precision: 'f32' | 'int8' | 'int4';
   readonly threads: number;
   readonly json?: string;
+  readonly gate?: string;
+  readonly tolerance: Tolerances;
 }
 
 const several = (value: string, earlier: string[] = []): string[] => [...earlier, value];
@@ -38,20 +52,36 @@ export const evalCommand = (): Command =>
     )
     .option('--threads <n>', 'threads of the engine', countOption('--threads'), 2)
     .option('--json <file>', 'also write everything that was measured as JSON')
+    .option('--gate <file>', 'end with 1 when B is worse than the one in this file, which --json has written')
+    .option(
+      '--tolerance <list>',
+      'how much worse is not worse: metric=amount or metric=percent%, separated by commas; judges these metrics only',
+      parseTolerances,
+      DEFAULT_TOLERANCES,
+    )
     .addHelpText(
       'after',
       `
 Runs the same texts through A and each B, and reports perplexity, bits per byte, how often B's next token is A's, KL of B from A
 and how far B writes A's greedy text, for B as it is after every number of passes. Differences come with intervals from
-a bootstrap over windows, in which A and B are paired.
+a bootstrap over windows, questions and texts, in which A and B are paired. Multiple-choice questions are scored as
+lm-evaluation-harness scores them. Besides, rows after the prompt are decoded with their exits live, at each of the suite's thresholds.
 
-Example:
-  rondo eval --a .cache/checkpoints/smollm2-135m-instruct --b bundles/looped --json looped.json`,
+--gate passes a metric when the whole interval of how much worse B is than the baseline's B lies within the tolerance. By default
+perplexity and bits per byte may rise by 1 %, agreement and accuracies fall by 0.02 and KL rise by 0.01. Another suite, text or
+question, or a tokenizer that cuts them differently, is an error.
+
+Examples:
+  rondo eval --a .cache/checkpoints/smollm2-135m-instruct --b bundles/looped --json baseline.json
+  rondo eval --a .cache/checkpoints/smollm2-135m-instruct --b bundles/new --gate baseline.json --tolerance perplexity=2%,acc=0.05
+  rondo eval --a bundles/plain --b bundles/rank-8 --b bundles/rank-32 --suite mine.yaml`,
     )
     .action(runEval);
 
 async function runEval(flags: EvalFlags): Promise<void> {
   const suite = await openSuite(flags.suite);
+  // Before the long work: a gate that cannot be read is told at once.
+  const baseline = flags.gate && parseBaseline(flags.gate, await readBaseline(flags.gate));
   const bs = [];
   for (const directory of flags.b) bs.push(await openBundle(directory));
   const progress = progressBar('evaluating', 0);
@@ -74,8 +104,28 @@ async function runEval(flags: EvalFlags): Promise<void> {
     const report = await evalReport(evaluation, suite);
     process.stdout.write(evalText(report));
     if (flags.json !== undefined) await writeFile(flags.json, `${JSON.stringify(report)}\n`);
+    if (baseline) pass(judge(report, baseline, flags.tolerance, suite.settings));
   } finally {
     progress.stop();
     process.off('SIGINT', stop).off('SIGTERM', stop);
   }
+}
+
+const readBaseline = (path: string): Promise<string> =>
+  readFile(path, 'utf8').catch((cause: Error) => {
+    throw new RondoError('CONFIG_INVALID', `--gate ${path}: cannot be read: ${cause.message}`, { cause });
+  });
+
+/** @throws RondoError QUALITY_WORSE naming each metric that does not pass, its interval and its bound. */
+function pass(judgements: readonly Judgement[]): void {
+  const failed = judgements.filter(({ passed }) => !passed);
+  if (failed.length === 0) {
+    process.stdout.write(`gate passed: ${judgements.length} metrics within their bounds\n`);
+    return;
+  }
+  const lines = failed.map(
+    ({ metric, exit, baseline, value, worse, bound }) =>
+      `\n  ${metric} at ${exit}: ${value.toFixed(4)}, baseline ${baseline.toFixed(4)}: worse by ${worse.value.toFixed(4)}, between ${worse.low.toFixed(4)} and ${worse.high.toFixed(4)}, at most ${bound.toFixed(4)} allowed`,
+  );
+  throw new RondoError('QUALITY_WORSE', `B is not shown to be as good as the baseline:${lines.join('')}`);
 }

@@ -60,6 +60,7 @@ export const ERRORS = {
   CHECKPOINT_UNSUPPORTED: entry(400, GRPC.invalidArgument, false, 'invalid_request_error'),
   SOURCE_UNREACHABLE: entry(503, GRPC.unavailable, true, 'server_error'),
   CONFIG_INVALID: entry(500, GRPC.failedPrecondition, false, 'server_error'),
+  QUALITY_WORSE: entry(500, GRPC.failedPrecondition, false, 'server_error'),
   ENGINE_FAILED: entry(500, GRPC.internal, false, 'server_error'),
   INTERNAL: entry(500, GRPC.internal, false, 'server_error'),
 } as const satisfies Record<string, CatalogueEntry>;

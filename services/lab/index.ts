@@ -18,6 +18,14 @@ export {
 export { SUITES } from './bench/suites.ts';
 export { bundleOrConverted } from './eval/converted-bundle.ts';
 export { type Evaluation, type EvaluationOptions, evaluate, type Variant } from './eval/evaluation.ts';
+export {
+  DEFAULT_TOLERANCES,
+  type Judgement,
+  judge,
+  parseBaseline,
+  parseTolerances,
+  type Tolerances,
+} from './eval/gate.ts';
 export { type EvalReport, evalReport, evalText } from './eval/report.ts';
 export { type Head, Sequences } from './eval/sequences.ts';
 export { type EvalSuite, openSuite } from './eval/suite.ts';

@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import type { Bundle, Manifest } from '@rondo/bundle';
 import { RondoError } from '@rondo/core';
 import { type Cell, cellsOf, pagesOf, unitsOf } from './cells.ts';
@@ -8,6 +9,7 @@ import type { EvalSuite } from './suite.ts';
 
 export interface Variant {
   readonly name: string;
+  /** The last part of its path: a report may be read elsewhere. */
   readonly directory: string;
   readonly digest: string;
   /** Of all files of the bundle. */
@@ -85,7 +87,7 @@ function progressOf({ a, bs, suite, signal, onProgress }: EvaluationOptions, pro
 function variantOf({ manifest, directory, digest }: Bundle, cells: Cell[]): Variant {
   return {
     name: manifest.name,
-    directory,
+    directory: basename(directory),
     digest,
     bytes: manifest.files.reduce((sum, { bytes }) => sum + bytes, 0),
     precision: manifest.precision,

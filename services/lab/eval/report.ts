@@ -43,8 +43,13 @@ export interface Difference {
 }
 
 /** The cell of all passes. */
-export const fullCell = ({ cells, maxDepth }: Variant): Cell =>
-  cells.find(({ exit }) => exit.kind === 'depth' && exit.passes === maxDepth)!;
+export const fullCell = <Of extends Pick<Cell, 'exit'>>({
+  cells,
+  maxDepth,
+}: {
+  readonly cells: readonly Of[];
+  readonly maxDepth: number;
+}): Of => cells.find(({ exit }) => exit.kind === 'depth' && exit.passes === maxDepth)!;
 
 export const exitText = (exit: ExitChoice): string =>
   exit.kind === 'depth' ? `depth ${exit.passes}` : `${exit.policy} ${exit.threshold}`;

@@ -1,0 +1,189 @@
+import { RondoError } from '@rondo/core';
+import { z } from 'zod';
+import { bootstrap, type Estimate } from './bootstrap.ts';
+import type { Cell } from './cells.ts';
+import { METRICS, type MetricName, type Scores } from './metrics.ts';
+import { type EvalReport, exitText, fullCell } from './report.ts';
+import type { SuiteSettings } from './suite.ts';
+
+/** How much worse than the baseline each metric may be; a metric that is not named is not judged. */
+export type Tolerances = Readonly<Partial<Record<MetricName, Tolerance>>>;
+
+export interface Tolerance {
+  readonly amount: number;
+  /** Of the baseline's value. */
+  readonly relative: boolean;
+}
+
+/** What is judged unless told otherwise: about what quantising to eight bits costs. */
+export const DEFAULT_TOLERANCES: Tolerances = {
+  perplexity: { amount: 0.01, relative: true },
+  bitsPerByte: { amount: 0.01, relative: true },
+  agreement: { amount: 0.02, relative: false },
+  kl: { amount: 0.01, relative: false },
+  acc: { amount: 0.02, relative: false },
+  accNorm: { amount: 0.02, relative: false },
+};
+
+/** One metric of B, run in one way, beside the same of the baseline. */
+export interface Judgement {
+  readonly exit: string;
+  readonly metric: MetricName;
+  readonly baseline: number;
+  readonly value: number;
+  /** How much worse B is, negative when it is better, with its interval. */
+  readonly worse: Estimate;
+  /** What it may be worse at most. */
+  readonly bound: number;
+  readonly passed: boolean;
+}
+
+const window = z.looseObject({
+  tokens: z.number(),
+  bytes: z.number(),
+  nll: z.number(),
+  agreed: z.number(),
+  kl: z.number(),
+  led: z.number(),
+  passes: z.number(),
+});
+const cell = z.looseObject({
+  exit: z.union([
+    z.strictObject({ kind: z.literal('depth'), passes: z.number() }),
+    z.strictObject({ kind: z.literal('threshold'), policy: z.string(), threshold: z.number() }),
+  ]),
+  scores: z.looseObject({
+    windows: z.array(window),
+    greedy: z.array(window),
+    questions: z.array(
+      z.looseObject({ logLikelihoods: z.array(z.number()), correct: z.boolean(), correctNorm: z.boolean() }),
+    ),
+  }),
+});
+const schema = z.looseObject({
+  schemaVersion: z.literal(1),
+  suite: z.looseObject({ name: z.string(), version: z.number(), digest: z.string(), tokens: z.string() }),
+  a: z.looseObject({ maxDepth: z.number(), cells: z.array(cell) }),
+  bs: z.array(z.looseObject({ name: z.string(), cells: z.array(cell) })).length(1),
+});
+
+/** A report that was written by `--json`, of one B: what later ones must not be worse than. */
+export type Baseline = z.infer<typeof schema>;
+
+/** @throws RondoError CONFIG_INVALID for what is not such a report. */
+export function parseBaseline(path: string, text: string): Baseline {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new RondoError('CONFIG_INVALID', `${path}: not JSON`, { cause });
+  }
+  const parsed = schema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0]!;
+  throw new RondoError(
+    'CONFIG_INVALID',
+    `${path}: ${issue.path.join('.')}: ${issue.message}: expected what 'rondo eval --json' writes of one --b`,
+  );
+}
+
+/**
+ * Holds the one B of `report` against the baseline's, run in each way that both know, paired by unit. A metric passes when the
+ * whole interval of how much worse it is lies within its bound: what cannot be told apart from worse does not pass.
+ * @throws RondoError CONFIG_INVALID when the two do not measure the same: another suite, text or question, a tokenizer that
+ * cuts them differently, another A, or ways of running that B has lost.
+ */
+export function judge(
+  report: EvalReport,
+  baseline: Baseline,
+  tolerances: Tolerances,
+  settings: SuiteSettings,
+): Judgement[] {
+  refuseOther(report, baseline);
+  const cells = new Map(report.bs[0]!.cells.map((each) => [exitText(each.exit), each]));
+  return baseline.bs[0]!.cells.flatMap((before) => {
+    const exit = exitText(before.exit);
+    const now = cells.get(exit);
+    if (!now) {
+      throw new RondoError(
+        'CONFIG_INVALID',
+        `--gate: the baseline's B can be run at ${exit}, this one cannot: write the baseline anew`,
+      );
+    }
+    return judgeCell(exit, now, before, tolerances, settings);
+  });
+}
+
+function judgeCell(
+  exit: string,
+  now: Cell,
+  before: { readonly scores: Scores },
+  tolerances: Tolerances,
+  settings: SuiteSettings,
+): Judgement[] {
+  const options = { ...settings.bootstrap, seed: settings.seed };
+  return METRICS.flatMap((metric) => {
+    const tolerance = tolerances[metric.name];
+    const units = before.scores[metric.units].length;
+    if (!tolerance || units === 0) return [];
+    const all = new Uint32Array(units).fill(1);
+    const [baseline, value] = [metric.of(before.scores, all), metric.of(now.scores, all)];
+    const worse = bootstrap(
+      units,
+      (drawn) => {
+        const [was, is] = [metric.of(before.scores, drawn), metric.of(now.scores, drawn)];
+        return metric.better === 'lower' ? is - was : was - is;
+      },
+      options,
+    );
+    const bound = tolerance.relative ? tolerance.amount * Math.abs(baseline) : tolerance.amount;
+    // NaN passes nothing.
+    return [{ exit, metric: metric.name, baseline, value, worse, bound, passed: worse.high <= bound }];
+  });
+}
+
+function refuseOther({ suite, a, bs }: EvalReport, baseline: Baseline): void {
+  const refuse = (what: string, before: string, now: string) => {
+    if (before === now) return;
+    throw new RondoError(
+      'CONFIG_INVALID',
+      `--gate: ${what}: ${now} here, ${before} in the baseline: these cannot be compared; write the baseline anew with --json`,
+    );
+  };
+  const { suite: before } = baseline;
+  refuse(
+    'another suite',
+    `${before.name} version ${before.version}`,
+    `${suite.name} version ${suite.version}`,
+  );
+  refuse('settings, texts or questions of the suite changed', before.digest, suite.digest);
+  refuse('the tokenizer cuts the suite differently', before.tokens, suite.tokens);
+  refuse('number of --b', '1', String(bs.length));
+  const [ofA, wasA] = [lossOf(fullCell(a)), lossOf(fullCell(baseline.a))];
+  if (Math.abs(ofA - wasA) > SAME_LOSS * wasA) refuse('another A, by its loss', String(wasA), String(ofA));
+}
+
+/** Two conversions of one checkpoint have other digests and, on other machines, sums in another order; not another loss. */
+const SAME_LOSS = 1e-3;
+
+const lossOf = ({ scores }: { readonly scores: Pick<Scores, 'windows'> }): number =>
+  scores.windows.reduce((sum, { nll }) => sum + nll, 0);
+
+/** `metric=amount`, separated by commas; a percent sign makes it a share of the baseline's value. */
+export function parseTolerances(text: string): Tolerances {
+  const names = new Set<string>(METRICS.map(({ name }) => name));
+  return Object.fromEntries(
+    text.split(',').map((part) => {
+      const match = /^([A-Za-z]+)=(\d*\.?\d+)(%?)$/.exec(part);
+      const [, name = '', amount = '', percent = ''] = match ?? [];
+      if (!match || !names.has(name)) {
+        throw new RondoError(
+          'CONFIG_INVALID',
+          `--tolerance ${part || "''"}: expected metric=amount or metric=percent%, separated by commas, such as perplexity=1%,acc=0.02; metrics are ${[...names].join(', ')}`,
+        );
+      }
+      const relative = percent === '%';
+      return [name, { amount: relative ? Number(amount) / 100 : Number(amount), relative }];
+    }),
+  );
+}
