@@ -9,6 +9,18 @@ const file = z.strictObject({
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
 });
 
+const byte = z.int().nonnegative();
+/** A matrix rounded by blocks of 32 columns: where its parts begin. */
+const matrixPlace = z.strictObject({ data: byte, scales: byte, zeroPoints: byte });
+const layerPlace = z.strictObject({
+  attentionNorm: byte,
+  ffnNorm: byte,
+  qkv: matrixPlace,
+  output: matrixPlace,
+  gateUp: matrixPlace,
+  down: matrixPlace,
+});
+
 export const manifestSchema = z.strictObject({
   schemaVersion: z.literal(2),
   name: z.string().min(1),
@@ -100,6 +112,21 @@ export const manifestSchema = z.strictObject({
     block: z.array(z.string()),
     coda: z.array(z.string()),
   }),
+  /**
+   * Where the weights of each stack's layers lie in a file, for engines that compute a few rows without the graph runtime. Only
+   * for int4 and plain layers: RMS norms, a feed-forward gated by SiLU, no biases, no norms of heads or of outputs, nothing that
+   * differs by depth.
+   */
+  layerWeights: z
+    .strictObject({
+      file: z.string(),
+      ffn: positive,
+      normEpsilon: z.number().positive(),
+      prelude: z.array(layerPlace),
+      block: z.array(layerPlace),
+      coda: z.array(layerPlace),
+    })
+    .optional(),
   rope: z.strictObject({
     /** [headDim / 2] radians per position. */
     inverseFrequencies: z.array(z.number()),

@@ -14,6 +14,7 @@ import { type DepthVectors, tiedVectors } from './depth-vectors.ts';
 import { describeBundle, type ExitDefaults, segmentNames } from './describe-bundle.ts';
 import type { GraphOptions } from './graph-options.ts';
 import { blockGraph, codaGraph, headGraph, preludeGraph } from './graphs.ts';
+import { layerPlaces } from './layer-places.ts';
 import { TiedCheckpoint } from './loop-init.ts';
 import { type LoopOptions, type LoopPlan, planLoop, type StackName } from './loop-plan.ts';
 import { type LoraOptions, openLora } from './lora.ts';
@@ -201,8 +202,10 @@ async function writeBundle(
     ...checkpoint.tokenizerFiles,
   ]);
   for (const [name, bytes] of contents) await write(join(directory, name), bytes);
+  const layerWeights = varies ? undefined : layerPlaces(graphOptions);
   const manifest: Manifest = {
     ...description,
+    ...(layerWeights && { layerWeights }),
     files: await Promise.all([WEIGHTS_FILE, ...contents.keys()].map((name) => fileEntry(directory, name))),
   };
   await write(join(directory, MANIFEST_FILE), Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`));

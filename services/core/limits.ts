@@ -59,6 +59,10 @@ export const LIMITS = {
   backgroundRows: 8,
   /** Prompt rows per pass of a background sequence. */
   backgroundChunkRows: 16,
+  /** Rows of a run that our own kernel computes: with more the graph runtime's wider products win. */
+  kernelRowsMax: 4,
+  /** Weights that an engine holds twice, for the graph runtime and for its kernel. */
+  kernelWeightBytesMax: 1024 ** 3,
   /** Rows on one link between workers that are sent and not yet granted again: four full runs keep it busy. */
   linkCreditRows: 1024,
   /** Rows waiting in a worker's inbox from which on it grants no more to its links. */

@@ -56,6 +56,7 @@ export class ModelGraphs {
     const { graphs, segments, layers } = bundle.manifest;
     const attention =
       options.attention === 'pages' ? new PagedAttention(bundle.manifest, options) : undefined;
+    attention?.load(bundle);
     const stacks: Partial<Record<Stack, LoadedStack>> = {};
     for (const stack of ['prelude', 'block', 'coda'] as const) {
       const file = graphs[stack];

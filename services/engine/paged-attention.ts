@@ -1,6 +1,5 @@
-import type { Manifest } from '@rondo/bundle';
+import type { Bundle, Manifest } from '@rondo/bundle';
 import { LIMITS, RondoError } from '@rondo/core';
-import { AttentionThreads, CONTROL_BYTES, ITEMS_MAX } from './attention-threads.ts';
 import type { KvCopy, PoolSizes, Stack, StackBatch } from './engine.ts';
 import { attentionKernel } from './kernel/attention-kernel.ts';
 import { MemoryPlan } from './kernel/memory-plan.ts';
@@ -12,7 +11,10 @@ import {
   type KernelShape,
   scratchFloats,
 } from './kernel/shape.ts';
+import { CONTROL_BYTES, ITEMS_MAX, KernelThreads } from './kernel-threads.ts';
 import { KvStore, layerFloatsOf, layerMajor } from './kv-store.ts';
+import { LayerKernel, layerFunctions } from './layer-kernel.ts';
+import { planLayers } from './layer-plan.ts';
 import { fillRotaryTable } from './rotary-table.ts';
 
 export interface PagedAttentionOptions {
@@ -23,7 +25,6 @@ export interface PagedAttentionOptions {
 interface Kernel {
   place(firstRow: number, endRow: number, layer: number): void;
   placeKeys(firstRow: number, endRow: number, layer: number): void;
-  attend(item: number, layer: number, scratch: number): void;
   copy(from: number, to: number, layers: number, layerBytes: number): void;
 }
 
@@ -42,8 +43,9 @@ export class PagedAttention {
   readonly #shape: KernelShape;
   readonly #pagePositions: number;
   readonly #layout: KernelLayout;
-  readonly #threads: AttentionThreads;
+  readonly #threads: KernelThreads;
   readonly #kernel: Kernel;
+  readonly #layerKernel: LayerKernel | undefined;
   readonly #stores: Readonly<Record<Stack, KvStore>>;
   readonly #storeStarts: Readonly<Record<Stack, number>>;
   readonly #tables: { readonly start: number; readonly entries: number };
@@ -85,6 +87,7 @@ export class PagedAttention {
     for (const stack of ['prelude', 'block', 'coda'] as const) {
       starts[stack] = plan.floats(pools[stack] * layers[stack] * layerFloatsOf(shape, pagePositions));
     }
+    const layerPlan = planLayers(manifest, plan, layoutWithoutSize);
     const memory = plan.allocate();
     this.#layout = { ...layoutWithoutSize, memoryPages: plan.pages };
     this.#shape = kernelShape;
@@ -103,16 +106,25 @@ export class PagedAttention {
     const table = (start: number) => this.#floats.subarray(start / 4, start / 4 + (positions * headDim) / 2);
     fillRotaryTable(table(cos), table(sin), rope.inverseFrequencies, rope.attentionFactor);
 
-    const module = new WebAssembly.Module(attentionKernel(kernelShape, this.#layout));
-    this.#kernel = new WebAssembly.Instance(module, { host: { memory } }).exports as unknown as Kernel;
+    const module = new WebAssembly.Module(
+      attentionKernel(kernelShape, this.#layout, layerPlan && layerFunctions(layerPlan)),
+    );
+    const { exports } = new WebAssembly.Instance(module, { host: { memory } });
+    this.#kernel = exports as unknown as Kernel;
     const control = new Int32Array(memory.buffer, 0, CONTROL_BYTES / 4);
     const [own, ...others] = scratches as [number, ...number[]];
-    this.#threads = new AttentionThreads(
+    this.#threads = new KernelThreads(
       control,
       others.map((scratch) => ({ module, memory, scratch })),
-      this.#kernel.attend,
+      exports,
       own,
     );
+    this.#layerKernel = layerPlan && new LayerKernel(layerPlan, memory, exports, this.#threads);
+  }
+
+  /** Reads what `throughLayers` works with. */
+  load(bundle: Bundle): void {
+    this.#layerKernel?.load(bundle);
   }
 
   copy(stack: Stack, copies: readonly KvCopy[]): void {
@@ -189,12 +201,34 @@ export class PagedAttention {
    * yet rotated; keys and values go to the pages. Fills `out` [rows, heads·headDim].
    */
   run(layer: number, qkv: Float32Array, out: Float32Array): void {
-    const offset = layer * this.#layerBytes;
     this.#floats.set(qkv, this.#layout.qkv / 4);
-    this.#kernel.place(0, this.#rows, offset);
-    this.#threads.run(this.#items, offset, this.#together);
+    if (this.#together) this.#threads.gather();
+    this.#attend(layer);
+    if (this.#together) this.#threads.dismiss();
     const start = this.#layout.out / 4;
     out.set(this.#floats.subarray(start, start + out.length));
+  }
+
+  /** Whether `throughLayers` can take the rows of `begin`. */
+  takesLayers(stack: Stack): boolean {
+    return this.#layerKernel?.takes(stack, this.#rows) ?? false;
+  }
+
+  /**
+   * All of a stack from the first layer's attention, whose `qkv` is given as to `run`, to the last one's, which fills
+   * `out`. `residual` [rows, hidden] is the stream before the first and then before the last.
+   */
+  throughLayers(stack: Stack, qkv: Float32Array, residual: Float32Array, out: Float32Array): void {
+    this.#floats.set(qkv, this.#layout.qkv / 4);
+    this.#layerKernel!.run(stack, this.#rows, residual, (layer) => this.#attend(layer));
+    const start = this.#layout.out / 4;
+    out.set(this.#floats.subarray(start, start + out.length));
+  }
+
+  #attend(layer: number): void {
+    const offset = layer * this.#layerBytes;
+    this.#kernel.place(0, this.#rows, offset);
+    this.#threads.run('attend', this.#items, offset);
   }
 
   /** Prepares for `placeKeys`: row i's keys and values belong to its position's slot of `pages[i]`. */

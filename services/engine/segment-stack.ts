@@ -50,17 +50,27 @@ export class SegmentStack {
     const attendedTensor = new Tensor('float32', attended, [rows, this.#attendedFloats]);
     const depthRows = this.#depthRowsOf(batch);
     const last = this.#segments.length - 1;
+    const feedsOf = (segment: number, residual: Tensor): Tensors => ({
+      attended: attendedTensor,
+      residual,
+      ...depthRows,
+      ...(segment === last && batch.stack === 'block' ? entry.feeds : {}),
+    });
     let out = this.#segments[0]!.run({ ...entry.feeds, ...depthRows });
-    for (let layer = 0; layer < last; layer++) {
-      attention.run(layer, out.qkv!.data as Float32Array, attended);
-      discard(out.qkv);
-      // Before the first addition the residual stream is the state that came in.
-      const residual = (out.residual_out ?? entry.feeds.state)!;
-      const feeds = { attended: attendedTensor, residual, ...depthRows };
-      const closing = layer + 1 === last && batch.stack === 'block';
-      const { residual_out: consumed } = out;
-      out = this.#segments[layer + 1]!.run(closing ? { ...feeds, ...entry.feeds } : feeds);
-      discard(consumed);
+    // Before the first addition the residual stream is the state that came in.
+    const entering = () => (out.residual_out ?? entry.feeds.state)!;
+    if (attention.takesLayers(batch.stack)) {
+      const stream = Float32Array.from(entering().data as Float32Array);
+      attention.throughLayers(batch.stack, out.qkv!.data as Float32Array, stream, attended);
+      out = this.#segments[last]!.run(feedsOf(last, new Tensor('float32', stream, [rows, this.#hidden])));
+    } else {
+      for (let layer = 0; layer < last; layer++) {
+        attention.run(layer, out.qkv!.data as Float32Array, attended);
+        discard(out.qkv);
+        const { residual_out: consumed } = out;
+        out = this.#segments[layer + 1]!.run(feedsOf(layer + 1, entering()));
+        discard(consumed);
+      }
     }
     const floats = (name: string) => out[name]?.data as Float32Array | undefined;
     const [gate, latentDiff] = [floats('gate'), floats('latent_diff')];

@@ -1,6 +1,6 @@
 import { attendFunction } from './attend.ts';
 import { copyFunction } from './copy.ts';
-import { wasmModule } from './module.ts';
+import { type WasmFunction, wasmModule } from './module.ts';
 import { placeFunction } from './place.ts';
 import type { KernelLayout, KernelShape } from './shape.ts';
 
@@ -12,14 +12,20 @@ import type { KernelLayout, KernelShape } from './shape.ts';
  * `attend(item, layer, scratch)` is softmax(q·Kᵀ)·V of one item over positions 0…its row's own, page by page where they
  * lie, nothing gathered; `copy(from, to, layers, layerBytes)` copies a slot of all layers. `layer` is the byte offset from
  * a page's first layer.
+ * `others` go into the same module.
  * A sum is taken in the same order whatever else runs: a row's result does not depend on its batch.
  */
-export function attentionKernel(shape: KernelShape, layout: KernelLayout): Uint8Array<ArrayBuffer> {
+export function attentionKernel(
+  shape: KernelShape,
+  layout: KernelLayout,
+  others: readonly WasmFunction[] = [],
+): Uint8Array<ArrayBuffer> {
   const functions = [
     placeFunction('place', shape, layout),
     placeFunction('placeKeys', { ...shape, heads: 0 }, layout),
     attendFunction(shape, layout),
     copyFunction(shape),
+    ...others,
   ];
   return wasmModule(functions, layout.memoryPages);
 }

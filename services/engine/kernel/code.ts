@@ -34,6 +34,11 @@ const floatBytes = (value: number): number[] => [...new Uint8Array(Float32Array.
 const simd = (operator: number): Code => [0xfd, unsigned(operator)];
 /** Alignment hint (a power of two) and constant offset of a memory access. */
 const at = (offset: number): Code => [2, unsigned(offset)];
+/** The sixteen bytes of a constant. */
+const constant = (values: ArrayBufferView): Code => [
+  simd(0x0c),
+  [...new Uint8Array(values.buffer, values.byteOffset, values.byteLength)],
+];
 
 const binary =
   (operator: Code) =>
@@ -68,6 +73,7 @@ export const scalar = {
   subtract: binary([0x93]),
   multiply: binary([0x94]),
   divide: binary([0x95]),
+  squareRoot: unary([0x91]),
   max: binary([0x97]),
 } as const;
 
@@ -92,9 +98,11 @@ export const vector = {
   ],
   splat: unary(simd(0x13)),
   lane: (value: Code, lane: number): Code => [value, simd(0x1f), lane],
+  absolute: unary(simd(0xe0)),
   add: binary(simd(0xe4)),
   subtract: binary(simd(0xe5)),
   multiply: binary(simd(0xe6)),
+  divide: binary(simd(0xe7)),
   /** The larger lane; of two where one is NaN, `left`. */
   max: (left: Code, right: Code): Code => [left, right, simd(0xeb)],
   lessThan: binary(simd(0x43)),
@@ -108,6 +116,33 @@ export const vector = {
   multiplyAdd: (a: Code, b: Code, c: Code): Code => [a, b, c, simd(0x105)],
   /** c − a · b */
   negativeMultiplyAdd: (a: Code, b: Code, c: Code): Code => [a, b, c, simd(0x106)],
+} as const;
+
+/** Sixteen 8-bit, eight 16-bit or four 32-bit integers. */
+export const integers = {
+  bytes: (value: number): Code => constant(new Uint8Array(16).fill(value)),
+  shorts: (value: number): Code => constant(new Uint16Array(8).fill(value)),
+  /** Four bytes, in every 32-bit lane; nothing is asked of the address. */
+  loadFourSplat: (address: Code, offset = 0): Code => [address, simd(0x09), 0, unsigned(offset)],
+  /** Four bytes in the first lane, zeros in the others. */
+  loadFour: (address: Code, offset = 0): Code => [address, simd(0x5c), 0, unsigned(offset)],
+  and: binary(simd(0x4e)),
+  /** Bits of `left` where `mask` is set, of `right` elsewhere. */
+  select: (left: Code, right: Code, mask: Code): Code => [left, right, mask, simd(0x52)],
+  shiftShortsRight: (value: Code, bits: number): Code => [value, int(bits), simd(0x8d)],
+  addShorts: binary(simd(0x8e)),
+  /** Sums of two neighbouring products of signed bytes with bytes of seven bits. (relaxed SIMD, exact for these) */
+  dotBytes: binary(simd(0x112)),
+  /** Sums of two neighbouring products of shorts, in 32 bits. */
+  dotShorts: binary(simd(0xba)),
+  /** Low half of the lanes, unsigned, to twice the width. */
+  widenBytes: unary(simd(0x89)),
+  widenShorts: unary(simd(0xa9)),
+  toFloats: unary(simd(0xfa)),
+  /** Both operands' lanes, saturated, to half the width. */
+  narrowToShorts: binary(simd(0x85)),
+  narrowToBytes: binary(simd(0x65)),
+  shuffleBytes: (value: Code, order: readonly number[]): Code => [value, value, simd(0x0d), [...order]],
 } as const;
 
 /** Runs `body` while `condition` holds. */

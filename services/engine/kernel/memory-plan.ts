@@ -13,6 +13,11 @@ export class MemoryPlan {
     return Math.ceil(this.#bytes / WASM_PAGE_BYTES);
   }
 
+  /** Whether about `bytes` more leave the memory within what it can have. */
+  fits(bytes: number): boolean {
+    return this.#bytes + bytes < (MEMORY_PAGES_MAX - 16) * WASM_PAGE_BYTES;
+  }
+
   /** Byte address of a new area of `count` 32-bit values. */
   floats(count: number): number {
     const start = this.#bytes;

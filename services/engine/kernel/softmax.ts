@@ -27,11 +27,6 @@ export function softmax(
 ): Code {
   const [row, end, at, bound] = fn.locals('i32', 4) as Locals4;
   const [largest, total, x, n] = fn.locals('v128', 4) as Locals4;
-  const across = (value: Local, fold: (left: Code, right: Code) => Code): Code =>
-    fold(
-      fold(vector.lane(get(value), 0), vector.lane(get(value), 1)),
-      fold(vector.lane(get(value), 2), vector.lane(get(value), 3)),
-    );
   return loopOver(query, int(0), get(names.queries), 1, [
     set(row, add(get(names.scores), multiply(get(query), get(names.stride)))),
     // One behind the last score that this row sees.
@@ -58,7 +53,7 @@ export function softmax(
     loopOver(at, get(end), get(bound), 4, scalar.store(get(at), scalar.floats(Number.NEGATIVE_INFINITY))),
     set(largest, vector.floats(Number.NEGATIVE_INFINITY)),
     loopOver(at, get(row), get(end), 16, set(largest, vector.max(get(largest), vector.load(get(at))))),
-    set(largest, vector.splat(across(largest, scalar.max))),
+    set(largest, vector.splat(acrossLanes(largest, scalar.max))),
     set(total, vector.floats(0)),
     loopOver(at, get(row), get(bound), 16, [
       set(x, vector.subtract(vector.load(get(at)), get(largest))),
@@ -68,13 +63,20 @@ export function softmax(
     ]),
     scalar.store(
       add(get(names.inverses), multiply(get(query), int(4))),
-      scalar.divide(scalar.floats(1), across(total, scalar.add)),
+      scalar.divide(scalar.floats(1), acrossLanes(total, scalar.add)),
     ),
   ]);
 }
 
+/** One float of the four lanes of `value`. */
+export const acrossLanes = (value: Local, fold: (left: Code, right: Code) => Code): Code =>
+  fold(
+    fold(vector.lane(get(value), 0), vector.lane(get(value), 1)),
+    fold(vector.lane(get(value), 2), vector.lane(get(value), 3)),
+  );
+
 /** x ← exp(x) for x ≤ 0, within 2 units in the last place; 0 below −87. (Moshier, Cephes 2.8, expf) */
-function exponential(x: Local, n: Local): Code {
+export function exponential(x: Local, n: Local): Code {
   const [log2e, ln2High, ln2Low] = [Math.LOG2E, 0.693359375, -2.1219444e-4];
   const coefficients = [
     1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1,

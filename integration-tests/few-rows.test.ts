@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { type Bundle, openBundle } from '@rondo/bundle';
+import { type Checkpoint, convert, openCheckpoint } from '@rondo/converter';
+import { LIMITS } from '@rondo/core';
+import { SerialModel } from '@rondo/lab';
+
+const FIXTURE = new URL('./fixtures/tiny/llama-gqa/checkpoint', import.meta.url).pathname;
+/** Layers whose matrices the engine's kernel takes, with a feed-forward of an odd number of groups. */
+const SIZES = { layers: 6, hidden: 64, heads: 4, kvHeads: 2, headDim: 16, ffn: 160 };
+const ROWS = 24;
+/** Where rows are rounded to 8 bits, a difference in the last place of a float can turn a byte over. */
+const TOLERANCE = 1e-3;
+
+let directory: string;
+before(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'rondo-few-rows-'));
+});
+after(() => rm(directory, { recursive: true, force: true }));
+
+/** The tiny checkpoint's model with other sizes and random weights. */
+async function bundleOf(name: string, model: Partial<Checkpoint['model']> = {}): Promise<Bundle> {
+  const tiny = await openCheckpoint(FIXTURE);
+  const sizes = { ...tiny.model, ...SIZES, ...model };
+  const half = sizes.headDim / 2;
+  const inverseFrequencies = Array.from({ length: half }, (_, at) => 10_000 ** (-at / half));
+  const spec = { ...sizes, rope: { ...sizes.rope, inverseFrequencies } };
+  const checkpoint: Checkpoint = {
+    path: tiny.path,
+    format: tiny.format,
+    name: tiny.name,
+    licence: tiny.licence,
+    tokenizerFiles: new Map(),
+    model: spec,
+    read: async (tensor) => valuesOf(tensor, spec),
+    close: () => tiny.close(),
+  };
+  const out = join(directory, name);
+  const loopLayers = { first: 2, last: 4 };
+  await convert({ checkpoint, out, precision: 'int4', loopLayers, loops: 2, damping: 0.5 });
+  await checkpoint.close();
+  return openBundle(out);
+}
+
+function valuesOf(tensor: string, model: Checkpoint['model']): Float32Array {
+  const { hidden, heads, kvHeads, headDim, ffn, vocab } = model;
+  const sizes: Record<string, number> = {
+    embedding: vocab * hidden,
+    head: vocab * hidden,
+    'q.bias': heads * headDim,
+    'k.bias': kvHeads * headDim,
+    'v.bias': kvHeads * headDim,
+    q: heads * headDim * hidden,
+    k: kvHeads * headDim * hidden,
+    v: kvHeads * headDim * hidden,
+    o: heads * headDim * hidden,
+    gate: ffn * hidden,
+    up: ffn * hidden,
+    down: ffn * hidden,
+  };
+  const role = tensor.replace(/^layers\.\d+\./, '');
+  const size = sizes[role];
+  let word = [...tensor].reduce((sum, letter) => Math.imul(sum, 31) + letter.charCodeAt(0), 7) >>> 0;
+  const next = () => {
+    word = (Math.imul(word, 1664525) + 1013904223) >>> 0;
+    return word / 2 ** 31 - 1;
+  };
+  return size === undefined
+    ? Float32Array.from({ length: hidden }, () => 1 + next() / 4)
+    : Float32Array.from({ length: size }, () => next() / 4);
+}
+
+/** Logits of `ids` in chunks of at most `rows`. */
+async function logitsOf(bundle: Bundle, threads: number, rows: number): Promise<Float32Array> {
+  const ids = Array.from({ length: ROWS }, (_, at) => (at * 7 + 3) % bundle.manifest.shape.vocab);
+  const model = await SerialModel.open(bundle, { threads, positions: 32 });
+  const parts: number[] = [];
+  try {
+    for (let first = 0; first < ROWS; first += rows) {
+      for (const logit of await model.forward(ids.slice(first, first + rows))) parts.push(logit);
+    }
+  } finally {
+    await model.close();
+  }
+  return Float32Array.from(parts);
+}
+
+const largest = (values: Float32Array): number =>
+  values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+
+for (const threads of [1, 3]) {
+  test(`a few rows of int4 come out of the kernel as out of the graph runtime, with ${threads} threads`, async () => {
+    const bundle = await bundleOf(`threads-${threads}`);
+    const all = await logitsOf(bundle, threads, ROWS);
+    const one = await logitsOf(bundle, threads, 1);
+    const difference = largest(all.map((logit, at) => logit - one[at]!));
+    assert.ok(difference <= TOLERANCE * largest(all), `${difference} of ${largest(all)}`);
+    assert.notDeepEqual(one, all, 'not a bit differs: the kernel did not run');
+    for (let rows = 2; rows <= LIMITS.kernelRowsMax; rows++) {
+      assert.deepEqual(await logitsOf(bundle, threads, rows), one, `${rows} rows together`);
+    }
+  });
+}
+
+test('layers with more to them than the kernel knows, and sizes it does not take, run in the graph runtime', async () => {
+  for (const model of [{ activation: 'gelu-tanh' as const }, { ffn: 72 }, { qkvBias: true }]) {
+    const name = Object.keys(model)[0]!;
+    const bundle = await bundleOf(name, model);
+    assert.equal(bundle.manifest.layerWeights, undefined, name);
+    const [all, one] = [await logitsOf(bundle, 2, ROWS), await logitsOf(bundle, 2, 1)];
+    const difference = largest(all.map((logit, at) => logit - one[at]!));
+    assert.ok(difference <= TOLERANCE * largest(all), `${name}: ${difference} of ${largest(all)}`);
+  }
+});

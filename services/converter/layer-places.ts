@@ -1,0 +1,46 @@
+import type { Manifest } from '@rondo/bundle';
+import type { WeightRef } from './graph.ts';
+import type { GraphOptions } from './graph-options.ts';
+import type { LayerWeights, LinearWeights } from './model-weights.ts';
+import { QUANTIZATION_BLOCK } from './quantize.ts';
+
+type LayerPlaces = NonNullable<Manifest['layerWeights']>;
+type LayerPlace = LayerPlaces['block'][number];
+
+/** Outputs that the engine's kernel computes together. */
+const OUTPUTS_TOGETHER = 8;
+
+/**
+ * Where the weights of layers that are the same at every depth lie, or undefined when there is more to them than the
+ * engine's kernel knows.
+ */
+export function layerPlaces({ model, weights, plan }: GraphOptions): LayerPlaces | undefined {
+  const { ffn, normEpsilon, activation } = model;
+  if (activation !== 'silu' || ffn % QUANTIZATION_BLOCK !== 0) return undefined;
+  const places = weights.layers.map(placeOf);
+  if (places.some((place) => place === undefined)) return undefined;
+  const of = (indices: readonly number[]): LayerPlace[] => indices.map((index) => places[index]!);
+  return {
+    file: weights.embedding.file,
+    ffn,
+    normEpsilon,
+    prelude: of(plan.prelude),
+    block: of(plan.block),
+    coda: of(plan.coda),
+  };
+}
+
+function placeOf(layer: LayerWeights): LayerPlace | undefined {
+  if (layer.headNorms || layer.attentionOutNorm || layer.ffnOutNorm) return undefined;
+  const [qkv, output, gateUp, down] = [layer.qkv, layer.output, layer.gateUp, layer.down].map(matrixPlaceOf);
+  if (!qkv || !output || !gateUp || !down) return undefined;
+  const { attentionNorm, ffnNorm } = layer;
+  return { attentionNorm: attentionNorm.offset, ffnNorm: ffnNorm.offset, qkv, output, gateUp, down };
+}
+
+function matrixPlaceOf({ matrix, bias, out, columns }: LinearWeights): LayerPlace['qkv'] | undefined {
+  if (bias || matrix.kind !== 'blocks' || matrix.bits !== 4) return undefined;
+  if (columns % QUANTIZATION_BLOCK !== 0 || out % OUTPUTS_TOGETHER !== 0) return undefined;
+  const start = (ref: WeightRef) => ref.offset;
+  return { data: start(matrix.data), scales: start(matrix.scales), zeroPoints: start(matrix.zeroPoints) };
+}

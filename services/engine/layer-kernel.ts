@@ -1,0 +1,110 @@
+import { closeSync, openSync, readSync } from 'node:fs';
+import { type Bundle, bundlePath } from '@rondo/bundle';
+import { LIMITS, RondoError } from '@rondo/core';
+import type { Stack } from './engine.ts';
+import { addNormFunction } from './kernel/add-norm.ts';
+import { int4Product, MATRIX } from './kernel/int4-product.ts';
+import type { WasmFunction } from './kernel/module.ts';
+import { roundRowsFunction } from './kernel/round-rows.ts';
+import type { KernelThreads } from './kernel-threads.ts';
+import type { LayerPlan, PlannedMatrix, PlannedNorm } from './layer-plan.ts';
+import { packMatrix } from './pack-matrix.ts';
+
+/** What the kernel has for layers beside attention. */
+export const layerFunctions = ({ hidden, normEpsilon }: LayerPlan): WasmFunction[] => [
+  int4Product('product', false),
+  int4Product('gated', true),
+  addNormFunction(hidden, normEpsilon),
+  roundRowsFunction(),
+];
+
+interface LayerFunctions {
+  addNorm(residual: number, delta: number, weight: number, normed: number, rows: number): void;
+  round(source: number, target: number, blocks: number, rows: number): void;
+}
+
+/**
+ * Takes a few rows through a stack's middle segments without the graph runtime, whose start, operators and waking of
+ * threads take longer than the products: here all threads stay awake from the first layer to the last. (ADR 24)
+ */
+export class LayerKernel {
+  readonly #plan: LayerPlan;
+  readonly #words: Int32Array;
+  readonly #floats: Float32Array;
+  readonly #kernel: LayerFunctions;
+  readonly #threads: KernelThreads;
+
+  constructor(
+    plan: LayerPlan,
+    memory: WebAssembly.Memory,
+    exports: Record<string, unknown>,
+    threads: KernelThreads,
+  ) {
+    this.#plan = plan;
+    this.#words = new Int32Array(memory.buffer);
+    this.#floats = new Float32Array(memory.buffer);
+    this.#kernel = exports as unknown as LayerFunctions;
+    this.#threads = threads;
+  }
+
+  /** Reads the weights. @throws RondoError BUNDLE_INVALID for a file that ends before they do. */
+  load(bundle: Bundle): void {
+    const path = bundlePath(bundle, this.#plan.file);
+    const file = openSync(path, 'r');
+    const read = (offset: number, bytes: number): ArrayBuffer => {
+      const buffer = new ArrayBuffer(bytes);
+      if (readSync(file, new Uint8Array(buffer), 0, bytes, offset) === bytes) return buffer;
+      throw new RondoError('BUNDLE_INVALID', `${path}: ends before byte ${offset + bytes}, part of a layer`);
+    };
+    try {
+      for (const segment of Object.values(this.#plan.segments).flat()) {
+        for (const { address, offset } of [segment.ffnNorm, segment.attentionNorm]) {
+          this.#floats.set(new Float32Array(read(offset, this.#plan.hidden * 4)), address / 4);
+        }
+        for (const matrix of [segment.output, segment.gateUp, segment.down, segment.qkv]) {
+          packMatrix(this.#words.buffer as SharedArrayBuffer, matrix, this.#plan, this.#threads.count, read);
+        }
+      }
+    } finally {
+      closeSync(file);
+    }
+  }
+
+  takes(stack: Stack, rows: number): boolean {
+    return rows <= LIMITS.kernelRowsMax && this.#plan.segments[stack].length > 0;
+  }
+
+  /**
+   * From the residual stream [rows, hidden] before the first layer's attention, whose queries, keys and values are in
+   * place, to that before the last one's, which takes its place in `residual`. `attend` attends in a layer.
+   */
+  run(stack: Stack, rows: number, residual: Float32Array, attend: (layer: number) => void): void {
+    const { attended, normed, active, segments } = this.#plan;
+    const start = this.#plan.residual / 4;
+    this.#floats.set(residual, start);
+    this.#threads.gather();
+    segments[stack].forEach(({ output, ffnNorm, gateUp, down, attentionNorm, qkv }, layer) => {
+      attend(layer);
+      this.#multiply(output, attended, rows);
+      this.#addNorm(ffnNorm, rows);
+      this.#multiply(gateUp, normed, rows);
+      this.#multiply(down, active, rows);
+      this.#addNorm(attentionNorm, rows);
+      this.#multiply(qkv, normed, rows);
+    });
+    attend(segments[stack].length);
+    this.#threads.dismiss();
+    residual.set(this.#floats.subarray(start, start + residual.length));
+  }
+
+  #multiply({ worker, address, blocks }: PlannedMatrix, input: number, rows: number): void {
+    this.#kernel.round(input, this.#plan.rounded, blocks, rows);
+    this.#words[address / 4 + MATRIX.rows] = rows;
+    this.#threads.run(worker, this.#words[address / 4 + MATRIX.items]!, address);
+  }
+
+  #addNorm({ address }: PlannedNorm, rows: number): void {
+    const { residual, delta, normed } = this.#plan;
+    this.#kernel.addNorm(residual, delta, address, normed, rows);
+  }
+}

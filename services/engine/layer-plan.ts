@@ -1,0 +1,122 @@
+import type { Manifest } from '@rondo/bundle';
+import { LIMITS } from '@rondo/core';
+import type { Stack } from './engine.ts';
+import { MATRIX_WORDS } from './kernel/int4-product.ts';
+import type { MemoryPlan } from './kernel/memory-plan.ts';
+import { BLOCK_COLUMNS, ROUNDED_BLOCK_BYTES } from './kernel/round-rows.ts';
+import type { WorkerName } from './kernel-threads.ts';
+
+type LayerWeights = NonNullable<Manifest['layerWeights']>;
+type MatrixPlace = LayerWeights['block'][number]['qkv'];
+
+/** A matrix [outputs, blocks · BLOCK_COLUMNS] on its way from the bundle's file to the kernel's memory. */
+export interface PlannedMatrix {
+  readonly place: MatrixPlace;
+  /** What multiplies by it: `gated` when its first half is the gate of its second. */
+  readonly worker: Extract<WorkerName, 'product' | 'gated'>;
+  readonly outputs: number;
+  readonly blocks: number;
+  /** Addresses of its description and its parts, and of the rows it puts out. */
+  readonly address: number;
+  readonly weights: number;
+  readonly scales: number;
+  readonly zeros: number;
+  readonly target: number;
+}
+
+/** The weight of a norm, in the memory and in the file. */
+export interface PlannedNorm {
+  readonly address: number;
+  readonly offset: number;
+}
+
+/** What lies between the attentions of two layers: a segment of the stack that is neither its first nor its last. */
+export interface PlannedSegment {
+  readonly output: PlannedMatrix;
+  readonly ffnNorm: PlannedNorm;
+  readonly gateUp: PlannedMatrix;
+  readonly down: PlannedMatrix;
+  readonly attentionNorm: PlannedNorm;
+  readonly qkv: PlannedMatrix;
+}
+
+/** Where the layers' weights and the values of a few rows lie in the kernel's memory. */
+export interface LayerPlan {
+  readonly hidden: number;
+  readonly normEpsilon: number;
+  readonly file: string;
+  readonly segments: Readonly<Record<Stack, readonly PlannedSegment[]>>;
+  /** Addresses of f32 rows, and of rounded ones, that all layers share. */
+  readonly residual: number;
+  readonly delta: number;
+  readonly normed: number;
+  readonly active: number;
+  readonly rounded: number;
+  readonly attended: number;
+}
+
+/** Bytes of a weight: four bits, and for 32 of them a scale of 4 bytes and a zero point of 1. */
+const WEIGHT_BYTES = 0.5 + 5 / BLOCK_COLUMNS;
+
+/**
+ * Reserves memory for layers whose queries, keys and values go to `qkv` and whose attention is in `out`. Undefined for a
+ * bundle whose layers the kernel does not know, or whose weights are too many to hold twice.
+ */
+export function planLayers(
+  { layerWeights, shape }: Manifest,
+  plan: MemoryPlan,
+  { qkv, out }: { readonly qkv: number; readonly out: number },
+): LayerPlan | undefined {
+  if (!layerWeights) return undefined;
+  const { hidden, heads, kvHeads, headDim } = shape;
+  const { ffn, file, normEpsilon } = layerWeights;
+  const [queries, projected] = [heads * headDim, (heads + 2 * kvHeads) * headDim];
+  const perLayer = (queries + projected + 3 * ffn) * hidden * WEIGHT_BYTES;
+  const layers = layerWeights.prelude.length + layerWeights.block.length + layerWeights.coda.length;
+  const bytes = layers * perLayer;
+  if (bytes > LIMITS.kernelWeightBytesMax || !plan.fits(bytes)) return undefined;
+  const rows = (floats: number) => plan.floats(floats * LIMITS.kernelRowsMax);
+  const residual = rows(hidden);
+  const delta = rows(hidden);
+  const normed = rows(hidden);
+  const active = rows(ffn);
+  const rounded = rows((Math.max(hidden, ffn, queries) / BLOCK_COLUMNS) * (ROUNDED_BLOCK_BYTES / 4));
+  const matrix = (
+    place: MatrixPlace,
+    [outputs, columns]: readonly [number, number],
+    target: number,
+    worker: PlannedMatrix['worker'] = 'product',
+  ): PlannedMatrix => {
+    const blocks = columns / BLOCK_COLUMNS;
+    const address = plan.floats(MATRIX_WORDS);
+    const weights = plan.floats((outputs * columns) / 8);
+    const scales = plan.floats(outputs * blocks);
+    const zeros = plan.floats((outputs * blocks) / 4);
+    return { place, worker, outputs, blocks, address, weights, scales, zeros, target };
+  };
+  const norm = (offset: number): PlannedNorm => ({ address: plan.floats(hidden), offset });
+  const segments = (stack: Stack): PlannedSegment[] =>
+    layerWeights[stack].slice(1).map((after, index) => {
+      const before = layerWeights[stack][index]!;
+      return {
+        output: matrix(before.output, [hidden, queries], delta),
+        ffnNorm: norm(before.ffnNorm),
+        gateUp: matrix(before.gateUp, [2 * ffn, hidden], active, 'gated'),
+        down: matrix(before.down, [hidden, ffn], delta),
+        attentionNorm: norm(after.attentionNorm),
+        qkv: matrix(after.qkv, [projected, hidden], qkv),
+      };
+    });
+  return {
+    hidden,
+    normEpsilon,
+    file,
+    segments: { prelude: segments('prelude'), block: segments('block'), coda: segments('coda') },
+    residual,
+    delta,
+    normed,
+    active,
+    rounded,
+    attended: out,
+  };
+}
