@@ -51,6 +51,7 @@ function parseManifest(path: string, text: string): Manifest {
     ...Object.values(manifest.graphs),
     ...Object.values(manifest.segments).flat(),
     ...Object.values(manifest.tokenizer ?? {}),
+    manifest.model,
   ].filter((name) => name !== undefined);
   const missing = named.find((name) => !listed.has(name));
   if (missing !== undefined) {

@@ -1,2 +1,8 @@
 export { type Bundle, bundlePath, digestFile, MANIFEST_FILE, openBundle } from './bundle.ts';
+export {
+  EXPORTED_MANIFEST_FILE,
+  type ExportedManifest,
+  exportedManifest,
+  parseExportedManifest,
+} from './exported-manifest.ts';
 export { kvBytesPerPosition, type Manifest, manifestSchema, variesByDepth } from './manifest.ts';

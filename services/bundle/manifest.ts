@@ -127,6 +127,8 @@ export const manifestSchema = z.strictObject({
       coda: z.array(layerPlace),
     })
     .optional(),
+  /** What the graphs compute and where each weight lies, for `rondo export`; absent in bundles of older versions. */
+  model: z.string().optional(),
   rope: z.strictObject({
     /** [headDim / 2] radians per position. */
     inverseFrequencies: z.array(z.number()),

@@ -36,7 +36,7 @@ interface ConvertFlags {
   readonly loraPrecision?: 'f32' | 'int8';
   readonly precision: Manifest['precision'];
   readonly name?: string;
-  readonly kvPolicy: Manifest['kvPolicy'];
+  readonly kvPolicy?: Manifest['kvPolicy'];
   readonly exitPolicy?: Manifest['exit']['policy'];
   readonly exitThreshold?: number;
   readonly minDepth: number;
@@ -115,9 +115,10 @@ export const convertCommand = (): Command =>
         .default('f32'),
     )
     .addOption(
-      new Option('--kv-policy <kind>', 'what deeper passes see of a token that left the loop early')
-        .choices(['last-exited', 'propagate', 'catch-up'])
-        .default('last-exited'),
+      new Option(
+        '--kv-policy <kind>',
+        'what deeper passes see of a token that left the loop early (default: last-exited, or as exported)',
+      ).choices(['last-exited', 'propagate', 'catch-up']),
     )
     .addOption(
       new Option('--exit-policy <kind>', 'when tokens leave the loop early (default: as trained)').choices([

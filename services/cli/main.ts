@@ -5,6 +5,7 @@ import { benchCommand } from './bench.ts';
 import { convertCommand } from './convert.ts';
 import { coordinatorCommand } from './coordinator.ts';
 import { evalCommand } from './eval.ts';
+import { exportCommand } from './export.ts';
 import { exitWith } from './failure.ts';
 import { keyCommand } from './key.ts';
 import { pullCommand } from './pull.ts';
@@ -33,6 +34,7 @@ RONDO_LOG (trace, debug, info, warn, error, silent) sets how much goes to standa
 for (const command of [
   pullCommand(),
   convertCommand(),
+  exportCommand(),
   runCommand(),
   workerCommand(),
   coordinatorCommand(),

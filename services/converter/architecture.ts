@@ -13,6 +13,8 @@ export type NameTable = Readonly<Record<TensorName, string>>;
 export interface Architecture {
   /** `model_type` in config.json and `general.architecture` in GGUF. */
   readonly name: string;
+  /** What `transformers` calls its causal language model. */
+  readonly className: string;
   /** Accepted spellings of the activation; the first is the family's own. */
   readonly activations: Readonly<Record<string, Activation>>;
   readonly embeddingScale: (hidden: number) => number;

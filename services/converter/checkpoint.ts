@@ -1,6 +1,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { RondoError } from '@rondo/core';
+import type { ExportedLoop } from './exported-loop.ts';
 import { openGguf } from './gguf-checkpoint.ts';
 import { openHuggingFaceDirectory } from './huggingface-directory.ts';
 import { type ModelSpec, type TensorName, tensorShapes } from './model-spec.ts';
@@ -16,10 +17,14 @@ export interface Checkpoint {
   readonly licence: string;
   readonly name: string;
   readonly model: ModelSpec;
+  /** config.json of a Hugging Face directory. */
+  readonly config?: Readonly<Record<string, unknown>> | undefined;
   /** One tensor as f32, row-major, by its neutral name. Linear weights are [out, in]; norms are ready to multiply. */
   read(name: TensorName): Promise<Float32Array>;
   /** tokenizer.json, tokenizer_config.json, chat_template.jinja, as far as the checkpoint has them. */
   readonly tokenizerFiles: ReadonlyMap<string, Uint8Array>;
+  /** How a directory that `rondo export` wrote is looped, and what its depths have of their own. */
+  readonly exported?: ExportedLoop | undefined;
   close(): Promise<void>;
 }
 
@@ -35,7 +40,7 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
   try {
     return new OpenedCheckpoint(full, source);
   } catch (error) {
-    await Promise.all(source.files.map((file) => file.close()));
+    await Promise.all([...source.files, ...(source.exported?.files ?? [])].map((file) => file.close()));
     throw error;
   }
 }
@@ -89,6 +94,8 @@ class OpenedCheckpoint implements Checkpoint {
   readonly licence: string;
   readonly name: string;
   readonly model: ModelSpec;
+  readonly config: Checkpoint['config'];
+  readonly exported: Checkpoint['exported'];
   readonly tokenizerFiles: ReadonlyMap<string, Uint8Array>;
   readonly #source: Source;
   readonly #tensors: ReadonlyMap<TensorName, StoredTensor>;
@@ -99,6 +106,8 @@ class OpenedCheckpoint implements Checkpoint {
     this.format = source.format;
     this.licence = source.licence;
     this.model = source.model;
+    this.config = source.config;
+    this.exported = source.exported;
     this.tokenizerFiles = source.tokenizerFiles;
     this.#source = source;
     requireWholeHeads(source);
@@ -118,7 +127,8 @@ class OpenedCheckpoint implements Checkpoint {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#source.files.map((file) => file.close()));
+    const { files, exported } = this.#source;
+    await Promise.all([...files, ...(exported?.files ?? [])].map((file) => file.close()));
   }
 }
 

@@ -1,5 +1,5 @@
-import { copyFile, link, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { copyFile, link, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { digestFile, MANIFEST_FILE, type Manifest, variesByDepth } from '@rondo/bundle';
 import { LIMITS, RondoError } from '@rondo/core';
 import {
@@ -12,17 +12,20 @@ import {
 import type { Checkpoint } from './checkpoint.ts';
 import { type DepthVectors, tiedVectors } from './depth-vectors.ts';
 import { describeBundle, type ExitDefaults, segmentNames } from './describe-bundle.ts';
+import { exportedPlan, withExported } from './exported-options.ts';
 import type { GraphOptions } from './graph-options.ts';
 import { blockGraph, codaGraph, headGraph, preludeGraph } from './graphs.ts';
+import { huggingFaceConfig } from './huggingface-config.ts';
 import { layerPlaces } from './layer-places.ts';
 import { TiedCheckpoint } from './loop-init.ts';
 import { type LoopOptions, type LoopPlan, planLoop, type StackName } from './loop-plan.ts';
 import { type LoraOptions, openLora } from './lora.ts';
-import { makeDirectory } from './make-directory.ts';
+import { encodeModelFile, MODEL_FILE } from './model-file.ts';
 import { type SizeReport, sizeReport } from './model-size.ts';
 import { type ModelWeights, type OnProgress, type Precision, writeModelWeights } from './model-weights.ts';
 import { propagateGraph, segmentGraphs } from './segment-graphs.ts';
 import { diskError, WeightsFile } from './weights-file.ts';
+import { onDisk, writeWhole } from './whole-directory.ts';
 
 export interface ConvertOptions extends LoopOptions {
   readonly checkpoint: Checkpoint;
@@ -80,8 +83,11 @@ export async function prepareWeights(
  * under `out` only when it is whole.
  * @throws RondoError CONFIG_INVALID for impossible loop or adapter options or a full disk; CHECKPOINT_* from the reader.
  */
-export async function convert(options: ConvertOptions): Promise<Manifest> {
-  const plan = planLoop(options.checkpoint.model, options);
+export async function convert(given: ConvertOptions): Promise<Manifest> {
+  const options = withExported(given);
+  const plan = options.checkpoint.exported
+    ? exportedPlan(options.checkpoint.model, options.checkpoint.exported.manifest)
+    : planLoop(options.checkpoint.model, options);
   if (plan.tied && options.prepared) {
     throw new RondoError(
       'INTERNAL',
@@ -98,18 +104,10 @@ export async function convert(options: ConvertOptions): Promise<Manifest> {
       `kvPolicy propagate: not with ${adapters ? 'adapters' : 'norms per depth'}, whose K and V differ at every depth; choose 'last-exited' or 'catch-up'`,
     );
   }
-  const out = resolve(options.out);
-  await refuseForeign(out);
-  const partial = `${out}.partial-${process.pid}`;
-  await onDisk(partial, rm(partial, { recursive: true, force: true }));
   try {
-    await onDisk(partial, makeDirectory(partial));
-    const manifest = await writeBundle({ ...options, checkpoint, adapters }, plan, vectors, partial);
-    await replace(partial, out);
-    return manifest;
-  } catch (error) {
-    await rm(partial, { recursive: true, force: true });
-    throw error;
+    return await writeWhole(options.out, { marker: MANIFEST_FILE, name: 'a bundle' }, (directory) =>
+      writeBundle({ ...options, checkpoint, adapters }, plan, vectors, directory),
+    );
   } finally {
     await lora?.close();
   }
@@ -117,6 +115,7 @@ export async function convert(options: ConvertOptions): Promise<Manifest> {
 
 /** Norms and biases of each depth's own layer: with them and adapters of full rank a tied block is those layers again. */
 function depthVectors({ norms, adapters }: ConvertOptions, checkpoint: Checkpoint): DepthVectors | undefined {
+  if (checkpoint.exported) return checkpoint.exported.vectors;
   if (checkpoint instanceof TiedCheckpoint) {
     return (norms ?? (adapters ? 'per-depth' : 'shared')) === 'per-depth'
       ? tiedVectors(checkpoint)
@@ -124,45 +123,6 @@ function depthVectors({ norms, adapters }: ConvertOptions, checkpoint: Checkpoin
   }
   if (norms === undefined) return undefined;
   throw new RondoError('CONFIG_INVALID', `--norms ${norms}: only with --init, which ties layers into one`);
-}
-
-/** Puts the new bundle in the place of an older one, which is whole there until the new one is. */
-async function replace(partial: string, out: string): Promise<void> {
-  const older = `${out}.older-${process.pid}`;
-  const moved = await rename(out, older).then(
-    () => true,
-    () => false,
-  );
-  try {
-    await onDisk(out, rename(partial, out));
-  } catch (error) {
-    if (moved) await rename(older, out);
-    throw error;
-  }
-  await rm(older, { recursive: true, force: true });
-}
-
-const onDisk = (path: string, work: Promise<unknown>): Promise<unknown> =>
-  work.catch((cause: unknown) => {
-    throw diskError(path, 0, cause);
-  });
-
-async function refuseForeign(out: string): Promise<void> {
-  const exists = await stat(out).then(
-    () => true,
-    () => false,
-  );
-  if (!exists) return;
-  const isBundle = await stat(join(out, MANIFEST_FILE)).then(
-    () => true,
-    () => false,
-  );
-  if (!isBundle) {
-    throw new RondoError(
-      'CONFIG_INVALID',
-      `${out}: exists and is not a bundle; remove it or choose another --out`,
-    );
-  }
 }
 
 async function writeBundle(
@@ -189,6 +149,7 @@ async function writeBundle(
   const candidates = Math.min(LIMITS.headCandidates, checkpoint.model.vocab);
   const { pagePositions = LIMITS.pagePositions } = options;
   const graphOptions = { model: checkpoint.model, weights, plan, pagePositions, adapters };
+  const config = huggingFaceConfig(checkpoint.model, checkpoint.config);
   const description = describeBundle(options, plan, vectors !== undefined, candidates, adapters);
   const varies = variesByDepth(description);
   const contents = new Map<string, Uint8Array>([
@@ -200,6 +161,7 @@ async function writeBundle(
     ...segmentFiles(graphOptions),
     ...(varies ? [] : [['propagate.onnx', propagateGraph(graphOptions)] as const]),
     ...checkpoint.tokenizerFiles,
+    [MODEL_FILE, encodeModelFile(checkpoint.model, config, weights, adapters)],
   ]);
   for (const [name, bytes] of contents) await write(join(directory, name), bytes);
   const layerWeights = varies ? undefined : layerPlaces(graphOptions);

@@ -3,6 +3,7 @@ import { LIMITS, RondoError } from '@rondo/core';
 import type { AdapterWeights } from './adapters-weights.ts';
 import type { ConvertOptions } from './convert.ts';
 import { type LoopPlan, type StackName, sourceLayer } from './loop-plan.ts';
+import { MODEL_FILE } from './model-file.ts';
 import type { TiedLayers } from './tied-layers.ts';
 
 export type ExitDefaults = Pick<Manifest['exit'], 'policy' | 'threshold' | 'minDepth'>;
@@ -21,13 +22,19 @@ export function describeBundle(
 ): Omit<Manifest, 'files'> {
   const { checkpoint, precision } = options;
   const { model, tokenizerFiles } = checkpoint;
+  const exported = checkpoint.exported?.manifest;
+  const energy = options.lora?.energy ?? exported?.adapters?.energy;
   const named = (file: string) => (tokenizerFiles.has(file) ? file : undefined);
   const [config, chatTemplate] = [named('tokenizer_config.json'), named('chat_template.jinja')];
   const gated = model.loop?.gate === true;
   return {
     schemaVersion: 2,
     name: options.name ?? checkpoint.name,
-    source: { checkpoint: checkpoint.name, architecture: model.architecture, licence: checkpoint.licence },
+    source: exported?.source ?? {
+      checkpoint: checkpoint.name,
+      architecture: model.architecture,
+      licence: checkpoint.licence,
+    },
     shape: {
       hidden: model.hidden,
       heads: model.heads,
@@ -38,11 +45,12 @@ export function describeBundle(
     },
     layers: { prelude: plan.prelude.length, block: plan.block.length, coda: plan.coda.length },
     maxDepth: plan.maxDepth,
-    loop: {
+    loop: exported?.loop ?? {
       first: sourceLayer(plan, plan.block[0]!, 0),
       last: sourceLayer(plan, plan.block.at(-1)!, plan.maxDepth - 1),
       damping: plan.damping,
     },
+    ...(exported?.tied && { tied: exported.tied }),
     ...(plan.tied && {
       tied: { ...describeTied(plan.tied), norms: normsPerDepth ? 'per-depth' : 'shared' } as const,
     }),
@@ -54,10 +62,7 @@ export function describeBundle(
         rank: Math.max(...adapters.matrices.map(({ rank }) => rank)),
         targets: [...adapters.targets],
         method: adapters.method,
-        ...(options.lora?.energy !== undefined && {
-          energy: options.lora.energy,
-          ranks: ranksOf(adapters, plan),
-        }),
+        ...(energy !== undefined && { energy, ranks: ranksOf(adapters, plan) }),
       },
     }),
     pagePositions: options.pagePositions ?? LIMITS.pagePositions,
@@ -74,6 +79,7 @@ export function describeBundle(
       block: segmentNames(plan, 'block'),
       coda: segmentNames(plan, 'coda'),
     },
+    model: MODEL_FILE,
     rope: { ...model.rope, inverseFrequencies: [...model.rope.inverseFrequencies] },
     ...(tokenizerFiles.has('tokenizer.json') && {
       tokenizer: {

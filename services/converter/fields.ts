@@ -40,6 +40,11 @@ export class Fields {
     return Object.keys(this.#values);
   }
 
+  /** The whole block as it was parsed. */
+  get plain(): Readonly<Record<string, unknown>> {
+    return this.#values;
+  }
+
   has(key: string): boolean {
     return this.raw(key) !== undefined;
   }

@@ -1,10 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { EXPORTED_MANIFEST_FILE } from '@rondo/bundle';
 import { type Architecture, architectureNames, findArchitecture } from './architecture.ts';
 import { exactPreTokenizer } from './exact-pretokenizer.ts';
+import { openExportedLoop } from './exported-loop.ts';
 import { Fields } from './fields.ts';
-import { HEAD_DIM_MAX, type ModelSpec } from './model-spec.ts';
-import { ropeFromConfig } from './rope.ts';
+import { modelFromConfig } from './huggingface-model.ts';
 import { openSafetensors } from './safetensors.ts';
 import type { Source } from './source.ts';
 
@@ -30,6 +31,13 @@ export async function openHuggingFaceDirectory(directory: string, files: readonl
     tokenizerFiles.set('tokenizer.json', exactTokenizer(join(directory, 'tokenizer.json'), tokenizer));
   }
   const index = files.includes('model.safetensors') ? undefined : await readFields(INDEX_FILE);
+  const weights = await openSafetensors(directory, index);
+  const loop = files.includes(EXPORTED_MANIFEST_FILE)
+    ? await openExportedLoop(directory, model, architecture).catch(async (error: unknown) => {
+        await Promise.all(weights.files.map((file) => file.close()));
+        throw error;
+      })
+    : undefined;
   return {
     format: 'safetensors',
     inventory: join(directory, index ? INDEX_FILE : 'model.safetensors'),
@@ -37,7 +45,9 @@ export async function openHuggingFaceDirectory(directory: string, files: readonl
     names: architecture.safetensors,
     model,
     licence: licenceOf(readme),
-    ...(await openSafetensors(directory, index)),
+    config: config.plain,
+    ...weights,
+    ...(loop && { exported: loop }),
     normOffset: architecture.normOffset,
     interleavedRope: false,
     tokenizerFiles,
@@ -64,45 +74,3 @@ function exactTokenizer(path: string, bytes: Uint8Array): Uint8Array {
 /** The `license:` line of a model card's front matter. */
 const licenceOf = (readme: string): string =>
   /^---\r?\n[\s\S]*?^license:\s*"?([^\s"]+)"?\s*$[\s\S]*?^---/m.exec(readme)?.[1] ?? 'unknown';
-
-function modelFromConfig(
-  config: Fields,
-  generation: Fields | undefined,
-  architecture: Architecture,
-): ModelSpec {
-  const hidden = config.count('hidden_size');
-  const heads = config.count('num_attention_heads');
-  const kvHeads = config.count('num_key_value_heads', heads);
-  const headDim = config.count('head_dim', architecture.defaults.headDim ?? hidden / heads, HEAD_DIM_MAX);
-  const context = config.count('max_position_embeddings');
-  const actKey = config.has('hidden_activation') ? 'hidden_activation' : 'hidden_act';
-  const activation = architecture.activations[config.text(actKey, Object.keys(architecture.activations)[0])];
-  if (!activation) config.unsupported(actKey, Object.keys(architecture.activations).join(', '));
-  architecture.check(config);
-  const biases = architecture.biases(config);
-  const bos = (config.has('bos_token_id') ? config : generation)?.ids('bos_token_id')[0];
-  return {
-    architecture: architecture.name,
-    layers: config.count('num_hidden_layers'),
-    hidden,
-    heads,
-    kvHeads,
-    headDim,
-    ffn: config.count('intermediate_size'),
-    vocab: config.count('vocab_size'),
-    context,
-    normEpsilon: config.number('rms_norm_eps', 1e-6),
-    activation,
-    embeddingScale: architecture.embeddingScale(hidden),
-    tiedHead: config.flag('tie_word_embeddings', architecture.defaults.tiedHead),
-    qkvBias: biases.qkv,
-    outputBias: biases.output,
-    headNorms: architecture.headNorms,
-    sandwichNorms: architecture.sandwichNorms,
-    rope: ropeFromConfig(config, headDim, context),
-    ...(architecture.loop && { loop: architecture.loop(config) }),
-    ...(bos !== undefined && { bos }),
-    // What ends a chat turn is often listed only for generation.
-    eos: (generation?.has('eos_token_id') ? generation : config).ids('eos_token_id'),
-  };
-}

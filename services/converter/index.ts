@@ -10,6 +10,7 @@ export {
 } from './adapters-weights.ts';
 export { type Checkpoint, type ModelSpec, openCheckpoint } from './checkpoint.ts';
 export { type ConvertOptions, convert, type PreparedWeights, prepareWeights } from './convert.ts';
+export { type Exported, type ExportOptions, exportBundle } from './export-bundle.ts';
 export { type GgufFile, openGgufFile } from './gguf.ts';
 export { Graph, ORT, type Value, type WeightRef } from './graph.ts';
 export { TiedCheckpoint } from './loop-init.ts';

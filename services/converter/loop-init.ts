@@ -21,6 +21,7 @@ export class TiedCheckpoint implements Checkpoint {
   readonly licence: string;
   readonly name: string;
   readonly model: Checkpoint['model'];
+  readonly config: Checkpoint['config'];
   readonly tokenizerFiles: Checkpoint['tokenizerFiles'];
   readonly source: Checkpoint;
   readonly plan: LoopPlan;
@@ -33,6 +34,7 @@ export class TiedCheckpoint implements Checkpoint {
     this.licence = source.licence;
     this.name = source.name;
     this.tokenizerFiles = source.tokenizerFiles;
+    this.config = source.config;
     this.model = { ...source.model, layers: plan.prelude.length + plan.block.length + plan.coda.length };
     this.source = source;
     this.plan = plan;

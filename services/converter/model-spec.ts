@@ -109,3 +109,9 @@ function layerShapes(model: ModelSpec): (readonly [string, readonly number[]])[]
       : []),
   ];
 }
+
+/** The norms and biases of a layer. */
+export const layerVectorNames = (model: ModelSpec, layer: number): TensorName[] =>
+  layerShapes(model)
+    .filter(([name]) => /norm$/i.test(name) || name.endsWith('.bias'))
+    .map(([name]) => `layers.${layer}.${name}`);

@@ -84,3 +84,41 @@ export function quantizeChannels(weight: Float32Array, out: number, columns: num
   }
   return { data, scales };
 }
+
+/** What `quantizeChannels` rounded, [out, in]. */
+export function dequantizeChannels(
+  { data, scales }: ChannelMatrix,
+  out: number,
+  columns: number,
+): Float32Array {
+  const weight = new Float32Array(out * columns);
+  for (let column = 0; column < columns; column++) {
+    for (let row = 0; row < out; row++) {
+      weight[row * columns + column] = data[column * out + row]! * scales[row]!;
+    }
+  }
+  return weight;
+}
+
+/** What `quantize` rounded, [out, in]. */
+export function dequantizeBlocks(
+  { bits, data, scales, zeroPoints, blocks }: QuantizedMatrix,
+  out: number,
+  columns: number,
+): Float32Array {
+  const weight = new Float32Array(out * columns);
+  const blockBytes = (QUANTIZATION_BLOCK * bits) / 8;
+  const zeroBytes = bits === 8 ? blocks : Math.ceil(blocks / 2);
+  const level = (bytes: Uint8Array, start: number, at: number): number =>
+    bits === 8 ? bytes[start + at]! : (bytes[start + (at >> 1)]! >> ((at & 1) * 4)) & 15;
+  for (let row = 0; row < out; row++) {
+    for (let column = 0; column < columns; column++) {
+      const block = Math.floor(column / QUANTIZATION_BLOCK);
+      const place = row * blocks + block;
+      const zero = level(zeroPoints, row * zeroBytes, block);
+      const value = level(data, place * blockBytes, column % QUANTIZATION_BLOCK);
+      weight[row * columns + column] = (value - zero) * scales[place]!;
+    }
+  }
+  return weight;
+}

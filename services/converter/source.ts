@@ -1,4 +1,5 @@
 import type { Architecture, NameTable } from './architecture.ts';
+import type { ExportedLoop } from './exported-loop.ts';
 import type { ModelSpec } from './model-spec.ts';
 import type { StoredTensor, TensorFile } from './tensor-file.ts';
 
@@ -11,6 +12,8 @@ export interface Source {
   readonly names: NameTable;
   readonly model: ModelSpec;
   readonly licence: string;
+  /** config.json as it was read; GGUF has none. */
+  readonly config?: Readonly<Record<string, unknown>>;
   readonly files: readonly TensorFile[];
   readonly tensors: ReadonlyMap<string, StoredTensor>;
   /** Added to norm weights on reading. */
@@ -18,6 +21,8 @@ export interface Source {
   /** Whether the rows of q and k must be put back from pairs into halves. */
   readonly interleavedRope: boolean;
   readonly tokenizerFiles: ReadonlyMap<string, Uint8Array>;
+  /** Of a directory that `rondo export` wrote. */
+  readonly exported?: ExportedLoop;
 }
 
 /** Stored name of a neutral one, or undefined where the family has no such tensor. */

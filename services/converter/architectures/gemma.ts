@@ -5,6 +5,7 @@ import { llama } from './llama.ts';
 export const gemma: Architecture = {
   ...llama,
   name: 'gemma',
+  className: 'GemmaForCausalLM',
   // Published configs say `gelu`; the model is meant to use the tanh approximation (transformers #29402).
   activations: { gelu_pytorch_tanh: 'gelu-tanh', gelu: 'gelu-tanh', gelu_new: 'gelu-tanh' },
   embeddingScale: Math.sqrt,

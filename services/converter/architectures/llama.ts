@@ -4,6 +4,7 @@ import type { Fields } from '../fields.ts';
 /** Llama 2 and 3, TinyLlama, SmolLM2. The other families' tables extend this one. */
 export const llama: Architecture = {
   name: 'llama',
+  className: 'LlamaForCausalLM',
   activations: { silu: 'silu', swish: 'silu', gelu_pytorch_tanh: 'gelu-tanh', gelu_new: 'gelu-tanh' },
   embeddingScale: () => 1,
   headNorms: false,

@@ -8,6 +8,7 @@ const { gguf: _none, ...base } = llama;
 export const ouro: Architecture = {
   ...base,
   name: 'ouro',
+  className: 'OuroForCausalLM',
   sandwichNorms: true,
   check: refuseSlidingWindow,
   loop: (config) => ({

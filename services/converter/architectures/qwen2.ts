@@ -6,6 +6,7 @@ import { llama } from './llama.ts';
 export const qwen2: Architecture = {
   ...llama,
   name: 'qwen2',
+  className: 'Qwen2ForCausalLM',
   biases: () => ({ qkv: true, output: false }),
   check: refuseSlidingWindow,
   gguf: { names: llama.gguf!.names, interleavedRope: false },

@@ -6,6 +6,7 @@ import { qwen2 } from './qwen2.ts';
 export const qwen3: Architecture = {
   ...qwen2,
   name: 'qwen3',
+  className: 'Qwen3ForCausalLM',
   headNorms: true,
   defaults: { tiedHead: false, headDim: 128 },
   biases: biasesFromConfig,

@@ -1,0 +1,56 @@
+import { isDeepStrictEqual } from 'node:util';
+import { findArchitecture } from './architecture.ts';
+import { Fields } from './fields.ts';
+import { modelFromConfig } from './huggingface-model.ts';
+import type { ModelSpec } from './model-spec.ts';
+
+type Json = Readonly<Record<string, unknown>>;
+
+/**
+ * config.json of a Hugging Face directory that holds `model` in f32: the source's own where it has one, with the layers that
+ * are written. Undefined where none says the same, as for rotations that only a GGUF file can describe.
+ */
+export function huggingFaceConfig(model: ModelSpec, source: Json | undefined): Json | undefined {
+  const { dtype: _dtype, torch_dtype: _torchDtype, layer_types: _types, ...own } = source ?? configOf(model);
+  const config = {
+    ...own,
+    num_hidden_layers: model.layers,
+    dtype: 'float32',
+    ...(model.bos !== undefined && { bos_token_id: model.bos }),
+    ...(model.eos.length > 0 && { eos_token_id: model.eos.length === 1 ? model.eos[0] : model.eos }),
+  };
+  const architecture = findArchitecture(model.architecture)!;
+  try {
+    const read = modelFromConfig(new Fields('config.json', config), undefined, architecture);
+    return isDeepStrictEqual(read, model) ? config : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** For a model that comes without one. */
+function configOf(model: ModelSpec): Json {
+  const { className, activations } = findArchitecture(model.architecture)!;
+  const activation = Object.keys(activations).find((name) => activations[name] === model.activation);
+  return {
+    architectures: [className],
+    model_type: model.architecture,
+    hidden_size: model.hidden,
+    num_attention_heads: model.heads,
+    num_key_value_heads: model.kvHeads,
+    head_dim: model.headDim,
+    intermediate_size: model.ffn,
+    vocab_size: model.vocab,
+    max_position_embeddings: model.context,
+    rms_norm_eps: model.normEpsilon,
+    hidden_act: activation,
+    hidden_activation: activation,
+    attention_bias: model.outputBias,
+    tie_word_embeddings: model.tiedHead,
+    rope_theta: rotaryBase(model),
+  };
+}
+
+/** The base b of frequencies b^(−2i/dim), a whole number in all published models. */
+const rotaryBase = ({ headDim, rope }: ModelSpec): number =>
+  headDim < 4 ? 10_000 : Math.round(rope.inverseFrequencies[1]! ** (-headDim / 2));
