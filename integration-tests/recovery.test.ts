@@ -1,73 +1,26 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { Scrape } from '@rondo/lab';
 import { Cluster } from './cluster.ts';
+import {
+  assertSame,
+  busiest,
+  promptOf,
+  REQUESTS,
+  recoveries,
+  stream,
+  untilHealthy,
+} from './disturbed-streams.ts';
 import { RondoProcess } from './rondo-process.ts';
 import { TcpProxy } from './tcp-proxy.ts';
 import { TinyBundle } from './tiny-bundle.ts';
 import { ToldStream } from './told-stream.ts';
 
 const LOOPS = 3;
-/** Log probabilities with and without a fault may differ by this much, in nats. */
-const TOLERANCE = 1e-4;
-
 let bundle: TinyBundle;
 before(async () => {
   bundle = await TinyBundle.make(LOOPS);
 });
 after(() => bundle[Symbol.asyncDispose]());
-
-const promptOf = (length: number, seed: number): number[] =>
-  Array.from({ length }, (_, index) => 3 + ((index * 7919 + seed * 104729) % 300));
-
-/** Every way of asking that recovery must not change. */
-const REQUESTS = [
-  { prompt: promptOf(90, 1), max_tokens: 300, temperature: 0, logprobs: 2 },
-  { prompt: promptOf(7, 2), max_tokens: 300, temperature: 0.9, seed: 7, n: 2, logprobs: 0 },
-  {
-    prompt: promptOf(40, 3),
-    max_tokens: 300,
-    temperature: 1,
-    seed: 11,
-    frequency_penalty: 0.7,
-    presence_penalty: 0.4,
-    repetition_penalty: 1.2,
-    logprobs: 1,
-  },
-  { prompt: promptOf(20, 4), max_tokens: 300, temperature: 0, exit_depths: [1, 3, 2, 2, 1], logprobs: 0 },
-  { prompt: promptOf(60, 5), max_tokens: 300, temperature: 0, echo: true, logprobs: 1 },
-];
-
-/** Streams all requests at once; `disturb` is called once every one of them has told some tokens. */
-async function stream(url: string, disturb: () => unknown = () => {}): Promise<ToldStream[]> {
-  const streams = REQUESTS.map((request) => new ToldStream(url, request));
-  await Promise.all(streams.map((each) => each.told(20)));
-  await disturb();
-  await Promise.all(streams.map(({ ended }) => ended));
-  return streams;
-}
-
-function assertSame(found: readonly ToldStream[], expected: readonly ToldStream[]): void {
-  expected.forEach(({ choices }, request) => {
-    assert.equal(found[request]!.choices.length, choices.length);
-    choices.forEach((choice, index) => {
-      const told = found[request]!.choices[index]!;
-      const which = `request ${request}, choice ${index}`;
-      assert.deepEqual(told.ids, choice.ids, which);
-      assert.equal(told.text, choice.text, which);
-      assert.equal(told.finish, choice.finish, which);
-      assert.equal(told.logprobs.length, choice.logprobs.length, which);
-      choice.logprobs.forEach((logprob, at) => {
-        const difference = logprob === null ? 0 : Math.abs(told.logprobs[at]! - logprob);
-        assert.ok(difference < TOLERANCE, `${which}, token ${at}: differs by ${difference}`);
-      });
-    });
-  });
-}
-
-/** Sequences that went on to another worker so far. */
-const recoveries = async (url: string): Promise<number> =>
-  (await Scrape.of(url)).sum('rondo_recoveries_total');
 
 const startWorker = (listen = '127.0.0.1:0') =>
   RondoProcess.start(
@@ -101,6 +54,27 @@ for (const placement of ['homed', 'staged'] as const) {
       assert.ok((await recoveries(cluster.url)) > 0, 'nothing ran on that worker');
     });
   }
+}
+
+for (const kvPolicy of ['last-exited', 'propagate', 'catch-up'] as const) {
+  test(`rows that left early under ${kvPolicy} outlive a worker that is killed`, {
+    timeout: 120_000,
+  }, async () => {
+    const placement = kvPolicy === 'last-exited' ? 'homed' : 'staged';
+    await using exiting = await TinyBundle.make(LOOPS, kvPolicy);
+    await using cluster = await Cluster.start({ bundle: exiting.directory, workers: 3, placement });
+    const asked = { prompt: promptOf(40, 6), max_tokens: 400, logprobs: 1 };
+    const exits = [
+      { ...asked, temperature: 0, exit_depths: [1, 3, 2, 2, 1] },
+      { ...asked, temperature: 0.8, seed: 3, exit_policy: 'latent-diff', exit_threshold: 0.4 },
+      { ...asked, temperature: 0, max_depth: 2 },
+    ];
+    const undisturbed = await stream(cluster.url, () => {}, exits);
+    const strike = async () =>
+      (await busiest(cluster.url, cluster.workers, ({ ready }) => ready)).kill('SIGKILL');
+    assertSame(await stream(cluster.url, strike, exits), undisturbed);
+    assert.ok((await recoveries(cluster.url)) > 0, 'nothing ran on that worker');
+  });
 }
 
 test('a worker that is told to leave hands its streams over, and leaves well', {
@@ -185,27 +159,3 @@ test('without any worker a request waits for a while and is then told to come ba
   await assert.rejects(running.ended, 'the transfer is cut');
   assert.match(JSON.stringify(running.error), /no worker answers/);
 });
-
-/** Which of `candidates` leads to the worker with the most sequences: where they are placed is the planner's affair. */
-async function busiest<T>(
-  url: string,
-  candidates: readonly T[],
-  addressOf: (candidate: T) => string,
-): Promise<T> {
-  const { workers } = (await (await fetch(`${url}/health`)).json()) as {
-    workers: { address: string; load: { sequences: number } }[];
-  };
-  const [{ address }] = workers.toSorted((a, b) => b.load.sequences - a.load.sequences) as [
-    (typeof workers)[number],
-  ];
-  return candidates.find((candidate) => addressOf(candidate) === address)!;
-}
-
-/** Asks until so many workers are well; the test's own time limit bounds it. */
-async function untilHealthy(url: string, count: number): Promise<void> {
-  for (;;) {
-    const response = await fetch(`${url}/health`);
-    const { workers } = (await response.json()) as { workers: { status: string }[] };
-    if (workers.filter(({ status }) => status === 'ok').length === count) return;
-  }
-}

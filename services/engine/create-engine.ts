@@ -62,16 +62,20 @@ function refuseDepths(manifest: Manifest, attention: Attention): void {
 class ThreadEngine implements Engine {
   readonly description: EngineDescription;
   readonly ready: Promise<unknown>;
+  readonly failed: Promise<RondoError>;
   readonly #thread: Worker;
   readonly #waiting = new Map<number, Waiting>();
   readonly #exited: Promise<void>;
   #nextId = READY_ID + 1;
   #failure: RondoError | undefined;
+  #closing = false;
+  readonly #settleFailed: (error: RondoError) => void;
 
   constructor(thread: Worker, description: EngineDescription) {
     this.description = description;
     this.#thread = thread;
     this.ready = new Promise((resolve, reject) => this.#waiting.set(READY_ID, { resolve, reject }));
+    ({ promise: this.failed, resolve: this.#settleFailed } = Promise.withResolvers<RondoError>());
     this.#exited = new Promise((resolve) => thread.once('exit', () => resolve()));
     thread.on('message', (reply: EngineReply) => this.#settle(reply));
     thread.on('error', (cause) => this.#fail(cause));
@@ -98,6 +102,7 @@ class ThreadEngine implements Engine {
   }
 
   async close(): Promise<void> {
+    this.#closing = true;
     if (this.#failure) return;
     await this.#call({ id: this.#nextId++, kind: 'close' }, []);
     await this.#exited;
@@ -126,5 +131,6 @@ class ThreadEngine implements Engine {
     this.#failure ??= new RondoError('ENGINE_FAILED', 'the engine thread ended', { cause });
     for (const { reject } of this.#waiting.values()) reject(this.#failure);
     this.#waiting.clear();
+    if (!this.#closing) this.#settleFailed(this.#failure);
   }
 }

@@ -1,3 +1,5 @@
+import type { RondoError } from '@rondo/core';
+
 /** The seam between a worker's step and whatever computes it. Nothing here knows of requests, routes or networks. */
 
 /** Layers with K and V of their own: before the loop, inside it, after it. */
@@ -92,6 +94,8 @@ export interface EngineDescription {
 /** Runs one batch at a time; calls queue. Buffers handed in are transferred and must not be used again. */
 export interface Engine {
   readonly description: EngineDescription;
+  /** Settles, with the reason, only when it can run no more without having been closed; absent where that cannot be. */
+  readonly failed?: Promise<RondoError> | undefined;
   runStack(batch: StackBatch): Promise<StackResult>;
   runHead(batch: HeadBatch): Promise<HeadResult>;
   /** @returns milliseconds inside the engine. */

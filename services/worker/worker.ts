@@ -124,11 +124,14 @@ export async function serveEngine(
   };
 
   const breakDown = (error: RondoError): void => {
+    if (failure) return;
     failure = error;
     log.fatal({ code: error.code }, `this worker is broken: ${error.message}`);
     tenants.failAll(error);
     settleBroken(error);
   };
+
+  void engine.failed?.then(breakDown);
 
   const peers = new PeerLinks(
     { protocolRevision: PROTOCOL_REVISION, bundleDigest, workerId: self, activations },
