@@ -16,7 +16,7 @@ import { exportedPlan, withExported } from './exported-options.ts';
 import type { GraphOptions } from './graph-options.ts';
 import { blockGraph, codaGraph, headGraph, preludeGraph } from './graphs.ts';
 import { huggingFaceConfig } from './huggingface-config.ts';
-import { layerPlaces } from './layer-places.ts';
+import { embeddingPlace, layerPlaces } from './layer-places.ts';
 import { TiedCheckpoint } from './loop-init.ts';
 import { type LoopOptions, type LoopPlan, planLoop, type StackName } from './loop-plan.ts';
 import { type LoraOptions, openLora } from './lora.ts';
@@ -167,6 +167,7 @@ async function writeBundle(
   const layerWeights = varies ? undefined : layerPlaces(graphOptions);
   const manifest: Manifest = {
     ...description,
+    ...(plan.prelude.length === 0 && { embedding: embeddingPlace(graphOptions) }),
     ...(layerWeights && { layerWeights }),
     files: await Promise.all([WEIGHTS_FILE, ...contents.keys()].map((name) => fileEntry(directory, name))),
   };

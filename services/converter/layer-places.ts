@@ -10,6 +10,13 @@ type LayerPlace = LayerPlaces['block'][number];
 /** Outputs that the engine's kernel computes together. */
 const OUTPUTS_TOGETHER = 8;
 
+/** Where the table of embeddings lies. */
+export const embeddingPlace = ({ model, weights }: GraphOptions): NonNullable<Manifest['embedding']> => ({
+  file: weights.embedding.file,
+  offset: weights.embedding.offset,
+  scale: Math.fround(model.embeddingScale),
+});
+
 /**
  * Where the weights of layers that are the same at every depth lie, or undefined when there is more to them than the
  * engine's kernel knows.

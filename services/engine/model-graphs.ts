@@ -1,6 +1,7 @@
 import type { Bundle } from '@rondo/bundle';
 import { RondoError } from '@rondo/core';
 import { Tensor } from 'onnxruntime-node';
+import { EmbeddingTable } from './embedding-table.ts';
 import type {
   Attention,
   HeadBatch,
@@ -53,7 +54,7 @@ export class ModelGraphs {
   }
 
   static load(bundle: Bundle, options: GraphsOptions): ModelGraphs {
-    const { graphs, segments, layers } = bundle.manifest;
+    const { graphs, segments, layers, embedding } = bundle.manifest;
     const attention =
       options.attention === 'pages' ? new PagedAttention(bundle.manifest, options) : undefined;
     attention?.load(bundle);
@@ -62,6 +63,8 @@ export class ModelGraphs {
       const file = graphs[stack];
       if (attention && layers[stack] > 0) {
         stacks[stack] = SegmentStack.open(bundle, segments[stack], attention, options);
+      } else if (attention && stack === 'prelude' && embedding) {
+        stacks[stack] = new EmbeddingTable(bundle, embedding);
       } else if (file !== undefined) {
         stacks[stack] = GraphStack.open(bundle, file, layers[stack], options.pools[stack], options);
       }
