@@ -194,7 +194,7 @@ test('a line that lost all workers in the middle of its run counts it, and is an
     endpoint: ENDPOINT,
     completion_window: '24h',
   });
-  await until(async () => /^rondo_sequences_running [1-9]/m.test(await metricsOf(cluster)));
+  await until(async () => /^rondo_sequences_running(\{.*\})? [1-9]/m.test(await metricsOf(cluster)));
   cluster.workers[0]!.kill('SIGKILL');
   await until(async () => /rondo_batch_lines_total\{outcome="refused"\} 1/.test(await metricsOf(cluster)));
   await cluster.startWorker(0);
