@@ -22,6 +22,7 @@ export class Membership {
   /** Positions × depths, so that booking and releasing cancel out exactly. */
   readonly #reserved = new Map<WorkerId, number>();
   readonly #sequences = new Map<WorkerId, number>();
+  readonly #homes = new Map<WorkerId, number>();
   /** Asked for every token, hence kept. */
   #draining: ReadonlySet<WorkerId> = new Set();
   readonly #listeners = new Set<() => void>();
@@ -80,6 +81,7 @@ export class Membership {
       reservedPositions: (this.#reserved.get(id) ?? 0) / this.#maxDepth,
       // Its last pulse may not know yet what was opened there since.
       sequences: Math.max(linked.load.sequences, this.#sequences.get(id) ?? 0),
+      homes: this.#homes.get(id) ?? 0,
       freePositions: linked.load.freePositions,
       totalPositions: linked.load.totalPositions,
       stepMs: linked.load.stepMs,
@@ -215,19 +217,20 @@ export class Membership {
   }
 
   #count(route: Route, change: number): void {
-    for (const id of new Set([route.home.id, ...route.stages.map(({ worker }) => worker.id)])) {
-      const sequences = (this.#sequences.get(id) ?? 0) + change;
-      if (sequences === 0) this.#sequences.delete(id);
-      else this.#sequences.set(id, sequences);
-    }
+    const there = new Set([route.home.id, ...route.stages.map(({ worker }) => worker.id)]);
+    for (const id of there) add(this.#sequences, id, change);
+    add(this.#homes, route.home.id, change);
   }
 
   #add(route: Route, positions: number): void {
-    for (const { worker, depths } of route.stages) {
-      const held = (this.#reserved.get(worker.id) ?? 0) + positions * passesIn(depths);
-      // Workers come and go: nothing is kept of one that holds nothing.
-      if (held === 0) this.#reserved.delete(worker.id);
-      else this.#reserved.set(worker.id, held);
-    }
+    for (const { worker, depths } of route.stages)
+      add(this.#reserved, worker.id, positions * passesIn(depths));
   }
+}
+
+/** Workers come and go: nothing is kept of one that holds nothing. */
+function add(held: Map<WorkerId, number>, id: WorkerId, change: number): void {
+  const sum = (held.get(id) ?? 0) + change;
+  if (sum === 0) held.delete(id);
+  else held.set(id, sum);
 }

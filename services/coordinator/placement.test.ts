@@ -23,6 +23,7 @@ const worker = (
   worker: { id: workerId(id), address: address(`${id}:1`) },
   state,
   sequences: 0,
+  homes: 0,
   reservedPositions,
   freePositions: 100 - reservedPositions,
   totalPositions: 100,
@@ -50,6 +51,13 @@ test('a staged sequence is split over all workers in listed order, beginning at 
   const staged: Demand = { ...demand, placement: 'staged' };
   assert.deepEqual(described(view, staged), ['c 0-2', 'a 2-3', 'b 3-4']);
   assert.equal(place(view, staged)?.home.id, 'c');
+});
+
+test('staged sequences begin in turn where the fewest of them live', () => {
+  const staged: Demand = { ...demand, placement: 'staged' };
+  const view = [worker('a', 9), { ...worker('b', 9), homes: 1 }, worker('c', 9)];
+  assert.equal(place(view, staged)?.home.id, 'a');
+  assert.equal(place(view.with(0, { ...view[0]!, homes: 1 }), staged)?.home.id, 'c');
 });
 
 test('no stage is without a pass when there are more workers than depths', () => {

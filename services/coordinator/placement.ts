@@ -24,6 +24,8 @@ export interface WorkerView {
   readonly state: 'serving' | 'draining' | 'suspected';
   /** Sequences that live there or run passes there. */
   readonly sequences: number;
+  /** Those of them that live there, of this coordinator's. */
+  readonly homes: number;
   /** Positions of full-depth KV that could still be reserved there, and all there are, as of its last pulse. */
   readonly freePositions: number;
   readonly totalPositions: number;
@@ -55,7 +57,8 @@ const UNMEASURED = { stepMs: 5, hopMs: 1 };
 /**
  * The route for one sequence, or undefined without a serving worker: the others are not there.
  * 1. What needs its home for exits is homed; so is everything that is to be: on the worker with the fewest reserved positions.
- * 2. What is to be staged is split over all workers in their listed order, beginning at the least reserved.
+ * 2. What is to be staged is split over all workers in their listed order, beginning at the least reserved; as each holds a part of every
+ * such sequence, at the one that is home to the fewest: first stages have most to do where rows exit early, and homes sample.
  * Else (`auto`):
  * 3. KV need: what no worker's free positions hold is split over as few workers as hold it, each by its free positions.
  * 4. Prompt length: a long prompt runs over as many workers that have nothing else to do as shorten it most, hops counted.
@@ -128,7 +131,7 @@ function staged(
 }
 
 const byReserved = (a: WorkerView, b: WorkerView): number =>
-  a.reservedPositions - b.reservedPositions || (a.worker.id < b.worker.id ? -1 : 1);
+  a.reservedPositions - b.reservedPositions || a.homes - b.homes || (a.worker.id < b.worker.id ? -1 : 1);
 
 function byLoad(a: WorkerView, b: WorkerView): number {
   const toDo = (each: WorkerView) => each.sequences * (each.stepMs || UNMEASURED.stepMs);
