@@ -79,7 +79,8 @@ export class FrontDoor {
     if (shares && pools.prefixes) prefixSought(spec.promptIds.length, residency.cachedPositions);
     const plan = {
       chunkRows: spec.background ? LIMITS.backgroundChunkRows : LIMITS.prefillChunkRows,
-      chunksInFlight: homed ? 1 : spec.route.stages.length,
+      // One at each stage and one on the way to each: no stage waits for a hop.
+      chunksInFlight: homed ? 1 : 2 * spec.route.stages.length,
       tokensMax,
       hidden: shape.hidden,
       candidates: manifest.headCandidates,

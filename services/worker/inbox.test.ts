@@ -5,7 +5,8 @@ import type { Chunk, Phase } from './chunk.ts';
 import { Inbox } from './inbox.ts';
 import type { Tenant } from './tenant.ts';
 
-const tenant = (name: string) => ({ sequenceId: name }) as unknown as Tenant;
+const route = { stages: [{ depths: { first: 0, end: 4 } }] };
+const tenant = (name: string) => ({ sequenceId: name, route }) as unknown as Tenant;
 const [wren, robin] = [tenant('wren'), tenant('robin')];
 
 const chunk = (of: Tenant, phase: Phase, passes: number, start: number): Chunk => ({

@@ -1,4 +1,4 @@
-import { LIMITS } from '@rondo/core';
+import { LIMITS, stageAt } from '@rondo/core';
 import { type Chunk, depthOf } from './chunk.ts';
 import type { ReadyChunk } from './step-policy.ts';
 import type { Tenant } from './tenant.ts';
@@ -42,7 +42,9 @@ export class Inbox {
         const { phase, passes, rows, owed } = chunk;
         const deferred = queue.length === 1 && owed === rows && rows < LIMITS.prefillChunkRows;
         const background = chunk.tenant.background === true;
-        fronts.push({ chunk, phase, passes, rows, decodes: rows - owed === 1, deferred, background });
+        const passesHere = passes - (stageAt(chunk.tenant.route, passes)?.depths.first ?? 0);
+        const decodes = rows - owed === 1;
+        fronts.push({ chunk, phase, passes, passesHere, rows, decodes, deferred, background });
       }
     }
     return fronts;

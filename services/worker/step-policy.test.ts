@@ -6,9 +6,10 @@ import { decide, type ReadyChunk, STEP_POLICIES, type StepPolicy } from './step-
 
 const LIMITS = { rowsMax: 256, prefillRows: 64, backgroundRows: 8 };
 
-const row = (phase: Phase, passes = 0): ReadyChunk => ({
+const row = (phase: Phase, passes = 0, passesHere = passes): ReadyChunk => ({
   phase,
   passes,
+  passesHere,
   rows: 1,
   decodes: true,
   deferred: false,
@@ -17,6 +18,7 @@ const row = (phase: Phase, passes = 0): ReadyChunk => ({
 const prompt = (phase: Phase, rows: number, passes = 0): ReadyChunk => ({
   phase,
   passes,
+  passesHere: passes,
   rows,
   decodes: false,
   deferred: false,
@@ -25,14 +27,19 @@ const prompt = (phase: Phase, rows: number, passes = 0): ReadyChunk => ({
 const owed = (rows: number, passes: number): ReadyChunk => ({
   phase: 'block',
   passes,
+  passesHere: passes,
   rows,
   decodes: false,
   deferred: true,
   background: false,
 });
 
-const next = (ready: readonly ReadyChunk[], policy: StepPolicy = 'depth', decoding = true) =>
-  decide({ ready, exitPhase: 'coda', decoding, hurried: true }, LIMITS, policy);
+const next = (
+  ready: readonly ReadyChunk[],
+  policy: StepPolicy = 'depth',
+  decoding = true,
+  decodingShare = 64,
+) => decide({ ready, exitPhase: 'coda', decoding, hurried: true, decodingShare }, LIMITS, policy);
 
 test('nothing ready, nothing to run', () => {
   assert.equal(next([]), undefined);
@@ -77,10 +84,22 @@ test('after the coda the head, then the prelude: both make the next run of the b
 
 test('without coda layers the head is the way out', () => {
   const ready = [row('head', 1), row('block', 1), row('block', 1), row('block', 0)];
-  assert.equal(
-    decide({ ready, exitPhase: 'head', decoding: true, hurried: true }, LIMITS, 'depth')!.phase,
-    'block',
-  );
+  const view = { ready, exitPhase: 'head', decoding: true, hurried: true, decodingShare: 64 } as const;
+  assert.equal(decide(view, LIMITS, 'depth')!.phase, 'block');
+});
+
+test('of sequences with stages elsewhere a run takes a share, those first that have been here longest', () => {
+  const ready = [row('block', 4, 0), row('block', 1, 1), row('block', 6, 0), row('block', 0)];
+  const staged = next([...ready, prompt('block', 30)], 'depth', true, 2)!;
+  assert.deepEqual(staged.chunks, [ready[1], ready[0], prompt('block', 30)]);
+  assert.equal(next(ready, 'depth', true, 4)!.chunks.length, 4);
+});
+
+test('rows leave when half of what the next run takes waits for the way out', () => {
+  const inLoop = Array.from({ length: 8 }, () => row('block', 1));
+  const leaving = [row('coda', 2), row('coda', 2)];
+  assert.equal(next([...leaving, ...inLoop], 'depth', true, 4)!.phase, 'coda');
+  assert.equal(next([...leaving, ...inLoop], 'depth', true, 8)!.phase, 'block');
 });
 
 test('owed rows run when nothing else can', () => {
@@ -108,6 +127,7 @@ test('by sequence, who is inside the loop finishes it before anyone begins', () 
 const readyChunk = fc.record({
   phase: fc.constantFrom<Phase>('prelude', 'block', 'coda', 'head'),
   passes: fc.nat(3),
+  passesHere: fc.nat(3),
   rows: fc.constantFrom(1, 2, 17, 64),
   decodes: fc.boolean(),
   deferred: fc.boolean(),
@@ -149,7 +169,11 @@ test('beside others, background rows take part with as many as their budget, who
   const one = row('block');
   const { chunks } = next([...lines, one])!;
   assert.deepEqual(new Set(chunks), new Set([...lines.slice(0, 8), one]));
-  const alone = decide({ ready: lines, exitPhase: 'coda', decoding: true, hurried: false }, LIMITS, 'depth')!;
+  const alone = decide(
+    { ready: lines, exitPhase: 'coda', decoding: true, hurried: false, decodingShare: 64 },
+    LIMITS,
+    'depth',
+  )!;
   assert.equal(alone.chunks.length, 60, 'by themselves they fill the run');
   // A line's prompt is cut into longer chunks than the budget.
   const long = behind(prompt('block', 16));

@@ -12,6 +12,8 @@ export type StepPolicy = (typeof STEP_POLICIES)[number];
 export interface ReadyChunk {
   readonly phase: Phase;
   readonly passes: number;
+  /** Passes run on this worker since the rows came: all of them on a homed route. */
+  readonly passesHere: number;
   readonly rows: number;
   /** Its last row is a token being generated; else they are rows of a prompt. */
   readonly decodes: boolean;
@@ -25,10 +27,12 @@ export interface StepView<Ready> {
   readonly ready: readonly Ready[];
   /** Whether rows of the model leave through coda layers or straight through the head. */
   readonly exitPhase: 'coda' | 'head';
-  /** Some sequence here is past its prompt. */
+  /** Some sequence here is past its prompt, or has stages on other workers. */
   readonly decoding: boolean;
   /** Some sequence here is not of the background. */
   readonly hurried: boolean;
+  /** Decoding chunks in one run of the block: each sequence counts for the share of it that one of its stages is. */
+  readonly decodingShare: number;
 }
 
 export interface StepLimits {
@@ -51,8 +55,9 @@ export interface Decision<Ready> {
  * Phase: 1. head, where rows come to it from a coda; 2. prelude: what comes out of both makes the block's run fuller;
  * 3. the way out (coda, or a head without one) when half as many rows wait there as decode on in the loop; 4. the block;
  * 5. the way out with fewer; 6. rows that nobody waits for.
- * Chunks: decoding rows first, deep before shallow, so that rows leave and make room; then prompt rows within their
- * budget, those of the background last; as they came; as many as fit.
+ * Chunks: decoding rows first, those longest here before others, so that rows leave and make room, and no more than the share
+ * that leaves the other stages work: rows that run together arrive together, and would go round as one; then prompt rows within
+ * their budget; those of the background last; as they came; as many as fit.
  */
 export function decide<Ready extends ReadyChunk>(
   view: StepView<Ready>,
@@ -66,12 +71,16 @@ export function decide<Ready extends ReadyChunk>(
     return deferred.length > 0 ? { phase: 'block', chunks: deferred } : undefined;
   }
   const inPhase = (phase: Phase) => ready.filter((chunk) => chunk.phase === phase);
-  const phase = (policy === 'depth' ? phaseByDepth : phaseBySequence)(inPhase, view.exitPhase)!;
+  const phase =
+    policy === 'depth'
+      ? phaseByDepth(inPhase, view.exitPhase, view.decodingShare)!
+      : phaseBySequence(inPhase)!;
   const queue = inPhase(phase);
   // One sequence after the other through the loop: who is inside it finishes the pass together.
   const deepest =
     policy === 'depth' || phase !== 'block' ? queue : atDepth(queue, Math.max(...queue.map(passesOf)));
-  return { phase, chunks: fill(deepest, limits, view.decoding) };
+  const share = phase === 'block' ? view.decodingShare : Number.POSITIVE_INFINITY;
+  return { phase, chunks: fill(deepest, limits, view.decoding, share) };
 }
 
 /** All but background chunks beyond `rowsMax` rows, or the first of them when it has more. */
@@ -90,11 +99,11 @@ const LEAVING_SHARE = 0.5;
 
 type InPhase = (phase: Phase) => readonly ReadyChunk[];
 
-function phaseByDepth(inPhase: InPhase, exitPhase: 'coda' | 'head'): Phase | undefined {
+function phaseByDepth(inPhase: InPhase, exitPhase: 'coda' | 'head', share: number): Phase | undefined {
   const has = (phase: Phase) => inPhase(phase).length > 0;
   if (exitPhase === 'coda' && has('head')) return 'head';
   if (has('prelude')) return 'prelude';
-  const inLoop = inPhase('block').filter((chunk) => chunk.decodes).length;
+  const inLoop = Math.min(share, inPhase('block').filter((chunk) => chunk.decodes).length);
   if (has(exitPhase) && LEAVING_SHARE * inLoop <= inPhase(exitPhase).length) return exitPhase;
   return has('block') ? 'block' : exitPhase;
 }
@@ -113,22 +122,24 @@ function fill<Ready extends ReadyChunk>(
   queue: readonly Ready[],
   { rowsMax, prefillRows }: StepLimits,
   decoding: boolean,
+  share = Number.POSITIVE_INFINITY,
 ): Ready[] {
   const byUrgency = queue.toSorted(
     (a, b) =>
       Number(b.decodes) - Number(a.decodes) ||
       Number(a.background) - Number(b.background) ||
-      b.passes - a.passes,
+      b.passesHere - a.passesHere,
   );
   const chunks: Ready[] = [];
-  let [rows, promptRows] = [0, 0];
+  let [rows, promptRows, decodes] = [0, 0, 0];
   for (const chunk of byUrgency) {
     const withinBudget = chunk.decodes || !decoding || promptRows + chunk.rows <= prefillRows;
     const fits = rows + chunk.rows <= rowsMax && (withinBudget || promptRows === 0);
-    if (chunks.length > 0 && !fits) continue;
+    if (chunks.length > 0 && (!fits || (chunk.decodes && decodes >= share))) continue;
     chunks.push(chunk);
     rows += chunk.rows;
-    if (!chunk.decodes) promptRows += chunk.rows;
+    if (chunk.decodes) decodes++;
+    else promptRows += chunk.rows;
   }
   return chunks;
 }

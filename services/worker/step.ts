@@ -41,6 +41,8 @@ export interface StepOptions {
   readonly policy: StepPolicy;
   readonly inbox: Inbox;
   readonly tenants: Tenants;
+  /** Milliseconds that a run of the block and a hop take; 0 before the first. */
+  readonly pace: () => { readonly stepMs: number; readonly hopMs: number };
   readonly propagation: Propagation;
   readonly settlement: Settlement;
 }
@@ -91,8 +93,10 @@ export class Step {
     await this.#propagate();
     const { inbox, tenants, codaLayers, policy } = this.#rooms;
     const exitPhase = codaLayers > 0 ? 'coda' : 'head';
+    const ready = this.#admitted(inbox.fronts());
+    const decodingShare = tenants.decodingShare(this.#rooms.pace());
     const { decoding, hurried } = tenants;
-    const view = { ready: this.#admitted(inbox.fronts()), exitPhase, decoding, hurried } as const;
+    const view = { ready, exitPhase, decoding, hurried, decodingShare } as const;
     const decision = decide(view, STEP_LIMITS, policy);
     if (!decision) return false;
     const taken = decision.chunks.map((front) => front.chunk);

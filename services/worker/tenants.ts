@@ -2,6 +2,22 @@ import { type Address, LIMITS, RondoError, type Route, type SequenceId } from '@
 import { nextWorkers } from './itinerary.ts';
 import type { Tenant } from './tenant.ts';
 
+interface Pace {
+  readonly stepMs: number;
+  readonly hopMs: number;
+}
+
+/**
+ * The part of a run that one sequence may count for: one of its stages, and of that as much less as rows are on their way
+ * while others run; no less than half, for what a run costs besides its rows.
+ */
+function shareOf(route: Route, { stepMs, hopMs }: Pace): number {
+  const stages = route.stages.length;
+  if (stages === 1) return 1;
+  const stageMs = (stepMs * route.stages.at(-1)!.depths.end) / stages;
+  return 1 / stages / (1 + Math.min(1, stageMs === 0 ? 0 : hopMs / stageMs));
+}
+
 /** The sequences on this worker, at most one epoch of each. */
 export class Tenants {
   readonly #byId = new Map<SequenceId, Tenant>();
@@ -10,9 +26,11 @@ export class Tenants {
     return this.#byId.size;
   }
 
-  /** Whether some sequence here is past its prompt. */
+  /** Whether some sequence here is past its prompt, or has stages elsewhere that wait for what runs here. */
   get decoding(): boolean {
-    for (const tenant of this.#byId.values()) if (tenant.kind === 'stage' || tenant.decoding) return true;
+    for (const tenant of this.#byId.values()) {
+      if (tenant.route.stages.length > 1 || tenant.kind === 'stage' || tenant.decoding) return true;
+    }
     return false;
   }
 
@@ -20,6 +38,17 @@ export class Tenants {
   get hurried(): boolean {
     for (const { background } of this.#byId.values()) if (background === false) return true;
     return false;
+  }
+
+  /**
+   * Rows that decode here at a time when every stage of every sequence has as much to do and no stage waits for a hop. At least 1.
+   * `pace`: what a run of the block and a hop take, in milliseconds; 0 before the first.
+   */
+  decodingShare(pace: Pace): number {
+    let share = 0;
+    for (const { route } of this.#byId.values()) share += shareOf(route, pace);
+    // The sum of three thirds is a little more or less than one.
+    return Math.max(1, Math.ceil(share - 1e-6));
   }
 
   /**

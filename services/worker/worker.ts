@@ -96,7 +96,8 @@ export async function serveEngine(
   const empty = Promise.withResolvers<void>();
   const pace = new Pace();
   const hop = new HopTime();
-  const load = () => loadOf(tenants, pools, layers, maxDepth, { stepMs: pace.stepMs, hopMs: hop.hopMs });
+  const times = () => ({ stepMs: pace.stepMs, hopMs: hop.hopMs });
+  const load = () => loadOf(tenants, pools, layers, maxDepth, times());
   const progress = new StepProgress(systemClock);
   const heartbeat = new Heartbeat(() => {
     const state = draining ? 'draining' : 'serving';
@@ -153,30 +154,33 @@ export async function serveEngine(
     { ready, send: (to, chunks) => peers.send(to, chunks), wake: () => step.wake() },
   );
   const rooms = { engine, hidden, codaLayers: layers.coda, policy, inbox, tenants, propagation, settlement };
-  const step = new Step(rooms, {
-    began: () => progress.began(),
-    ended: () => progress.ended(),
-    ran(report) {
-      pace.ran(report);
-      meters.ran(report);
-      stageHost.roomAgain();
+  const step = new Step(
+    { ...rooms, pace: times },
+    {
+      began: () => progress.began(),
+      ended: () => progress.ended(),
+      ran(report) {
+        pace.ran(report);
+        meters.ran(report);
+        stageHost.roomAgain();
+      },
+      failed(phase, chunks, error) {
+        meters.failed(phase);
+        log.error({ phase, chunks, code: error.code }, error.message);
+      },
+      broken: breakDown,
+      idle() {
+        meters.occupancy();
+        if (tenants.count > 0) return;
+        try {
+          pools.checkIdle();
+          meters.checkedIdle();
+        } catch (thrown) {
+          breakDown(RondoError.from(thrown));
+        }
+      },
     },
-    failed(phase, chunks, error) {
-      meters.failed(phase);
-      log.error({ phase, chunks, code: error.code }, error.message);
-    },
-    broken: breakDown,
-    idle() {
-      meters.occupancy();
-      if (tenants.count > 0) return;
-      try {
-        pools.checkIdle();
-        meters.checkedIdle();
-      } catch (thrown) {
-        breakDown(RondoError.from(thrown));
-      }
-    },
-  });
+  );
 
   const frontDoor = new FrontDoor({
     self,
