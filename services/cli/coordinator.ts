@@ -19,6 +19,7 @@ import { addClientOptions, CLIENT_HELP, type ClientFlags, clientOptions } from '
 import { type ModelFlag, modelsOption, openModels } from './model-options.ts';
 import { addNatsOptions, NATS_HELP, type NatsFlags, openNatsLink } from './nats-options.ts';
 import { addressesOption, addressOption } from './options.ts';
+import { addRouteOptions, ROUTE_HELP, type RouteFlags, spreadOf } from './route-options.ts';
 import { type Chassis, serve } from './serve.ts';
 import { addTlsOptions, openTls, TLS_HELP, type TlsFlags } from './tls-options.ts';
 
@@ -31,7 +32,7 @@ export const placementOption = (): Option =>
     .choices(PLACEMENTS)
     .default('auto');
 
-interface CoordinatorFlags extends TlsFlags, ClientFlags, AdminFlags, NatsFlags {
+interface CoordinatorFlags extends TlsFlags, ClientFlags, AdminFlags, NatsFlags, RouteFlags {
   readonly model: ModelFlag[];
   readonly worker?: Address[];
   readonly listen: Address;
@@ -40,7 +41,9 @@ interface CoordinatorFlags extends TlsFlags, ClientFlags, AdminFlags, NatsFlags 
 
 /** `rondo coordinator`: the HTTP API over workers that run elsewhere. */
 export const coordinatorCommand = (): Command =>
-  addNatsOptions(addAdminOptions(addClientOptions(addTlsOptions(new Command('coordinator')))))
+  addRouteOptions(
+    addNatsOptions(addAdminOptions(addClientOptions(addTlsOptions(new Command('coordinator'))))),
+  )
     .description(
       'serve the OpenAI API over HTTP with the workers given, or with all that announce themselves',
     )
@@ -66,13 +69,15 @@ ${NATS_HELP}
 
 With several models each worker serves the one that it holds, a request names one of them, and one without workers is
 answered 503 while the others serve.
+${ROUTE_HELP}
 
 Files and batches (/v1/files, /v1/batches) are kept in NATS, too, and shared by all coordinators there.
 
 Examples:
   rondo coordinator --model bundles/looped --worker 127.0.0.1:7601 --worker 127.0.0.1:7602 --placement staged
   rondo coordinator --model bundles/looped --nats nats://nats:4222
-  rondo coordinator --model orig=bundles/orig --model looped=bundles/looped --nats nats://nats:4222`,
+  rondo coordinator --model orig=bundles/orig --model looped=bundles/looped \\
+    --route chat=orig:90,looped:10 --nats nats://nats:4222`,
     )
     .action(coordinator);
 
@@ -85,6 +90,7 @@ const coordinator = (flags: CoordinatorFlags): Promise<void> =>
     const roster = nats && natsRoster(nats, models, chassis);
     const running = await startCoordinator({
       models,
+      spread: spreadOf(flags),
       workers: flags.worker ?? [],
       roster,
       listen: flags.listen,

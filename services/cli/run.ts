@@ -18,10 +18,11 @@ import { addEngineOptions, type EngineFlags, engineOptions } from './engine-opti
 import { firstSteps, type Speech } from './first-steps.ts';
 import { type ModelFlag, modelsOption, openModels } from './model-options.ts';
 import { addressOption, countOption } from './options.ts';
+import { addRouteOptions, ROUTE_HELP, type RouteFlags, spreadOf } from './route-options.ts';
 import { type Chassis, keepWorker, serve } from './serve.ts';
 import { activationsOption } from './worker.ts';
 
-interface RunFlags extends EngineFlags, ClientFlags, AdminFlags {
+interface RunFlags extends EngineFlags, ClientFlags, AdminFlags, RouteFlags {
   readonly model: ModelFlag[];
   readonly listen: Address;
   readonly workers: number;
@@ -32,7 +33,7 @@ interface RunFlags extends EngineFlags, ClientFlags, AdminFlags {
 
 /** `rondo run`: a coordinator and its workers in one process, talking over loopback as a cluster does. */
 export const runCommand = (): Command =>
-  addAdminOptions(addClientOptions(addEngineOptions(new Command('run'))))
+  addRouteOptions(addAdminOptions(addClientOptions(addEngineOptions(new Command('run')))))
     .description('serve a bundle on this machine: coordinator and workers in one process')
     .requiredOption(
       '--model <[name=]bundle>',
@@ -58,6 +59,7 @@ Workers here end with the process: for workers that may fall over, be moved or b
 rondo worker and rondo coordinator.
 ${CLIENT_HELP}
 ${ADMIN_HELP}
+${ROUTE_HELP}
 
 Examples:
   rondo run --model bundles/looped
@@ -93,6 +95,7 @@ async function start(flags: RunFlags, chassis: Chassis): Promise<void> {
   const workers = await Promise.all(Array.from({ length: count }, (_, index) => startOne(index)));
   const coordinator = await startCoordinator({
     models,
+    spread: spreadOf(flags),
     workers,
     listen: flags.listen,
     placement: flags.placement,

@@ -67,14 +67,20 @@ export interface AnswerPlan {
  * Generates all choices side by side and answers, whole or as a stream. A client that leaves ends its sequences at once.
  * @throws RondoError whatever failed before anything was sent; OVERLOADED when the coordinator is full.
  */
-export async function answer(kitchen: Kitchen, plan: AnswerPlan, reply: FastifyReply): Promise<unknown> {
+export async function answer(
+  kitchen: Kitchen,
+  plan: AnswerPlan,
+  reply: FastifyReply,
+  witness?: Witness,
+): Promise<unknown> {
   const admitted = kitchen.admission.enter();
   const abort = new AbortController();
   reply.raw.once('close', () => {
     if (!reply.raw.writableFinished) abort.abort();
   });
   try {
-    const deltas = runChoices(kitchen, plan.choices, abort);
+    const running = runChoices(kitchen, plan.choices, abort);
+    const deltas = witness === undefined ? running : heardBy(witness, running);
     if (!plan.stream) return await collect(plan, deltas);
     await sendEvents(reply, chunks(plan, deltas));
     return reply;
@@ -89,6 +95,24 @@ export async function answer(kitchen: Kitchen, plan: AnswerPlan, reply: FastifyR
     return reply;
   } finally {
     admitted.leave();
+    witness?.end();
+  }
+}
+
+/** Whoever listens to an answer beside the client. */
+export interface Witness {
+  hear(index: number, delta: ChoiceDelta): void;
+  /** The answer has ended, however. */
+  end(): void;
+}
+
+async function* heardBy(
+  witness: Witness,
+  deltas: AsyncIterable<IndexedDelta>,
+): AsyncGenerator<IndexedDelta, void, undefined> {
+  for await (const indexed of deltas) {
+    witness.hear(indexed.index, indexed.delta);
+    yield indexed;
   }
 }
 
@@ -97,29 +121,34 @@ export async function answer(kitchen: Kitchen, plan: AnswerPlan, reply: FastifyR
  * @param running told when workers have taken a choice, and when it has ended
  * @throws RondoError whatever failed; OVERLOADED, KV_EXHAUSTED or NO_WORKER when it cannot run now, CANCELLED when `signal` is raised
  */
-export async function answerLater(
+export const answerLater = (
   kitchen: Kitchen,
   plan: AnswerPlan,
   signal: AbortSignal,
   running: (runs: boolean) => void,
-): Promise<object> {
+): Promise<object> => collect(plan, deltasLater(kitchen, plan, signal, running));
+
+/** The same in pieces, choice by choice. */
+export async function* deltasLater(
+  kitchen: Kitchen,
+  plan: AnswerPlan,
+  signal: AbortSignal,
+  running: (runs: boolean) => void = () => {},
+): AsyncGenerator<IndexedDelta, void, undefined> {
   const requestId = randomUUID();
-  const deltas = async function* () {
-    for (const [index, choice] of plan.choices.entries()) {
-      const run = {
-        id: sequenceId(`${requestId}.${index}`),
-        signal,
-        whenFull: 'refuse',
-        opened: () => running(true),
-      } as const;
-      for await (const delta of runChoice(kitchen, choice, run)) yield { index, delta };
-      running(false);
-    }
-  };
-  return collect(plan, deltas());
+  for (const [index, choice] of plan.choices.entries()) {
+    const run = {
+      id: sequenceId(`${requestId}.${index}`),
+      signal,
+      whenFull: 'refuse',
+      opened: () => running(true),
+    } as const;
+    for await (const delta of runChoice(kitchen, choice, run)) yield { index, delta };
+    running(false);
+  }
 }
 
-interface IndexedDelta {
+export interface IndexedDelta {
   readonly index: number;
   readonly delta: ChoiceDelta;
 }

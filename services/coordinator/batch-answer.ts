@@ -44,7 +44,7 @@ export async function answerLine(
   const requestId = randomUUID();
   let ran = false;
   try {
-    const kitchen = models.kitchen(body);
+    const { kitchen } = models.serve(body, { request: customId });
     const plan = endpoint === '/v1/completions' ? planCompletion(body, kitchen) : planChat(body, kitchen);
     if (plan.stream) throw invalid('stream', 'the lines of a batch are answered whole');
     const whole = await answerLater(kitchen, plan, signal, (runs) => {

@@ -12,10 +12,14 @@ import { checkModels, Models } from './models.ts';
 import { OpenAnswers } from './open-answers.ts';
 import type { Placement } from './placement.ts';
 import type { Rosters } from './roster.ts';
+import { Shadows } from './shadows.ts';
+import { checkSpread, NO_SPREAD, type Spread } from './splits.ts';
 
 export interface CoordinatorOptions {
   /** At least one, each with a name and a bundle of its own. */
   readonly models: readonly NamedBundle[];
+  /** How requests for other names are spread over them, and which are run twice. */
+  readonly spread?: Spread | undefined;
   /** Workers that must be there at the start; later each may go and come back. */
   readonly workers: readonly Address[];
   /** Announces more workers, which may come and go at any time. */
@@ -65,7 +69,11 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
       'a coordinator needs at least one worker, --worker host:port, or where they announce themselves, --nats nats://host:port',
     );
   }
-  const models = await join(options);
+  const names = checkModels(options.models).map(({ name }) => name);
+  const spread = checkSpread(options.spread ?? NO_SPREAD, names);
+  const models = await join(options, spread);
+  const shadows =
+    spread.shadows.length > 0 ? new Shadows({ models, rules: spread.shadows, log, metrics }) : undefined;
   const health = async () => ({
     ...(await checkHealth(models.all, models.draining)),
     roster: options.roster?.health?.(),
@@ -77,6 +85,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     models,
     log,
     batches,
+    shadows,
     health,
     adminApart: options.adminApart,
     metrics,
@@ -96,7 +105,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     health,
     async stop() {
       models.drain();
-      await Promise.all([answers.ended(options.drainMs ?? LIMITS.drainMs), batches?.stop()]);
+      await Promise.all([answers.ended(options.drainMs ?? LIMITS.drainMs), batches?.stop(), shadows?.stop()]);
       await http.close();
       models.close();
     },
@@ -104,16 +113,17 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
 }
 
 /** Links every worker to the model that it holds, or none: the first that must be there and cannot be worked with ends the start. */
-async function join(options: CoordinatorOptions): Promise<Models> {
+async function join(options: CoordinatorOptions, { splits }: Spread): Promise<Models> {
   const { placement, log, metrics, workers, roster, tls, connectMs = LIMITS.workerConnectMs } = options;
   const connect = options.connect ?? ((address) => connectWorker(address, tls));
-  const digests = checkModels(options.models).map(({ bundle }) => bundle.digest);
+  const digests = options.models.map(({ bundle }) => bundle.digest);
   const given = new GivenWorkers(workers, digests);
   const found = (address: Address, digest: string) => given.found(address, digest);
   const models = new Models(
     await Promise.all(
       options.models.map((named) => Model.open({ ...named, placement, log, metrics, connect, found })),
     ),
+    splits,
   );
   const holderOf = (address: Address): Model =>
     models.all.find(({ bundle }) => bundle.digest === given.digestOf(address))!;

@@ -9,20 +9,20 @@ import {
   type FastifyRequest,
   fastify,
 } from 'fastify';
-import { answer } from './answer.ts';
+import { type AnswerPlan, answer, type Kitchen } from './answer.ts';
 import { addBatchRoutes } from './batch-routes.ts';
 import type { BatchService } from './batch-service.ts';
 import { planChat } from './chat.ts';
 import { planCompletion } from './completions.ts';
-import type { ModelFacts } from './generation-fields.ts';
 import type { Health } from './health.ts';
 import { createHttpServer, refuseBrokenHttp } from './http-server.ts';
 import { parseJsonBody } from './json-body.ts';
 import type { KeyGate } from './key-gate.ts';
-import type { Models } from './models.ts';
+import type { Listed, Models } from './models.ts';
 import type { OpenAnswers } from './open-answers.ts';
 import { openAiError } from './openai-error.ts';
 import type { Owner } from './owner.ts';
+import type { Shadows } from './shadows.ts';
 import { detokenize, tokenize, tokenizerInfo } from './tokenize.ts';
 
 export interface HttpOptions {
@@ -40,6 +40,8 @@ export interface HttpOptions {
   readonly https?: TlsIdentity | undefined;
   /** Absent without NATS. */
   readonly batches?: BatchService | undefined;
+  /** Absent when no request is run twice. */
+  readonly shadows?: Shadows | undefined;
 }
 
 declare module 'fastify' {
@@ -51,16 +53,24 @@ declare module 'fastify' {
 /** What a prober may ask without a key. */
 const OPEN_ROUTES: ReadonlySet<string | undefined> = new Set(['/health', '/healthz', '/live']);
 
+/** Requests with the same value stay with one variant, unless they name a user. */
+const SESSION_HEADER = 'x-rondo-session';
+
 /** How long a refused client should wait, in seconds: a sequence ends, and a lost worker is looked for, about that often. */
 const RETRY_AFTER_S = 1;
 
 /** The HTTP door: routes, and OpenAI's error object for whatever goes wrong on any of them. */
 export function createHttp(options: HttpOptions): FastifyInstance {
-  const { models, metrics, answers, gate, https, adminApart = false } = options;
+  const { models, shadows, metrics, answers, gate, https, adminApart = false } = options;
   const requests = metrics.counter('rondo_http_requests_total', 'HTTP requests by route and status', [
     'route',
     'status',
   ]);
+  const byVariant = metrics.counter(
+    'rondo_model_requests_total',
+    'Requests to generate that made sense, by the name asked for and the model that got them',
+    ['asked', 'model'],
+  );
   const http = fastify({
     logger: false,
     serverFactory: (handler) => createHttpServer(handler, https),
@@ -97,14 +107,24 @@ export function createHttp(options: HttpOptions): FastifyInstance {
     sendError(options, noSuchRoute(http, request), request, reply);
   });
 
-  http.post('/v1/completions', (request, reply) => {
-    const kitchen = models.kitchen(request.body);
-    return answer(kitchen, planCompletion(request.body, kitchen), reply);
-  });
-  http.post('/v1/chat/completions', (request, reply) => {
-    const kitchen = models.kitchen(request.body);
-    return answer(kitchen, planChat(request.body, kitchen), reply);
-  });
+  const generate =
+    (plan: (body: unknown, kitchen: Kitchen) => AnswerPlan) =>
+    async ({ body, headers, id }: FastifyRequest, reply: FastifyReply) => {
+      const session = headers[SESSION_HEADER];
+      const served = models.serve(body, {
+        session: typeof session === 'string' ? session : undefined,
+        request: id,
+      });
+      const { asked, model, kitchen } = served;
+      // Names of bundles may hold what headers may not.
+      reply.header('x-rondo-variant', encodeURI(model.name));
+      const planned = plan(body, kitchen);
+      byVariant.inc({ asked, model: model.name });
+      const witness = shadows?.witness(served, id, planned.choices.length, (other) => plan(body, other));
+      return answer(kitchen, planned, reply, witness);
+    };
+  http.post('/v1/completions', generate(planCompletion));
+  http.post('/v1/chat/completions', generate(planChat));
   addBatchRoutes(http, options.batches);
   http.post('/tokenize', async ({ body }) => tokenize(body, models.kitchen(body)));
   http.post('/detokenize', async ({ body }) => detokenize(body, models.kitchen(body)));
@@ -113,21 +133,21 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   );
 
   const created = Math.floor(Date.now() / 1000);
-  const listed = ({ name, context, manifest }: ModelFacts) => ({
+  const listed = ({ name, most, maxDepth }: Listed) => ({
     id: name,
     object: 'model',
     created,
     owned_by: 'rondo',
-    max_model_len: context.most,
-    max_depth: manifest.maxDepth,
+    max_model_len: most,
+    max_depth: maxDepth,
   });
   http.get('/v1/models', async () => ({
     object: 'list',
-    data: models.all.map(({ kitchen }) => listed(kitchen.model)),
+    data: models.listed.map(listed),
   }));
   // A wildcard, because model names may hold slashes.
   http.get<{ Params: { '*': string } }>('/v1/models/*', async ({ params }) =>
-    listed(models.kitchen({ model: params['*'] }).model),
+    listed(models.describe(params['*'])),
   );
   for (const path of ['/live', '/healthz']) http.get(path, async () => ({ status: 'ok' }));
   http.get('/health', async (_request, reply) => {

@@ -5,4 +5,6 @@ export type { Health } from './health.ts';
 export type { NamedBundle } from './model.ts';
 export { NatsRoster } from './nats-roster.ts';
 export { PLACEMENTS, type Placement } from './placement.ts';
+export type { Spread } from './splits.ts';
 export { openText, TextCodec } from './text.ts';
+export type { ShadowRule, Split } from './variant-policy.ts';

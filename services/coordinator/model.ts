@@ -30,6 +30,7 @@ export class Model {
   readonly bundle: Bundle;
   readonly membership: Membership;
   readonly kitchen: Kitchen;
+  readonly #placement: Placement;
 
   /** @throws RondoError BUNDLE_INVALID for unusable tokenizer files. */
   static async open(options: ModelOptions): Promise<Model> {
@@ -40,6 +41,7 @@ export class Model {
     const { name, bundle, placement, log, metrics } = options;
     const { manifest } = bundle;
     this.name = name;
+    this.#placement = placement;
     this.bundle = bundle;
     this.membership = new Membership(options, manifest.maxDepth);
     this.kitchen = {
@@ -47,14 +49,14 @@ export class Model {
       codec,
       admission: new Admission(LIMITS.requestsInFlightMax),
       log,
-      generation: new Generation({
-        ...termsOf(bundle),
-        membership: this.membership,
-        placement,
-        metrics: new SequenceMetrics(metrics.labelled({ model: name })),
-        clock: systemClock,
-      }),
+      generation: this.#generation(new SequenceMetrics(metrics.labelled({ model: name }))),
     };
+  }
+
+  /** The same for requests for `asked` that are run without being answered: counted apart, and never in the line of those that are. */
+  shadowKitchen(asked: string, metrics: Metrics): Kitchen {
+    const counted = new SequenceMetrics(metrics.labelled({ model: this.name }), 'rondo_shadow');
+    return { ...this.servedAs(asked), generation: this.#generation(counted) };
   }
 
   /** The same for those who asked for it by another name. */
@@ -70,6 +72,16 @@ export class Model {
         },
       },
     };
+  }
+
+  #generation(metrics: SequenceMetrics): Generation {
+    return new Generation({
+      ...termsOf(this.bundle),
+      membership: this.membership,
+      placement: this.#placement,
+      metrics,
+      clock: systemClock,
+    });
   }
 
   /** To be called once workers have joined. */

@@ -1,6 +1,30 @@
 import { LIMITS, RondoError } from '@rondo/core';
 import type { Kitchen } from './answer.ts';
 import type { Model, NamedBundle } from './model.ts';
+import { type RequestMarks, type Split, stickyKey, variantOf } from './variant-policy.ts';
+
+/** Who answers a request. */
+export interface Served {
+  /** The name that was asked for. */
+  readonly asked: string;
+  readonly model: Model;
+  /** The model's, under the name that was asked for. */
+  readonly kitchen: Kitchen;
+}
+
+/** What clients are told of a name that they may ask for. */
+export interface Listed {
+  readonly name: string;
+  /** Positions of the longest sequence, whichever model answers. */
+  readonly most: number;
+  readonly maxDepth: number;
+}
+
+interface KnownSplit {
+  readonly split: Split;
+  /** Of each variant that may get requests. */
+  readonly served: ReadonlyMap<string, Served>;
+}
 
 interface ModelsLoad {
   readonly draining: boolean;
@@ -17,28 +41,76 @@ export class Models {
   /** In the order given; at least one. */
   readonly all: readonly Model[];
 
-  constructor(all: readonly Model[]) {
+  readonly #splits: ReadonlyMap<string, KnownSplit>;
+
+  constructor(all: readonly Model[], splits: readonly Split[] = []) {
     this.all = all;
+    this.#splits = new Map(splits.map((split) => [split.name, this.#known(split)]));
   }
 
   /** Every name that may be asked for. */
   get names(): string[] {
-    return this.all.map(({ name }) => name);
+    return [...this.all.map(({ name }) => name), ...this.#splits.keys()];
   }
 
   /**
-   * What serves a request with this body. One that names no model gets the first: what it lacks is said where it is parsed.
+   * Who answers a request with this body. One that names no model gets the first: what it lacks is said where it is parsed.
    * @throws RondoError MODEL_NOT_FOUND for a name that is not served.
    */
-  kitchen(body: unknown): Kitchen {
-    const asked = (body as { readonly model?: unknown } | null | undefined)?.model;
-    if (typeof asked !== 'string') return this.all[0]!.kitchen;
-    const model = this.all.find(({ name }) => name === asked);
-    if (model === undefined) throw this.unknown(asked);
-    return model.kitchen;
+  serve(body: unknown, marks: Omit<RequestMarks, 'user'>): Served {
+    const { model: asked, user, safety_identifier: successor } = fieldsOf(body);
+    const known = typeof asked === 'string' ? this.#splits.get(asked) : undefined;
+    if (known === undefined) {
+      const model = this.named(asked);
+      return { asked: model.name, model, kitchen: model.kitchen };
+    }
+    const marked = [user, successor].find((field) => typeof field === 'string');
+    return known.served.get(variantOf(known.split, stickyKey({ ...marks, user: marked })))!;
   }
 
-  unknown(asked: string): RondoError {
+  /** What stands for a name where nothing is generated: of a split, its first variant. @throws as `serve` does */
+  kitchen(body: unknown): Kitchen {
+    const { model: asked } = fieldsOf(body);
+    const known = typeof asked === 'string' ? this.#splits.get(asked) : undefined;
+    if (known === undefined) return this.named(asked).kitchen;
+    return [...known.served.values()][0]!.kitchen;
+  }
+
+  /** The model of that name, or the first where none is named. @throws RondoError MODEL_NOT_FOUND */
+  named(asked: unknown): Model {
+    if (typeof asked !== 'string') return this.all[0]!;
+    const model = this.all.find(({ name }) => name === asked);
+    if (model === undefined) throw this.#unknown(asked);
+    return model;
+  }
+
+  get listed(): Listed[] {
+    return this.names.map((name) => this.describe(name));
+  }
+
+  /** @throws RondoError MODEL_NOT_FOUND */
+  describe(name: string): Listed {
+    const served = this.#splits.get(name)?.served.values();
+    const models = served ? [...served].map(({ model }) => model) : [this.named(name)];
+    const least = (of: (kitchen: Kitchen) => number) => Math.min(...models.map(({ kitchen }) => of(kitchen)));
+    return {
+      name,
+      most: least(({ model }) => model.context.most),
+      maxDepth: least(({ model }) => model.manifest.maxDepth),
+    };
+  }
+
+  #known(split: Split): KnownSplit {
+    const served = split.variants
+      .filter(({ weight }) => weight > 0)
+      .map(({ model: name }): [string, Served] => {
+        const model = this.named(name);
+        return [name, { asked: split.name, model, kitchen: model.servedAs(split.name) }];
+      });
+    return { split, served: new Map(served) };
+  }
+
+  #unknown(asked: string): RondoError {
     const served = this.names.map((name) => `'${name}'`).join(', ');
     return new RondoError(
       'MODEL_NOT_FOUND',
@@ -97,3 +169,7 @@ export function checkModels(models: readonly NamedBundle[]): readonly NamedBundl
   }
   return models;
 }
+
+/** Fields of a body that nobody has checked yet. */
+const fieldsOf = (body: unknown): Readonly<Record<string, unknown>> =>
+  typeof body === 'object' && body !== null ? (body as Record<string, unknown>) : {};

@@ -40,41 +40,50 @@ export class SequenceMetrics {
   readonly #betweenTokens;
   readonly #whole;
 
-  constructor(metrics: Metrics) {
-    this.#running = metrics.gauge('rondo_sequences_running', 'Sequences with pages on a worker');
-    this.#waiting = metrics.gauge('rondo_sequences_waiting', 'Sequences that no worker has opened yet');
-    this.#promptTokens = metrics.counter('rondo_prompt_tokens_total', 'Prompt tokens of opened sequences');
-    this.#generatedTokens = metrics.counter('rondo_generated_tokens_total', 'Tokens received from workers');
-    this.#passes = metrics.counter('rondo_passes_total', 'Passes of finished sequences', ['kind']);
-    this.#ended = metrics.counter('rondo_sequences_ended_total', 'Sequences by how they ended', ['reason']);
-    this.#dropped = metrics.counter('rondo_dropped_events_total', 'Worker events that were dropped', [
+  /** `prefix`: what the names of the metrics begin with. */
+  constructor(metrics: Metrics, prefix = 'rondo') {
+    this.#running = metrics.gauge(`${prefix}_sequences_running`, 'Sequences with pages on a worker');
+    this.#waiting = metrics.gauge(`${prefix}_sequences_waiting`, 'Sequences that no worker has opened yet');
+    this.#promptTokens = metrics.counter(
+      `${prefix}_prompt_tokens_total`,
+      'Prompt tokens of opened sequences',
+    );
+    this.#generatedTokens = metrics.counter(
+      `${prefix}_generated_tokens_total`,
+      'Tokens received from workers',
+    );
+    this.#passes = metrics.counter(`${prefix}_passes_total`, 'Passes of finished sequences', ['kind']);
+    this.#ended = metrics.counter(`${prefix}_sequences_ended_total`, 'Sequences by how they ended', [
+      'reason',
+    ]);
+    this.#dropped = metrics.counter(`${prefix}_dropped_events_total`, 'Worker events that were dropped', [
       'reason',
     ]);
     this.#recoveries = metrics.counter(
-      'rondo_recoveries_total',
+      `${prefix}_recoveries_total`,
       'Sequences that went on to another worker, by what was wrong with theirs',
       ['cause'],
     );
     this.#contradictions = metrics.counter(
-      'rondo_contradictions_total',
+      `${prefix}_contradictions_total`,
       'Sequences of which a worker said what cannot answer the request; the log names the worker',
     );
     this.#recomputed = metrics.counter(
-      'rondo_recomputed_tokens_total',
+      `${prefix}_recomputed_tokens_total`,
       'Tokens of prompts and answers whose rows were given to another worker to run again',
     );
-    this.#queue = metrics.histogram('rondo_queue_seconds', 'Arrival to open', FIRST_TOKEN_S);
+    this.#queue = metrics.histogram(`${prefix}_queue_seconds`, 'Arrival to open', FIRST_TOKEN_S);
     this.#firstToken = metrics.histogram(
-      'rondo_time_to_first_token_seconds',
+      `${prefix}_time_to_first_token_seconds`,
       'Arrival to first token',
       FIRST_TOKEN_S,
     );
     this.#betweenTokens = metrics.histogram(
-      'rondo_inter_token_seconds',
+      `${prefix}_inter_token_seconds`,
       'Token to next token',
       BETWEEN_TOKENS_S,
     );
-    this.#whole = metrics.histogram('rondo_sequence_seconds', 'Arrival to end', WHOLE_S);
+    this.#whole = metrics.histogram(`${prefix}_sequence_seconds`, 'Arrival to end', WHOLE_S);
   }
 
   dropped(reason: 'stale-epoch' | 'repeated'): void {

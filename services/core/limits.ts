@@ -38,6 +38,14 @@ export const LIMITS = {
   requestsInFlightMax: 256,
   /** Models that one coordinator serves: each has a tokenizer in memory, links to its workers and series of its own. */
   modelsMax: 16,
+  /** Names whose requests are split over models. */
+  splitsMax: 16,
+  /** Requests that are run a second time without being answered, at once. */
+  shadowsMax: 8,
+  /** How long one of them may take, in milliseconds. */
+  shadowMs: 60_000,
+  /** Share of its model's places in flight, and of its memory, beyond which none starts. */
+  shadowLoadShare: 0.5,
   /** Sequences one request may ask for with `n`. */
   choicesMax: 16,
   stopStringsMax: 16,
