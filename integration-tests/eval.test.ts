@@ -102,8 +102,13 @@ describe('rondo eval --gate against the baseline of make eval', () => {
 
   test('the model that the baseline was made of passes', async () => {
     await using same = await TinyBundle.make(3, undefined, 0.3333);
-    const { code, stdout } = await gate(same.directory);
+    const page = join(same.directory, '..', 'page.html');
+    const { code, stdout } = await gate(same.directory, '--html', page);
     assert.match(stdout, /gate passed/);
+    const html = readFileSync(page, 'utf8');
+    assert.equal(html.match(/<svg/g)?.length, 2);
+    // Nothing is fetched from elsewhere.
+    assert.doesNotMatch(html, /(src|href)="/);
     assert.equal(code, 0);
   });
 

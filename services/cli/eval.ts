@@ -8,6 +8,7 @@ import {
   evalReport,
   evalText,
   evaluate,
+  htmlPage,
   type Judgement,
   judge,
   openSuite,
@@ -29,6 +30,7 @@ interface EvalFlags {
   readonly precision: 'f32' | 'int8' | 'int4';
   readonly threads: number;
   readonly json?: string;
+  readonly html?: string;
   readonly gate?: string;
   readonly tolerance: Tolerances;
 }
@@ -52,6 +54,7 @@ export const evalCommand = (): Command =>
     )
     .option('--threads <n>', 'threads of the engine', countOption('--threads'), 2)
     .option('--json <file>', 'also write everything that was measured as JSON')
+    .option('--html <file>', 'also write one page with tables and plots')
     .option('--gate <file>', 'end with 1 when B is worse than the one in this file, which --json has written')
     .option(
       '--tolerance <list>',
@@ -104,6 +107,7 @@ async function runEval(flags: EvalFlags): Promise<void> {
     const report = await evalReport(evaluation, suite);
     process.stdout.write(evalText(report));
     if (flags.json !== undefined) await writeFile(flags.json, `${JSON.stringify(report)}\n`);
+    if (flags.html !== undefined) await writeFile(flags.html, await htmlPage(report));
     if (baseline) pass(judge(report, baseline, flags.tolerance, suite.settings));
   } finally {
     progress.stop();

@@ -26,6 +26,7 @@ export {
   parseTolerances,
   type Tolerances,
 } from './eval/gate.ts';
+export { htmlPage } from './eval/html-page.ts';
 export { type EvalReport, evalReport, evalText } from './eval/report.ts';
 export { type Head, Sequences } from './eval/sequences.ts';
 export { type EvalSuite, openSuite } from './eval/suite.ts';

@@ -125,6 +125,7 @@ function cellRows(variant: Variant, role: string): Row[] {
   return variant.cells.map(({ exit, scores }) => ({
     model: `${role} ${variant.name}`,
     exit: exitText(exit),
+    MB: (variant.bytes / 1e6).toFixed(1),
     ...Object.fromEntries(
       METRICS.filter(({ units }) => scores[units].length > 0).map((metric) => [
         metric.title,
