@@ -14,10 +14,18 @@ before(async () => {
 });
 after(() => rm(directory, { recursive: true, force: true }));
 
-type Options = Partial<ConvertOptions> & { readonly factors?: boolean };
+type Options = Partial<ConvertOptions> & {
+  readonly factors?: boolean;
+  /** As from a GGUF file, which has no config.json. */
+  readonly withoutConfig?: boolean;
+};
 
 /** Converts a fixture, exports the bundle, and converts that again. */
-async function roundTrip(fixture: string, { factors = false, ...options }: Options, shardBytes?: number) {
+async function roundTrip(
+  fixture: string,
+  { factors = false, withoutConfig = false, ...options }: Options,
+  shardBytes?: number,
+) {
   const root = await mkdtemp(join(directory, `${fixture}-`));
   const [first, exported, second] = ['first', 'exported', 'second'].map((name) => join(root, name)) as [
     string,
@@ -26,7 +34,13 @@ async function roundTrip(fixture: string, { factors = false, ...options }: Optio
   ];
   const precision = options.precision ?? 'f32';
   const path = new URL(`./fixtures/tiny/${fixture}/checkpoint`, import.meta.url).pathname;
-  const checkpoint = await openCheckpoint(path);
+  const opened = await openCheckpoint(path);
+  const { format, licence, name, model, tokenizerFiles } = opened;
+  const read = (tensor: string) => opened.read(tensor);
+  const close = () => opened.close();
+  const checkpoint = withoutConfig
+    ? { path, format, licence, name, model, tokenizerFiles, read, close }
+    : opened;
   const { factorsOf } = new TinyFactors(checkpoint.model, 'uneven');
   const adapters = factors ? { targets: ALL_TARGETS, factorsOf, ...options.adapters } : undefined;
   await convert({ checkpoint, out: first, ...options, precision, adapters });
@@ -57,6 +71,7 @@ describe('an f32 bundle that is exported and converted again is the same bundle'
       { ...REPEATED, factors: true, adapters: { method: 'masked' } as never },
     ],
     ['llama-gqa', 'in shards', REPEATED, 10_000],
+    ['llama-gqa', 'from a file without config.json', { ...REPEATED, withoutConfig: true }],
     ['llama-tied', 'a head that is the embedding', {}],
     ['llama-rope-linear', 'scaled rotations', {}],
     ['llama-rope-llama3', 'scaled rotations', {}],

@@ -172,7 +172,7 @@ class DirectoryExport {
         ];
       }),
     );
-    return { tensors, config: adapterConfig(ranks) };
+    return { tensors, config: adapterConfig(ranks, this.#block) };
   }
 
   #json(name: string, value: object): Promise<void> {

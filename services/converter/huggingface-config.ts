@@ -12,13 +12,15 @@ type Json = Readonly<Record<string, unknown>>;
  */
 export function huggingFaceConfig(model: ModelSpec, source: Json | undefined): Json | undefined {
   const { dtype: _dtype, torch_dtype: _torchDtype, layer_types: _types, ...own } = source ?? configOf(model);
-  const config = {
+  const said: Json = {
     ...own,
     num_hidden_layers: model.layers,
     dtype: 'float32',
     ...(model.bos !== undefined && { bos_token_id: model.bos }),
     ...(model.eos.length > 0 && { eos_token_id: model.eos.length === 1 ? model.eos[0] : model.eos }),
   };
+  // In one order, or a config that was written and read again would be another one.
+  const config = Object.fromEntries(Object.entries(said).sort(([a], [b]) => (a < b ? -1 : 1)));
   const architecture = findArchitecture(model.architecture)!;
   try {
     const read = modelFromConfig(new Fields('config.json', config), undefined, architecture);

@@ -18,10 +18,10 @@ export const loraNames = (module: string): { readonly a: string; readonly b: str
 });
 
 /**
- * adapter_config.json for factors of these ranks. peft multiplies B·A by alpha / r, which is 1 here: each module's alpha is
+ * adapter_config.json for factors of these ranks, of these layers. peft multiplies B·A by alpha / r, which is 1 here: each module's alpha is
  * its rank.
  */
-export function adapterConfig(ranks: ReadonlyMap<string, number>): object {
+export function adapterConfig(ranks: ReadonlyMap<string, number>, layers: readonly number[]): object {
   const rank = Math.max(...ranks.values());
   const others = Object.fromEntries([...ranks].filter(([, own]) => own !== rank));
   return {
@@ -38,6 +38,7 @@ export function adapterConfig(ranks: ReadonlyMap<string, number>): object {
     fan_in_fan_out: false,
     use_rslora: false,
     use_dora: false,
+    layers_to_transform: layers,
     target_modules: [...new Set([...ranks.keys()].map((module) => module.split('.').at(-1)!))],
   };
 }
