@@ -40,7 +40,7 @@ const several = (value: string, earlier: string[] = []): string[] => [...earlier
 /** `rondo eval`: what a bundle is worth beside another. */
 export const evalCommand = (): Command =>
   new Command('eval')
-    .description('compare bundles with a model: quality at every depth, speed, size')
+    .description('compare bundles with a model: quality at every depth and exit, size')
     .requiredOption(
       '--a <model>',
       'what to compare with: a bundle, or a checkpoint that is converted unlooped',

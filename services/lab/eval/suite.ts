@@ -36,7 +36,6 @@ const schema = z.strictObject({
     confidence: thresholds,
   }),
   bootstrap: z.strictObject({ samples: count.min(100), confidence: z.number().gt(0.5).lt(1) }),
-  speed: z.strictObject({ prompt: count, tokens: count, sequences: z.array(count).min(1), rounds: count }),
 });
 
 export type SuiteSettings = z.infer<typeof schema>;
