@@ -43,13 +43,14 @@ const SIMULATED = { static: 2.66, sequence: 1.88 } as const;
  * What exits can win at most: (F0 + R·Fr) / (F0 + d̄·Fr), d̄ the mean passes of an answer's rows, F0 the prelude, coda and
  * head of a token. A prompt's rows run every pass on either side.
  */
-export function ceilingOf(costs: RowCosts, rows: RowsPerToken, maxDepth: number, meanDepth: number): number {
-  const tokenMs = (depth: number) =>
-    costs.headMs +
-    (rows.prompt + rows.answer) * costs.stacksMs +
-    (rows.prompt * maxDepth + rows.answer * depth) * costs.passMs;
-  return tokenMs(maxDepth) / tokenMs(meanDepth);
-}
+export const ceilingOf = (costs: RowCosts, rows: RowsPerToken, maxDepth: number, meanDepth: number): number =>
+  tokenMs(costs, rows, maxDepth, maxDepth) / tokenMs(costs, rows, maxDepth, meanDepth);
+
+/** Of the engine for one token. */
+const tokenMs = (costs: RowCosts, rows: RowsPerToken, maxDepth: number, meanDepth: number): number =>
+  costs.headMs +
+  (rows.prompt + rows.answer) * costs.stacksMs +
+  (rows.prompt * maxDepth + rows.answer * meanDepth) * costs.passMs;
 
 /**
  * Of the same windows as the rates that are held against the ceiling, so that a machine that drifts moves both: medians
@@ -104,25 +105,30 @@ const throughput = (group: Group | undefined): number =>
 const meanDepth = ({ maxDepth }: DepthFindings, { mix, seed, of }: Group): number =>
   plannedDepth(mix, seed, maxDepth) ?? of(({ passesPerToken }) => passesPerToken);
 
-/** Median ratio of steady rates in the same repeat: what drifts from repeat to repeat is in both. */
-function ratioWithin(group: Group, base: Group | undefined): number {
-  const rate = ({ summary }: DepthSample) => summary.steadyTokensPerS;
+/**
+ * Won by exits at saturation, as a share of the ceiling, in per cent. Each rate is held against F0 and Fr of its own window,
+ * and then against that of the same repeat without exits: a machine that is a tenth slower for some seconds moves both sides.
+ */
+function shareWithin(found: DepthFindings, group: Group, without: Group | undefined): number {
+  const busy = ({ summary, runs }: DepthSample, depth: number) =>
+    summary.steadyTokensPerS * tokenMs(runs!.costs, found.rows, found.maxDepth, depth);
   return median(
     group.repeats.flatMap((sample) => {
-      const beside = base?.repeats.find(({ seed }) => seed === sample.seed);
-      return beside ? [rate(sample) / rate(beside)] : [];
+      const beside = without?.repeats.find(({ seed }) => seed === sample.seed);
+      const share = beside && busy(sample, meanDepth(found, group)) / busy(beside, found.maxDepth);
+      return share === undefined ? [] : [100 * share];
     }),
   );
 }
 
-/** Won by exits at saturation, as a share of the ceiling, in per cent; undefined where exits play no part. */
+/** The ceiling of exits and the share of it that was reached; undefined where exits play no part. */
 function shareOfCeiling(found: DepthFindings, all: readonly Group[], group: Group) {
   const { policy, mix, loop, load } = group;
   if (policy !== 'depth' || mix === 'none' || loop !== 'closed' || load !== found.saturation)
     return undefined;
   const ceiling = ceilingOf(saturatedCosts(found), found.rows, found.maxDepth, meanDepth(found, group));
   const without = find(all, { policy, mix: 'none', loop, load });
-  return { ceiling, share: (100 * ratioWithin(group, without)) / ceiling };
+  return { ceiling, share: shareWithin(found, group, without) };
 }
 
 /** One row for each cell, closed loops first. */
@@ -248,7 +254,7 @@ export function depthNotes(found: DepthFindings, threads: number): string[] {
   const { prompt, answer } = found.rows;
   return [
     `SmolLM2-135M-Instruct with layers 1 to 28 of 0 to 29 applied twice (damping 0.5), int4; one worker and its coordinator in one process, with ${threads} ${threads === 1 ? 'thread' : 'threads'} for the engine, so that a core is left for the coordinator and the load generator beside it. Prompts of ${PROMPT_TOKENS.least} to ${PROMPT_TOKENS.most} tokens, answers of ${OUTPUT_TOKENS.least} to ${OUTPUT_TOKENS.most}, log-uniform and seeded; the cells of one repeat run one after the other, so that drift hits all alike.`,
-    `In the batches of ${found.saturation} clients a token takes F0 = ${(headMs + stacksMs).toFixed(3)} ms (prelude, coda, head) and Fr = ${passMs.toFixed(3)} ms a pass inside the engine, by the server’s own metrics over the same windows as the rates. Ceiling = (F0 + ${found.maxDepth}·Fr) / (F0 + d̄·Fr) with d̄ the passes of an answer’s row as recorded (live: as reported), and with the prompts, whose rows run every pass: ${prompt.toFixed(3)} prompt rows and ${answer.toFixed(3)} answer rows a token. Block rows/token (what the batching spent, prompts included), rows/run and engine ms/row are of block runs. Tokens/s of a closed loop is the slope of arrivals over the window, for static the average over whole cohorts. Of ceiling = throughput to that of depth without exits in the same repeat, by the ceiling; the median of the repeats.`,
+    `In the batches of ${found.saturation} clients a token takes F0 = ${(headMs + stacksMs).toFixed(3)} ms (prelude, coda, head) and Fr = ${passMs.toFixed(3)} ms a pass inside the engine, by the server’s own metrics over the same windows as the rates. Ceiling = (F0 + ${found.maxDepth}·Fr) / (F0 + d̄·Fr) with d̄ the passes of an answer’s row as recorded (live: as reported), and with the prompts, whose rows run every pass: ${prompt.toFixed(3)} prompt rows and ${answer.toFixed(3)} answer rows a token. Block rows/token (what the batching spent, prompts included), rows/run and engine ms/row are of block runs. Tokens/s of a closed loop is the slope of arrivals over the window, for static the average over whole cohorts. Of ceiling = throughput to that of depth without exits in the same repeat, by the ceiling, each rate with F0 and Fr of its own window (this machine drifts by a tenth from one window to the next); the median of the repeats. Whether mixing depths makes rows dearer is in engine ms/row.`,
     `Exits are replayed: a seeded trace says after which pass each row leaves. Live: a row leaves when pass 1 changes its state by less than ${found.live.toFixed(4)} of its norm, which three rows in four of a sample text stay below. To static and to sequence: throughput to theirs without exits at the same number of clients. Bae et al. 2024 (arXiv 2410.20672, Fig. 8) simulated ${SIMULATED.static} and ${SIMULATED.sequence} for their models and exit rates.`,
   ];
 }
