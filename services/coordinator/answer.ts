@@ -12,9 +12,10 @@ import {
   type PromptToken,
 } from './choice.ts';
 import { Detokenizer } from './detokenizer.ts';
-import type { Generation, SequenceRequest, WhenFull } from './generation.ts';
+import type { Generation } from './generation.ts';
 import type { ModelFacts } from './generation-fields.ts';
 import { merge } from './merge.ts';
+import type { SequenceRequest, WhenFull } from './sequence-life.ts';
 import { sendEvents } from './sse.ts';
 import { StopStrings } from './stop-strings.ts';
 import type { TextCodec } from './text.ts';
