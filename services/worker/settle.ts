@@ -64,7 +64,8 @@ export class Settlement {
       settleOne(chunk.tenant, () => {
         if (chunk.tenant.kind !== 'home') return;
         if (chunk.undecided && !this.#sure(chunk, chunk.undecided, rows[0]!)) return;
-        chunk.tenant.heard(chunk, rows);
+        // Decided once: a row that comes to the head again, for all logits, has left the loop.
+        chunk.tenant.heard(chunk.undecided ? { ...chunk, undecided: undefined } : chunk, rows);
       });
     }
   }

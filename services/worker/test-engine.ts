@@ -34,6 +34,8 @@ type Page = (readonly number[] | undefined)[];
 export class TestEngine implements Engine {
   readonly description: EngineDescription;
   readonly batches: StackBatch[] = [];
+  /** Runs of the head that were asked for all logits. */
+  logitRuns = 0;
   /** Runs wait for it: lets a test look at a worker in the middle of a step. */
   gate: Promise<unknown> = Promise.resolve();
   /** Runs fail with it while it is set. */
@@ -99,6 +101,7 @@ export class TestEngine implements Engine {
 
   async runHead({ state, wantLogits }: HeadBatch): Promise<HeadResult> {
     await this.#enter();
+    if (wantLogits) this.logitRuns++;
     const rows = Array.from({ length: state.length / HIDDEN }, (_, row) =>
       headOf([...state.subarray(row * HIDDEN, (row + 1) * HIDDEN)], wantLogits),
     );

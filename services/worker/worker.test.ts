@@ -91,6 +91,25 @@ test('rows that exit early spend fewer passes, and deeper passes read the K/V of
   await whenEmpty(worker);
 });
 
+test('a row that the head is sure of leaves the loop once, also when its draw asks for all logits', async () => {
+  for (const kvPolicy of ['last-exited', 'propagate', 'catch-up'] as const) {
+    const shape: TestShape = { prelude: 1, coda: 0, maxDepth: 3, kvPolicy };
+    const worker = await start(shape);
+    const route = homedRoute(worker, 3);
+    for (let seed = 0; seed < 12; seed++) {
+      const spec = testSpec(route, {
+        promptIds: [0],
+        maxTokens: 8,
+        sampling: { ...testSpec(route).sampling, temperature: 1, seed },
+        exit: { policy: 'confidence', threshold: 0.15, minDepth: 1, maxDepth: 3 },
+      });
+      await agrees(worker, shape, spec);
+    }
+    assert.ok(worker.engine.logitRuns > 0);
+    await whenEmpty(worker);
+  }
+});
+
 test('prompt log probabilities are those of the prompt, with or without a continuation', async () => {
   const worker = await start(SHAPE);
   for (const [length, maxTokens] of [
