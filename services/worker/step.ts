@@ -8,7 +8,7 @@ import type { Propagation } from './propagation.ts';
 import type { Settlement } from './settle.ts';
 import { decide, type StepPolicy } from './step-policy.ts';
 import type { Tenant } from './tenant.ts';
-import type { Tenants } from './tenants.ts';
+import type { RunTimes, Tenants } from './tenants.ts';
 
 /** Runs of the engine that may fail one after the other before the worker counts as broken. */
 const FAILURES_MAX = 3;
@@ -41,8 +41,7 @@ export interface StepOptions {
   readonly policy: StepPolicy;
   readonly inbox: Inbox;
   readonly tenants: Tenants;
-  /** Milliseconds that a run of the block and a hop take; 0 before the first. */
-  readonly pace: () => { readonly stepMs: number; readonly hopMs: number };
+  readonly times: () => RunTimes;
   readonly propagation: Propagation;
   readonly settlement: Settlement;
 }
@@ -94,7 +93,7 @@ export class Step {
     const { inbox, tenants, codaLayers, policy } = this.#rooms;
     const exitPhase = codaLayers > 0 ? 'coda' : 'head';
     const ready = this.#admitted(inbox.fronts());
-    const decodingShare = tenants.decodingShare(this.#rooms.pace());
+    const decodingShare = tenants.decodingShare(this.#rooms.times());
     const { decoding, hurried } = tenants;
     const view = { ready, exitPhase, decoding, hurried, decodingShare } as const;
     const decision = decide(view, STEP_LIMITS, policy);

@@ -2,7 +2,8 @@ import { type Address, LIMITS, RondoError, type Route, type SequenceId } from '@
 import { nextWorkers } from './itinerary.ts';
 import type { Tenant } from './tenant.ts';
 
-interface Pace {
+/** Milliseconds that a run of the block and a hop take here; 0 before the first. */
+export interface RunTimes {
   readonly stepMs: number;
   readonly hopMs: number;
 }
@@ -11,7 +12,7 @@ interface Pace {
  * The part of a run that one sequence may count for: one of its stages, and of that as much less as rows are on their way
  * while others run; no less than half, for what a run costs besides its rows.
  */
-function shareOf(route: Route, { stepMs, hopMs }: Pace): number {
+function shareOf(route: Route, { stepMs, hopMs }: RunTimes): number {
   const stages = route.stages.length;
   if (stages === 1) return 1;
   const stageMs = (stepMs * route.stages.at(-1)!.depths.end) / stages;
@@ -42,11 +43,10 @@ export class Tenants {
 
   /**
    * Rows that decode here at a time when every stage of every sequence has as much to do and no stage waits for a hop. At least 1.
-   * `pace`: what a run of the block and a hop take, in milliseconds; 0 before the first.
    */
-  decodingShare(pace: Pace): number {
+  decodingShare(times: RunTimes): number {
     let share = 0;
-    for (const { route } of this.#byId.values()) share += shareOf(route, pace);
+    for (const { route } of this.#byId.values()) share += shareOf(route, times);
     // The sum of three thirds is a little more or less than one.
     return Math.max(1, Math.ceil(share - 1e-6));
   }

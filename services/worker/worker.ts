@@ -155,7 +155,7 @@ export async function serveEngine(
   );
   const rooms = { engine, hidden, codaLayers: layers.coda, policy, inbox, tenants, propagation, settlement };
   const step = new Step(
-    { ...rooms, pace: times },
+    { ...rooms, times },
     {
       began: () => progress.began(),
       ended: () => progress.ended(),
