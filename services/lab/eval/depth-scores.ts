@@ -1,5 +1,6 @@
 import { LIMITS } from '@rondo/core';
-import type { Head, Sequence, Sequences } from './sequences.ts';
+import type { Sequence } from './paged-sequence.ts';
+import type { Head, Sequences } from './sequences.ts';
 import { type Reference, referenceOf, type WindowScore, WindowTally } from './window-scores.ts';
 import type { Window } from './windows.ts';
 

@@ -1,7 +1,8 @@
 import type { ExitRule } from '@rondo/core';
 import { appendRows } from './appended-rows.ts';
+import type { Sequence } from './paged-sequence.ts';
 import { type Answers, answersOf, type Question } from './questions.ts';
-import type { Sequence, Sequences } from './sequences.ts';
+import type { Sequences } from './sequences.ts';
 import { logProbabilityOf } from './window-scores.ts';
 
 /** Answers of the model as it is after each number of passes in `exits`, for the rows of the question too. */

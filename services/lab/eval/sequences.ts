@@ -2,16 +2,12 @@ import { type Bundle, kvBytesPerPosition, type Manifest } from '@rondo/bundle';
 import { decideExit, type ExitRule, LIMITS, RondoError, survive } from '@rondo/core';
 import { createEngine, type Engine, type HeadResult, type KvCopy, type Stack } from '@rondo/engine';
 import { PageBook } from './page-book.ts';
+import { PagedSequence, type Sequence } from './paged-sequence.ts';
 
 export interface SequencesOptions {
   readonly threads: number;
   /** Pages of the sequences held at once, at one depth; of a coda, at all depths that rows are read after. */
   readonly pages: number;
-}
-
-/** Positions that lie in pages, at every depth. Made and released by `Sequences` alone. */
-export interface Sequence {
-  readonly length: number;
 }
 
 /** The next rows of one sequence. */
@@ -341,30 +337,4 @@ function headOf(result: HeadResult, row: number): Head {
     logSumExp: logSumExp[row]!,
     topId: topIds[(row * topIds.length) / rows]!,
   };
-}
-
-class PagedSequence implements Sequence {
-  length = 0;
-  readonly #maxDepth: number;
-  readonly #tables = new Map<string, number[]>();
-
-  constructor({ maxDepth }: Manifest) {
-    this.#maxDepth = maxDepth;
-  }
-
-  table(stack: Stack, depth: number): number[] {
-    const key = `${stack} ${depth}`;
-    const table = this.#tables.get(key) ?? [];
-    this.#tables.set(key, table);
-    return table;
-  }
-
-  *tables(): Generator<{ stack: Stack; depth: number; pages: number[] }> {
-    for (const stack of ['prelude', 'block', 'coda'] as const) {
-      for (let depth = 0; depth < this.#maxDepth; depth++) {
-        const pages = this.#tables.get(`${stack} ${depth}`)?.filter((page) => page !== 0) ?? [];
-        if (pages.length > 0) yield { stack, depth, pages };
-      }
-    }
-  }
 }
