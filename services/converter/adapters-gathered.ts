@@ -1,6 +1,7 @@
+import { concatenated } from '@rondo/core';
 import type { AdapterTarget, PlainFactors } from './adapters-weights.ts';
 import type { DepthRows } from './depth-rows.ts';
-import { stacked, turnedB } from './factor-layout.ts';
+import { turnedB } from './factor-layout.ts';
 import type { Value, WeightRef } from './graph.ts';
 import type { WeightsFile } from './weights-file.ts';
 
@@ -31,13 +32,13 @@ export async function storeGathered(
     return whole;
   };
   const a = Array.from({ length: depths }, (_, depth) =>
-    stacked(parts.map(({ factors }, at) => padded(factors[depth]!.a, ranks[at]!))),
+    concatenated(parts.map(({ factors }, at) => padded(factors[depth]!.a, ranks[at]!))),
   );
-  const aRef = await file.append(stacked(a), [depths, a[0]!.length / columns, columns]);
+  const aRef = await file.append(concatenated(a), [depths, a[0]!.length / columns, columns]);
   const stored: GatheredFactors['parts'][number][] = [];
   for (const [at, { target, out, factors }] of parts.entries()) {
     const rank = ranks[at]!;
-    const b = stacked(factors.map((one) => turnedB(one, one.rank, rank)));
+    const b = concatenated(factors.map((one) => turnedB(one, one.rank, rank)));
     stored.push({ target, rank, b: await file.append(b, [depths, rank, out]) });
   }
   return { kind: 'gathered', name, a: aRef, parts: stored };

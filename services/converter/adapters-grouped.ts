@@ -1,6 +1,7 @@
+import { concatenated } from '@rondo/core';
 import type { AdapterTarget, PlainFactors } from './adapters-weights.ts';
 import type { DepthRows } from './depth-rows.ts';
-import { stacked, turnedB } from './factor-layout.ts';
+import { turnedB } from './factor-layout.ts';
 import type { Value, WeightRef } from './graph.ts';
 import type { WeightsFile } from './weights-file.ts';
 
@@ -26,7 +27,7 @@ export async function storeGrouped(
 ): Promise<GroupedFactors> {
   const depths: GroupedFactors['depths'][number][] = [];
   for (const depth of parts[0]!.factors.keys()) {
-    const a = stacked(parts.map(({ factors }) => factors[depth]!.a));
+    const a = concatenated(parts.map(({ factors }) => factors[depth]!.a));
     const aRef = await file.append(a, [a.length / columns, columns]);
     const stored: GroupedFactors['depths'][number]['parts'][number][] = [];
     for (const { target, out, factors } of parts) {

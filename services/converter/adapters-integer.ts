@@ -1,6 +1,6 @@
+import { concatenated } from '@rondo/core';
 import type { AdapterTarget, PlainFactors } from './adapters-weights.ts';
 import type { DepthRows } from './depth-rows.ts';
-import { stacked } from './factor-layout.ts';
 import type { Value, WeightRef } from './graph.ts';
 import { integerProduct, roundRows } from './integer-product.ts';
 import { quantizeChannels } from './quantize.ts';
@@ -40,7 +40,7 @@ export async function storeInteger(
     const scaled = gains ? scales.map((scale, at) => scale * gains[at]!) : scales;
     return { data: await file.append(data, [inputs, out]), scales: await file.append(scaled, [out]) };
   };
-  const a = stacked(parts.flatMap(({ factors }) => factors.map((one) => one.a)));
+  const a = concatenated(parts.flatMap(({ factors }) => factors.map((one) => one.a)));
   const gains: number[] = [];
   const ups = parts.map(({ out, factors }) => {
     const width = factors.reduce((sum, { rank }) => sum + rank, 0);

@@ -1,6 +1,7 @@
+import { concatenated } from '@rondo/core';
 import type { AdapterTarget, PlainFactors } from './adapters-weights.ts';
 import type { DepthRows } from './depth-rows.ts';
-import { stacked, turnedB } from './factor-layout.ts';
+import { turnedB } from './factor-layout.ts';
 import type { Value, WeightRef } from './graph.ts';
 import type { WeightsFile } from './weights-file.ts';
 
@@ -23,11 +24,11 @@ export async function storeMasked(
   { name, columns, parts }: PlainFactors,
   file: WeightsFile,
 ): Promise<MaskedFactors> {
-  const a = stacked(parts.flatMap(({ factors }) => factors.map((one) => one.a)));
+  const a = concatenated(parts.flatMap(({ factors }) => factors.map((one) => one.a)));
   const aRef = await file.append(a, [a.length / columns, columns]);
   const stored: MaskedFactors['parts'][number][] = [];
   for (const { target, out, factors } of parts) {
-    const b = stacked(factors.map((one) => turnedB(one, one.rank)));
+    const b = concatenated(factors.map((one) => turnedB(one, one.rank)));
     const ranks = factors.map(({ rank }) => rank);
     stored.push({ target, ranks, b: await file.append(b, [b.length / out, out]) });
   }

@@ -9,14 +9,3 @@ export function turnedB({ b }: Factors, rank: number, rows = rank): Float32Array
   }
   return turned;
 }
-
-/** Matrices of equally many columns, one under the other. */
-export function stacked(parts: readonly Float32Array[]): Float32Array {
-  const whole = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
-}

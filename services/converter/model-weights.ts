@@ -1,4 +1,5 @@
 import type { Manifest } from '@rondo/bundle';
+import { concatenated } from '@rondo/core';
 import { PACKED } from './adapters-weights.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import type { DepthVectors } from './depth-vectors.ts';
@@ -140,7 +141,7 @@ export async function writeModelWeights(
     for (let depth = 0; depth < vectors.depths; depth++) {
       rows.push(await readJoined({ read: (name) => vectors.read(name, depth) }, names));
     }
-    return file.append(joined(rows), [vectors.depths, rows[0]!.length]);
+    return file.append(concatenated(rows), [vectors.depths, rows[0]!.length]);
   };
   const linear = async (
     layer: number,
@@ -218,18 +219,7 @@ export async function writeModelWeights(
 async function readJoined(source: Pick<Checkpoint, 'read'>, names: readonly string[]): Promise<Float32Array> {
   const known = new Map<string, Float32Array>();
   for (const name of new Set(names)) known.set(name, await source.read(name));
-  return joined(names.map((name) => known.get(name)!));
-}
-
-function joined(parts: readonly Float32Array[]): Float32Array {
-  if (parts.length === 1) return parts[0]!;
-  const whole = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
+  return concatenated(names.map((name) => known.get(name)!));
 }
 
 async function appendMatrix(

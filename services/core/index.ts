@@ -1,4 +1,5 @@
 export { type Clock, ManualClock, systemClock } from './clock.ts';
+export { concatenated } from './concatenated.ts';
 export { contains, type DepthRange, passesIn, splitDepths } from './depth.ts';
 export { ERRORS, type ErrorCode, type ErrorOptions, isErrorCode, RondoError } from './errors.ts';
 export {

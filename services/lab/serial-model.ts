@@ -1,5 +1,5 @@
 import type { Bundle } from '@rondo/bundle';
-import { LIMITS, RondoError } from '@rondo/core';
+import { concatenated, LIMITS, RondoError } from '@rondo/core';
 import {
   type Attention,
   createEngine,
@@ -86,7 +86,7 @@ export class SerialModel {
     for (let first = 0; first < ids.length; first += LIMITS.stepRowsMax) {
       parts.push(await this.#chunk(ids.slice(first, first + LIMITS.stepRowsMax), onPass));
     }
-    return parts.length === 1 ? parts[0]! : concatenated(parts);
+    return concatenated(parts);
   }
 
   async #chunk(
@@ -142,14 +142,4 @@ export class SerialModel {
       copies: stack === 'block' ? this.#copies.splice(0) : [],
     });
   }
-}
-
-function concatenated(parts: readonly Float32Array[]): Float32Array {
-  const whole = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }
