@@ -46,7 +46,12 @@ export const evalCommand = (): Command =>
       'what to compare with: a bundle, or a checkpoint that is converted unlooped',
     )
     .requiredOption('--b <bundle>', 'a bundle to judge; may be given several times', several)
-    .option('--suite <file>', 'the protocol, in YAML', DEFAULT_SUITE)
+    .addOption(
+      new Option('--suite <file>', 'the protocol, in YAML').default(
+        DEFAULT_SUITE,
+        'the one that ships with Rondo',
+      ),
+    )
     .addOption(
       new Option('--precision <kind>', 'how a checkpoint given as --a is converted')
         .choices(['f32', 'int8', 'int4'])
@@ -56,11 +61,13 @@ export const evalCommand = (): Command =>
     .option('--json <file>', 'also write everything that was measured as JSON')
     .option('--html <file>', 'also write one page with tables and plots')
     .option('--gate <file>', 'end with 1 when B is worse than the one in this file, which --json has written')
-    .option(
-      '--tolerance <list>',
-      'how much worse is not worse: metric=amount or metric=percent%, separated by commas; judges these metrics only',
-      parseTolerances,
-      DEFAULT_TOLERANCES,
+    .addOption(
+      new Option(
+        '--tolerance <list>',
+        'how much worse is not worse: metric=amount or metric=percent%, separated by commas; judges these metrics only',
+      )
+        .argParser(parseTolerances)
+        .default(DEFAULT_TOLERANCES, 'as below'),
     )
     .addHelpText(
       'after',
