@@ -9,9 +9,9 @@ interface Insides {
 }
 
 /**
- * A gRPC server whose connections are bounded in number, and that lets each caller have `LIMITS.receiveWindowBytes` under way. grpc-js has an option for that which its server
- * ignores (grpc-node.flow_control_window, 1.14): there a frame of activations, twice HTTP/2's 64 KiB, would stop and wait for word
- * that the first half was read.
+ * A gRPC server whose connections are bounded in number, and that lets each caller have `LIMITS.receiveWindowBytes` under
+ * way. grpc-js has an option for that which its server ignores (grpc-node.flow_control_window, 1.14): there a frame of
+ * activations, twice HTTP/2's 64 KiB, would stop and wait for word that the first half was read.
  */
 export class WideServer extends Server {
   /** @throws RondoError INTERNAL when this version of grpc-js keeps its HTTP/2 options elsewhere. */
