@@ -76,6 +76,27 @@ describe('a tiny model beside itself and beside one of fewer passes', () => {
     });
   });
 
+  test('the more passes a measured threshold is to save, the fewer are spent, close to what was asked', () => {
+    for (const policy of ['latent-diff', 'confidence']) {
+      const of = cells.filter(
+        ({ exit }) => exit.kind === 'threshold' && exit.policy === policy && exit.saving !== undefined,
+      );
+      assert.deepEqual(
+        of.map(({ exit }) => exit.kind === 'threshold' && exit.saving),
+        [0.25, 0.75],
+      );
+      for (const { exit, scores } of of) {
+        const sum = (value: (window: (typeof scores.windows)[number]) => number) =>
+          scores.windows.reduce((total, window) => total + value(window), 0);
+        // The prompt's last row, one of each window, runs every pass; others at least one of three.
+        const saved =
+          sum(({ passes, tokens }) => 3 * tokens - passes) / sum(({ tokens }) => 2 * (tokens - 1));
+        const asked = exit.kind === 'threshold' ? exit.saving! : Number.NaN;
+        assert.ok(Math.abs(saved - asked) < 0.15, `${policy}: ${saved} saved, ${asked} asked`);
+      }
+    }
+  });
+
   test('with exits that always come, every decoded row spends one pass, and is another for it', () => {
     const { scores } = cells.find(
       ({ exit }) => exit.kind === 'threshold' && exit.policy === 'latent-diff' && exit.threshold === 100,

@@ -75,7 +75,8 @@ export const evalCommand = (): Command =>
 Runs the same texts through A and each B, and reports perplexity, bits per byte, how often B's next token is A's, KL of B from A
 and how far B writes A's greedy text, for B as it is after every number of passes. Differences come with intervals from
 a bootstrap over windows, questions and texts, in which A and B are paired. Multiple-choice questions are scored as
-lm-evaluation-harness scores them. Besides, rows after the prompt are decoded with their exits live, at each of the suite's thresholds.
+lm-evaluation-harness scores them. Besides, rows after the prompt are decoded with their exits live, at each of the suite's thresholds: given,
+or measured on the model's own signals so that about a given share of its passes is saved (services/lab/eval/suites/exits.yaml).
 
 --gate passes a metric when the whole interval of how much worse B is than the baseline's B lies within the tolerance. By default
 perplexity and bits per byte may rise by 1 %, agreement and accuracies fall by 0.02 and KL rise by 0.01. Another suite, text or

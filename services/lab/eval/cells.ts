@@ -1,7 +1,7 @@
 import type { Manifest } from '@rondo/bundle';
-import type { ExitRule } from '@rondo/core';
 import { depthScores, type Pair } from './depth-scores.ts';
-import { exitRules, exitScores, windowsDecoded, windowsHeld, windowsTogether } from './exit-scores.ts';
+import { exitScores, windowsDecoded, windowsHeld, windowsTogether } from './exit-scores.ts';
+import { askedExits, type EvalRule, measuredRules } from './exit-thresholds.ts';
 import type { Scores } from './metrics.ts';
 import type { Protocol } from './protocol.ts';
 import { answersByDepth, answersByRule } from './question-scores.ts';
@@ -13,7 +13,13 @@ import type { Window } from './windows.ts';
 /** How a model is run: all rows leave after so many passes, or rows after the prompt when a rule says so. */
 export type ExitChoice =
   | { readonly kind: 'depth'; readonly passes: number }
-  | { readonly kind: 'threshold'; readonly policy: string; readonly threshold: number };
+  | {
+      readonly kind: 'threshold';
+      readonly policy: string;
+      readonly threshold: number;
+      /** Share of the passes that can be saved which the threshold was measured to save; none for a given one. */
+      readonly saving?: number | undefined;
+    };
 
 /** One model run in one way. */
 export interface Cell {
@@ -32,11 +38,11 @@ type Stepped = (units: number) => void;
 /** B of `pair` run in every way: every depth, all passes last, then every threshold. `stepped` is told of units done. */
 export async function cellsOf(pair: Pair, units: Units, stepped: Stepped): Promise<Cell[]> {
   const { manifest } = pair.b.bundle;
-  const rules = exitRules(manifest, units.settings.exits);
-  return [
-    ...(await depthCells(pair, units, stepped)),
-    ...(rules.length > 0 ? await thresholdCells(pair, units, rules, stepped) : []),
-  ];
+  const asked = askedExits(manifest, units.settings.exits);
+  const depths = await depthCells(pair, units, stepped);
+  if (asked.length === 0) return depths;
+  const rules = await measuredRules(pair.b, asked, units.windows.slice(0, units.settings.exits.windows));
+  return [...depths, ...(await thresholdCells(pair, units, rules, stepped))];
 }
 
 async function depthCells(pair: Pair, units: Units, stepped: Stepped): Promise<Cell[]> {
@@ -66,7 +72,7 @@ async function depthCells(pair: Pair, units: Units, stepped: Stepped): Promise<C
 async function thresholdCells(
   pair: Pair,
   units: Units,
-  rules: readonly ExitRule[],
+  rules: readonly EvalRule[],
   stepped: Stepped,
 ): Promise<Cell[]> {
   const together = windowsTogether(pair, rules.length, units.positions);
@@ -86,8 +92,8 @@ async function thresholdCells(
     questions.push(await answersByRule(pair.b, question, rules));
     stepped(1);
   }
-  return rules.map(({ policy, threshold }, at) => ({
-    exit: { kind: 'threshold', policy, threshold },
+  return rules.map(({ policy, threshold, saving }, at) => ({
+    exit: { kind: 'threshold', policy, threshold, ...(saving !== undefined && { saving }) },
     scores: { windows: column(windows, at), greedy: column(greedy, at), questions: column(questions, at) },
   }));
 }
@@ -99,7 +105,7 @@ const column = <Value>(rows: readonly (readonly Value[])[], at: number): Value[]
 export function unitsOf(manifest: Manifest, protocol: Protocol, { greedy, exits }: SuiteSettings): number {
   const { windows, questions } = protocol;
   const rest = Math.min(greedy.max, windows.length) + questions.length;
-  const live = exitRules(manifest, exits).length > 0;
+  const live = askedExits(manifest, exits).length > 0;
   return windows.length + rest + (live ? Math.min(exits.windows, windows.length) + rest : 0);
 }
 
@@ -107,7 +113,7 @@ export function unitsOf(manifest: Manifest, protocol: Protocol, { greedy, exits 
 export function pagesOf(manifest: Manifest, protocol: Protocol, { greedy, exits }: SuiteSettings): number {
   const { maxDepth, pagePositions } = manifest;
   const pages = (positions: number) => Math.ceil(positions / pagePositions);
-  const rules = exitRules(manifest, exits).length;
+  const rules = askedExits(manifest, exits).length;
   // After each number of passes a coda has pages of its own.
   const sequences = Math.max(
     maxDepth + 1,

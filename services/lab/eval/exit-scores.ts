@@ -4,19 +4,8 @@ import { appendRows } from './appended-rows.ts';
 import type { Pair } from './depth-scores.ts';
 import type { Sequence } from './paged-sequence.ts';
 import { type Sequences, sequencesThatFit } from './sequences.ts';
-import type { SuiteSettings } from './suite.ts';
 import { type Reference, referenceOf, type WindowScore, WindowTally } from './window-scores.ts';
 import type { Window } from './windows.ts';
-
-/** The rules that a model can be served with, of those that the suite asks for; none for a model that has one pass. */
-export function exitRules({ maxDepth, exit }: Manifest, exits: SuiteSettings['exits']): ExitRule[] {
-  if (maxDepth === 1) return [];
-  return (['gate', 'latent-diff', 'confidence'] as const)
-    .filter((policy) => policy === 'confidence' || exit.signals.includes(policy))
-    .flatMap((policy) =>
-      exits[policy].map((threshold) => ({ policy, threshold, minDepth: exit.minDepth, maxDepth })),
-    );
-}
 
 /** Windows that B may decode side by side under so many rules, so that neither rows of logits nor pages run short. */
 export const windowsDecoded = (manifest: Manifest, rules: number, positions: number): number => {

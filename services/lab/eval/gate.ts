@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { bootstrap, type Estimate } from './bootstrap.ts';
 import type { Cell } from './cells.ts';
 import { METRICS, type MetricName, type Scores } from './metrics.ts';
-import { type EvalReport, exitText, fullCell } from './report.ts';
+import { type EvalReport, exitName, fullCell } from './report.ts';
 import type { SuiteSettings } from './suite.ts';
 
 /** How much worse than the baseline each metric may be; a metric that is not named is not judged. */
@@ -50,7 +50,12 @@ const window = z.looseObject({
 const cell = z.looseObject({
   exit: z.union([
     z.strictObject({ kind: z.literal('depth'), passes: z.number() }),
-    z.strictObject({ kind: z.literal('threshold'), policy: z.string(), threshold: z.number() }),
+    z.strictObject({
+      kind: z.literal('threshold'),
+      policy: z.string(),
+      threshold: z.number(),
+      saving: z.number().optional(),
+    }),
   ]),
   scores: z.looseObject({
     windows: z.array(window),
@@ -100,9 +105,9 @@ export function judge(
   settings: SuiteSettings,
 ): Judgement[] {
   refuseOther(report, baseline);
-  const cells = new Map(report.bs[0]!.cells.map((each) => [exitText(each.exit), each]));
+  const cells = new Map(report.bs[0]!.cells.map((each) => [exitName(each.exit), each]));
   return baseline.bs[0]!.cells.flatMap((before) => {
-    const exit = exitText(before.exit);
+    const exit = exitName(before.exit);
     const now = cells.get(exit);
     if (!now) {
       throw new RondoError(

@@ -51,8 +51,18 @@ export const fullCell = <Of extends Pick<Cell, 'exit'>>({
   readonly maxDepth: number;
 }): Of => cells.find(({ exit }) => exit.kind === 'depth' && exit.passes === maxDepth)!;
 
+/** A way of running as it is called in every report: a threshold that was measured is another one for each model. */
+export function exitName(exit: ExitChoice): string {
+  if (exit.kind === 'depth') return `depth ${exit.passes}`;
+  const { policy, threshold, saving } = exit;
+  return saving === undefined ? `${policy} ${threshold}` : `${policy} saving ${saving}`;
+}
+
+/** The name of a way of running, with its threshold. */
 export const exitText = (exit: ExitChoice): string =>
-  exit.kind === 'depth' ? `depth ${exit.passes}` : `${exit.policy} ${exit.threshold}`;
+  exit.kind === 'threshold' && exit.saving !== undefined
+    ? `${exitName(exit)}: ${Number(exit.threshold.toPrecision(4))}`
+    : exitName(exit);
 
 /** Differences of every B, run in every way, from A with all its passes. */
 export function differencesOf({ a, bs }: Evaluation, settings: SuiteSettings): Difference[] {

@@ -32,6 +32,9 @@ export interface Head {
   readonly logSumExp: number;
   /** The most likely id. */
   readonly topId: number;
+  /** What the pass before it said of the row, when the block says so and rows are appended. */
+  readonly gate?: number | undefined;
+  readonly latentDiff?: number | undefined;
 }
 
 export interface Decoded {
@@ -120,11 +123,20 @@ export class Sequences {
     const pieces = appends.map(({ sequence, ids }) => pieceOf(sequence, ids));
     let state = await this.#prelude(pieces);
     for (let passes = 1; passes <= maxDepth; passes++) {
-      ({ state } = await this.#run('block', state, passes - 1, pieces));
+      const pass = await this.#run('block', state, passes - 1, pieces);
+      state = pass.state;
       if (!exits.includes(passes)) continue;
       const keep = Float32Array.from(state);
+      const signals = lastRows(appends).map((row) => ({
+        gate: pass.gate?.[row],
+        latentDiff: pass.latentDiff?.[row],
+      }));
       const last = await this.#coda(state, passes, pieces);
-      read(passes, await this.#heads(this.#lastRows(last, appends)));
+      const heads = await this.#heads(this.#lastStates(last, appends));
+      read(
+        passes,
+        heads.map((head, at) => ({ ...head, ...signals[at] })),
+      );
       state = keep;
     }
     for (const { sequence, rows } of pieces) sequence.length += rows;
@@ -265,16 +277,13 @@ export class Sequences {
   }
 
   /** States [Σ heads · hidden] of the last rows of each append. */
-  #lastRows(state: Float32Array, appends: readonly Append[]): Float32Array {
+  #lastStates(state: Float32Array, appends: readonly Append[]): Float32Array {
     const { hidden } = this.bundle.manifest.shape;
-    const total = appends.reduce((sum, { heads }) => sum + heads, 0);
-    const last = new Float32Array(total * hidden);
-    let [end, at] = [0, 0];
-    for (const { ids, heads } of appends) {
-      end += ids.length;
-      last.set(state.subarray((end - heads) * hidden, end * hidden), at * hidden);
-      at += heads;
-    }
+    const rows = lastRows(appends);
+    const last = new Float32Array(rows.length * hidden);
+    rows.forEach((row, at) => {
+      last.set(state.subarray(row * hidden, (row + 1) * hidden), at * hidden);
+    });
     return last;
   }
 
@@ -299,6 +308,15 @@ interface Piece {
   readonly start: number;
   readonly rows: number;
   readonly ids: readonly number[];
+}
+
+/** Of the rows of all appends, which the head is asked about. */
+function lastRows(appends: readonly Append[]): number[] {
+  let end = 0;
+  return appends.flatMap(({ ids, heads }) => {
+    end += ids.length;
+    return Array.from({ length: heads }, (_, at) => end - heads + at);
+  });
 }
 
 const pieceOf = (sequence: Sequence, ids: readonly number[]): Piece => ({

@@ -42,7 +42,9 @@ test('an unknown key is refused with the line that it is in', () => {
 test('a value of the wrong kind is refused with its line', () => {
   refused(YAML.replace('samples: 2000', 'samples: many'), lineOf(YAML, 'samples:'), /samples/);
   refused(YAML.replace('stride: 128', 'stride: 256'), lineOf(YAML, 'windows:'), /stride must be below/);
-  refused(YAML.replace('[0.5, 0.7, 0.9]', '[0.7, 0.5]'), lineOf(YAML, 'gate:'), /rising/);
+  const SHARES = '[0.1, 0.3, 0.5, 0.7, 0.9]';
+  refused(YAML.replace(SHARES, '[0.7, 0.5]'), lineOf(YAML, 'saving: ['), /rising/);
+  refused(YAML.replace(SHARES, '[0.5, 1]'), lineOf(YAML, 'saving: ['), /shares below 1/);
   refused(YAML.replace('seed: 1', 'seed: [1'), lineOf(YAML, 'texts:'), /Flow sequence/);
 });
 
@@ -66,5 +68,5 @@ test('the digest changes with a setting and with a text, and with nothing else',
   const first = await digest('one', yaml);
   assert.equal(await digest('one', `# another comment\n${yaml}`), first);
   assert.notEqual(await digest('two', yaml), first);
-  assert.notEqual(await digest('one', yaml.replace('version: 1', 'version: 2')), first);
+  assert.notEqual(await digest('one', yaml.replace('version: 2', 'version: 3')), first);
 });

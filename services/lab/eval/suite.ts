@@ -31,9 +31,11 @@ const schema = z.strictObject({
   exits: z.strictObject({
     /** Windows, from the first, that are decoded row by row at every threshold. */
     windows: count,
-    gate: thresholds,
-    'latent-diff': thresholds,
-    confidence: thresholds,
+    gate: thresholds.default([]),
+    'latent-diff': thresholds.default([]),
+    confidence: thresholds.default([]),
+    /** For each policy besides, the thresholds at which about these shares of the passes that can be saved are. */
+    saving: thresholds.refine((shares) => shares.every((share) => share < 1), 'shares below 1').default([]),
   }),
   bootstrap: z.strictObject({ samples: count.min(100), confidence: z.number().gt(0.5).lt(1) }),
 });
