@@ -82,7 +82,7 @@ EVAL_BASELINE := integration-tests/fixtures/eval-baseline.json
 eval: setup ## is a tiny looped model as good as it was? holds it against integration-tests/fixtures/eval-baseline.json
 	@mkdir -p .cache/eval
 	@./rondo convert $(EVAL_CHECKPOINT) --out .cache/eval/tiny-looped --loop-layers 1-2 --loops 3 --loop-damping 0.3333
-	@./rondo eval --a $(EVAL_CHECKPOINT) --b .cache/eval/tiny-looped --suite integration-tests/eval/tiny.yaml $(EVAL)
+	@./rondo eval --a $(EVAL_CHECKPOINT) --b .cache/eval/tiny-looped --suite integration-tests/eval/tiny.yaml --no-speed $(EVAL)
 
 .PHONY: chaos
 chaos: setup ## 500 faults on a cluster under load: is a token lost?; a quarter of an hour; BENCH=--quick for three minutes

@@ -5,7 +5,15 @@ import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { openBundle } from '@rondo/bundle';
-import { type EvalReport, type EvalSuite, evalReport, evaluate, openSuite, type Variant } from '@rondo/lab';
+import {
+  type EvalReport,
+  type EvalSuite,
+  evalReport,
+  evaluate,
+  openSuite,
+  RondoProcess,
+  type Variant,
+} from '@rondo/lab';
 import { TinyBundle } from './tiny-bundle.ts';
 
 const HERE = new URL('./', import.meta.url).pathname;
@@ -107,10 +115,33 @@ describe('a tiny model beside itself and beside one of fewer passes', () => {
   });
 });
 
+test('the speed of a model is that of a server which answers, in each way of running that was asked for', async () => {
+  await using three = await TinyBundle.make(3);
+  const suite = await openSuite(SUITE);
+  const exits = { ...suite.settings.exits, 'latent-diff': [100], confidence: [], saving: [] };
+  const { a } = await evaluate({
+    a: await openBundle(three.directory),
+    bs: [],
+    suite: { ...suite, settings: { ...suite.settings, exits } },
+    threads: 1,
+    launch: (...args) => RondoProcess.start(RONDO, args),
+  });
+  const { memoryMiB, firstTokenMs, aloneTokensPerS, together } = a.speed!;
+  assert.ok(memoryMiB > 10 && firstTokenMs > 0 && aloneTokensPerS > 0);
+  assert.deepEqual(
+    together.map(({ exit }) => exit),
+    [
+      { kind: 'depth', passes: 3 },
+      { kind: 'threshold', policy: 'latent-diff', threshold: 100 },
+    ],
+  );
+  for (const { tokensPerS } of together) assert.ok(tokensPerS > 0);
+});
+
 describe('rondo eval --gate against the baseline of make eval', () => {
   const gate = (bundle: string, ...more: string[]) =>
     promisify(execFile)(RONDO, [
-      ...['eval', '--a', CHECKPOINT, '--b', bundle, '--suite', SUITE, '--gate', BASELINE],
+      ...['eval', '--no-speed', '--a', CHECKPOINT, '--b', bundle, '--suite', SUITE, '--gate', BASELINE],
       ...more,
     ]).then(
       ({ stdout }) => ({ code: 0, stdout, stderr: '' }),
@@ -127,7 +158,8 @@ describe('rondo eval --gate against the baseline of make eval', () => {
     const { code, stdout } = await gate(same.directory, '--html', page);
     assert.match(stdout, /gate passed/);
     const html = readFileSync(page, 'utf8');
-    assert.equal(html.match(/<svg/g)?.length, 2);
+    assert.equal(html.match(/<svg/g)?.length, 3);
+    assert.match(html, /<title>B1 [^<]* latent-diff saving 0\.25: [^<]*perplexity/);
     // Nothing is fetched from elsewhere.
     assert.doesNotMatch(html, /(src|href)="/);
     assert.equal(code, 0);

@@ -14,6 +14,7 @@ import {
   openSuite,
   parseBaseline,
   parseTolerances,
+  RondoProcess,
   type Tolerances,
 } from '@rondo/lab';
 import { Command, Option } from 'commander';
@@ -21,6 +22,7 @@ import { CACHE } from './cache.ts';
 import { countOption } from './options.ts';
 import { progressBar } from './progress.ts';
 
+const RONDO = fileURLToPath(new URL('../../rondo', import.meta.url));
 const DEFAULT_SUITE = fileURLToPath(new URL('../lab/eval/suites/default.yaml', import.meta.url));
 
 interface EvalFlags {
@@ -29,6 +31,7 @@ interface EvalFlags {
   readonly suite: string;
   readonly precision: 'f32' | 'int8' | 'int4';
   readonly threads: number;
+  readonly speed: boolean;
   readonly json?: string;
   readonly html?: string;
   readonly gate?: string;
@@ -40,7 +43,7 @@ const several = (value: string, earlier: string[] = []): string[] => [...earlier
 /** `rondo eval`: what a bundle is worth beside another. */
 export const evalCommand = (): Command =>
   new Command('eval')
-    .description('compare bundles with a model: quality at every depth and exit, size')
+    .description('compare bundles with a model: quality at every depth and exit, size, speed')
     .requiredOption(
       '--a <model>',
       'what to compare with: a bundle, or a checkpoint that is converted unlooped',
@@ -58,6 +61,7 @@ export const evalCommand = (): Command =>
         .default('f32'),
     )
     .option('--threads <n>', 'threads of the engine', countOption('--threads'), 2)
+    .option('--no-speed', 'do not serve the models to measure their speed: quality alone')
     .option('--json <file>', 'also write everything that was measured as JSON')
     .option('--html <file>', 'also write one page with tables and plots')
     .option('--gate <file>', 'end with 1 when B is worse than the one in this file, which --json has written')
@@ -77,6 +81,9 @@ and how far B writes A's greedy text, for B as it is after every number of passe
 a bootstrap over windows, questions and texts, in which A and B are paired. Multiple-choice questions are scored as
 lm-evaluation-harness scores them. Besides, rows after the prompt are decoded with their exits live, at each of the suite's thresholds: given,
 or measured on the model's own signals so that about a given share of its passes is saved (services/lab/eval/suites/exits.yaml).
+
+Then each model is served by one worker and loaded over HTTP, three seconds for each way of running: tokens/s, time to first token and
+memory. No gate judges these.
 
 --gate passes a metric when the whole interval of how much worse B is than the baseline's B lies within the tolerance. By default
 perplexity and bits per byte may rise by 1 %, agreement and accuracies fall by 0.02 and KL rise by 0.01. Another suite, text or
@@ -109,6 +116,9 @@ async function runEval(flags: EvalFlags): Promise<void> {
       suite,
       threads: flags.threads,
       signal: interrupt.signal,
+      ...(flags.speed && {
+        launch: (...args: string[]) => RondoProcess.start(RONDO, args, { signal: interrupt.signal }),
+      }),
       onProgress: (done, total, title) => progress.update(done, total, title),
     });
     progress.stop();

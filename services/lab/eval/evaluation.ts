@@ -5,6 +5,7 @@ import { type Cell, cellsOf, pagesOf, unitsOf } from './cells.ts';
 import { greedyWindows } from './greedy-text.ts';
 import { type Protocol, prepareProtocol } from './protocol.ts';
 import { Sequences } from './sequences.ts';
+import { measureSpeed, type Speed, type SpeedOptions } from './speed.ts';
 import type { EvalSuite } from './suite.ts';
 
 export interface Variant {
@@ -20,6 +21,8 @@ export interface Variant {
   readonly rank: number;
   /** Every depth, all passes last; then every threshold. */
   readonly cells: readonly Cell[];
+  /** Unless it was not asked for. */
+  readonly speed?: Speed;
 }
 
 export interface Evaluation {
@@ -36,6 +39,8 @@ export interface EvaluationOptions {
   readonly onProgress?: (done: number, total: number, title: string) => void;
   /** Aborted when the user stops the run, which then throws its reason. */
   readonly signal?: AbortSignal;
+  /** Runs `rondo` with these arguments until it is ready: to measure speeds too. */
+  readonly launch?: SpeedOptions['launch'];
 }
 
 /**
@@ -52,25 +57,47 @@ export async function evaluate(options: EvaluationOptions): Promise<Evaluation> 
     Sequences.open(bundle, { threads, pages: pagesOf(bundle.manifest, protocol, settings) });
   const progress = progressOf(options, protocol);
   const modelA = await open(a);
+  const variants: Variant[] = [];
   try {
     const greedy = await greedyWindows(modelA, protocol.windows, settings.greedy);
     const units = { ...protocol, greedy, settings };
     const measured = async (b: Sequences, role: string) =>
       variantOf(b.bundle, await cellsOf({ a: modelA, b }, units, progress(role)));
-    const ofA = await measured(modelA, `A ${a.manifest.name}`);
-    const ofBs: Variant[] = [];
+    variants.push(await measured(modelA, `A ${a.manifest.name}`));
     for (const b of bs) {
       const modelB = await open(b);
       try {
-        ofBs.push(await measured(modelB, `B ${b.manifest.name}`));
+        variants.push(await measured(modelB, `B ${b.manifest.name}`));
       } finally {
         await modelB.close();
       }
     }
-    return { protocol, a: ofA, bs: ofBs };
   } finally {
     await modelA.close();
   }
+  // With every engine of this process gone: nothing but what serves is in the way.
+  const [ofA, ...ofBs] = await withSpeeds(variants, protocol, options);
+  return { protocol, a: ofA!, bs: ofBs };
+}
+
+async function withSpeeds(
+  variants: readonly Variant[],
+  { windows }: Protocol,
+  { a, bs, suite, threads, launch, signal, onProgress }: EvaluationOptions,
+): Promise<Variant[]> {
+  if (!launch) return [...variants];
+  const { greedy } = suite.settings;
+  const measured: Variant[] = [];
+  for (const [at, bundle] of [a, ...bs].entries()) {
+    const { cells, maxDepth } = variants[at]!;
+    const full = cells.find(({ exit }) => exit.kind === 'depth' && exit.passes === maxDepth)!;
+    const exits = [full, ...cells.filter(({ exit }) => exit.kind === 'threshold')].map(({ exit }) => exit);
+    const told = (done: number, total: number) =>
+      onProgress?.(done, total, `speed of ${at === 0 ? 'A' : 'B'} ${bundle.manifest.name}`);
+    const options = { launch, threads, windows, greedy, exits, signal, onProgress: told };
+    measured.push({ ...variants[at]!, speed: await measureSpeed(bundle, options) });
+  }
+  return measured;
 }
 
 function progressOf({ a, bs, suite, signal, onProgress }: EvaluationOptions, protocol: Protocol) {

@@ -1,89 +1,67 @@
-import { drawPlot } from '../bench/plot.ts';
 import type { Row } from '../bench/suite.ts';
-import type { Variant } from './evaluation.ts';
-import { METRICS, wholeValue } from './metrics.ts';
-import { type EvalReport, exitText, fullCell } from './report.ts';
+import { evalPlots, type Named } from './html-plots.ts';
+import { METRICS } from './metrics.ts';
+import { type Difference, digits, type EvalReport, exitText, fullCell, speedRows } from './report.ts';
 
-const MEGABYTE = 1e6;
+const STYLE = `
+:root{color-scheme:light dark;--ink:light-dark(#1d2733,#e4e9ef);--paper:light-dark(#fff,#14181d);--line:light-dark(#d5dae0,#39424d);--faint:light-dark(#5b6774,#9aa6b2)}
+body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);margin:2rem auto;max-width:75rem;padding:0 1.5rem}
+h1{font-size:1.5rem;margin-bottom:.2rem}h2{font-size:1.15rem;margin-top:2rem}p{color:var(--faint);margin:.2rem 0}
+.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(32rem,100%),1fr));gap:1.5rem}figure{margin:0}.plots svg{max-width:100%;height:auto}
+.wide{overflow-x:auto}table{border-collapse:collapse;margin:.8rem 0;font-variant-numeric:tabular-nums}
+td,th{padding:.25rem .9rem .25rem 0;border-bottom:1px solid var(--line);text-align:left;white-space:nowrap}
+th{color:var(--faint);font-weight:600}summary{cursor:pointer}`;
 
-/**
- * The report as one page that needs nothing else: tables, and perplexity against depth, against passes spent and, with adapters of
- * several ranks, against rank.
- */
-export async function htmlPage({ suite, a, bs, differences, commit, date }: EvalReport): Promise<string> {
-  const variants = bs.map((b, at) => [`B${at + 1} ${b.directory}`, b] as const);
-  const cells = variants.flatMap(([model, b]) => cellRows(model, b));
-  const full = variants.map(([model, b]) => ({
+/** The report as one page that needs nothing else: plots and tables. */
+export async function htmlPage({
+  suite,
+  a,
+  bs,
+  differences,
+  confidence,
+  commit,
+  date,
+}: EvalReport): Promise<string> {
+  const ofA: Named = [`A ${a.directory}`, a];
+  const ofBs = bs.map((b, at): Named => [`B${at + 1} ${b.directory}`, b]);
+  const all = [ofA, ...ofBs];
+  const models = all.map(([model, { precision, maxDepth, rank, bytes }]) => ({
     model,
-    rank: b.rank,
-    perplexity: wholeValue(METRICS[0]!, fullCell(b).scores),
+    precision,
+    passes: maxDepth,
+    rank,
+    'bundle, MB': (bytes / 1e6).toFixed(1),
   }));
-  const plots = [
-    await perplexityPlot(
-      'Perplexity against depth',
-      'passes',
-      cells.filter(({ way }) => way === 'depth'),
-    ),
-    await perplexityPlot('Perplexity against passes spent', 'passes', cells),
-  ];
-  if (new Set(full.map(({ rank }) => rank)).size > 1) {
-    plots.push(await perplexityPlot('Perplexity against rank', 'rank', full));
-  }
-  const compared = differences.map(({ b, exit, metric, ofA, ofB, difference }) => ({
-    model: variants[b]![0],
-    exit: exitText(exit),
-    metric,
-    A: ofA.toFixed(4),
-    B: ofB.toFixed(4),
-    'B − A': difference.value.toFixed(4),
-    low: difference.low.toFixed(4),
-    high: difference.high.toFixed(4),
-  }));
-  const models = [[`A ${a.directory}`, a] as const, ...variants].map(([model, variant]) => ({
-    model,
-    precision: variant.precision,
-    passes: variant.maxDepth,
-    rank: variant.rank,
-    MB: (variant.bytes / MEGABYTE).toFixed(1),
-  }));
+  const speeds = all.flatMap(([model, variant]) => speedRows(variant, model));
+  const plots = await evalPlots(ofA, ofBs);
+  const whole = differences.filter(({ b, exit }) => exit === fullCell(bs[b]!).exit);
+  const compared = (some: readonly Difference[]) => table(some.map((each) => differenceRow(each, ofBs)));
   return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>rondo eval: ${escaped(suite.name)}</title>
-<style>body{font:15px sans-serif;margin:2em;max-width:75em}table{border-collapse:collapse;margin:1em 0}
-td,th{padding:.2em .8em;border-bottom:1px solid #ccc;text-align:left}</style></head><body>
-<h1>rondo eval: suite ${escaped(suite.name)}, version ${suite.version}</h1>
-<p>Commit ${escaped(commit)}, ${escaped(date)}</p>
-${table(models)}${plots.join('\n')}${table(compared)}</body></html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>rondo eval: ${escaped(suite.name)}</title><style>${STYLE}</style></head><body>
+<h1>rondo eval</h1>
+<p>Suite ${escaped(suite.name)}, version ${suite.version} · commit ${escaped(commit)} · ${escaped(date)}</p>
+${table(models)}
+<h2>Plots</h2><p>The dashed line is A with all its passes. Point at a mark to read it. All are over the windows that thresholds were tried on.</p>
+<div class="plots">${plots.map((svg) => `<figure>${svg}</figure>`).join('\n')}</div>
+${speeds.length > 0 ? `<h2>Served by one worker</h2><p>A prompt and an answer as long as the suite's greedy texts.</p>${table(speeds)}` : ''}
+<h2>B beside A, with all passes</h2><p>B − A, and where it lies with ${confidence * 100} % confidence.</p>
+${compared(whole)}
+<details><summary>Every depth and threshold</summary>${compared(differences)}</details>
+</body></html>
 `;
 }
 
-function cellRows(model: string, { cells }: Variant) {
-  return cells.map(({ exit, scores }) => ({
-    model,
-    way: exit.kind === 'depth' ? 'depth' : exit.policy,
-    passes: wholeValue(METRICS.find(({ name }) => name === 'passes')!, scores),
-    perplexity: wholeValue(METRICS[0]!, scores),
-  }));
-}
-
-const perplexityPlot = (title: string, x: string, rows: readonly Row[]): Promise<string> =>
-  drawPlot(
-    {
-      name: 'perplexity',
-      title,
-      spec: {
-        width: 480,
-        height: 280,
-        mark: { type: 'point', filled: true },
-        encoding: {
-          x: { field: x, type: 'quantitative', scale: { zero: false } },
-          y: { field: 'perplexity', type: 'quantitative', scale: { zero: false } },
-          color: { field: 'model', type: 'nominal' },
-          ...(x === 'passes' && { shape: { field: 'way', type: 'nominal' } }),
-        },
-      },
-    },
-    rows,
-  );
+const differenceRow = ({ b, exit, metric, ofA, ofB, difference }: Difference, bs: readonly Named[]): Row => ({
+  model: bs[b]![0],
+  exit: exitText(exit),
+  metric: METRICS.find(({ name }) => name === metric)!.title,
+  A: digits(ofA),
+  B: digits(ofB),
+  'B − A': digits(difference.value),
+  low: digits(difference.low),
+  high: digits(difference.high),
+});
 
 function table(rows: readonly Row[]): string {
   const names = Object.keys(rows[0] ?? {});
@@ -95,7 +73,7 @@ function table(rows: readonly Row[]): string {
       names.map((name) => row[name]!),
     ),
   );
-  return `<table>\n${line('th', names)}${body.join('')}</table>\n`;
+  return `<div class="wide"><table>\n${line('th', names)}${body.join('')}</table></div>\n`;
 }
 
 const escaped = (text: string): string =>

@@ -126,9 +126,37 @@ export function evalText(report: EvalReport): string {
           high: digits(high),
         })),
     ),
+    ...speedText([a, ...bs]),
     `\n${describeMachine(report.machine)} · commit ${report.commit}\n`,
   ];
   return lines.join('');
+}
+
+function speedText(variants: readonly Variant[]): string[] {
+  const rows = variants.flatMap((variant, at) =>
+    speedRows(variant, `${at === 0 ? 'A' : `B${at}`} ${variant.name}`),
+  );
+  if (rows.length === 0) return [];
+  return [
+    `\nserved by one worker, a prompt and an answer as long as the suite's greedy texts\n\n`,
+    terminalTable(rows),
+  ];
+}
+
+/** Size and speed of a variant, in the ways of running whose speed was measured. Empty without. */
+export function speedRows({ bytes, speed }: Variant, model: string): Row[] {
+  if (!speed) return [];
+  const { memoryMiB, firstTokenMs, aloneTokensPerS, clients, together } = speed;
+  return together.map(({ exit, tokensPerS }, at) => ({
+    model,
+    exit: exitText(exit),
+    'bundle, MB': (bytes / 1e6).toFixed(1),
+    'memory, MiB': memoryMiB.toFixed(0),
+    // Of one client only with all passes, which stand first.
+    'first token, ms': at === 0 ? firstTokenMs.toFixed(1) : '',
+    'tokens/s, 1 client': at === 0 ? aloneTokensPerS.toFixed(1) : '',
+    [`tokens/s, ${clients} clients`]: tokensPerS.toFixed(1),
+  }));
 }
 
 function cellRows(variant: Variant, role: string): Row[] {

@@ -4,7 +4,7 @@ import type { Workload } from './workload.ts';
 
 export interface ClosedLoopOptions {
   readonly client: LoadClient;
-  readonly workload: Workload;
+  readonly workload: Pick<Workload, 'request'>;
   /** Clients, each of which sends its next request when its last has ended. */
   readonly clients: number;
   /** Index of the first request of the workload. */
