@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
@@ -186,5 +186,37 @@ describe('rondo eval --gate against the baseline of make eval', () => {
     const { code, stderr } = await gate(same.directory, '--suite', join(folder, 'suite.yaml'));
     assert.equal(code, 1);
     assert.match(stderr, /--gate: settings, texts or questions of the suite changed/);
+  });
+
+  test('another tokenizer is an error: beside A, and beside the baseline', async () => {
+    await using same = await TinyBundle.make(3, undefined, 0.3333);
+    const folder = join(same.directory, '..');
+    const [checkpoint, other] = [join(folder, 'checkpoint'), join(folder, 'other')];
+    cpSync(CHECKPOINT, checkpoint, { recursive: true });
+    const tokenizer = JSON.parse(readFileSync(join(checkpoint, 'tokenizer.json'), 'utf8'));
+    tokenizer.model.merges.splice(30);
+    writeFileSync(join(checkpoint, 'tokenizer.json'), JSON.stringify(tokenizer));
+    const looped = ['--loop-layers', '1-2', '--loops', '3', '--loop-damping', '0.3333'];
+    await promisify(execFile)(RONDO, ['convert', checkpoint, '--out', other, ...looped]);
+    const besideA = await gate(other);
+    assert.equal(besideA.code, 1);
+    assert.match(besideA.stderr, /its tokenizer cuts the suite's texts differently from A's/);
+    const plain = join(folder, 'plain');
+    await promisify(execFile)(RONDO, ['convert', checkpoint, '--out', plain]);
+    const { code, stderr } = await gate(other, '--a', plain);
+    assert.equal(code, 1);
+    assert.match(stderr, /--gate: the tokenizer cuts the suite differently/);
+  });
+
+  test('what would fail after the long work is told before it', async () => {
+    await using same = await TinyBundle.make(3);
+    const html = join(same.directory, 'nowhere', 'page.html');
+    const unwritable = await gate(same.directory, '--html', html);
+    assert.equal(unwritable.code, 1);
+    assert.match(unwritable.stderr, /page\.html: cannot be written/);
+    const two = await gate(same.directory, '--b', same.directory);
+    assert.equal(two.code, 1);
+    assert.match(two.stderr, /number of --b: 2 here, 1 in the baseline/);
+    for (const { stderr } of [unwritable, two]) assert.doesNotMatch(stderr, / % of /);
   });
 });

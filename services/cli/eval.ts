@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { open, readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { openBundle } from '@rondo/bundle';
 import { RondoError } from '@rondo/core';
@@ -15,6 +15,7 @@ import {
   parseBaseline,
   parseTolerances,
   RondoProcess,
+  refuseOtherSuite,
   type Tolerances,
 } from '@rondo/lab';
 import { Command, Option } from 'commander';
@@ -98,8 +99,12 @@ Examples:
 
 async function runEval(flags: EvalFlags): Promise<void> {
   const suite = await openSuite(flags.suite);
-  // Before the long work: a gate that cannot be read is told at once.
+  // Before the long work: what would fail after it is told at once.
+  for (const file of [flags.json, flags.html]) if (file !== undefined) await refuseUnwritable(file);
   const baseline = flags.gate && parseBaseline(flags.gate, await readBaseline(flags.gate));
+  if (baseline) {
+    refuseOtherSuite(baseline, { ...suite.settings, digest: suite.digest }, flags.b.length);
+  }
   const bs = [];
   for (const directory of flags.b) bs.push(await openBundle(directory));
   const progress = progressBar('evaluating', 0);
@@ -130,6 +135,17 @@ async function runEval(flags: EvalFlags): Promise<void> {
   } finally {
     progress.stop();
     process.off('SIGINT', stop).off('SIGTERM', stop);
+  }
+}
+
+/** @throws RondoError CONFIG_INVALID for a file that cannot be written. */
+async function refuseUnwritable(path: string): Promise<void> {
+  try {
+    await (await open(path, 'a')).close();
+  } catch (cause) {
+    throw new RondoError('CONFIG_INVALID', `${path}: cannot be written: ${(cause as Error).message}`, {
+      cause,
+    });
   }
 }
 

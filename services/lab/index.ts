@@ -24,6 +24,7 @@ export {
   judge,
   parseBaseline,
   parseTolerances,
+  refuseOtherSuite,
   type Tolerances,
 } from './eval/gate.ts';
 export { htmlPage } from './eval/html-page.ts';

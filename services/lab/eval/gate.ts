@@ -147,25 +147,38 @@ function judgeCell(
   });
 }
 
-function refuseOther({ suite, a, bs }: EvalReport, baseline: Baseline): void {
-  const refuse = (what: string, before: string, now: string) => {
-    if (before === now) return;
-    throw new RondoError(
-      'CONFIG_INVALID',
-      `--gate: ${what}: ${now} here, ${before} in the baseline: these cannot be compared; write the baseline anew with --json`,
-    );
-  };
-  const { suite: before } = baseline;
-  refuse(
-    'another suite',
-    `${before.name} version ${before.version}`,
-    `${suite.name} version ${suite.version}`,
+/** @throws RondoError CONFIG_INVALID when `what` was something else in the baseline. */
+function refuse(what: string, before: string, now: string): void {
+  if (before === now) return;
+  throw new RondoError(
+    'CONFIG_INVALID',
+    `--gate: ${what}: ${now} here, ${before} in the baseline: these cannot be compared; write the baseline anew with --json`,
   );
-  refuse('settings, texts or questions of the suite changed', before.digest, suite.digest);
-  refuse('the tokenizer cuts the suite differently', before.tokens, suite.tokens);
-  refuse('number of --b', '1', String(bs.length));
+}
+
+/**
+ * What can be told of a baseline before anything is measured.
+ * @throws RondoError CONFIG_INVALID when it is of another suite, or for more than one B.
+ */
+export function refuseOtherSuite({ suite: before }: Baseline, now: SuiteIdentity, bs: number): void {
+  const named = ({ name, version }: SuiteIdentity) => `${name} version ${version}`;
+  refuse('another suite', named(before), named(now));
+  refuse('settings, texts or questions of the suite changed', before.digest, now.digest);
+  refuse('number of --b', '1', String(bs));
+}
+
+interface SuiteIdentity {
+  readonly name: string;
+  readonly version: number;
+  readonly digest: string;
+}
+
+function refuseOther({ suite, a, bs }: EvalReport, baseline: Baseline): void {
+  refuseOtherSuite(baseline, suite, bs.length);
+  refuse('the tokenizer cuts the suite differently', baseline.suite.tokens, suite.tokens);
   const [ofA, wasA] = [lossOf(fullCell(a)), lossOf(fullCell(baseline.a))];
-  if (Math.abs(ofA - wasA) > SAME_LOSS * wasA) refuse('another A, by its loss', String(wasA), String(ofA));
+  if (!(Math.abs(ofA - wasA) <= SAME_LOSS * wasA))
+    refuse('another A, by its loss', String(wasA), String(ofA));
 }
 
 /** Two conversions of one checkpoint have other digests and, on other machines, sums in another order; not another loss. */

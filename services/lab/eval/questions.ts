@@ -19,11 +19,13 @@ export interface Question {
 /** What stands between a question and a choice: lm-evaluation-harness' `target_delimiter`. */
 const DELIMITER = ' ';
 
+const asked = z.string().regex(/\S/, 'more than spaces');
+
 // Files that others made may say more about each question.
 const schema = z
   .looseObject({
-    query: z.string().min(1).optional(),
-    context: z.string().min(1).optional(),
+    query: asked.optional(),
+    context: asked.optional(),
     choices: z.array(z.string().min(1)).min(2),
     gold: z.int().nonnegative(),
   })

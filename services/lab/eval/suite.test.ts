@@ -48,6 +48,17 @@ test('a value of the wrong kind is refused with its line', () => {
   refused(YAML.replace('seed: 1', 'seed: [1'), lineOf(YAML, 'texts:'), /Flow sequence/);
 });
 
+test('what is no suite at all is refused, and so are aliases without end', () => {
+  refused('', 1, /expected object/);
+  refused('- 1', 1, /expected object/);
+  const names = ['a', 'b', 'c', 'd', 'e', 'f'];
+  const bomb = names.map((name, at) => {
+    const of = at === 0 ? 'x' : `*${names[at - 1]}`;
+    return `${name}: &${name} [${Array.from({ length: 8 }, () => of).join(', ')}]`;
+  });
+  refused(bomb.join('\n'), 1, /alias/);
+});
+
 test('a file that is missing is named', async () => {
   const path = join(directory, 'suite.yaml');
   await writeFile(

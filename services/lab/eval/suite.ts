@@ -77,13 +77,17 @@ export function parseSuite(path: string, text: string): SuiteSettings {
   const fault = document.errors[0];
   if (fault)
     throw invalid(path, lines.linePos(fault.pos[0]).line, fault.message.replace(/ at line [\s\S]*/, ''));
-  const parsed = schema.safeParse(document.toJS());
+  const parsed = schema.safeParse(contentOf(document, path));
   if (parsed.success) return parsed.data;
   // A misspelt key is also a missing one: its own line says more.
   const { issues } = parsed.error;
   const issue = issues.find(({ code }) => code === 'unrecognized_keys') ?? issues[0]!;
   const at = issue.code === 'unrecognized_keys' ? [...issue.path, issue.keys[0]!] : issue.path;
-  throw invalid(path, lineOf(document, at, lines), `${at.join('.')}: ${issue.message}`);
+  throw invalid(
+    path,
+    lineOf(document, at, lines),
+    [...(at.length > 0 ? [at.join('.')] : []), issue.message].join(': '),
+  );
 
   function lineOf(root: typeof document, key: PropertyKey[], counter: LineCounter): number {
     // What is missing has no line of its own: that of the nearest part that holds it.
@@ -92,6 +96,15 @@ export function parseSuite(path: string, text: string): SuiteSettings {
       if (node?.range) return counter.linePos(node.range[0]).line;
     }
     return 1;
+  }
+}
+
+/** @throws RondoError CONFIG_INVALID for aliases of aliases that would fill the memory. */
+function contentOf(document: ReturnType<typeof parseDocument>, path: string): unknown {
+  try {
+    return document.toJS();
+  } catch (cause) {
+    throw invalid(path, 1, (cause as Error).message);
   }
 }
 
