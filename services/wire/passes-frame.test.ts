@@ -25,7 +25,15 @@ const chunk = (rows: number, hidden: number, fill = 1): MicrobatchChunk => ({
 test('every frame survives the wire', () => {
   const id = sequenceId('seq-1');
   const frames: PassesFrame[] = [
-    { type: 'open-stage', sequenceId: id, route, positions: 300, exit: spec.exit, promptRows: 17 },
+    {
+      type: 'open-stage',
+      sequenceId: id,
+      route,
+      positions: 300,
+      exit: spec.exit,
+      promptRows: 17,
+      promptStates: true,
+    },
     { type: 'microbatch', chunks: [chunk(1, 8), chunk(3, 8, 2)] },
     { type: 'microbatch', chunks: [{ ...chunk(1, 8), kind: 'exited', rest: 5, survival: 1 / 3 }] },
     {

@@ -18,6 +18,8 @@ export type PassesFrame =
       /** Rows from `promptRows` on may leave the loop early by this rule. */
       readonly exit: ExitRule;
       readonly promptRows: number;
+      /** Whether all prompt rows come home from the last stage; else the last of each chunk stands for all of it. */
+      readonly promptStates: boolean;
     }
   | {
       readonly type: 'microbatch';
@@ -40,7 +42,7 @@ const tooLarge = (bytes: number): string | undefined =>
 function frameToProto(frame: PassesFrame, activations: Activations): pb.PassesRequest {
   switch (frame.type) {
     case 'open-stage': {
-      const { sequenceId, route, positions, exit, promptRows } = frame;
+      const { sequenceId, route, positions, exit, promptRows, promptStates } = frame;
       return {
         openStage: {
           sequenceId,
@@ -48,6 +50,7 @@ function frameToProto(frame: PassesFrame, activations: Activations): pb.PassesRe
           positions: uint32(positions, 'positions'),
           exit: exitToProto(exit),
           promptRows: uint32(promptRows, 'promptRows'),
+          promptStates,
         },
       };
     }
@@ -77,6 +80,7 @@ function frameFromProto({ openStage, microbatch, closeStage, ping, hello }: pb.P
       positions: openStage.positions,
       exit: exitFromProto(openStage.exit, 'OpenStage'),
       promptRows: openStage.promptRows,
+      promptStates: openStage.promptStates,
     };
   }
   if (closeStage) {

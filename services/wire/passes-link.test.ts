@@ -34,7 +34,15 @@ test('a stage is opened, fed and closed over one stream, and floats arrive bit f
   const special = new Uint32Array([0x7fc01234, 0x80000000, 0xff800000, 0x00000001]);
   const floats = new Float32Array(special.buffer);
   const frames: PassesFrame[] = [
-    { type: 'open-stage', sequenceId: id, route, positions: 20, exit: spec.exit, promptRows: 3 },
+    {
+      type: 'open-stage',
+      sequenceId: id,
+      route,
+      positions: 20,
+      exit: spec.exit,
+      promptRows: 3,
+      promptStates: false,
+    },
     microbatch({ state: floats }, { rows: 2, start: 7, state: new Float32Array([1, 2, 3, 4, 5, 6, 7, 8]) }),
     { type: 'close-stage', sequenceId: id, epoch: 3 },
   ];

@@ -212,6 +212,8 @@ export interface OpenStage {
   /** Rows from prompt_rows on may leave the loop early by this rule. */
   exit?: Exit | null;
   promptRows: number;
+  /** The home needs the state of every prompt row after its last pass; else only a chunk's last row comes home, for all of it. */
+  promptStates: boolean;
 }
 
 export interface StageOpened {

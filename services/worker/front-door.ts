@@ -35,7 +35,7 @@ export class FrontDoor {
    * CONTEXT_LENGTH_EXCEEDED, OVERLOADED, KV_EXHAUSTED, or what a stage worker answered.
    */
   async open(spec: GenerateSpec, signal: AbortSignal): Promise<HomeSequence> {
-    const { tenants, peers, self } = this.#deps;
+    const { tenants, peers, self, manifest } = this.#deps;
     this.#check(spec);
     signal.throwIfAborted();
     tenants.admit(spec.sequenceId, spec.route);
@@ -43,9 +43,10 @@ export class FrontDoor {
     tenants.add(home);
     signal.addEventListener('abort', () => home.close(), { once: true });
     try {
-      const { sequenceId, route, exit, promptIds } = spec;
+      const { sequenceId, route, exit, promptIds, promptLogprobs } = spec;
       const { positions } = home.residency;
-      const stage = { sequenceId, route, positions, exit, promptRows: promptIds.length };
+      const promptStates = promptLogprobs || manifest.layers.coda > 0;
+      const stage = { sequenceId, route, positions, exit, promptRows: promptIds.length, promptStates };
       await Promise.all(otherStageWorkers(route, self).map(({ address }) => peers.openStage(address, stage)));
     } catch (thrown) {
       home.close();

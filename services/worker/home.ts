@@ -50,6 +50,8 @@ export class HomeSequence implements Resident {
   #open = true;
   /** Position of the first given row not yet released. */
   #released: number;
+  /** Position of the first given row that is not through all stacks. */
+  #through: number;
   #inFlight = 0;
   #inPrelude = false;
   #promptPasses = 0;
@@ -58,6 +60,7 @@ export class HomeSequence implements Resident {
   constructor(spec: GenerateSpec, residency: Residency, plan: HomePlan, ways: Ways) {
     this.residency = residency;
     this.#released = residency.cachedPositions;
+    this.#through = residency.cachedPositions;
     this.#spec = spec;
     this.#plan = plan;
     this.#ways = ways;
@@ -113,9 +116,11 @@ export class HomeSequence implements Resident {
     this.#release();
   }
 
-  /** A chunk is through all of its passes and the coda. */
+  /** A chunk is through all of its passes and the coda; of one that comes home from a last stage perhaps only the last row. */
   throughStacks(chunk: Chunk): void {
-    if (chunk.start < this.#promptRows) this.#promptPasses += chunk.rows * chunk.passes;
+    const end = chunk.start + chunk.rows;
+    if (chunk.start < this.#promptRows) this.#promptPasses += (end - this.#through) * chunk.passes;
+    this.#through = end;
     const given = chunk.start <= this.#lastGiven;
     if (given) this.#inFlight--;
     const forHead = this.#rowsForHead(chunk);

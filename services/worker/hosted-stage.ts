@@ -16,6 +16,8 @@ export interface StageTerms {
   /** Rows from `promptRows` on may leave the loop early by `exit`. */
   readonly exit: ExitRule;
   readonly promptRows: number;
+  /** Whether its home needs the states of all prompt rows, not only the last of each chunk. */
+  readonly promptStates: boolean;
 }
 
 /** A sequence that lives elsewhere and runs some of its passes here. */
@@ -43,6 +45,11 @@ export class HostedStage implements Resident {
 
   isGenerated(position: number): boolean {
     return position >= this.#terms.promptRows;
+  }
+
+  /** The rows of a chunk whose states its home needs after their last pass. */
+  rowsForHome(chunk: Chunk): number {
+    return this.isGenerated(chunk.start) || this.#terms.promptStates ? chunk.rows : 1;
   }
 
   exitRule({ start }: Chunk): ExitRule | undefined {

@@ -203,6 +203,14 @@ export class Settlement {
     return false;
   }
 
+  /** The last rows of a chunk that is through the loop, as many as its home needs: they stand for all of it. */
+  #forHome(chunk: Chunk): Chunk {
+    const { tenant, start } = chunk;
+    const rows = tenant.kind === 'stage' ? tenant.rowsForHome(chunk) : chunk.rows;
+    const input = chunk.input.subarray(chunk.input.length - rows * this.#hidden);
+    return { ...chunk, start: start + chunk.rows - rows, rows, input };
+  }
+
   #onward(chunk: Chunk, exited: boolean, outgoing: Outgoing): void {
     const stop = stopInLoop(this.#where, chunk.tenant.route, chunk.passes, exited);
     if (stop.at === 'here') {
@@ -210,7 +218,8 @@ export class Settlement {
       else this.#ways.ready({ ...chunk, phase: stop.phase });
       return;
     }
-    post(outgoing, stop.worker.address, chunk, exited ? 'exited' : 'live');
+    const leaves = chunk.passes >= this.#where.maxDepth && !exited;
+    post(outgoing, stop.worker.address, leaves ? this.#forHome(chunk) : chunk, exited ? 'exited' : 'live');
   }
 }
 

@@ -334,6 +334,50 @@ test('states in half precision take another way only by rounding, and workers mu
   });
 });
 
+test('of a prompt chunk only the last row comes home from the last stage, unless its home needs all of them', async () => {
+  const shape: TestShape = { prelude: 0, coda: 0, maxDepth: 4 };
+  const [worker] = (await start(1, shape)) as [TestWorker];
+  const home = await idleStage(100);
+  const client = connectWorker(worker.running.address);
+  const link = client.openPasses({
+    protocolRevision: PROTOCOL_REVISION,
+    bundleDigest: 'd'.repeat(64),
+    workerId: home.ref.id,
+    activations: 'f32',
+  });
+  const stages = [{ worker: worker.ref, depths: { first: 0, end: 4 } }];
+  const route: Route = { epoch: 1, home: home.ref, stages };
+  const sent = { epoch: 1, kind: 'live', depth: 0, start: 0, rows: 3, rest: 0, survival: 1 } as const;
+  for (const [promptStates, rows] of [
+    [false, 1],
+    [true, 4],
+  ] as const) {
+    const { sequenceId, exit } = testSpec(route);
+    await link.send({
+      type: 'open-stage',
+      sequenceId,
+      route,
+      positions: 16,
+      exit,
+      promptRows: 3,
+      promptStates,
+    });
+    await link.send({ type: 'microbatch', chunks: [{ ...sent, sequenceId, state: new Float32Array(12) }] });
+    await home.reaches(rows);
+  }
+  assert.deepEqual(
+    home.seen.map(({ start, rows, depth }) => [start, rows, depth]),
+    [
+      [2, 1, 4],
+      [0, 3, 4],
+    ],
+  );
+  link.close();
+  await whenEmpty(worker);
+  client.close();
+  await home.close();
+});
+
 test('rows of unknown sequences and old epochs are dropped and counted', async () => {
   const [worker] = (await start(1, SHAPE, { name: 'wren' })) as [TestWorker];
   const client = connectWorker(worker.running.address);
@@ -353,7 +397,7 @@ test('rows of unknown sequences and old epochs are dropped and counted', async (
   const sequence = testSpec(route).sequenceId;
   const opening = { type: 'open-stage', sequenceId: sequence, route, positions: 16 } as const;
   const { exit } = testSpec(route);
-  await link.send({ ...opening, exit, promptRows: 3 });
+  await link.send({ ...opening, exit, promptRows: 3, promptStates: true });
   assert.deepEqual((await replies.next()).value, { type: 'credit', rows: LIMITS.linkCreditRows });
   assert.equal((await replies.next()).value?.type, 'stage-opened');
   const chunk: MicrobatchChunk = {
@@ -377,7 +421,7 @@ test('rows of unknown sequences and old epochs are dropped and counted', async (
   assert.ok(reply?.type === 'stage-failed');
   assert.match(reply.error.message, /position 3 came while 0 positions were written/);
   assert.match(await worker.metrics.render(), /rondo_stale_chunks_total\{worker="wren"\} 2\b/);
-  await link.send({ ...opening, route: { ...route, epoch: 6 }, exit, promptRows: 3 });
+  await link.send({ ...opening, route: { ...route, epoch: 6 }, exit, promptRows: 3, promptStates: true });
   assert.equal((await replies.next()).value?.type, 'stage-opened');
   link.close();
   await whenEmpty(worker);
