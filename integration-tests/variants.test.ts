@@ -63,6 +63,25 @@ test('two bundles behind one name: each user stays with one, its workers answer,
     const scrape = await Scrape.of(coordinator.ready);
     if (scrape.sum('rondo_shadow_compared_total') > 0) break;
   }
+  // Whatever the variants are compared by is counted of each alone, and of both together it is what was asked.
+  const scrape = await Scrape.of(coordinator.ready);
+  const of = (metric: string, model: string, before = '') => scrape.sum(metric, `${before}model="${model}"`);
+  const requests = 2 + 2 * 16;
+  const answered = (['deep', 'shallow'] as const).map((model) => {
+    const count = of('rondo_sequences_ended_total', model, 'reason="length",');
+    assert.ok(count > 0);
+    assert.equal(of('rondo_time_to_first_token_seconds_count', model), count);
+    assert.equal(of('rondo_inter_token_seconds_count', model), 3 * count);
+    assert.equal(of('rondo_sequence_seconds_count', model), count);
+    assert.equal(of('rondo_generated_tokens_total', model), 4 * count);
+    assert.equal(of('rondo_passes_total', model, 'kind="generated",'), passes[model] * count);
+    return count;
+  });
+  assert.equal(answered[0]! + answered[1]!, requests);
+  // Neither a recovery nor a contradiction is of a model unknown.
+  for (const metric of ['rondo_sequences_running', 'rondo_sequences_waiting', 'rondo_contradictions_total']) {
+    for (const model of ['deep', 'shallow']) assert.equal(of(metric, model), 0);
+  }
 });
 
 test('a spread that contradicts itself ends the start, naming the option', async () => {

@@ -36,7 +36,7 @@ export type LineOutcome = StoredOutcome | Refusal;
  * @throws RondoError CANCELLED when `signal` is raised
  */
 export async function answerLine(
-  models: Models,
+  models: Pick<Models, 'serve'>,
   endpoint: BatchEndpoint,
   { customId, body }: BatchLine,
   signal: AbortSignal,
@@ -44,7 +44,11 @@ export async function answerLine(
   const requestId = randomUUID();
   let ran = false;
   try {
-    const { kitchen } = models.serve(body, { request: customId });
+    const { kitchen, model } = models.serve(body, { request: customId });
+    // A client waits for a worker to come back; a line can be tried again, and holds a place meanwhile.
+    if (model.membership.view().length === 0) {
+      throw new RondoError('NO_WORKER', `no worker holds the model '${model.name}'`);
+    }
     const plan = endpoint === '/v1/completions' ? planCompletion(body, kitchen) : planChat(body, kitchen);
     if (plan.stream) throw invalid('stream', 'the lines of a batch are answered whole');
     const whole = await answerLater(kitchen, plan, signal, (runs) => {

@@ -33,7 +33,7 @@ export type BatchRoomDecision =
  * never stand in the line of those who wait.
  * 1. Nothing starts at a coordinator that is going away.
  * 2. Nobody interactive may be waiting: whatever comes free is theirs.
- * 3. After a refusal a line waits, longer each time: workers that are full or away are not asked without end.
+ * 3. After a refusal for want of room a line waits, longer each time: workers that are full are not asked without end.
  * 4. A line that is to be alone has no other started beside it.
  * 5. At most `batchLinesInFlightMax` lines run here, and
  * 6. they leave a share of the KV memory free, so that an interactive request seldom waits at all,

@@ -9,10 +9,11 @@ import { type BatchRoomView, batchRoom, type LineCourse, lineCourse } from './ba
 import type { BatchRecord } from './batch-record.ts';
 import type { BatchStores } from './batch-stores.ts';
 import type { Models } from './models.ts';
+import { RefusalPause } from './refusal-pause.ts';
 
 export interface BatchRunnerOptions {
   readonly stores: Pick<BatchStores, 'queue' | 'results'>;
-  readonly models: Models;
+  readonly models: Pick<Models, 'serve'>;
   /** What the coordinator knows of its own load. */
   readonly load: () => Omit<BatchRoomView, 'lines' | 'lone' | 'refusedForMs'>;
   /** Batches whose lines may run, the oldest first. */
@@ -24,8 +25,6 @@ export interface BatchRunnerOptions {
 
 /** How often the runner looks for room or lines when it has nothing to go by, in milliseconds. */
 const LOOK_MS = 100;
-/** The pause after a refusal, doubled with each that follows, in milliseconds. */
-const REFUSED_MS = { first: 250, most: 5_000 };
 /** How often storing an answer is tried again while NATS is away, and the pause between, in milliseconds. */
 const STORE = { tries: 300, pauseMs: 1_000 };
 
@@ -35,8 +34,10 @@ export class BatchRunner {
   readonly #lines = new Set<Promise<void>>();
   /** A line that has to be alone runs, or was given back until those that run have ended. */
   #lone = false;
-  #refusals = 0;
-  #refusedUntil = 0;
+  /** After workers had no room. */
+  readonly #pause = new RefusalPause();
+  /** Of each batch by id, after its model had no workers: others go on. */
+  readonly #held = new Map<string, RefusalPause>();
   #wake = Promise.withResolvers<void>();
 
   constructor(options: BatchRunnerOptions) {
@@ -55,15 +56,18 @@ export class BatchRunner {
 
   #hasRoom(): boolean {
     const { load, clock } = this.#options;
-    const refusedForMs = Math.max(0, this.#refusedUntil - clock.now());
+    const refusedForMs = this.#pause.leftMs(clock.now());
     return batchRoom({ ...load(), lines: this.#lines.size, lone: this.#lone, refusedForMs }) === 'start';
   }
 
   /** True when a line was started, or given back at once: there may be more. */
   async #startOne(signal: AbortSignal): Promise<boolean> {
-    const { stores, running } = this.#options;
+    const { stores, clock } = this.#options;
     if (!this.#hasRoom()) return false;
-    for (const batch of running()) {
+    const batches = this.#options.running();
+    for (const id of this.#held.keys()) if (!batches.some((batch) => batch.id === id)) this.#held.delete(id);
+    for (const batch of batches) {
+      if ((this.#held.get(batch.id)?.leftMs(clock.now()) ?? 0) > 0) continue;
       const job = await stores.queue.take(batch.id).catch(() => undefined);
       if (job === undefined) continue;
       if (signal.aborted || !this.#hasRoom()) {
@@ -114,18 +118,19 @@ export class BatchRunner {
       if (outcome.kind === 'refused') {
         if (!outcome.ran || lineCourse(deliveries + 1) !== 'give-up') {
           metrics.lines.inc({ outcome: 'refused' });
-          this.#refused();
+          this.#refused(outcome.error.code === 'NO_WORKER' ? this.#heldOf(batch) : this.#pause);
           await job.giveBack(outcome.ran ? 'harmful' : 'unharmed');
           return;
         }
         outcome = givenUp(line, deliveries, outcome.error);
       }
-      this.#refusals = 0;
+      this.#pause.accepted();
+      this.#held.delete(batch.id);
       const stored = await this.#store(batch.id, job.key, outcome, signal);
       metrics.lines.inc({ outcome: stored ? outcome.kind : 'answered-before' });
       job.done();
     } catch (thrown) {
-      if (!signal.aborted) this.#refused();
+      if (!signal.aborted) this.#refused(this.#pause);
       await job.giveBack('unharmed');
       if (signal.aborted) return;
       metrics.lines.inc({ outcome: 'given-back' });
@@ -153,13 +158,14 @@ export class BatchRunner {
     }
   }
 
-  /** Notes a refusal, after which no line starts here for a while. Lines that are refused together count as one. */
-  #refused(): void {
-    const now = this.#options.clock.now();
-    if (now >= this.#refusedUntil) {
-      this.#refusedUntil = now + Math.min(REFUSED_MS.most, REFUSED_MS.first * 2 ** this.#refusals);
-      this.#refusals = Math.min(this.#refusals + 1, 16);
-    }
+  #heldOf({ id }: BatchRecord): RefusalPause {
+    const pause = this.#held.get(id) ?? new RefusalPause();
+    this.#held.set(id, pause);
+    return pause;
+  }
+
+  #refused(pause: RefusalPause): void {
+    pause.refused(this.#options.clock.now());
   }
 }
 
