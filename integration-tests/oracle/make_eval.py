@@ -65,8 +65,9 @@ def questions(model, tokenizer, file: Path) -> dict:
 def main(gguf: Path) -> None:
     checkpoint = TESTS / "fixtures" / "tiny" / "llama-gqa" / "checkpoint"
     tiny = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32).eval()
-    # The bundle knows no beginning of text, as its config.json does not.
-    tiny_tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(checkpoint / "tokenizer.json"), eos_token="<|im_end|>")
+    tiny_tokenizer = PreTrainedTokenizerFast(
+        tokenizer_file=str(checkpoint / "tokenizer.json"), bos_token="<|im_start|>", eos_token="<|im_end|>"
+    )
     smollm2 = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32).eval()
     smollm2_tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=reference_tokenizer(gguf), bos_token="<|im_start|>", eos_token="<|im_end|>"

@@ -5,7 +5,10 @@ import { RondoError } from '@rondo/core';
 
 /** A bundle's tokenizer, as text is scored with it: no special tokens but those that the protocol puts in. */
 export class TextTokenizer {
-  /** What stands before a text that has nothing before it: the model's beginning of text, or else its first end of text. */
+  /**
+   * What stands before a text that has nothing before it: as for lm-evaluation-harness the tokenizer's beginning of text, or else
+   * its end; the model's where the tokenizer names neither.
+   */
   readonly prefixId: number;
   /** Whether the tokenizer begins every text with `prefixId` by itself. */
   readonly addsPrefix: boolean;
@@ -26,17 +29,22 @@ export class TextTokenizer {
         `${bundle.directory}: has no tokenizer, so text cannot be scored`,
       );
     }
-    const prefixId = tokens.bos ?? tokens.eos[0];
+    const json = async (file: string) =>
+      JSON.parse(await readFile(bundlePath(bundle, file), 'utf8')) as object;
+    const config: { bos_token?: unknown; eos_token?: unknown } = files.config ? await json(files.config) : {};
+    const tokenizer = new Tokenizer(await json(files.tokenizer), config);
+    const idOf = (token: unknown) => {
+      const text = typeof token === 'string' ? token : (token as { content?: unknown } | null)?.content;
+      return typeof text === 'string' ? tokenizer.token_to_id(text) : undefined;
+    };
+    const prefixId = idOf(config.bos_token) ?? idOf(config.eos_token) ?? tokens.bos ?? tokens.eos[0];
     if (prefixId === undefined) {
       throw new RondoError(
         'CONFIG_INVALID',
         `${bundle.directory}: has neither a beginning nor an end of text, one of which must stand before a text`,
       );
     }
-    const json = async (file: string) =>
-      JSON.parse(await readFile(bundlePath(bundle, file), 'utf8')) as object;
-    const config = files.config ? await json(files.config) : {};
-    return new TextTokenizer(new Tokenizer(await json(files.tokenizer), config), prefixId);
+    return new TextTokenizer(tokenizer, prefixId);
   }
 
   encode(text: string): number[] {
