@@ -181,6 +181,14 @@ test('beside others, background rows take part with as many as their budget, who
   assert.deepEqual(next([...lines, long, one])!.chunks.includes(long), false);
 });
 
+test('while a prompt of others is here, background rows wait in every phase', () => {
+  const behind = (chunk: ReadyChunk): ReadyChunk => ({ ...chunk, background: true });
+  const [asked, one] = [prompt('block', 40), row('block')];
+  const lines = [behind(row('block')), behind(prompt('prelude', 16)), behind(row('head'))];
+  assert.deepEqual(new Set(next([...lines, asked, one])!.chunks), new Set([asked, one]));
+  assert.equal(next([...lines, one])!.chunks[0]!.phase, 'head', 'without it they take their turn');
+});
+
 test('a prompt of the background takes no room in the budget from another', () => {
   const line = { ...prompt('block', 8, 1), background: true };
   const one = prompt('block', 64);

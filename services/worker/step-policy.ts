@@ -51,7 +51,8 @@ export interface Decision<Ready> {
 
 /**
  * Which chunks run next, or undefined when nothing is ready.
- * Beside others, background sequences take part with a few rows, whoever waited longest; the rest is as if it were not there.
+ * Beside others, background sequences take part with a few rows, whoever waited longest, and with none while a prompt of others is
+ * here; the rest is as if it were not there.
  * Phase: 1. head, where rows come to it from a coda; 2. prelude: what comes out of both makes the block's run fuller;
  * 3. the way out (coda, or a head without one) when half as many rows wait there as decode on in the loop; 4. the block;
  * 5. the way out with fewer; 6. rows that nobody waits for.
@@ -83,8 +84,13 @@ export function decide<Ready extends ReadyChunk>(
   return { phase, chunks: fill(deepest, limits, view.decoding, share) };
 }
 
-/** All but background chunks beyond `rowsMax` rows, or the first of them when it has more. */
+/**
+ * All but background chunks beyond `rowsMax` rows, or the first of them when it has more. None of them beside a prompt: the runs that
+ * it is in are the longest that a decoding row waits for, and a prompt is soon through.
+ */
 function givingWay<Ready extends ReadyChunk>(ready: readonly Ready[], rowsMax: number): Ready[] {
+  const others = ready.filter((chunk) => !chunk.background);
+  if (others.some((chunk) => !chunk.decodes)) return others;
   let rows = 0;
   return ready.filter((chunk) => {
     if (!chunk.background) return true;
