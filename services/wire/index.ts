@@ -30,7 +30,7 @@ export { PROTOCOL_REVISION } from './proto.ts';
 export { RecordStore, type RecordStoreOptions, type Stored } from './record-store.ts';
 export { Silence } from './silence.ts';
 export { DEFAULT_NATS_PREFIX, type StreamNames, type Subjects, subjectsUnder } from './subjects.ts';
-export { ACTIVATIONS, type Activations } from './tensor.ts';
+export { ACTIVATIONS, type Activations, bytesPerFloat } from './tensor.ts';
 export { connectWorker, type WorkerClient } from './worker-client.ts';
 export {
   type CloseOptions,

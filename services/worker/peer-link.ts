@@ -1,5 +1,7 @@
 import { type Address, RondoError, type SequenceId, type TlsIdentity } from '@rondo/core';
 import {
+  type Activations,
+  bytesPerFloat,
   connectWorker,
   type Hello,
   type PassesFrame,
@@ -16,12 +18,14 @@ export interface PeerLinkWays {
   stageFailed(sequenceId: SequenceId, epoch: number, error: RondoError): void;
   /** The link is gone, and with it whatever was under way on it. Called once. */
   lost(address: Address, error: RondoError): void;
-  /** A word went to the peer and back in so many milliseconds. */
-  roundTrip(ms: number): void;
+  /** A frame of so many rows and bytes of states has left. */
+  sent(rows: number, bytes: number): void;
+  /** A word went to the peer and back in so many milliseconds; with `behind`, from when rows left with the word behind them. */
+  roundTrip(ms: number, behind: 'nothing' | 'rows'): void;
 }
 
 /** How often a link is measured: often enough to follow it, seldom enough to cost nothing. */
-const FRAMES_PER_PING = 64;
+const FRAMES_PER_PING = 16;
 
 interface Opening {
   resolve(): void;
@@ -45,15 +49,20 @@ export class PeerLink {
   /** Frames without rows: they need no credit and go before those with. */
   readonly #words: PassesFrame[] = [];
   readonly #outbox: Outbox;
+  readonly #activations: Activations;
   #credit = 0;
-  /** Frames of rows since the last ping, and when the ping left that is not answered. */
+  /** Frames of rows since the last ping, and since when and behind what the ping measures that is not answered. */
   #unmeasured = FRAMES_PER_PING;
-  #pingedMs: number | undefined;
+  #measured: { readonly sinceMs: number; readonly behind: 'nothing' | 'rows' } | undefined;
+  /** The ping that measures rows follows them at once. */
+  #pingNext = false;
+  /** The link's first word, and one whenever the peer is silent. */
+  #askedForWord = true;
   /** Every turn the peer is asked for a word. */
   readonly #silence = new Silence(
     () => this.#lose(new Error('it has fallen silent')),
     () => {
-      this.#unmeasured = FRAMES_PER_PING;
+      this.#askedForWord = true;
       this.#wake();
     },
   );
@@ -64,6 +73,7 @@ export class PeerLink {
   constructor(address: Address, hello: Hello, ways: PeerLinkWays, tls?: TlsIdentity) {
     this.#address = address;
     this.#ways = ways;
+    this.#activations = hello.activations;
     this.#outbox = new Outbox(hello.activations);
     this.#client = connectWorker(address, tls);
     this.#link = this.#client.openPasses(hello);
@@ -110,18 +120,33 @@ export class PeerLink {
   }
 
   #next(): PassesFrame | undefined {
-    if (this.#unmeasured >= FRAMES_PER_PING && this.#pingedMs === undefined) {
-      this.#unmeasured = 0;
-      this.#pingedMs = performance.now();
+    if (this.#pingNext) {
+      this.#pingNext = false;
       return { type: 'ping' };
+    }
+    if (this.#askedForWord && this.#measured === undefined) {
+      this.#askedForWord = false;
+      return this.#ping('nothing');
     }
     const word = this.#words.shift();
     if (word) return word;
     const chunks = this.#outbox.take(this.#credit);
     if (chunks.length === 0) return undefined;
-    this.#credit -= rowsOf(chunks);
-    this.#unmeasured++;
+    const rows = rowsOf(chunks);
+    this.#credit -= rows;
+    const floats = chunks.reduce((sum, { state }) => sum + state.length, 0);
+    this.#ways.sent(rows, floats * bytesPerFloat(this.#activations));
+    if (++this.#unmeasured >= FRAMES_PER_PING && this.#measured === undefined) {
+      this.#ping('rows');
+      this.#pingNext = true;
+    }
     return { type: 'microbatch', chunks };
+  }
+
+  #ping(behind: 'nothing' | 'rows'): PassesFrame {
+    if (behind === 'rows') this.#unmeasured = 0;
+    this.#measured = { sinceMs: performance.now(), behind };
+    return { type: 'ping' };
   }
 
   async #pump(): Promise<void> {
@@ -145,8 +170,9 @@ export class PeerLink {
           continue;
         }
         if (reply.type === 'pong') {
-          if (this.#pingedMs !== undefined) this.#ways.roundTrip(performance.now() - this.#pingedMs);
-          this.#pingedMs = undefined;
+          const measured = this.#measured;
+          this.#measured = undefined;
+          if (measured) this.#ways.roundTrip(performance.now() - measured.sinceMs, measured.behind);
           continue;
         }
         const opening = this.#settle(reply.sequenceId, reply.epoch);

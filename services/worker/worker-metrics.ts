@@ -7,6 +7,8 @@ import type { StepReport } from './step.ts';
 const ROW_BUCKETS = [1, 2, 4, 8, 16, 32, 64, 128, 256];
 const SECOND_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
 
+const HOP_BUCKETS = [0.00025, 0.0005, 0.00075, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.01, 0.025, 0.1, 1];
+
 /** What a worker tells Prometheus. */
 export class WorkerMetrics {
   readonly #load: () => Load;
@@ -24,6 +26,9 @@ export class WorkerMetrics {
   readonly #prefixHits;
   readonly #connectionsRefused;
   readonly #idleChecks;
+  readonly #hopSeconds;
+  readonly #hopRows;
+  readonly #hopBytes;
 
   constructor(metrics: Metrics, load: () => Load, pools: KvPools) {
     this.#load = load;
@@ -80,6 +85,13 @@ export class WorkerMetrics {
       'rondo_connections_refused_total',
       'Connections to the port of this worker that were one too many',
     );
+    this.#hopSeconds = metrics.histogram(
+      'rondo_hop_seconds',
+      'From the outbox here to the inbox of another worker, of one frame of rows in 16',
+      HOP_BUCKETS,
+    );
+    this.#hopRows = metrics.histogram('rondo_hop_rows', 'Rows in one frame to another worker', ROW_BUCKETS);
+    this.#hopBytes = metrics.counter('rondo_hop_bytes_total', 'Bytes of states sent to other workers');
     this.#idleChecks = metrics.counter(
       'rondo_idle_checks_total',
       'Times that all pages were counted because no sequence was here, and none was missing',
@@ -89,6 +101,17 @@ export class WorkerMetrics {
 
   connectionRefused(): void {
     this.#connectionsRefused.inc();
+  }
+
+  /** A frame of rows has left for another worker. */
+  sent(rows: number, bytes: number): void {
+    this.#hopRows.observe({}, rows);
+    this.#hopBytes.inc({}, bytes);
+  }
+
+  /** A frame of rows took so long from the outbox here to the inbox there. */
+  hopped(ms: number): void {
+    this.#hopSeconds.observe({}, ms / 1000);
   }
 
   /** Nobody is here, and every page is accounted for. */

@@ -137,7 +137,11 @@ export async function serveEngine(
   const peers = new PeerLinks(
     { protocolRevision: PROTOCOL_REVISION, bundleDigest, workerId: self, activations },
     {
-      roundTrip: (ms) => hop.roundTrip(ms),
+      sent: (rows, bytes) => meters.sent(rows, bytes),
+      roundTrip(ms, behind) {
+        if (behind === 'nothing') hop.word(ms);
+        else meters.hopped(hop.rows(ms));
+      },
       stageFailed: (sequenceId, epoch, error) => tenants.find(sequenceId, epoch)?.fail(error),
       lost(address, error) {
         log.warn({ address, code: error.code }, error.message);

@@ -1,23 +1,21 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { idealSpeedUp, type StagedSample, stagedGoals, stagedRows } from './staged-report.ts';
+import { idealSpeedUp, type StagedSample, stagedGoals, stagedRows, UNMEASURED } from './staged-report.ts';
 
 const sample = (change: Partial<StagedSample>): StagedSample => ({
+  ...UNMEASURED,
   what: 'first token',
   placement: 'staged',
   workers: 4,
   promptTokens: 512,
-  ms: Number.NaN,
-  tokensPerS: Number.NaN,
-  idle: Number.NaN,
   ...change,
 });
 
 const SAMPLES = [
   sample({ placement: 'homed', workers: 1, ms: 1100 }),
   sample({ ms: 500 }),
-  sample({ what: 'prompts', placement: 'homed', tokensPerS: 10, idle: 0.01 }),
-  sample({ what: 'prompts', tokensPerS: 9, idle: 0.04 }),
+  sample({ what: 'prompts', placement: 'homed', tokensPerS: 10, idle: 0.01, idleMost: 0.02 }),
+  sample({ what: 'prompts', tokensPerS: 9, idle: 0.03, idleMost: 0.04 }),
   sample({ what: 'decoding', placement: 'homed', tokensPerS: 200 }),
   sample({ what: 'decoding', tokensPerS: 150 }),
   sample({ what: 'decoding, exits', placement: 'homed', tokensPerS: 300 }),

@@ -1,7 +1,7 @@
 import { LIMITS } from '@rondo/core';
 import { atLeast, atMost, type Goal, type Plot, type Row } from './suite.ts';
 
-/** One measurement over workers with equal stages. */
+/** One measurement over workers with equal stages; NaN is what was not measured. */
 export interface StagedSample {
   readonly what: 'first token' | 'prompts' | 'decoding' | 'decoding, exits' | 'hop';
   readonly placement: 'homed' | 'staged';
@@ -10,9 +10,23 @@ export interface StagedSample {
   /** Median time to first token; of a hop, the time of one. */
   readonly ms: number;
   readonly tokensPerS: number;
-  /** Share of the engines' time in which nothing ran; NaN where it was not measured. */
+  /** Share of the engines' time in which nothing ran: their mean, and that of the most idle one. */
   readonly idle: number;
+  readonly idleMost: number;
+  /** States in one frame between two workers, on average. */
+  readonly frameKiB: number;
+  /** Share of the machine's processors that was used, by whomever. */
+  readonly cpu: number;
 }
+
+export const UNMEASURED = {
+  ms: Number.NaN,
+  tokensPerS: Number.NaN,
+  idle: Number.NaN,
+  idleMost: Number.NaN,
+  frameKiB: Number.NaN,
+  cpu: Number.NaN,
+};
 
 export interface StagedRow extends Row {
   readonly what: string;
@@ -32,20 +46,25 @@ export function idealSpeedUp(promptTokens: number, stages: number): number {
 /** Ideal: for a first token the pipeline's speed-up over one worker, for all else what homed routes over as many workers give. */
 export function stagedRows(samples: readonly StagedSample[]): StagedRow[] {
   return samples.map((sample) => {
-    const { what, placement, workers, promptTokens, ms, tokensPerS, idle } = sample;
+    const { what, placement, workers, promptTokens, ms, tokensPerS, idle, idleMost, frameKiB, cpu } = sample;
     return {
       what,
       placement,
       stages: placement === 'homed' ? 1 : workers,
       workers,
       'prompt tokens': promptTokens,
-      ms: Number.isNaN(ms) ? '' : ms,
-      'tokens/s': Number.isNaN(tokensPerS) ? '' : tokensPerS,
+      ms: known(ms),
+      'tokens/s': known(tokensPerS),
       'of ideal %': ofIdeal(sample, samples),
-      'idle %': Number.isNaN(idle) ? '' : 100 * idle,
+      'idle %': known(100 * idle),
+      'most idle %': known(100 * idleMost),
+      'KiB a frame': known(frameKiB),
+      'CPU %': known(100 * cpu),
     };
   });
 }
+
+const known = (value: number): number | string => (Number.isNaN(value) ? '' : value);
 
 function ofIdeal(sample: StagedSample, samples: readonly StagedSample[]): number | string {
   const { what, workers, promptTokens, ms, tokensPerS } = sample;
@@ -72,9 +91,9 @@ export function stagedGoals(rows: readonly StagedRow[], samples: readonly Staged
   return [
     atLeast('speed-up of the first token, least share of the ideal, %', 85, least('first token'), ' %'),
     atMost(
-      'idle share of the stages with prompts waiting, %',
+      'idle share of the most idle stage with prompts waiting, %',
       5,
-      100 * Math.max(...saturated.map(({ idle }) => idle)),
+      100 * Math.max(...saturated.map(({ idleMost }) => idleMost)),
       ' %',
     ),
     atLeast('decoding staged, share of homed, %', 85, least('decoding'), ' %'),

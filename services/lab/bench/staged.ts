@@ -1,11 +1,16 @@
+import { availableParallelism } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
 import { closedLoop } from '../load/closed-loop.ts';
 import { LoadClient } from '../load/load-client.ts';
-import { median } from '../load/quantile.ts';
+import { machineCpuMs } from '../load/process-cpu.ts';
+import { histogramQuantile, median } from '../load/quantile.ts';
 import { RandomStream } from '../load/random-stream.ts';
 import { type RequestRecord, timeToFirstToken } from '../load/request-record.ts';
+import { Scrape } from '../load/scrape.ts';
 import { Workload, type WorkloadOptions } from '../load/workload.ts';
+import { freePort } from './chaos/free-port.ts';
 import type { RondoProcess } from './rondo-process.ts';
-import { type StagedSample, stagedGoals, stagedPlots, stagedRows } from './staged-report.ts';
+import { type StagedSample, stagedGoals, stagedPlots, stagedRows, UNMEASURED } from './staged-report.ts';
 import type { Suite, SuiteContext, SuiteResult } from './suite.ts';
 import { timedBundle } from './timed-bundle.ts';
 
@@ -13,8 +18,12 @@ const SHAPE = { name: 'timed-staged', hidden: 2048, maxDepth: 8, context: 32_768
 const STAGES = [1, 2, 4, 8];
 const PROMPTS = [512, 1024, 2048, 4096, 8192, 16_384];
 const PROMPTS_QUICK = [512, 2048, 16_384];
-/** A pass costs only its rows, so that an engine's work does not depend on how they are batched. */
-const ROW_MS = 0.125;
+/** What a run costs, and each of its rows: NOTES say of which model on which machine. */
+const PASS_MS = 4;
+const ROW_MS = 0.25;
+const HOP_ROWS = 32;
+/** Until all clients have had their first answer. */
+const FILLING_MS = 9000;
 const THROUGHPUT_WORKERS = 4;
 /** Clients for each worker: enough that every stage has something to do. */
 const DECODING_CLIENTS = 16;
@@ -30,11 +39,11 @@ export const staged: Suite = {
 
 async function run(context: SuiteContext): Promise<SuiteResult> {
   const directory = await timedBundle(context.cache, SHAPE);
-  const samples = await withWorkers(context, directory, ROW_MS, (workers) =>
+  const samples = await withWorkers(context, directory, [PASS_MS, ROW_MS], (workers) =>
     busy(context, directory, workers),
   );
   // Passes that take no time leave only the hops.
-  samples.push(await withWorkers(context, directory, 0, (workers) => hop(context, directory, workers)));
+  samples.push(await withWorkers(context, directory, [0, 0], (workers) => hop(context, directory, workers)));
   const rows = stagedRows(samples);
   return { rows, goals: stagedGoals(rows, samples), plots: stagedPlots, notes: NOTES };
 }
@@ -42,13 +51,15 @@ async function run(context: SuiteContext): Promise<SuiteResult> {
 async function withWorkers<Result>(
   context: SuiteContext,
   directory: string,
-  rowMs: number,
-  use: (addresses: readonly string[]) => Promise<Result>,
+  [passMs, rowMs]: readonly [number, number],
+  use: (workers: readonly StagedWorker[]) => Promise<Result>,
 ): Promise<Result> {
   const processes: RondoProcess[] = [];
+  const workers: StagedWorker[] = [];
   try {
     while (processes.length < Math.max(...STAGES)) {
       context.signal.throwIfAborted();
+      const admin = `127.0.0.1:${await freePort()}`;
       processes.push(
         await context.launch(
           ...[
@@ -62,19 +73,27 @@ async function withWorkers<Result>(
             '--kv-mb',
             '64',
           ],
-          ...['--timed-pass-ms', '0', '--timed-row-ms', String(rowMs), '--activations', 'f16'],
+          ...['--timed-pass-ms', String(passMs), '--timed-row-ms', String(rowMs)],
+          ...['--activations', 'f16', '--admin', admin],
         ),
       );
+      workers.push({ address: processes.at(-1)!.ready, metrics: `http://${admin}` });
     }
-    return await use(processes.map(({ ready }) => ready));
+    return await use(workers);
   } finally {
     await Promise.all(processes.map((process) => process.stop()));
   }
 }
 
+interface StagedWorker {
+  readonly address: string;
+  /** URL of its admin port. */
+  readonly metrics: string;
+}
+
 interface Setting {
   readonly directory: string;
-  readonly workers: readonly string[];
+  readonly workers: readonly StagedWorker[];
   readonly placement: 'homed' | 'staged';
 }
 
@@ -86,7 +105,7 @@ async function withClient<Result>(
 ): Promise<Result> {
   await using coordinator = await context.launch(
     ...['coordinator', '--model', directory, '--listen', '127.0.0.1:0', '--placement', placement],
-    ...workers.flatMap((address) => ['--worker', address]),
+    ...workers.flatMap(({ address }) => ['--worker', address]),
   );
   const client = new LoadClient({ url: coordinator.ready.replace(/\/$/, ''), model: SHAPE.name });
   try {
@@ -99,25 +118,27 @@ async function withClient<Result>(
 async function busy(
   context: SuiteContext,
   directory: string,
-  addresses: readonly string[],
+  all: readonly StagedWorker[],
 ): Promise<StagedSample[]> {
   const samples: StagedSample[] = [];
   for (const count of STAGES) {
     const placement = count === 1 ? 'homed' : 'staged';
-    const setting: Setting = { directory, workers: addresses.slice(0, count), placement };
+    const setting: Setting = { directory, workers: all.slice(0, count), placement };
     await withClient(context, setting, async (client) => {
       for (const promptTokens of context.quick ? PROMPTS_QUICK : PROMPTS) {
         context.progress(`first token of ${promptTokens} tokens, ${count} stages`);
+        const before = { nowMs: performance.now(), machineMs: await machineCpuMs() };
         const ms = await firstToken(context, client, promptTokens, context.quick ? 1 : 3);
+        const after = { nowMs: performance.now(), machineMs: await machineCpuMs() };
         const base = { what: 'first token', placement, workers: count, promptTokens } as const;
-        samples.push({ ...base, ms, tokensPerS: Number.NaN, idle: Number.NaN });
+        samples.push({ ...UNMEASURED, ...base, ms, cpu: cpuShare(before, after) });
       }
     });
   }
-  const workers = addresses.slice(0, THROUGHPUT_WORKERS);
+  const workers = all.slice(0, THROUGHPUT_WORKERS);
   for (const placement of ['homed', 'staged'] as const) {
     await withClient(context, { directory, workers, placement }, async (client) => {
-      const base = { placement, workers: workers.length, ms: Number.NaN };
+      const base = { ...UNMEASURED, placement, workers: workers.length };
       const prompt = { promptTokens: exactly(512), outputTokens: exactly(1) };
       const output = { promptTokens: exactly(16), outputTokens: exactly(32) };
       for (const [what, load, exits] of [
@@ -126,8 +147,8 @@ async function busy(
         ['decoding, exits', output, EXITS],
       ] as const) {
         context.progress(`${what}, ${placement}`);
-        const { tokensPerS, idle } = await saturated(context, client, load, workers.length, exits);
-        samples.push({ ...base, what, promptTokens: load.promptTokens.least, tokensPerS, idle });
+        const seen = await saturated({ context, client, workers }, load, exits);
+        samples.push({ ...base, what, promptTokens: load.promptTokens.least, ...seen });
       }
     });
   }
@@ -156,48 +177,106 @@ async function firstToken(
   return median(times);
 }
 
-/** So many clients that every stage always has something to do; the engines' work follows from what was answered. */
+/** So many clients that every stage always has something to do, seen for a while once all of them are there. */
 async function saturated(
-  context: SuiteContext,
-  client: LoadClient,
+  { context, client, workers }: Saturated,
   load: Pick<WorkloadOptions, 'promptTokens' | 'outputTokens'>,
-  workers: number,
   exits: readonly number[] | undefined,
-): Promise<{ tokensPerS: number; idle: number }> {
-  const clients = (load.outputTokens.most > 1 ? DECODING_CLIENTS : PROMPT_CLIENTS) * workers;
+): Promise<Pick<StagedSample, 'tokensPerS' | 'idle' | 'idleMost' | 'frameKiB' | 'cpu'>> {
+  const clients = (load.outputTokens.most > 1 ? DECODING_CLIENTS : PROMPT_CLIENTS) * workers.length;
   const fields = exits && { fields: () => ({ exit_depths: exits }) };
   const ids = { first: 1000, last: 40_000 };
   const workload = new Workload({ ...load, ...fields, seed: context.seed, ids });
-  const requests = (context.quick ? 3 : 8) * clients;
-  const records = await closedLoop({ client, workload, clients, requests, signal: context.signal });
+  const stop = new AbortController();
+  const signal = AbortSignal.any([stop.signal, context.signal]);
+  const records: RequestRecord[] = [];
+  const running = closedLoop({
+    client,
+    workload,
+    clients,
+    signal,
+    onRecord: (record) => records.push(record),
+  });
+  await delay(FILLING_MS, undefined, { signal });
+  const before = await readings(workers);
+  await delay(context.quick ? 10_000 : 20_000, undefined, { signal });
+  const after = await readings(workers);
+  stop.abort();
+  await running;
   context.signal.throwIfAborted();
-  // While all clients were there: the first houseful starts together and the last ends together.
-  const inside = records.slice(clients, records.length - clients);
-  const ms = inside.at(-1)!.endedMs - records[clients - 1]!.endedMs;
-  const tokens = inside.reduce((sum, { tokenMs }) => sum + tokenMs.length, 0);
-  const passes = inside.reduce((sum, record) => sum + record.passes.prompt + record.passes.generated, 0);
-  return { tokensPerS: (1000 * tokens) / ms, idle: 1 - (passes * ROW_MS) / (ms * workers) };
+  const ms = after.nowMs - before.nowMs;
+  const tokens = records
+    .flatMap(({ tokenMs }) => tokenMs)
+    .filter((at) => at >= before.nowMs && at < after.nowMs).length;
+  const idle = after.workMs.map((worked, index) => 1 - (worked - before.workMs[index]!) / ms);
+  return {
+    tokensPerS: (1000 * tokens) / ms,
+    idle: idle.reduce((sum, share) => sum + share, 0) / idle.length,
+    idleMost: Math.max(...idle),
+    frameKiB: (after.bytes - before.bytes) / (after.frames - before.frames) / 1024,
+    cpu: cpuShare(before, after),
+  };
 }
 
-/** What six more stages take from a prompt of 32 rows: each adds one hop and the step that takes the rows up. */
+interface Saturated {
+  readonly context: SuiteContext;
+  readonly client: LoadClient;
+  readonly workers: readonly StagedWorker[];
+}
+
+/** What workers and machine have done so far. The engines' work is that of the runs they had, by what each costs. */
+async function readings(workers: readonly StagedWorker[]) {
+  const pages = await Promise.all(workers.map(({ metrics }) => Scrape.of(metrics)));
+  const total = (name: string) => pages.reduce((sum, page) => sum + page.sum(name), 0);
+  return {
+    nowMs: performance.now(),
+    machineMs: await machineCpuMs(),
+    workMs: pages.map(
+      (page) =>
+        page.sum('rondo_step_rows_count', 'phase="block"') * PASS_MS +
+        page.sum('rondo_step_rows_sum', 'phase="block"') * ROW_MS,
+    ),
+    bytes: total('rondo_hop_bytes_total'),
+    frames: total('rondo_hop_rows_count'),
+  };
+}
+
+const cpuShare = (before: Readings, after: Readings): number =>
+  (after.machineMs - before.machineMs) / (after.nowMs - before.nowMs) / availableParallelism();
+
+type Readings = Pick<Awaited<ReturnType<typeof readings>>, 'nowMs' | 'machineMs'>;
+
+/** Prompts of 32 rows, one after the other, through stages that take no time: each hop is one whole frame. */
 async function hop(
   context: SuiteContext,
   directory: string,
-  addresses: readonly string[],
+  workers: readonly StagedWorker[],
 ): Promise<StagedSample> {
-  const over = (count: number) =>
-    withClient(context, { directory, workers: addresses.slice(0, count), placement: 'staged' }, (client) =>
-      firstToken(context, client, 32, context.quick ? 50 : 200),
-    );
   context.progress('hops');
-  const [few, many] = [await over(2), await over(8)];
-  const base = { what: 'hop', placement: 'staged', workers: 8, promptTokens: 32 } as const;
-  return { ...base, ms: (many - few) / 6, tokensPerS: Number.NaN, idle: Number.NaN };
+  return withClient(context, { directory, workers, placement: 'staged' }, async (client) => {
+    const before = await readings(workers);
+    await firstToken(context, client, HOP_ROWS, context.quick ? 200 : 1000);
+    const after = await readings(workers);
+    const pages = await Promise.all(workers.map(({ metrics }) => Scrape.of(metrics)));
+    const seconds = histogramQuantile(
+      pages.map((page) => page.buckets('rondo_hop_seconds')),
+      0.5,
+    );
+    return {
+      ...UNMEASURED,
+      what: 'hop',
+      placement: 'staged',
+      workers: workers.length,
+      promptTokens: HOP_ROWS,
+      ms: 1000 * seconds,
+      cpu: cpuShare(before, after),
+    };
+  });
 }
 
 const NOTES = [
-  `The engines are timed: they sleep ${ROW_MS} ms for each row of a pass and compute nothing, so that eight share this machine, each worker in a process of its own. The model has ${SHAPE.maxDepth} passes and states of ${SHAPE.hidden} floats, which travel as f16: 32 rows take 128 KiB, one frame. Coordinator, workers and load generator share the processors.`,
-  'First token: one request at a time, with one token to answer. The ideal speed-up of C chunks of 64 rows over n equal stages is n·C / (C + n − 1): the last chunk leaves when C + n − 1 of them could have gone through one stage.',
-  `Prompts, decoding: ${PROMPT_CLIENTS} and ${DECODING_CLIENTS} clients for each of ${THROUGHPUT_WORKERS} workers, each sending its next request when the last has ended; staged against homed over as many workers. Idle is the part of the engines' time that the passes in the answers do not account for, so it holds hops, batching and timers alike. With exits, rows leave after ${EXITS.join(', ')} passes in turn; the stages behind only project their K and V.`,
-  'Hop: the passes take no time here; it is a sixth of what eight stages take longer than two for a prompt of 32 rows, with the step that takes the rows up and settles them.',
+  `The engines are timed: a run of the block takes ${PASS_MS} ms and ${ROW_MS} ms for each of its rows in which nothing is computed, so that eight share this machine, each worker in a process of its own. It is what a block of 1.2 billion parameters (24 layers of 2048) in 8 bits takes where 300 GB and 10 TFLOP are a second's work. The model has ${SHAPE.maxDepth} passes and states of ${SHAPE.hidden} floats, which travel as f16: 32 rows take 128 KiB, one frame. Coordinator, workers and load generator share the processors; where CPU is near 100 % these are what is measured.`,
+  'First token: one request at a time, with one token to answer. The ideal speed-up of C chunks of 64 rows over n equal stages is n·C / (C + n − 1), the filling of the pipeline included: the last chunk leaves when C + n − 1 of them could have gone through one stage.',
+  `Prompts, decoding: ${PROMPT_CLIENTS} and ${DECODING_CLIENTS} clients for each of ${THROUGHPUT_WORKERS} workers, each sending its next request when the last has ended; staged against homed over as many workers. Idle is the part of the time that the runs which an engine had do not account for by their cost, so that it holds hops, batching and timers alike: the mean over the workers, and the most idle one. KiB are those of the states in one frame. With exits, rows leave after ${EXITS.join(', ')} passes in turn; the stages behind only project their K and V.`,
+  'Hop: prompts of 32 rows, one at a time, through eight stages whose runs take no time; the workers measure one frame in 16, from the outbox of one to the inbox of the next, as the time until a word sent right behind it comes back less the way back. The median is interpolated in the buckets of `rondo_hop_seconds`; a last stage sends home one row only, so that one frame in eight is small.',
 ];

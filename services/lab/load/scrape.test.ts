@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { machineCpuMs, ownCpuMs, processCpuMs, residentMiB } from './process-cpu.ts';
+import { histogramQuantile } from './quantile.ts';
 import { Scrape } from './scrape.ts';
 
 test('series of one name add up, whatever their labels, and longer names stay out', () => {
@@ -17,6 +18,19 @@ test('series of one name add up, whatever their labels, and longer names stay ou
   assert.equal(scrape.sum('rows_total', 'phase="head"'), 3);
   assert.equal(scrape.sum('plain'), 0.001);
   assert.equal(scrape.sum('absent'), 0);
+});
+
+test('the median of a histogram lies within its bucket, over all of its series', () => {
+  const page = (worker: string, counts: readonly number[]) =>
+    Scrape.parse(
+      ['1', '2', '+Inf']
+        .map((le, index) => `hop_bucket{le="${le}",worker="${worker}"} ${counts[index]}`)
+        .join('\n'),
+    ).buckets('hop');
+  assert.equal(histogramQuantile([page('a', [1, 3, 3]), page('b', [0, 1, 1])], 0.5), 1 + 1 / 3);
+  assert.equal(histogramQuantile([page('a', [4, 4, 4])], 0.5), 0.5);
+  assert.equal(histogramQuantile([page('a', [0, 0, 3])], 0.5), 2, 'above the last bound');
+  assert.equal(histogramQuantile([page('a', [0, 0, 0])], 0.5), Number.NaN);
 });
 
 const linux = process.platform === 'linux';

@@ -21,6 +21,18 @@ export class Scrape {
     return new Scrape(samples);
   }
 
+  /** Upper bounds of a histogram's buckets, and how much is at or below each, over all of its series. */
+  buckets(name: string): ReadonlyMap<number, number> {
+    const counts = new Map<number, number>();
+    for (const [series, value] of this.#samples) {
+      const bound = series.startsWith(`${name}_bucket{`) && /\ble="([^"]+)"/.exec(series)?.[1];
+      if (!bound) continue;
+      const upper = bound === '+Inf' ? Number.POSITIVE_INFINITY : Number(bound);
+      counts.set(upper, (counts.get(upper) ?? 0) + value);
+    }
+    return counts;
+  }
+
   /** Sum over all series of `name`, or those that have `label`, such as `phase="block"`; 0 without any. */
   sum(name: string, label = ''): number {
     let sum = 0;
