@@ -71,7 +71,7 @@ test: setup ## all tests; says at its end what was skipped and why; TESTS=<file>
 	  $(TESTS)
 
 .PHONY: bench
-bench: setup ## measure every suite and write docs/BENCHMARKS.md; hours, on an idle machine; BENCH=--quick for a look
+bench: setup ## measure every suite and write docs/BENCHMARKS.md and RESULTS.md; hours, on an idle machine; BENCH=--quick for a look
 	@for suite in $$(./rondo bench --list); do ./rondo bench $$suite $(BENCH); done
 
 # A looped model of random weights: what it says is nonsense, that it says the same as before is not.

@@ -57,13 +57,16 @@ export const benchCommand = (): Command =>
     .option('--seed <n>', 'seed of all random choices', countOption('--seed'), 1)
     .option('--threads <n>', 'threads of each engine', countOption('--threads'), 2)
     .option('--list', 'print the names of the suites and end', false)
-    .option('--docs', 'write docs/BENCHMARKS.md and its plots, with --quick or --cells too')
-    .option('--no-docs', 'leave docs/BENCHMARKS.md and its plots as they are')
+    .option(
+      '--docs',
+      'write the page under docs that shows the suite, and its plots, with --quick or --cells too',
+    )
+    .option('--no-docs', 'leave the documents as they are')
     .addHelpText(
       'after',
       `
 Suites:
-${SUITES.map(({ name, summary }) => `  ${name.padEnd(9)} ${summary}`).join('\n')}
+${SUITES.map(({ name, summary }) => `  ${name.padEnd(10)} ${summary}`).join('\n')}
 
 What a suite needs is installed and converted into .cache the first time, which comes on top of its time.
 Prints a table, then each goal as met or NOT MET; a goal that is not met is a finding, not a failure: the command ends
@@ -116,7 +119,7 @@ async function measure(suite: Suite, flags: BenchFlags): Promise<void> {
   });
   process.stdout.write(reportText(report));
   if (flags.json !== undefined) await writeFile(flags.json, `${JSON.stringify(report, null, 2)}\n`);
-  if (flags.docs ?? !(flags.quick || flags.cells)) await writeDocuments(report, DOCS);
+  if (flags.docs ?? !(flags.quick || flags.cells)) await writeDocuments(report, DOCS, suite.page);
 }
 
 /** What was said about faults; undefined when nothing was. */

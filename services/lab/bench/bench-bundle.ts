@@ -51,7 +51,7 @@ export async function benchBundle(context: SuiteContext, options: BenchBundleOpt
 }
 
 /** sha256 of the converter's source: another converter may write other graphs. */
-async function converterDigest(): Promise<string> {
+export async function converterDigest(): Promise<string> {
   const cwd = new URL('.', import.meta.resolve('@rondo/converter'));
   const files = await Array.fromAsync(
     glob('**/*.ts', { cwd: fileURLToPath(cwd), exclude: ['**/*.test.ts'] }),

@@ -7,12 +7,16 @@ import { type BenchReport, goalRows } from './report.ts';
 import { markdownTable } from './table.ts';
 
 /**
- * Puts `report` into `<docs>/BENCHMARKS.md`, between the markers of its suite, and its plots into
+ * Puts `report` into `<docs>/<name>`, between the markers of its suite, and its plots into
  * `<docs>/benchmarks/<suite>-<plot>.svg`.
  * @throws RondoError CONFIG_INVALID when the page has no markers for the suite.
  */
-export async function writeDocuments(report: BenchReport, docs: string): Promise<void> {
-  const page = join(docs, 'BENCHMARKS.md');
+export async function writeDocuments(
+  report: BenchReport,
+  docs: string,
+  name = 'BENCHMARKS.md',
+): Promise<void> {
+  const page = join(docs, name);
   const text = replaceSection(await readFile(page, 'utf8'), report.suite, section(report), page);
   await mkdir(join(docs, 'benchmarks'), { recursive: true });
   for (const plot of report.plots) {

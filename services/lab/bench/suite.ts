@@ -77,6 +77,8 @@ export interface Suite {
   readonly takesCells?: boolean;
   /** Whether the caller may choose its faults. */
   readonly takesChaos?: boolean;
+  /** The page below docs that shows it; by default BENCHMARKS.md. */
+  readonly page?: string;
   run(context: SuiteContext): Promise<SuiteResult>;
 }
 

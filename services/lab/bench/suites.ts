@@ -1,8 +1,10 @@
 import { adapters } from './adapters.ts';
 import { batch } from './batch.ts';
 import { chaos } from './chaos/chaos.ts';
+import { conversion } from './conversion.ts';
 import { depth } from './depth.ts';
 import { engine } from './engine.ts';
+import { exits } from './exits.ts';
 import { overload } from './overload.ts';
 import { peers } from './peers/peers.ts';
 import { scale } from './scale.ts';
@@ -20,4 +22,6 @@ export const SUITES: readonly Suite[] = [
   overload,
   batch,
   chaos,
+  conversion,
+  exits,
 ];
