@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { type Bundle, type Manifest, variesByDepth } from '@rondo/bundle';
 import { isErrorCode, RondoError } from '@rondo/core';
+import { EmbeddingTable } from './embedding-table.ts';
 import type {
   Attention,
   Engine,
@@ -43,8 +44,13 @@ export async function createEngine(bundle: Bundle, options: EngineOptions): Prom
   refuseDepths(bundle.manifest, attention);
   const data: EngineThreadData = { bundle, options: { threads, provider, attention, pools } };
   const thread = new Worker(new URL('./engine-thread.ts', import.meta.url), { workerData: data });
-  const engine = new ThreadEngine(thread, { provider, threads, attention, pools });
-  await engine.ready;
+  const description = { provider, threads, attention, pools };
+  const embedding = EmbeddingTable.open(bundle, attention);
+  const engine = new ThreadEngine(thread, description, embedding);
+  await engine.ready.catch((error: unknown) => {
+    embedding?.release();
+    throw error;
+  });
   return engine;
 }
 
@@ -70,9 +76,12 @@ class ThreadEngine implements Engine {
   #failure: RondoError | undefined;
   #closing = false;
   readonly #settleFailed: (error: RondoError) => void;
+  /** Read here: to the thread and back takes many times as long as a few rows of it. */
+  readonly #embedding: EmbeddingTable | undefined;
 
-  constructor(thread: Worker, description: EngineDescription) {
+  constructor(thread: Worker, description: EngineDescription, embedding: EmbeddingTable | undefined) {
     this.description = description;
+    this.#embedding = embedding;
     this.#thread = thread;
     this.ready = new Promise((resolve, reject) => this.#waiting.set(READY_ID, { resolve, reject }));
     ({ promise: this.failed, resolve: this.#settleFailed } = Promise.withResolvers<RondoError>());
@@ -82,7 +91,11 @@ class ThreadEngine implements Engine {
     thread.on('exit', () => this.#fail(undefined));
   }
 
-  runStack(batch: StackBatch): Promise<StackResult> {
+  async runStack(batch: StackBatch): Promise<StackResult> {
+    if (batch.stack === 'prelude' && this.#embedding) {
+      if (this.#failure) throw this.#failure;
+      return this.#embedding.run(batch);
+    }
     const { input, starts, rowCounts, depths, pageTable } = batch;
     const arrays = [input, starts, rowCounts, depths, pageTable];
     return this.#call<StackResult>({ id: this.#nextId++, kind: 'stack', batch }, arrays);
@@ -102,6 +115,7 @@ class ThreadEngine implements Engine {
   }
 
   async close(): Promise<void> {
+    if (!this.#closing) this.#embedding?.release();
     this.#closing = true;
     if (this.#failure) return;
     await this.#call({ id: this.#nextId++, kind: 'close' }, []);

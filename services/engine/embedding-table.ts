@@ -1,7 +1,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { type Bundle, bundlePath, type Manifest } from '@rondo/bundle';
 import { RondoError } from '@rondo/core';
-import type { StackBatch, StackResult } from './engine.ts';
+import type { Attention, StackBatch, StackResult } from './engine.ts';
 
 /**
  * A prelude without layers: ids to rows, read one by one from the bundle's file. The graph that does the same maps the
@@ -13,11 +13,18 @@ export class EmbeddingTable {
   readonly #place: NonNullable<Manifest['embedding']>;
   readonly #shape: Manifest['shape'];
 
-  constructor(bundle: Bundle, place: NonNullable<Manifest['embedding']>) {
+  private constructor(bundle: Bundle, place: NonNullable<Manifest['embedding']>) {
     this.#path = bundlePath(bundle, place.file);
     this.#file = openSync(this.#path, 'r');
     this.#place = place;
     this.#shape = bundle.manifest.shape;
+  }
+
+  /** Undefined for a bundle whose prelude is more than this, or runs as a graph. */
+  static open(bundle: Bundle, attention: Attention): EmbeddingTable | undefined {
+    const { embedding, layers } = bundle.manifest;
+    if (!embedding || layers.prelude > 0 || attention !== 'pages') return undefined;
+    return new EmbeddingTable(bundle, embedding);
   }
 
   /** @throws RondoError ENGINE_FAILED for an id outside the vocabulary or a row that the file does not hold. */

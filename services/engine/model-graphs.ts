@@ -1,7 +1,6 @@
 import type { Bundle } from '@rondo/bundle';
 import { RondoError } from '@rondo/core';
 import { Tensor } from 'onnxruntime-node';
-import { EmbeddingTable } from './embedding-table.ts';
 import type {
   Attention,
   HeadBatch,
@@ -64,7 +63,7 @@ export class ModelGraphs {
       if (attention && layers[stack] > 0) {
         stacks[stack] = SegmentStack.open(bundle, segments[stack], attention, options);
       } else if (attention && stack === 'prelude' && embedding) {
-        stacks[stack] = new EmbeddingTable(bundle, embedding);
+        // The engine's owner reads it without coming here.
       } else if (file !== undefined) {
         stacks[stack] = GraphStack.open(bundle, file, layers[stack], options.pools[stack], options);
       }
