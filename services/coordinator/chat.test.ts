@@ -106,3 +106,25 @@ test('what changes nothing is accepted: neutral values and nulls', async (contex
   });
   assert.equal(status, 200);
 });
+
+test('return_passes tells of each token how deep its row went, whole and in a stream alike', async (context) => {
+  const { post, stream } = await testCoordinator(context);
+  const body = {
+    model: 'tiny',
+    messages: [{ role: 'user', content: 'a' }],
+    max_tokens: 3,
+    return_passes: true,
+  };
+  const { body: whole } = await post('/v1/chat/completions', body);
+  const [choice] = whole.choices;
+  assert.equal(
+    choice.token_passes.map(({ text }: { text: string }) => text).join(''),
+    choice.message.content,
+  );
+  assert.ok(choice.token_passes.every(({ passes }: { passes: number }) => passes > 0));
+  const { events } = await stream('/v1/chat/completions', body);
+  const streamed = events.flatMap((event) =>
+    event === '[DONE]' ? [] : (event.choices[0]?.token_passes ?? []),
+  );
+  assert.deepEqual(streamed, choice.token_passes);
+});

@@ -3,7 +3,7 @@ import { LIMITS } from '@rondo/core';
 import { z } from 'zod';
 import type { AnswerPlan, AnswerWords, Kitchen, WholeChoice } from './answer.ts';
 import { messagesSchema, templateMessages } from './chat-messages.ts';
-import type { ChoiceDelta, ChoiceToken } from './choice.ts';
+import { type ChoiceDelta, type ChoiceToken, tokenPasses } from './choice.ts';
 import {
   generationFields,
   type ModelFacts,
@@ -81,7 +81,11 @@ export function planChat(body: unknown, kitchen: Pick<Kitchen, 'model' | 'codec'
     promptTokens: promptIds.length,
     stream: valid.stream,
     includeUsage: valid.includeUsage,
-    words: new ChatWords(model, codec, fields.logprobs, valid.returnTokenIds),
+    words: new ChatWords(model, codec, {
+      logprobs: fields.logprobs,
+      tokenIds: valid.returnTokenIds,
+      passes: valid.returnPasses,
+    }),
   };
 }
 
@@ -105,17 +109,21 @@ export function chatPrompt(
   return encodeBounded('messages', text, false, model, codec);
 }
 
+interface Wishes {
+  readonly logprobs: boolean;
+  readonly tokenIds: boolean;
+  readonly passes: boolean;
+}
+
 /** The words of OpenAI's chat.completion objects. */
 class ChatWords implements AnswerWords {
   readonly #codec: TextCodec | undefined;
-  readonly #logprobs: boolean;
-  readonly #tokenIds: boolean;
+  readonly #wishes: Wishes;
   readonly #envelope: { readonly id: string; readonly created: number; readonly model: string };
 
-  constructor(model: ModelFacts, codec: TextCodec | undefined, logprobs: boolean, tokenIds: boolean) {
+  constructor(model: ModelFacts, codec: TextCodec | undefined, wishes: Wishes) {
     this.#codec = codec;
-    this.#logprobs = logprobs;
-    this.#tokenIds = tokenIds;
+    this.#wishes = wishes;
     this.#envelope = {
       id: `chatcmpl-${randomUUID()}`,
       created: Math.floor(Date.now() / 1000),
@@ -165,10 +173,13 @@ class ChatWords implements AnswerWords {
   }
 
   #report(tokens: readonly ChoiceToken[]): object | null {
-    return this.#logprobs ? chatLogprobs(this.#codec, tokens) : null;
+    return this.#wishes.logprobs ? chatLogprobs(this.#codec, tokens) : null;
   }
 
   #ids(tokens: readonly ChoiceToken[]): object {
-    return this.#tokenIds ? { token_ids: tokens.map(({ id }) => id) } : {};
+    return {
+      ...(this.#wishes.tokenIds && { token_ids: tokens.map(({ id }) => id) }),
+      ...(this.#wishes.passes && { token_passes: tokenPasses(tokens) }),
+    };
   }
 }

@@ -9,7 +9,13 @@ export interface ChoiceToken {
   readonly logprob: number;
   readonly top: readonly TokenLogprob[];
   readonly text: string;
+  /** What its row spent; the first comes from the last prompt row, which runs them all. */
+  readonly passes: number;
 }
+
+/** What `return_passes` adds to an answer: how deep each token's row went. */
+export const tokenPasses = (tokens: readonly ChoiceToken[]): { text: string; passes: number }[] =>
+  tokens.map(({ text, passes }) => ({ text, passes }));
 
 export type PromptToken = PromptLogprobsEvent['tokens'][number];
 
@@ -69,7 +75,13 @@ export async function* choiceDeltas(
         // The first token comes from the last prompt row, whose passes are the prompt's.
         if (event.index > 0) generatedPasses += event.passes;
         if (options.stopIds.includes(event.id)) {
-          stopToken = { id: event.id, logprob: event.logprob, top: event.top, text: '' };
+          stopToken = {
+            id: event.id,
+            logprob: event.logprob,
+            top: event.top,
+            text: '',
+            passes: event.passes,
+          };
           break;
         }
         const step = text.push(event);
@@ -119,8 +131,8 @@ class ChoiceText {
     const text = this.#detokenizer?.push(event.id) ?? '';
     const start = this.#decoded;
     this.#decoded += text.length;
-    const { id, logprob, top } = event;
-    this.#held.push({ token: { id, logprob, top, text }, start, end: this.#decoded });
+    const { id, logprob, top, passes } = event;
+    this.#held.push({ token: { id, logprob, top, text, passes }, start, end: this.#decoded });
     const scan = this.#stops.push(text);
     return scan.stopped ? this.#cut(scan.text) : this.#show(scan.text);
   }

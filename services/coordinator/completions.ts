@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { LIMITS } from '@rondo/core';
 import { z } from 'zod';
 import type { AnswerPlan, AnswerWords, Kitchen, WholeChoice } from './answer.ts';
-import type { ChoiceDelta, ChoiceToken, PromptToken } from './choice.ts';
+import { type ChoiceDelta, type ChoiceToken, type PromptToken, tokenPasses } from './choice.ts';
 import {
   generationFields,
   type ModelFacts,
@@ -85,6 +85,7 @@ export function planCompletion(body: unknown, kitchen: Pick<Kitchen, 'model' | '
       echo: fields.echo,
       logprobs: fields.logprobs !== undefined,
       tokenIds: valid.returnTokenIds || codec === undefined,
+      passes: valid.returnPasses,
     }),
   };
 }
@@ -95,6 +96,7 @@ interface Wishes {
   readonly echo: boolean;
   readonly logprobs: boolean;
   readonly tokenIds: boolean;
+  readonly passes: boolean;
 }
 
 /** The words of OpenAI's text_completion objects. */
@@ -147,7 +149,7 @@ class CompletionWords implements AnswerWords {
     const text = echo.map((token) => token.text).join('') + delta.text;
     const offset = this.#offsets.get(index) ?? 0;
     this.#offsets.set(index, offset + characters(text));
-    const { logprobs, tokenIds } = this.#wishes;
+    const { logprobs, tokenIds, passes } = this.#wishes;
     // Clients that score a prompt ask for one token and cut off the report's last entry, whatever that token is.
     const reported = [...echo, ...delta.tokens, ...(delta.end?.stopToken ? [delta.end.stopToken] : [])];
     return {
@@ -156,6 +158,7 @@ class CompletionWords implements AnswerWords {
       logprobs: logprobs ? completionLogprobs(this.#codec, reported, offset) : null,
       finish_reason: delta.end?.reason ?? null,
       ...(tokenIds ? this.#tokenIds(index, delta.tokens) : {}),
+      ...(passes && { token_passes: tokenPasses(delta.tokens) }),
     };
   }
 

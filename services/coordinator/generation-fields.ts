@@ -35,6 +35,7 @@ export const generationFields = {
   exit_depths: z.array(z.int()).min(1).max(LIMITS.exitDepthsMax).optional(),
   placement: z.enum(PLACEMENTS).optional(),
   return_token_ids: z.boolean().default(false),
+  return_passes: z.boolean().default(false),
   // These say nothing about the answer's text: accepted and left alone.
   user: z.unknown().optional(),
   metadata: z.unknown().optional(),
@@ -67,6 +68,7 @@ export interface ValidGeneration {
   /** Instead of the coordinator's. */
   readonly placement?: Placement | undefined;
   readonly returnTokenIds: boolean;
+  readonly returnPasses: boolean;
 }
 
 /**
@@ -121,6 +123,7 @@ export function validGeneration(fields: GenerationFields, model: ModelFacts): Va
     exit: narrowExit(model.manifest, fields),
     placement: fields.placement,
     returnTokenIds: fields.return_token_ids,
+    returnPasses: fields.return_passes,
   };
 }
 

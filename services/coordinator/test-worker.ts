@@ -43,6 +43,7 @@ export class ScriptedWorker implements WorkerClient {
   /** What its pulses say. */
   state: Pulse['state'] = 'serving';
   progress: Pulse['progress'] = { steps: 0, stillMs: 0, runningMs: 0 };
+  work: Pulse['work'] = { runs: 0, depthRows: [] };
   /** While it is away nothing reaches it, and what runs there is lost. */
   #away = false;
   #script: Script;
@@ -70,7 +71,7 @@ export class ScriptedWorker implements WorkerClient {
   /** Pulses until the connection is lost. */
   async *watch(signal: AbortSignal): AsyncGenerator<Pulse> {
     while (!this.#away) {
-      yield { state: this.state, load: this.#load, progress: this.progress };
+      yield { state: this.state, load: this.#load, progress: this.progress, work: this.work };
       await Promise.race([this.#changed.promise, delay(PULSE_MS, undefined, { signal, ref: false })]);
     }
     throw this.#lost();

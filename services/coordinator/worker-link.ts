@@ -6,6 +6,7 @@ import {
   type Load,
   PROTOCOL_REVISION,
   type Pulse,
+  type Work,
   type WorkerClient,
   type WorkerDescription,
 } from '@rondo/wire';
@@ -27,6 +28,7 @@ export interface LinkedWorker {
   readonly client: WorkerClient;
   /** What it holds and how full it is, as of its last pulse. */
   readonly load: Load;
+  readonly work: Work;
 }
 
 /** Who hears of a link. */
@@ -205,7 +207,7 @@ export class WorkerLink {
   #pulsed(worker: WorkerRef, client: WorkerClient, { provider }: WorkerDescription, pulse: Pulse): void {
     const before = [this.open, this.state];
     const joins = this.#linked?.client !== client;
-    this.#linked = { worker, client, load: pulse.load };
+    this.#linked = { worker, client, load: pulse.load, work: pulse.work };
     this.#known = { worker, totalPositions: pulse.load.totalPositions };
     this.#failure = undefined;
     this.#life.pulsed(pulse.state);

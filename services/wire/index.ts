@@ -9,6 +9,7 @@ export type {
   OpenedEvent,
   Progress,
   Pulse,
+  Work,
   WorkerDescription,
   WorkerState,
 } from './messages.ts';

@@ -10,7 +10,7 @@ import {
   watchResponse,
 } from './messages.ts';
 import { messageTypes } from './proto.ts';
-import { description, progress, spec } from './test-samples.ts';
+import { description, progress, spec, work } from './test-samples.ts';
 
 const roundTrip = <T>(codec: Codec<T>, value: T): void =>
   assert.deepEqual(codec.decode(codec.encode(value)), value);
@@ -25,8 +25,8 @@ test('a worker description survives the wire, with and without an advertised add
 
 test('a pulse survives the wire, and one without a state is refused', () => {
   const { load } = description;
-  roundTrip(watchResponse, { state: 'serving', load, progress });
-  roundTrip(watchResponse, { state: 'draining', load, progress: { ...progress, runningMs: 0 } });
+  roundTrip(watchResponse, { state: 'serving', load, progress, work });
+  roundTrip(watchResponse, { state: 'draining', load, progress: { ...progress, runningMs: 0 }, work });
   const stateless = messageTypes.watchResponse.encode({ state: 0, load, progress });
   assert.throws(() => watchResponse.decode(stateless), mismatch(/WorkerState: it is unspecified/));
   const still = messageTypes.watchResponse.encode({ state: 1, load });

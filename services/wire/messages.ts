@@ -48,6 +48,15 @@ export interface Pulse {
   readonly state: WorkerState;
   readonly load: Load;
   readonly progress: Progress;
+  readonly work: Work;
+}
+
+/** What a worker's block has run so far. */
+export interface Work {
+  /** Modulo 2^32. */
+  readonly runs: number;
+  /** Rows that ran the pass at each depth, modulo 2^32. */
+  readonly depthRows: readonly number[];
 }
 
 /** Tells a worker with much to do from one that is stuck. */
@@ -134,19 +143,26 @@ export const describeResponse: Codec<WorkerDescription> = {
 };
 
 export const watchResponse: Codec<Pulse> = {
-  encode: ({ state, load, progress: { steps, stillMs, runningMs } }) =>
+  encode: ({ state, load, progress: { steps, stillMs, runningMs }, work: { runs, depthRows } }) =>
     messageTypes.watchResponse.encode({
       state: workerState.encode(state),
       load: loadToProto(load),
       progress: { steps: uint32(steps, 'progress.steps'), stillMs, runningMs },
+      work: {
+        runs: uint32(runs, 'work.runs'),
+        depthRows: depthRows.map((rows) => uint32(rows, 'work.depthRows')),
+      },
     }),
   decode(bytes) {
     const message = messageTypes.watchResponse.decode(bytes);
     const { steps, stillMs, runningMs } = present(message.progress, 'WatchResponse', 'progress');
+    // Only shown to people: a worker that does not tell is no worse for it.
+    const { runs = 0, depthRows = [] } = message.work ?? {};
     return {
       state: workerState.decode(message.state),
       load: loadFromProto(message.load, 'WatchResponse'),
       progress: { steps, stillMs, runningMs },
+      work: { runs, depthRows },
     };
   },
 };

@@ -39,6 +39,15 @@ export interface WatchResponse {
   state: WorkerState;
   load?: Load | null;
   progress?: Progress | null;
+  work?: Work | null;
+}
+
+/** What the block has run so far, for whoever shows it. */
+export interface Work {
+  /** Runs of the block, modulo 2^32. */
+  runs: number;
+  /** Rows that ran the pass at each depth, modulo 2^32. */
+  depthRows: number[];
 }
 
 /** Tells a worker with much to do from one that is stuck. */

@@ -1,6 +1,6 @@
 import { address, type GenerateSpec, type Route, sequenceId, workerId } from '@rondo/core';
 import type { Hello } from './hello.ts';
-import type { Progress, WorkerDescription } from './messages.ts';
+import type { Progress, Work, WorkerDescription } from './messages.ts';
 import { PROTOCOL_REVISION } from './proto.ts';
 import { connectWorker, type WorkerClient } from './worker-client.ts';
 import { serveWorker, type WorkerHandlers, type WorkerServer } from './worker-server.ts';
@@ -67,6 +67,8 @@ export const description: WorkerDescription = {
 };
 
 export const progress: Progress = { steps: 4294967295, stillMs: 12.5, runningMs: 3.25 };
+
+export const work: Work = { runs: 7, depthRows: [4294967295, 3] };
 
 export const hello: Hello = {
   protocolRevision: PROTOCOL_REVISION,

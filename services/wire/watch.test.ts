@@ -5,10 +5,10 @@ import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { type Address, address } from '@rondo/core';
 import type { Pulse } from './messages.ts';
-import { description, progress, spec, startPair } from './test-samples.ts';
+import { description, progress, spec, startPair, work } from './test-samples.ts';
 import { connectWorker } from './worker-client.ts';
 
-const pulse: Pulse = { state: 'serving', load: description.load, progress };
+const pulse: Pulse = { state: 'serving', load: description.load, progress, work };
 
 /** How long a process is held up, in milliseconds. */
 const HELD_UP_MS = 3000;

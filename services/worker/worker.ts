@@ -22,6 +22,7 @@ import type { StepPolicy } from './step-policy.ts';
 import { StepProgress } from './step-progress.ts';
 import type { Tenant } from './tenant.ts';
 import { Tenants } from './tenants.ts';
+import { WorkDone } from './work-done.ts';
 import { WorkerMetrics } from './worker-metrics.ts';
 
 export interface WorkerOptions {
@@ -99,9 +100,10 @@ export async function serveEngine(
   const times = () => ({ stepMs: pace.stepMs, hopMs: hop.hopMs });
   const load = () => loadOf(tenants, pools, layers, maxDepth, times());
   const progress = new StepProgress(systemClock);
+  const work = new WorkDone(maxDepth);
   const heartbeat = new Heartbeat(() => {
     const state = draining ? 'draining' : 'serving';
-    return { state, load: load(), progress: progress.now };
+    return { state, load: load(), progress: progress.now, work: work.now };
   });
   const meters = new WorkerMetrics(metrics.labelled({ worker: self }), load, pools);
   const { promise: broken, resolve: settleBroken } = Promise.withResolvers<RondoError>();
@@ -166,6 +168,7 @@ export async function serveEngine(
       ran(report) {
         pace.ran(report);
         meters.ran(report);
+        work.ran(report);
         stageHost.roomAgain();
       },
       failed(phase, chunks, error) {
