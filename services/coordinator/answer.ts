@@ -107,6 +107,21 @@ export interface Witness {
   end(): void;
 }
 
+/** Two that listen to one answer. */
+export const bothOf = (one: Witness, other: Witness | undefined): Witness =>
+  other === undefined
+    ? one
+    : {
+        hear(index, delta) {
+          one.hear(index, delta);
+          other.hear(index, delta);
+        },
+        end() {
+          one.end();
+          other.end();
+        },
+      };
+
 async function* heardBy(
   witness: Witness,
   deltas: AsyncIterable<IndexedDelta>,

@@ -7,6 +7,7 @@ import { GivenWorkers } from './given-workers.ts';
 import { checkHealth, type Health } from './health.ts';
 import { createHttp } from './http.ts';
 import { KeyGate } from './key-gate.ts';
+import { LiveFeed } from './live-feed.ts';
 import { Model, type NamedBundle } from './model.ts';
 import { checkModels, Models } from './models.ts';
 import { OpenAnswers } from './open-answers.ts';
@@ -81,6 +82,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
   const batches = options.nats && new BatchService({ link: options.nats, models, log, metrics });
   await batches?.tried();
   const answers = new OpenAnswers();
+  const feed = new LiveFeed(models, systemClock);
   const http = createHttp({
     models,
     log,
@@ -90,6 +92,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     adminApart: options.adminApart,
     metrics,
     answers,
+    feed,
     gate: options.apiKeys && new KeyGate({ keys: options.apiKeys, metrics, clock: systemClock }),
     https: options.https,
   });
@@ -105,6 +108,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     health,
     async stop() {
       models.drain();
+      feed.close();
       await Promise.all([answers.ended(options.drainMs ?? LIMITS.drainMs), batches?.stop(), shadows?.stop()]);
       await http.close();
       models.close();

@@ -9,15 +9,17 @@ import {
   type FastifyRequest,
   fastify,
 } from 'fastify';
-import { type AnswerPlan, answer, type Kitchen } from './answer.ts';
+import { type AnswerPlan, answer, bothOf, type Kitchen } from './answer.ts';
 import { addBatchRoutes } from './batch-routes.ts';
 import type { BatchService } from './batch-service.ts';
 import { planChat } from './chat.ts';
 import { planCompletion } from './completions.ts';
+import { addConsoleRoutes, CONSOLE_PAGES } from './console-routes.ts';
 import type { Health } from './health.ts';
 import { createHttpServer, refuseBrokenHttp } from './http-server.ts';
 import { parseJsonBody } from './json-body.ts';
 import type { KeyGate } from './key-gate.ts';
+import type { LiveFeed } from './live-feed.ts';
 import type { Listed, Models } from './models.ts';
 import type { OpenAnswers } from './open-answers.ts';
 import { openAiError } from './openai-error.ts';
@@ -29,6 +31,8 @@ export interface HttpOptions {
   readonly models: Models;
   readonly log: Logger;
   readonly health: () => Promise<Health>;
+  /** Hears every answer. */
+  readonly feed: LiveFeed;
   readonly metrics: Metrics;
   /** Every answer is added to it. */
   readonly answers: OpenAnswers;
@@ -51,7 +55,12 @@ declare module 'fastify' {
 }
 
 /** What a prober may ask without a key. */
-const OPEN_ROUTES: ReadonlySet<string | undefined> = new Set(['/health', '/healthz', '/live']);
+const OPEN_ROUTES: ReadonlySet<string | undefined> = new Set([
+  '/health',
+  '/healthz',
+  '/live',
+  ...CONSOLE_PAGES,
+]);
 
 /** Requests with the same value stay with one variant, unless they name a user. */
 const SESSION_HEADER = 'x-rondo-session';
@@ -61,7 +70,7 @@ const RETRY_AFTER_S = 1;
 
 /** The HTTP door: routes, and OpenAI's error object for whatever goes wrong on any of them. */
 export function createHttp(options: HttpOptions): FastifyInstance {
-  const { models, shadows, metrics, answers, gate, https, adminApart = false } = options;
+  const { models, feed, shadows, metrics, answers, gate, https, adminApart = false } = options;
   const requests = metrics.counter('rondo_http_requests_total', 'HTTP requests by route and status', [
     'route',
     'status',
@@ -121,11 +130,12 @@ export function createHttp(options: HttpOptions): FastifyInstance {
       const planned = plan(body, kitchen);
       byVariant.inc({ asked, model: model.name });
       const witness = shadows?.witness(served, id, planned.choices.length, (other) => plan(body, other));
-      return answer(kitchen, planned, reply, witness);
+      return answer(kitchen, planned, reply, bothOf(feed.witness(), witness));
     };
   http.post('/v1/completions', generate(planCompletion));
   http.post('/v1/chat/completions', generate(planChat));
   addBatchRoutes(http, options.batches);
+  addConsoleRoutes(http, feed);
   http.post('/tokenize', async ({ body }) => tokenize(body, models.kitchen(body)));
   http.post('/detokenize', async ({ body }) => detokenize(body, models.kitchen(body)));
   http.get<{ Querystring: { model?: string } }>('/tokenizer_info', async ({ query }) =>

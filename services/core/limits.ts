@@ -46,6 +46,10 @@ export const LIMITS = {
   shadowMs: 60_000,
   /** Share of its model's places in flight, and of its memory, beyond which none starts. */
   shadowLoadShare: 0.5,
+  /** Consoles that are open at one coordinator. */
+  consoleViewersMax: 16,
+  /** Between two frames that a console gets, in milliseconds. */
+  consoleEveryMs: 500,
   /** Sequences one request may ask for with `n`. */
   choicesMax: 16,
   stopStringsMax: 16,

@@ -1,0 +1,153 @@
+import { type Clock, LIMITS, RondoError } from '@rondo/core';
+import type { Witness } from './answer.ts';
+import type { Models } from './models.ts';
+
+/** What the console shows of one worker. Counts only rise, modulo 2^32: two frames tell rates between them. */
+interface LiveWorker {
+  readonly id: string;
+  readonly model: string;
+  readonly state: string;
+  readonly sequences: number;
+  /** Share of the positions of K and V that is held, 0 to 1. */
+  readonly kvShare: number;
+  readonly runs: number;
+  readonly depthRows: readonly number[];
+}
+
+export interface LiveFrame {
+  readonly atMs: number;
+  readonly models: readonly string[];
+  readonly maxDepth: number;
+  readonly running: number;
+  readonly waiting: number;
+  readonly workers: readonly LiveWorker[];
+  /** Tokens that answers have had so far. */
+  readonly tokens: number;
+  /** Of these by the passes of their rows; entry 0 is one pass. */
+  readonly exits: readonly number[];
+  /** Medians over the last answers and tokens, as clients have them, in milliseconds; null before the first. */
+  readonly firstTokenMs: number | null;
+  readonly betweenTokensMs: number | null;
+}
+
+/** How many of the last times a median is taken over. */
+const TIMES_KEPT = 128;
+
+/** What a page needs to show the cluster at work, at a fixed pace, to a bounded number of viewers. */
+export class LiveFeed {
+  readonly #models: Models;
+  readonly #clock: Clock;
+  readonly #maxDepth: number;
+  readonly #exits: number[];
+  readonly #firstToken: number[] = [];
+  readonly #betweenTokens: number[] = [];
+  readonly #closing = new AbortController();
+  #tokens = 0;
+  #viewers = 0;
+
+  constructor(models: Models, clock: Clock) {
+    this.#models = models;
+    this.#clock = clock;
+    this.#maxDepth = Math.max(...models.all.map(({ bundle }) => bundle.manifest.maxDepth));
+    this.#exits = Array.from({ length: this.#maxDepth }, () => 0);
+  }
+
+  /** Listens to one answer. */
+  witness(): Witness {
+    const began = this.#clock.now();
+    const last = new Map<number, number>();
+    return {
+      hear: (index, { tokens }) => {
+        if (tokens.length === 0) return;
+        const now = this.#clock.now();
+        const before = last.get(index);
+        if (before === undefined) keep(this.#firstToken, now - began);
+        else keep(this.#betweenTokens, (now - before) / tokens.length);
+        last.set(index, now);
+        this.#tokens += tokens.length;
+        for (const { passes } of tokens) this.#exits[Math.min(passes, this.#maxDepth) - 1]! += 1;
+      },
+      end() {},
+    };
+  }
+
+  get frame(): LiveFrame {
+    const { all, names, load } = this.#models;
+    return {
+      atMs: this.#clock.now(),
+      models: names,
+      maxDepth: this.#maxDepth,
+      running: load.interactive,
+      waiting: load.interactiveWaiting,
+      workers: all.flatMap(({ name, membership }) =>
+        membership.links.map((link) => ({
+          id: link.known?.worker.id ?? 'unknown',
+          model: name,
+          state: link.state,
+          sequences: link.linked?.load.sequences ?? 0,
+          kvShare: link.linked ? heldShare(link.linked.load) : 0,
+          runs: link.linked?.work.runs ?? 0,
+          depthRows: link.linked?.work.depthRows ?? [],
+        })),
+      ),
+      tokens: this.#tokens,
+      exits: [...this.#exits],
+      firstTokenMs: median(this.#firstToken),
+      betweenTokensMs: median(this.#betweenTokens),
+    };
+  }
+
+  /**
+   * Frames for one viewer, one every `LIMITS.consoleEveryMs`, until it leaves or the coordinator ends.
+   * @throws RondoError OVERLOADED beyond `LIMITS.consoleViewersMax`.
+   */
+  frames(gone: AbortSignal): AsyncGenerator<LiveFrame, void, undefined> {
+    if (this.#viewers >= LIMITS.consoleViewersMax) {
+      throw new RondoError(
+        'OVERLOADED',
+        `${this.#viewers} consoles are open, the most there may be; close one`,
+      );
+    }
+    this.#viewers++;
+    return this.#follow(AbortSignal.any([gone, this.#closing.signal]));
+  }
+
+  /** Ends every viewer's stream. */
+  close(): void {
+    this.#closing.abort();
+  }
+
+  async *#follow(ended: AbortSignal): AsyncGenerator<LiveFrame, void, undefined> {
+    try {
+      while (!ended.aborted) {
+        yield this.frame;
+        await pause(LIMITS.consoleEveryMs, ended);
+      }
+    } finally {
+      this.#viewers--;
+    }
+  }
+}
+
+const heldShare = ({ freePositions, totalPositions }: { freePositions: number; totalPositions: number }) =>
+  totalPositions === 0 ? 0 : 1 - freePositions / totalPositions;
+
+function keep(times: number[], ms: number): void {
+  times.push(ms);
+  if (times.length > TIMES_KEPT) times.shift();
+}
+
+const median = (times: readonly number[]): number | null =>
+  times.toSorted((a, b) => a - b)[Math.floor(times.length / 2)] ?? null;
+
+/** Resolves after `ms`, or as soon as `ended` fires. */
+const pause = (ms: number, ended: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      ended.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    ended.addEventListener('abort', done, { once: true });
+  });
