@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { RondoProcess } from './rondo-process.ts';
+import { TinyBundle } from './tiny-bundle.ts';
+
+const INFRA = new URL('../infra/', import.meta.url);
+const read = (name: string) => readFileSync(new URL(name, INFRA), 'utf8');
+const names = (text: string, pattern: RegExp) => [...new Set(text.match(pattern))].sort();
+
+test('every alert has its line in the runbook, and the runbook no other', () => {
+  const alerts = names(read('rules.yaml'), /(?<=alert: )\w+/g);
+  assert.ok(alerts.length > 0);
+  assert.deepEqual(names(read('RUNBOOK.md'), /(?<=^\| `)\w+/gm), alerts);
+});
+
+test('alerts ask only for metrics that a running cluster tells', async () => {
+  await using bundle = await TinyBundle.make(2);
+  await using cluster = await RondoProcess.start(
+    ...['run', '--model', bundle.directory, '--listen', '127.0.0.1:0', '--kv-mb', '16'],
+  );
+  const told = await (await fetch(`${cluster.ready}/metrics`)).text();
+  const types = new Map([...told.matchAll(/^# TYPE (\w+) (\w+)$/gm)].map(([, name, type]) => [name!, type!]));
+  const asked = names(read('rules.yaml'), /\brondo_\w+/g);
+  assert.ok(asked.length > 0);
+  const untold = asked.filter((name) => {
+    const bucketed = name.replace(/_bucket$/, '');
+    return name === bucketed ? !types.has(name) : types.get(bucketed) !== 'histogram';
+  });
+  assert.deepEqual(untold, []);
+});
+
+const promtool = spawnSync('promtool', ['--version']).status === 0;
+
+test('promtool takes the rules and their unit tests', {
+  skip: !promtool && 'promtool is not here (apt-get install prometheus)',
+}, () => {
+  for (const args of [
+    ['check', 'rules', 'rules.yaml'],
+    ['test', 'rules', 'rules.test.yaml'],
+  ]) {
+    const { status, stdout, stderr } = spawnSync('promtool', args, { cwd: INFRA, encoding: 'utf8' });
+    assert.equal(status, 0, stdout + stderr);
+  }
+});
