@@ -152,6 +152,21 @@ function safetensors(file: Buffer): { header: Record<string, Entry>; data: Buffe
   return { header, data: file.subarray(start) };
 }
 
+test('an exit that no pass could take, or that no policy is of, is refused before anything is written', async () => {
+  const out = join(await fresh('exits'), 'bundle');
+  const loop = `--loop-layers 1-2 --loops 2 --out "${out}"`;
+  for (const [options, reason] of [
+    ['--min-depth 5 --exit-policy confidence --exit-threshold 0.5', /--min-depth 5: the model has 2 passes/],
+    ['--min-depth 2', /only with --exit-policy/],
+    ['--exit-threshold 0.5', /only with --exit-policy/],
+  ] as const) {
+    const { code, stderr } = await shell(`"${RONDO}" convert "${TINY}" ${loop} ${options}`);
+    assert.equal(code, 1);
+    assert.match(ownLines(stderr).join(), reason);
+    await assert.rejects(readdir(out));
+  }
+});
+
 test('an --out below a file is one clear line', async () => {
   const directory = await fresh('below-a-file');
   await writeFile(join(directory, 'file'), '');

@@ -208,6 +208,19 @@ describe('rondo eval --gate against the baseline of make eval', () => {
     assert.match(stderr, /--gate: the tokenizer cuts the suite differently/);
   });
 
+  test('a tokenizer that is none is named with its file', async () => {
+    await using same = await TinyBundle.make(3);
+    const folder = join(same.directory, '..');
+    const [checkpoint, other] = [join(folder, 'checkpoint'), join(folder, 'other')];
+    cpSync(CHECKPOINT, checkpoint, { recursive: true });
+    writeFileSync(join(checkpoint, 'tokenizer.json'), '{}');
+    await promisify(execFile)(RONDO, ['convert', checkpoint, '--out', other]);
+    const { code, stderr } = await gate(other);
+    assert.equal(code, 1);
+    assert.match(stderr, /other\/tokenizer\.json: cannot be read as part of a tokenizer/);
+    assert.doesNotMatch(stderr, /defect/);
+  });
+
   test('what would fail after the long work is told before it', async () => {
     await using same = await TinyBundle.make(3);
     const html = join(same.directory, 'nowhere', 'page.html');

@@ -180,6 +180,12 @@ async function write(checkpoint: Checkpoint, flags: ConvertFlags): Promise<Writt
   if (exitPolicy && exitPolicy !== 'none' && exitThreshold === undefined) {
     throw new RondoError('CONFIG_INVALID', `--exit-policy ${exitPolicy} needs --exit-threshold`);
   }
+  if (exitPolicy === undefined && (exitThreshold !== undefined || minDepth > 1)) {
+    throw new RondoError(
+      'CONFIG_INVALID',
+      '--exit-threshold and --min-depth: only with --exit-policy, which they are of',
+    );
+  }
   const exit = exitPolicy && { policy: exitPolicy, threshold: exitThreshold ?? 1, minDepth };
   const progress = progressBar('converting', 0);
   let interrupted = false;

@@ -88,6 +88,12 @@ export async function convert(given: ConvertOptions): Promise<Manifest> {
   const plan = options.checkpoint.exported
     ? exportedPlan(options.checkpoint.model, options.checkpoint.exported.manifest)
     : planLoop(options.checkpoint.model, options);
+  if (options.exit && options.exit.minDepth > plan.maxDepth) {
+    throw new RondoError(
+      'CONFIG_INVALID',
+      `--min-depth ${options.exit.minDepth}: the model has ${plan.maxDepth} passes; choose at most that`,
+    );
+  }
   if (plan.tied && options.prepared) {
     throw new RondoError(
       'INTERNAL',

@@ -163,8 +163,14 @@ test('when no worker answers, the error says so', async (context) => {
     yield* [];
     throw new RondoError('WORKER_LOST', 'worker a:1 is away');
   };
-  const { run } = await setUp(context, { 'a:1': gone }, { workerWaitMs: 20 });
+  const { run, metrics } = await setUp(context, { 'a:1': gone }, { workerWaitMs: 20 });
   await assert.rejects(Array.fromAsync(run('s')), { code: 'NO_WORKER', message: /a:1 is away/ });
+  const left = AbortSignal.abort();
+  await assert.rejects(Array.fromAsync(run('t', left)), { code: 'CANCELLED' });
+  // An error is counted as what it is, a client that leaves as no error.
+  const page = await metrics.render();
+  assert.match(page, /^rondo_sequences_ended_total\{reason="NO_WORKER"\} 1$/m);
+  assert.match(page, /^rondo_sequences_ended_total\{reason="aborted"\} 1$/m);
 });
 
 test('leaving the loop cancels the call on the worker', async (context) => {

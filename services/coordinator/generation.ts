@@ -53,6 +53,7 @@ export class Generation {
       yield* life.events();
     } catch (thrown) {
       if (signal.aborted) throw new RondoError('CANCELLED', 'the request was cancelled', { cause: thrown });
+      watch.failed(RondoError.from(thrown).code);
       throw thrown;
     } finally {
       for (const end of unsubscribe) end();

@@ -1,5 +1,5 @@
 import type { Metrics } from '@rondo/chassis';
-import type { Clock, FinishedEvent } from '@rondo/core';
+import type { Clock, ErrorCode, FinishedEvent } from '@rondo/core';
 import type { LossCause } from './loss.ts';
 
 /** Seconds; vLLM's buckets, so that dashboards can be compared. */
@@ -19,6 +19,8 @@ export interface SequenceWatch {
   opened(): void;
   token(): void;
   finished(event: FinishedEvent): void;
+  /** It ended with this error, and not because nobody wanted it any more. */
+  failed(code: ErrorCode): void;
   /** Always the last call, however the sequence ended. */
   end(): void;
 }
@@ -53,9 +55,11 @@ export class SequenceMetrics {
       'Tokens received from workers',
     );
     this.#passes = metrics.counter(`${prefix}_passes_total`, 'Passes of finished sequences', ['kind']);
-    this.#ended = metrics.counter(`${prefix}_sequences_ended_total`, 'Sequences by how they ended', [
-      'reason',
-    ]);
+    this.#ended = metrics.counter(
+      `${prefix}_sequences_ended_total`,
+      'Sequences by how they ended: a finish reason, the code of an error, or aborted',
+      ['reason'],
+    );
     this.#dropped = metrics.counter(`${prefix}_dropped_events_total`, 'Worker events that were dropped', [
       'reason',
     ]);
@@ -107,7 +111,7 @@ export class SequenceMetrics {
     const seconds = (since: number) => (clock.now() - since) / 1000;
     let opened = false;
     let lastToken: number | undefined;
-    let reason = 'aborted';
+    let reason: string = 'aborted';
     this.#waiting.inc();
     return {
       opened: () => {
@@ -127,6 +131,9 @@ export class SequenceMetrics {
         reason = event.reason;
         this.#passes.inc({ kind: 'prompt' }, event.promptPasses);
         this.#passes.inc({ kind: 'generated' }, event.generatedPasses);
+      },
+      failed: (code) => {
+        reason = code;
       },
       end: () => {
         if (opened) this.#running.dec();

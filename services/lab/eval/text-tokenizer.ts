@@ -29,10 +29,14 @@ export class TextTokenizer {
         `${bundle.directory}: has no tokenizer, so text cannot be scored`,
       );
     }
-    const json = async (file: string) =>
-      JSON.parse(await readFile(bundlePath(bundle, file), 'utf8')) as object;
+    const path = (file: string) => bundlePath(bundle, file);
+    const json = async (file: string) => {
+      const text = await readFile(path(file), 'utf8');
+      return asPart(path(file), () => JSON.parse(text) as object);
+    };
     const config: { bos_token?: unknown; eos_token?: unknown } = files.config ? await json(files.config) : {};
-    const tokenizer = new Tokenizer(await json(files.tokenizer), config);
+    const parts = await json(files.tokenizer);
+    const tokenizer = asPart(path(files.tokenizer), () => new Tokenizer(parts, config));
     const idOf = (token: unknown) => {
       const text = typeof token === 'string' ? token : (token as { content?: unknown } | null)?.content;
       return typeof text === 'string' ? tokenizer.token_to_id(text) : undefined;
@@ -55,5 +59,18 @@ export class TextTokenizer {
     return ids.length === 0
       ? ''
       : this.#tokenizer.decode([...ids], { skip_special_tokens: false, clean_up_tokenization_spaces: false });
+  }
+}
+
+/** @throws RondoError BUNDLE_INVALID for a file of a tokenizer that cannot be read as one. */
+function asPart<Value>(path: string, read: () => Value): Value {
+  try {
+    return read();
+  } catch (cause) {
+    throw new RondoError(
+      'BUNDLE_INVALID',
+      `${path}: cannot be read as part of a tokenizer: ${(cause as Error).message}`,
+      { cause },
+    );
   }
 }
