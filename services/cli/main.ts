@@ -11,6 +11,7 @@ import { keyCommand } from './key.ts';
 import { pullCommand } from './pull.ts';
 import { runCommand } from './run.ts';
 import { scanCommand } from './scan.ts';
+import { topCommand } from './top.ts';
 import { workerCommand } from './worker.ts';
 
 collectBuffersYoung();
@@ -40,6 +41,7 @@ for (const command of [
   coordinatorCommand(),
   keyCommand(),
   batchCommand(),
+  topCommand(),
   scanCommand(),
   evalCommand(),
   benchCommand(),
