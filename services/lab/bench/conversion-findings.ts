@@ -10,14 +10,11 @@ export function conversionGoals(found: readonly Conversion[]): Goal[] {
   const ranks = (kind: string) =>
     found.filter(({ way }) => way.kind === kind && way.loops === 2 && !way.kept && !way.norms);
   return [
-    ...(['stepwise', 'average', 'lower'] as const).flatMap((kind) => falling(`${kind} x2`, ranks(kind))),
+    ...(['stepwise', 'average'] as const).flatMap((kind) => falling(`${kind} x2`, ranks(kind))),
     ...below('without factors, x2', of('stepwise', 2, 0), of('average', 2, 0)),
     ...below('without factors, x3', of('stepwise', 3, 0), of('average', 3, 0)),
     ...[64, 256].flatMap((rank) =>
       below(`rank ${rank}, x2`, of('average', 2, rank), of('stepwise', 2, rank)),
-    ),
-    ...[64, 256].flatMap((rank) =>
-      below(`rank ${rank}, x3`, of('average', 3, rank), of('stepwise', 3, rank)),
     ),
   ];
 }
@@ -57,7 +54,7 @@ export const rankPlot: Plot = {
     transform: [
       {
         filter:
-          "datum.loops === 2 && datum.kind !== 'repeat' && datum.way.indexOf('kept') < 0 && datum.way.indexOf('norms') < 0",
+          "datum.loops === 2 && datum.kind !== 'repeat' && indexof(datum.way, 'kept') < 0 && indexof(datum.way, 'norms') < 0",
       },
     ],
     mark: { type: 'line', point: true },

@@ -44,36 +44,20 @@ const REPEATED: readonly ConversionWay[] = [
   repeat(1, 28, 2, 1 / 2),
 ];
 
-const TIED: readonly ConversionWay[] = ([2, 3, 5] as const).flatMap((loops) =>
+const TIED: readonly ConversionWay[] = ([2, 3] as const).flatMap((loops) =>
   (['stepwise', 'average', 'lower', 'random'] as const).map((kind) => ({ kind, loops, rank: 0 })),
 );
 
-const NORMS: readonly ConversionWay[] = (['choice', 'zero'] as const).map((norms) => ({
-  kind: 'average',
-  loops: 2,
-  norms,
-  rank: 0,
-}));
+const NORMS: readonly ConversionWay[] = [{ kind: 'average', loops: 2, norms: 'zero', rank: 0 }];
 
-/** One layer at either end, or four, outside the loop. */
-const MIDDLE: readonly ConversionWay[] = [
-  { kind: 'stepwise', loops: 2, kept: 1, rank: 0 },
-  { kind: 'average', loops: 2, kept: 1, rank: 0 },
-  { kind: 'average', loops: 2, kept: 1, rank: 64 },
-  { kind: 'average', loops: 2, kept: 10, rank: 0 },
-  { kind: 'average', loops: 2, kept: 10, rank: 64 },
-];
+/** One layer at either end, or ten, outside the loop. */
+const MIDDLE: readonly ConversionWay[] = [1, 10].flatMap((kept) =>
+  [0, 64].map((rank): ConversionWay => ({ kind: 'average', loops: 2, kept, rank })),
+);
 
-const RELAXED: readonly ConversionWay[] = [
-  ...([8, 64, 256] as const).flatMap((rank) =>
-    (['stepwise', 'average', 'lower'] as const).map((kind) => ({ kind, loops: 2, rank })),
-  ),
-  { kind: 'random', loops: 2, rank: 64 },
-  { kind: 'random', loops: 2, rank: 256 },
-  ...([64, 256] as const).flatMap((rank) =>
-    (['stepwise', 'average'] as const).map((kind) => ({ kind, loops: 3, rank })),
-  ),
-];
+const RELAXED: readonly ConversionWay[] = ([8, 64, 256] as const).flatMap((rank) =>
+  (['stepwise', 'average'] as const).map((kind) => ({ kind, loops: 2, rank })),
+);
 
 /** Every way of the table: layers repeated, tied, tied between outer layers, and relaxed up to the full `rank`. */
 export const allWays = (fullRank: number): ConversionWay[] => [

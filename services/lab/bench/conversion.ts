@@ -5,12 +5,13 @@ import { fileURLToPath } from 'node:url';
 import { type Bundle, kvBytesPerPosition, openBundle } from '@rondo/bundle';
 import { convert, openCheckpoint } from '@rondo/converter';
 import { bootstrap } from '../eval/bootstrap.ts';
-import { cellsOf, pagesOf, type Units } from '../eval/cells.ts';
-import { greedyWindows } from '../eval/greedy-text.ts';
+import { pagesOf } from '../eval/cells.ts';
+import { depthScores } from '../eval/depth-scores.ts';
 import { METRICS, type MetricName, wholeValue } from '../eval/metrics.ts';
-import { prepareProtocol } from '../eval/protocol.ts';
+import { type Protocol, prepareProtocol } from '../eval/protocol.ts';
 import { Sequences } from '../eval/sequences.ts';
-import { openSuite } from '../eval/suite.ts';
+import { type EvalSuite, openSuite } from '../eval/suite.ts';
+import type { WindowScore } from '../eval/window-scores.ts';
 import { median } from '../load/quantile.ts';
 import { benchBundle, benchCheckpoint, converterDigest } from './bench-bundle.ts';
 import { conversionGoals, qualityPlot, rankPlot } from './conversion-findings.ts';
@@ -22,8 +23,8 @@ const SUITE = fileURLToPath(new URL('../eval/suites/conversion.yaml', import.met
 /** Beyond it every residual of SmolLM2 is whole: the smaller side of its largest matrix. */
 const FULL_RANK = 576;
 const SEQUENCES = 16;
-const PROMPT = 64;
-const GENERATED = 32;
+const PROMPT = 16;
+const GENERATED = 16;
 const REPEATS = 3;
 
 /** One way and what it came to. */
@@ -62,14 +63,7 @@ export const conversion: Suite = {
     const loop = await openLoop(context, original);
     const found: Conversion[] = [];
     try {
-      const greedy = await greedyWindows(reference, protocol.windows, suite.settings.greedy);
-      const judge = {
-        context,
-        reference,
-        original: loop,
-        open,
-        units: { ...protocol, greedy, settings: suite.settings },
-      };
+      const judge = { context, reference, original: loop, open, protocol, settings: suite.settings };
       for (const [at, way] of ways.entries()) {
         context.signal.throwIfAborted();
         context.progress(`${at + 1} of ${ways.length}: ${wayName(way)}`);
@@ -116,27 +110,35 @@ interface Judge {
   /** The original, for its text and for its speed. */
   readonly reference: Sequences;
   readonly original: EngineLoop;
-  readonly units: Units;
+  readonly protocol: Protocol;
+  readonly settings: EvalSuite['settings'];
   readonly open: (bundle: Bundle) => Promise<Sequences>;
 }
 
 async function judged(
-  { context, reference, original, units, open }: Judge,
+  { context, reference, original, protocol, settings, open }: Judge,
   way: ConversionWay,
 ): Promise<Conversion> {
   const out = join(context.cache, 'bench', 'conversion-bundle');
   const bundle = way.kind === 'original' ? reference.bundle : await convertAs(context, way, out);
   try {
     const model = await open(bundle);
-    const cells = await cellsOf({ a: reference, b: model }, units, () =>
-      context.signal.throwIfAborted(),
-    ).finally(() => model.close());
-    const { scores } = cells.at(-1)!;
+    const full = [bundle.manifest.maxDepth];
+    const windows: WindowScore[] = [];
+    try {
+      for (const window of protocol.windows) {
+        context.signal.throwIfAborted();
+        windows.push(...(await depthScores({ a: reference, b: model }, window, full)));
+      }
+    } finally {
+      await model.close();
+    }
+    const scores = { windows, greedy: [], questions: [] };
     const metric = (name: MetricName) => METRICS.find((known) => known.name === name)!;
     const { value, low, high } = bootstrap(
       scores.windows.length,
       (drawn) => metric('perplexity').of(scores, drawn),
-      { ...units.settings.bootstrap, seed: context.seed },
+      { ...settings.bootstrap, seed: context.seed },
     );
     return {
       way,
