@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Clock, LIMITS, RondoError } from '@rondo/core';
 import type { Witness } from './answer.ts';
 import type { Models } from './models.ts';
@@ -121,7 +122,7 @@ export class LiveFeed {
     try {
       while (!ended.aborted) {
         yield this.frame;
-        await pause(LIMITS.consoleEveryMs, ended);
+        await delay(LIMITS.consoleEveryMs, undefined, { signal: ended }).catch(() => {});
       }
     } finally {
       this.#viewers--;
@@ -139,15 +140,3 @@ function keep(times: number[], ms: number): void {
 
 const median = (times: readonly number[]): number | null =>
   times.toSorted((a, b) => a - b)[Math.floor(times.length / 2)] ?? null;
-
-/** Resolves after `ms`, or as soon as `ended` fires. */
-const pause = (ms: number, ended: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      ended.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    ended.addEventListener('abort', done, { once: true });
-  });

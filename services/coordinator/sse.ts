@@ -4,7 +4,7 @@ import type { FastifyReply } from 'fastify';
 import { openAiError } from './openai-error.ts';
 
 /**
- * Sends `events` as server-sent events and `[DONE]` at the end, at the pace the client reads.
+ * Sends `events` as server-sent events and `[DONE]` at the end, at the pace the client reads. They are ended whatever happens.
  * What fails before the first event is thrown, so that it becomes an ordinary HTTP error. What fails later is sent as an
  * error event and the socket is destroyed without `[DONE]`: clients that read events see the error, clients that only
  * count bytes see a broken transfer.
@@ -24,8 +24,9 @@ export async function sendEvents(
     'x-accel-buffering': 'no',
   });
   try {
-    if (!first.done) await write(response, JSON.stringify(first.value));
-    for await (const event of events) await write(response, JSON.stringify(event));
+    for (let next = first; !next.done; next = await events.next()) {
+      await write(response, JSON.stringify(next.value));
+    }
     await write(response, '[DONE]');
     response.end();
   } catch (thrown) {
@@ -33,6 +34,8 @@ export async function sendEvents(
     const error = JSON.stringify(openAiError(RondoError.from(thrown)));
     response.write(frame(error), () => response.destroy());
     throw thrown;
+  } finally {
+    await events.return();
   }
 }
 
