@@ -3,6 +3,10 @@ import { type Bundle, bundlePath, type Manifest } from '@rondo/bundle';
 import { RondoError } from '@rondo/core';
 import type { Attention, StackBatch, StackResult } from './engine.ts';
 
+/** Whether the prelude is `EmbeddingTable`, which the engine's owner reads, and no stack of the engine's thread. */
+export const readsEmbedding = ({ embedding, layers }: Manifest, attention: Attention): boolean =>
+  embedding !== undefined && layers.prelude === 0 && attention === 'pages';
+
 /**
  * A prelude without layers: ids to rows, read one by one from the bundle's file. The graph that does the same maps the
  * table, and every row it touches brings its neighbours into the resident memory. (ADR 24)
@@ -22,9 +26,8 @@ export class EmbeddingTable {
 
   /** Undefined for a bundle whose prelude is more than this, or runs as a graph. */
   static open(bundle: Bundle, attention: Attention): EmbeddingTable | undefined {
-    const { embedding, layers } = bundle.manifest;
-    if (!embedding || layers.prelude > 0 || attention !== 'pages') return undefined;
-    return new EmbeddingTable(bundle, embedding);
+    if (!readsEmbedding(bundle.manifest, attention)) return undefined;
+    return new EmbeddingTable(bundle, bundle.manifest.embedding!);
   }
 
   /** @throws RondoError ENGINE_FAILED for an id outside the vocabulary or a row that the file does not hold. */

@@ -1,6 +1,7 @@
 import type { Bundle } from '@rondo/bundle';
 import { RondoError } from '@rondo/core';
 import { Tensor } from 'onnxruntime-node';
+import { readsEmbedding } from './embedding-table.ts';
 import type {
   Attention,
   HeadBatch,
@@ -53,17 +54,16 @@ export class ModelGraphs {
   }
 
   static load(bundle: Bundle, options: GraphsOptions): ModelGraphs {
-    const { graphs, segments, layers, embedding } = bundle.manifest;
+    const { graphs, segments, layers } = bundle.manifest;
     const attention =
       options.attention === 'pages' ? new PagedAttention(bundle.manifest, options) : undefined;
     attention?.load(bundle);
     const stacks: Partial<Record<Stack, LoadedStack>> = {};
     for (const stack of ['prelude', 'block', 'coda'] as const) {
+      if (stack === 'prelude' && readsEmbedding(bundle.manifest, options.attention)) continue;
       const file = graphs[stack];
       if (attention && layers[stack] > 0) {
         stacks[stack] = SegmentStack.open(bundle, segments[stack], attention, options);
-      } else if (attention && stack === 'prelude' && embedding) {
-        // The engine's owner reads it without coming here.
       } else if (file !== undefined) {
         stacks[stack] = GraphStack.open(bundle, file, layers[stack], options.pools[stack], options);
       }
