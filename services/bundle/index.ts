@@ -5,4 +5,4 @@ export {
   exportedManifest,
   parseExportedManifest,
 } from './exported-manifest.ts';
-export { kvBytesPerPosition, type Manifest, manifestSchema, variesByDepth } from './manifest.ts';
+export { bundleBytes, kvBytesPerPosition, type Manifest, manifestSchema, variesByDepth } from './manifest.ts';

@@ -157,3 +157,7 @@ export const variesByDepth = ({ adapters, tied }: Pick<Manifest, 'adapters' | 't
 /** Bytes of K and V that one position of one sequence takes in one pass of `layers` layers, f32. */
 export const kvBytesPerPosition = (shape: Manifest['shape'], layers: number): number =>
   layers * 2 * shape.kvHeads * shape.headDim * 4;
+
+/** Bytes of all files that the manifest lists. */
+export const bundleBytes = ({ files }: Pick<Manifest, 'files'>): number =>
+  files.reduce((sum, { bytes }) => sum + bytes, 0);

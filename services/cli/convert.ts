@@ -1,4 +1,4 @@
-import type { Manifest } from '@rondo/bundle';
+import { bundleBytes, type Manifest } from '@rondo/bundle';
 import {
   type AdapterMatrix,
   type AdapterTarget,
@@ -238,6 +238,6 @@ function summary({ name, layers, maxDepth, precision, tied, files }: Manifest, o
     maxDepth > 1
       ? `a block of ${layers.block}${tied ? ' tied' : ''} layers applied ${maxDepth} times${around}`
       : `${layers.block} layers, not looped`;
-  const megabytes = files.reduce((sum, file) => sum + file.bytes, 0) / 1e6;
+  const megabytes = bundleBytes({ files }) / 1e6;
   return `${out}: ${name}, ${loop}; ${precision}, ${megabytes.toFixed(0)} MB\nserve it: rondo run --model ${out}`;
 }

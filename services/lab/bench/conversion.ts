@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Bundle, kvBytesPerPosition, openBundle } from '@rondo/bundle';
+import { type Bundle, bundleBytes, kvBytesPerPosition, openBundle } from '@rondo/bundle';
 import { convert, openCheckpoint } from '@rondo/converter';
 import { bootstrap } from '../eval/bootstrap.ts';
 import { pagesOf } from '../eval/cells.ts';
 import { depthScores } from '../eval/depth-scores.ts';
-import { METRICS, type MetricName, wholeValue } from '../eval/metrics.ts';
+import { metricOf, metricValue } from '../eval/metrics.ts';
 import { type Protocol, prepareProtocol } from '../eval/protocol.ts';
 import { Sequences } from '../eval/sequences.ts';
 import { type EvalSuite, openSuite } from '../eval/suite.ts';
@@ -61,13 +61,14 @@ export const conversion: Suite = {
       });
     const reference = await open(original);
     const loop = await openLoop(context, original);
+    const made = [await converterDigest(), suite.digest];
     const found: Conversion[] = [];
     try {
       const judge = { context, reference, original: loop, open, protocol, settings: suite.settings };
       for (const [at, way] of ways.entries()) {
         context.signal.throwIfAborted();
         context.progress(`${at + 1} of ${ways.length}: ${wayName(way)}`);
-        found.push(await remembered(context, suite.digest, way, () => judged(judge, way)));
+        found.push(await remembered(context, made, way, () => judged(judge, way)));
       }
     } finally {
       await loop.close();
@@ -88,12 +89,13 @@ export const conversion: Suite = {
 /** A long sweep that was stopped goes on where it was. */
 async function remembered(
   { cache, seed, threads }: SuiteContext,
-  digest: string,
+  /** Digests of what made the bundle and of what asked it. */
+  made: readonly string[],
   way: ConversionWay,
   find: () => Promise<Conversion>,
 ): Promise<Conversion> {
   const key = createHash('sha256')
-    .update(JSON.stringify([await converterDigest(), digest, seed, threads, way]))
+    .update(JSON.stringify([made, seed, threads, way]))
     .digest('hex');
   const path = join(cache, 'bench', 'conversion', `${key}.json`);
   const earlier = await readFile(path, 'utf8').catch(() => undefined);
@@ -119,9 +121,11 @@ async function judged(
   { context, reference, original, protocol, settings, open }: Judge,
   way: ConversionWay,
 ): Promise<Conversion> {
-  const out = join(context.cache, 'bench', 'conversion-bundle');
-  const bundle = way.kind === 'original' ? reference.bundle : await convertAs(context, way, out);
+  // Sweeps that run side by side do not share it.
+  const directory = await mkdtemp(join(context.cache, 'bench', 'conversion-'));
   try {
+    const bundle =
+      way.kind === 'original' ? reference.bundle : await convertAs(context, way, join(directory, 'bundle'));
     const model = await open(bundle);
     const full = [bundle.manifest.maxDepth];
     const windows: WindowScore[] = [];
@@ -134,10 +138,9 @@ async function judged(
       await model.close();
     }
     const scores = { windows, greedy: [], questions: [] };
-    const metric = (name: MetricName) => METRICS.find((known) => known.name === name)!;
     const { value, low, high } = bootstrap(
       scores.windows.length,
-      (drawn) => metric('perplexity').of(scores, drawn),
+      (drawn) => metricOf('perplexity').of(scores, drawn),
       { ...settings.bootstrap, seed: context.seed },
     );
     return {
@@ -145,13 +148,13 @@ async function judged(
       perplexity: value,
       low,
       high,
-      agreement: wholeValue(metric('agreement'), scores),
-      kl: wholeValue(metric('kl'), scores),
-      bytes: bundle.manifest.files.reduce((sum, { bytes }) => sum + bytes, 0),
+      agreement: metricValue('agreement', scores),
+      kl: metricValue('kl', scores),
+      bytes: bundleBytes(bundle.manifest),
       speed: await decodeSpeed(context, bundle, original),
     };
   } finally {
-    await rm(out, { recursive: true, force: true });
+    await rm(directory, { recursive: true, force: true });
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Bundle } from '@rondo/bundle';
+import { type Bundle, bundleBytes } from '@rondo/bundle';
 import { residentMiB } from '../load/process-cpu.ts';
 import { bundleTokens } from '../loop-scan.ts';
 import { benchBundle } from './bench-bundle.ts';
@@ -153,8 +153,7 @@ async function openSamples(
   return samples;
 }
 
-const bundleMiB = ({ manifest }: Bundle): number =>
-  manifest.files.reduce((sum, { bytes }) => sum + bytes, 0) / 2 ** 20;
+const bundleMiB = ({ manifest }: Bundle): number => bundleBytes(manifest) / 2 ** 20;
 
 const TEXT =
   'The committee met in the old library on the first evening of the month. Nobody had asked for the windows to be ' +

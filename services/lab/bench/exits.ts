@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { evaluate } from '../eval/evaluation.ts';
-import { METRICS, type MetricName, wholeValue } from '../eval/metrics.ts';
+import { metricValue } from '../eval/metrics.ts';
 import { openSuite } from '../eval/suite.ts';
 import { benchBundle } from './bench-bundle.ts';
 import type { Plot, Row, Suite } from './suite.ts';
@@ -35,15 +35,14 @@ export const exits: Suite = {
       onProgress: (done, total) => context.progress(`${done} of ${total}`),
     });
     const rows = bs[0]!.cells.map(({ exit, scores }): Row => {
-      const value = (name: MetricName) => wholeValue(METRICS.find((metric) => metric.name === name)!, scores);
       const threshold = exit.kind === 'threshold';
       return {
         policy: threshold ? exit.policy : 'none',
         threshold: threshold ? exit.threshold : '',
-        'passes per token': threshold ? value('passes') : exit.passes,
-        perplexity: value('perplexity'),
-        'agreement %': 100 * value('agreement'),
-        'KL, nats': value('kl'),
+        'passes per token': threshold ? metricValue('passes', scores) : exit.passes,
+        perplexity: metricValue('perplexity', scores),
+        'agreement %': 100 * metricValue('agreement', scores),
+        'KL, nats': metricValue('kl', scores),
       };
     });
     return {

@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import type { Bundle, Manifest } from '@rondo/bundle';
+import { type Bundle, bundleBytes, type Manifest } from '@rondo/bundle';
 import { RondoError } from '@rondo/core';
 import { type Cell, cellsOf, pagesOf, unitsOf } from './cells.ts';
 import { greedyWindows } from './greedy-text.ts';
@@ -116,7 +116,7 @@ function variantOf({ manifest, directory, digest }: Bundle, cells: Cell[]): Vari
     name: manifest.name,
     directory: basename(directory),
     digest,
-    bytes: manifest.files.reduce((sum, { bytes }) => sum + bytes, 0),
+    bytes: bundleBytes(manifest),
     precision: manifest.precision,
     maxDepth: manifest.maxDepth,
     rank: manifest.adapters?.rank ?? 0,

@@ -1,6 +1,6 @@
 import type { Row } from '../bench/suite.ts';
 import { evalPlots, type Named } from './html-plots.ts';
-import { METRICS } from './metrics.ts';
+import { metricOf } from './metrics.ts';
 import { type Difference, digits, type EvalReport, exitText, fullCell, speedRows } from './report.ts';
 
 const STYLE = `
@@ -55,7 +55,7 @@ ${compared(whole)}
 const differenceRow = ({ b, exit, metric, ofA, ofB, difference }: Difference, bs: readonly Named[]): Row => ({
   model: bs[b]![0],
   exit: exitText(exit),
-  metric: METRICS.find(({ name }) => name === metric)!.title,
+  metric: metricOf(metric).title,
   A: digits(ofA),
   B: digits(ofB),
   'B − A': digits(difference.value),

@@ -2,7 +2,7 @@ import { drawPlot } from '../bench/plot.ts';
 import type { Row } from '../bench/suite.ts';
 import type { ExitChoice } from './cells.ts';
 import type { Variant } from './evaluation.ts';
-import { METRICS, type MetricName, type Scores, wholeValue } from './metrics.ts';
+import { metricValue, type Scores } from './metrics.ts';
 import { exitText, fullCell } from './report.ts';
 
 /** A variant as it is called on the page. */
@@ -57,9 +57,6 @@ export async function evalPlots(a: Named, bs: readonly Named[]): Promise<string[
   return await Promise.all(drawings);
 }
 
-const metricOf = (name: MetricName, scores: Scores): number =>
-  wholeValue(METRICS.find((metric) => metric.name === name)!, scores);
-
 const firstWindows = (scores: Scores, count: number): Scores => ({
   ...scores,
   windows: scores.windows.slice(0, count),
@@ -69,9 +66,9 @@ const pointOf = (model: string, exit: ExitChoice, scores: Scores): Point => ({
   model,
   exits: exit.kind === 'depth' ? ALL_ROWS : exit.policy,
   way: exitText(exit),
-  passes: metricOf('passes', scores),
-  perplexity: metricOf('perplexity', scores),
-  agreement: metricOf('agreement', scores),
+  passes: metricValue('passes', scores),
+  perplexity: metricValue('perplexity', scores),
+  agreement: metricValue('agreement', scores),
 });
 
 const speedPoints = (model: string, { cells, speed }: Variant, windows: number): Row[] =>

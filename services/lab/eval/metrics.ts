@@ -101,3 +101,8 @@ export const METRICS: readonly Metric[] = [
 /** The metric over all units, each once. */
 export const wholeValue = (metric: Metric, scores: Scores): number =>
   metric.of(scores, new Uint32Array(scores[metric.units].length).fill(1));
+
+export const metricOf = (name: MetricName): Metric => METRICS.find((metric) => metric.name === name)!;
+
+/** The metric called `name` over all units, each once. */
+export const metricValue = (name: MetricName, scores: Scores): number => wholeValue(metricOf(name), scores);

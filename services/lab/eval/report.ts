@@ -5,7 +5,7 @@ import { terminalTable } from '../bench/table.ts';
 import { bootstrap, type Estimate } from './bootstrap.ts';
 import type { Cell, ExitChoice } from './cells.ts';
 import type { Evaluation, Variant } from './evaluation.ts';
-import { METRICS, type Metric, wholeValue } from './metrics.ts';
+import { METRICS, type Metric, metricOf, wholeValue } from './metrics.ts';
 import type { EvalSuite, SuiteSettings } from './suite.ts';
 
 /** Everything that an evaluation found; `--json` writes it as it is. */
@@ -118,7 +118,7 @@ export function evalText(report: EvalReport): string {
         .filter(({ b, exit }) => exit === fullCell(bs[b]!).exit)
         .map(({ b, metric, ofA, ofB, difference: { value, low, high } }) => ({
           model: `B${b + 1}`,
-          metric: METRICS.find(({ name }) => name === metric)!.title,
+          metric: metricOf(metric).title,
           A: digits(ofA),
           B: digits(ofB),
           'B − A': digits(value),

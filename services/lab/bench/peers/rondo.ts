@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { kvBytesPerPosition } from '@rondo/bundle';
+import { bundleBytes, kvBytesPerPosition } from '@rondo/bundle';
 import { benchBundle } from '../bench-bundle.ts';
 import type { Contestant, Peer, PeerSetting } from './contestant.ts';
 
@@ -17,7 +17,7 @@ async function prepare({ context, positionsMax }: PeerSetting): Promise<readonly
     const { prelude, block, coda } = manifest.layers;
     const layers = prelude + manifest.maxDepth * block + coda;
     const kvBytes = positionsMax * kvBytesPerPosition(manifest.shape, layers);
-    const weightBytes = manifest.files.reduce((sum, { bytes }) => sum + bytes, 0);
+    const weightBytes = bundleBytes(manifest);
     contestants.push({
       engine: 'rondo',
       variant: precision,
