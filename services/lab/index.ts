@@ -27,9 +27,10 @@ export {
   refuseOtherSuite,
   type Tolerances,
 } from './eval/gate.ts';
+export type { Head } from './eval/head.ts';
 export { htmlPage } from './eval/html-page.ts';
 export { type EvalReport, evalReport, evalText } from './eval/report.ts';
-export { type Head, Sequences } from './eval/sequences.ts';
+export { Sequences } from './eval/sequences.ts';
 export { type EvalSuite, openSuite } from './eval/suite.ts';
 export { type ClosedLoopOptions, closedLoop } from './load/closed-loop.ts';
 export { LoadClient, type LoadClientOptions } from './load/load-client.ts';

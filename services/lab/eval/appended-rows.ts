@@ -1,5 +1,6 @@
 import { LIMITS } from '@rondo/core';
-import type { Append, Head, Sequences } from './sequences.ts';
+import type { Head } from './head.ts';
+import type { Append, Sequences } from './sequences.ts';
 
 /** Told of rows of append `at`, from the `first` of those it asked the head about, after so many passes. */
 export type ReadRows = (at: number, first: number, heads: readonly Head[], passes: number) => void;

@@ -1,6 +1,7 @@
 import { LIMITS } from '@rondo/core';
+import type { Head } from './head.ts';
 import type { Sequence } from './paged-sequence.ts';
-import type { Head, Sequences } from './sequences.ts';
+import type { Sequences } from './sequences.ts';
 import { type Reference, referenceOf, type WindowScore, WindowTally } from './window-scores.ts';
 import type { Window } from './windows.ts';
 

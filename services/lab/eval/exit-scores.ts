@@ -2,8 +2,9 @@ import type { Manifest } from '@rondo/bundle';
 import { type ExitRule, LIMITS } from '@rondo/core';
 import { appendRows } from './appended-rows.ts';
 import type { Pair } from './depth-scores.ts';
+import { sequencesThatFit } from './kv-fit.ts';
 import type { Sequence } from './paged-sequence.ts';
-import { type Sequences, sequencesThatFit } from './sequences.ts';
+import type { Sequences } from './sequences.ts';
 import { type Reference, referenceOf, type WindowScore, WindowTally } from './window-scores.ts';
 import type { Window } from './windows.ts';
 

@@ -2,7 +2,8 @@ import type { Manifest } from '@rondo/bundle';
 import { type ExitRule, survive } from '@rondo/core';
 import { quantile } from '../load/quantile.ts';
 import { appendRows } from './appended-rows.ts';
-import type { Head, Sequences } from './sequences.ts';
+import type { Head } from './head.ts';
+import type { Sequences } from './sequences.ts';
 import type { SuiteSettings } from './suite.ts';
 import type { Window } from './windows.ts';
 

@@ -1,6 +1,8 @@
-import { type Bundle, kvBytesPerPosition, type Manifest } from '@rondo/bundle';
+import type { Bundle } from '@rondo/bundle';
 import { decideExit, type ExitRule, LIMITS, RondoError, survive } from '@rondo/core';
-import { createEngine, type Engine, type HeadResult, type KvCopy, type Stack } from '@rondo/engine';
+import { createEngine, type Engine, type KvCopy, type Stack } from '@rondo/engine';
+import { type Head, headOf } from './head.ts';
+import { pageBytes } from './kv-fit.ts';
 import { PageBook } from './page-book.ts';
 import { PagedSequence, type Sequence } from './paged-sequence.ts';
 
@@ -23,18 +25,6 @@ export interface Decode {
   readonly sequence: Sequence;
   readonly id: number;
   readonly rule: ExitRule;
-}
-
-/** What the head says of one row. */
-export interface Head {
-  /** [vocab] */
-  readonly logits: Float32Array;
-  readonly logSumExp: number;
-  /** The most likely id. */
-  readonly topId: number;
-  /** What the pass before it said of the row, when the block says so and rows are appended. */
-  readonly gate?: number | undefined;
-  readonly latentDiff?: number | undefined;
 }
 
 export interface Decoded {
@@ -293,16 +283,6 @@ export class Sequences {
   }
 }
 
-/** Sequences of so many positions that fit `LIMITS.evalKvBytes`. */
-export const sequencesThatFit = (manifest: Manifest, positions: number): number =>
-  Math.floor(LIMITS.evalKvBytes / pageBytes(manifest) / Math.ceil(positions / manifest.pagePositions));
-
-/** Bytes of one page of every stack, of the block at every depth. */
-function pageBytes({ shape, layers, maxDepth, pagePositions }: Manifest): number {
-  const layerPasses = layers.prelude + maxDepth * layers.block + layers.coda;
-  return pagePositions * kvBytesPerPosition(shape, layerPasses);
-}
-
 interface Piece {
   readonly sequence: PagedSequence;
   readonly start: number;
@@ -344,15 +324,4 @@ function joined(rows: readonly Row[], hidden: number): Float32Array {
     states.set(state!, at * hidden);
   });
   return states;
-}
-
-function headOf(result: HeadResult, row: number): Head {
-  const { logits, logSumExp, topIds } = result;
-  const rows = logSumExp.length;
-  const vocab = logits!.length / rows;
-  return {
-    logits: logits!.subarray(row * vocab, (row + 1) * vocab),
-    logSumExp: logSumExp[row]!,
-    topId: topIds[(row * topIds.length) / rows]!,
-  };
 }

@@ -1,4 +1,4 @@
-import type { Head } from './sequences.ts';
+import type { Head } from './head.ts';
 
 /** What a model makes of the scored ids of one window. Sums, so that windows can be added up. */
 export interface WindowScore {
