@@ -88,6 +88,34 @@ eval: setup ## is a tiny looped model as good as it was? holds it against integr
 chaos: setup ## 500 faults on a cluster under load: is a token lost?; a quarter of an hour; BENCH=--quick for three minutes
 	@./rondo bench chaos $(BENCH)
 
+# Where no registry answers: make images BUILD_IMAGE=rondo-base/build BASE_IMAGE=rondo-base/run, after make image-bases.
+IMAGES := coordinator worker lab
+IMAGE_TAG := dev
+BUILD_IMAGE :=
+BASE_IMAGE :=
+
+.PHONY: images
+images: ## build rondo-coordinator, rondo-worker and rondo-lab with Docker; IMAGES=worker for one
+	@for image in $(IMAGES); do \
+	  docker build --quiet --file infra/docker/Dockerfile --target $$image --tag rondo-$$image:$(IMAGE_TAG) \
+	    $(if $(BUILD_IMAGE),--build-arg BUILD=$(BUILD_IMAGE)) $(if $(BASE_IMAGE),--build-arg BASE=$(BASE_IMAGE)) \
+	    --build-arg VERSION=$(IMAGE_TAG) --build-arg REVISION=$$(git rev-parse HEAD) . >/dev/null; \
+	  docker image inspect --format "rondo-$$image:$(IMAGE_TAG) {{.Size}} bytes" rondo-$$image:$(IMAGE_TAG); \
+	done
+
+.PHONY: image-bases
+image-bases: ## make what images stand on from Debian's packages, without a registry: rondo-base/build and /run
+	@infra/docker/base.sh
+
+.PHONY: sbom
+sbom: setup ## list the npm packages of each image, CycloneDX, into .cache/sbom
+	@mkdir -p .cache/sbom
+	@for image in coordinator:@rondo/coordinator worker:@rondo/worker lab:@rondo/cli; do \
+	  npm sbom --package-lock-only --omit=dev --sbom-format=cyclonedx \
+	    --workspace="$${image#*:}" >.cache/sbom/rondo-$${image%%:*}.cdx.json; \
+	done
+	@ls .cache/sbom/*
+
 .PHONY: nats-server
 nats-server: $(NATS_SERVER) ## build the NATS server that tests run, with Go; about a minute
 

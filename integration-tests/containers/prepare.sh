@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Gets ready what tests in containers need, without a registry: a Docker engine (Debian's, when we are root and there is
-# none; its process id is left in .cache/dockerd.pid), and two images made of what is at hand. Says in one line what is
+# none; its process id is left in .cache/dockerd.pid), and and images made of what is at hand. Says in one line what is
 # missing; those tests then skip.
 set -eu -o pipefail
 cd "$(dirname "$0")/../.."
@@ -92,4 +92,15 @@ done
 printf 'hosts: files dns\n' >"$root/node/etc/nsswitch.conf"
 import_image rondo-test/node "$root/node" 'ENTRYPOINT ["/usr/bin/node", "/rondo/services/cli/main.ts"]' \
   'ENV NODE_COMPILE_CACHE=/tmp/compile'
+
+# Rondo's own images, of bases made of the distribution's packages.
+if command -v apt-get >/dev/null && command -v npm >/dev/null; then
+  images() {
+    timeout 120 make image-bases && timeout 400 make images IMAGES='coordinator worker' \
+      BUILD_IMAGE=rondo-base/build BASE_IMAGE=rondo-base/run
+  }
+  images >.cache/images.log 2>&1 || missing "Rondo's images could not be built: $(tail -n 1 .cache/images.log)"
+else
+  missing "Rondo's images need Debian's packages and npm to be built without a registry"
+fi
 echo 'containers: ready'

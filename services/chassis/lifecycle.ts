@@ -1,12 +1,10 @@
+import { LIMITS } from '@rondo/core';
 import type { Logger } from 'pino';
 
 interface Closer {
   readonly name: string;
   readonly close: () => unknown;
 }
-
-/** How long stopping may take before the process leaves anyway; shorter than Kubernetes' 30 s. */
-const STOP_MS_MAX = 25_000;
 
 /** What was started, to be stopped in reverse order: whoever depends on a part stops before it. */
 export class Lifecycle {
@@ -33,10 +31,11 @@ export class Lifecycle {
 
   /**
    * From now on SIGINT and SIGTERM stop everything and end the process: with 0, or 1 when a part failed to stop or took
-   * too long. A second signal ends it at once with 1. An error that nobody caught is logged and ends it with 1: what it
+   * longer than `drainMs`, what its parts may take to end their work, and `LIMITS.stopMs`. A second signal ends it at once with 1. An error that nobody caught is logged and ends it with 1: what it
    * left behind is unknown.
    */
-  ownProcess(): void {
+  ownProcess(drainMs: number = LIMITS.drainMs): void {
+    const stopMsMax = drainMs + LIMITS.stopMs;
     const leave = (signal: NodeJS.Signals): void => {
       if (this.#stopped !== undefined) {
         this.#log.warn({ signal }, 'stopped by a second signal');
@@ -44,9 +43,9 @@ export class Lifecycle {
       }
       this.#log.info({ signal }, 'stopping');
       setTimeout(() => {
-        this.#log.error({ stopMsMax: STOP_MS_MAX }, 'stopping took too long');
+        this.#log.error({ stopMsMax }, 'stopping took too long');
         process.exit(1);
-      }, STOP_MS_MAX).unref();
+      }, stopMsMax).unref();
       void this.stop().then((clean) => process.exit(clean ? 0 : 1));
     };
     process.on('SIGINT', leave);

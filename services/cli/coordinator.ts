@@ -5,7 +5,7 @@ import {
   type Placement,
   startCoordinator,
 } from '@rondo/coordinator';
-import { type Address, address } from '@rondo/core';
+import { type Address, address, LIMITS } from '@rondo/core';
 import { AnnouncementBoard, type NatsLink } from '@rondo/wire';
 import { Command, Option } from 'commander';
 import {
@@ -16,6 +16,7 @@ import {
   openAdmin,
 } from './admin-options.ts';
 import { addClientOptions, CLIENT_HELP, type ClientFlags, clientOptions } from './client-options.ts';
+import { drainOption } from './drain-option.ts';
 import { type ModelFlag, modelsOption, openModels } from './model-options.ts';
 import { addNatsOptions, NATS_HELP, type NatsFlags, openNatsLink } from './nats-options.ts';
 import { addressesOption, addressOption } from './options.ts';
@@ -37,6 +38,7 @@ interface CoordinatorFlags extends TlsFlags, ClientFlags, AdminFlags, NatsFlags,
   readonly worker?: Address[];
   readonly listen: Address;
   readonly placement: Placement;
+  readonly drainSeconds: number;
 }
 
 /** `rondo coordinator`: the HTTP API over workers that run elsewhere. */
@@ -55,6 +57,7 @@ export const coordinatorCommand = (): Command =>
     .option('--worker <host:port>', 'a worker; repeat the option for each', addressesOption('--worker'))
     .option('--listen <host:port>', 'where to listen', addressOption('--listen'), address('127.0.0.1:8080'))
     .addOption(placementOption())
+    .addOption(drainOption('running answers may take to end', LIMITS.answerDrainMaxMs))
     .addHelpText(
       'after',
       `
@@ -82,30 +85,33 @@ Examples:
     .action(coordinator);
 
 const coordinator = (flags: CoordinatorFlags): Promise<void> =>
-  serve('coordinator', async (chassis) => {
-    const { log, metrics, lifecycle } = chassis;
-    const admin = await openAdmin(flags, chassis);
-    const models = await openModels(flags.model);
-    const nats = await openNatsLink(flags, 'coordinator', chassis);
-    const roster = nats && natsRoster(nats, models, chassis);
-    const running = await startCoordinator({
-      models,
-      spread: spreadOf(flags),
-      workers: flags.worker ?? [],
-      roster,
-      listen: flags.listen,
-      placement: flags.placement,
-      nats,
-      tls: await openTls(flags, chassis),
-      adminApart: admin !== undefined,
-      ...(await clientOptions(flags, chassis)),
-      log,
-      metrics,
-    });
-    lifecycle.onStop('coordinator', () => running.stop());
-    announceCoordinator(admin, running, chassis);
-    process.stdout.write(`ready ${running.url}\n`);
+  serve('coordinator', (chassis) => start(flags, chassis), { drainMs: flags.drainSeconds * 1000 });
+
+async function start(flags: CoordinatorFlags, chassis: Chassis): Promise<void> {
+  const { log, metrics, lifecycle } = chassis;
+  const admin = await openAdmin(flags, chassis);
+  const models = await openModels(flags.model);
+  const nats = await openNatsLink(flags, 'coordinator', chassis);
+  const roster = nats && natsRoster(nats, models, chassis);
+  const running = await startCoordinator({
+    models,
+    spread: spreadOf(flags),
+    workers: flags.worker ?? [],
+    roster,
+    listen: flags.listen,
+    placement: flags.placement,
+    drainMs: flags.drainSeconds * 1000,
+    nats,
+    tls: await openTls(flags, chassis),
+    adminApart: admin !== undefined,
+    ...(await clientOptions(flags, chassis)),
+    log,
+    metrics,
   });
+  lifecycle.onStop('coordinator', () => running.stop());
+  announceCoordinator(admin, running, chassis);
+  process.stdout.write(`ready ${running.url}\n`);
+}
 
 /** Workers that announce themselves. */
 function natsRoster(link: NatsLink, models: readonly NamedBundle[], { log, lifecycle }: Chassis): NatsRoster {

@@ -2,7 +2,8 @@ import { totalmem } from 'node:os';
 import { LIMITS } from '@rondo/core';
 import { STEP_POLICIES, type StepPolicy, type WorkerOptions } from '@rondo/worker';
 import { type Command, Option } from 'commander';
-import { countOption, secondsOption } from './options.ts';
+import { drainOption } from './drain-option.ts';
+import { countOption } from './options.ts';
 
 const MIB = 2 ** 20;
 /** The pages of one engine lie in one memory of 4 GiB, with some tables beside them. */
@@ -27,12 +28,7 @@ export const addEngineOptions = (command: Command): Command =>
       '--no-prefix-cache',
       'compute every prompt anew (default: prompts share K and V of their common beginnings)',
     )
-    .option(
-      '--drain-seconds <n>',
-      `how long what runs may take to end or move when told to stop, at most ${LIMITS.drainMaxMs / 1000}`,
-      secondsOption('--drain-seconds', LIMITS.drainMaxMs / 1000),
-      LIMITS.drainMs / 1000,
-    )
+    .addOption(drainOption('what runs may take to end or move', LIMITS.drainMaxMs))
     .addOption(
       new Option(
         '--policy <kind>',

@@ -1,18 +1,7 @@
 import { collectBuffersYoung } from '@rondo/chassis';
 import { Command } from 'commander';
-import { batchCommand } from './batch.ts';
-import { benchCommand } from './bench.ts';
-import { convertCommand } from './convert.ts';
-import { coordinatorCommand } from './coordinator.ts';
-import { evalCommand } from './eval.ts';
-import { exportCommand } from './export.ts';
+import { loadCommands } from './commands.ts';
 import { exitWith } from './failure.ts';
-import { keyCommand } from './key.ts';
-import { pullCommand } from './pull.ts';
-import { runCommand } from './run.ts';
-import { scanCommand } from './scan.ts';
-import { topCommand } from './top.ts';
-import { workerCommand } from './worker.ts';
 
 collectBuffersYoung();
 
@@ -32,22 +21,7 @@ From nothing to an answer:
 RONDO_LOG (trace, debug, info, warn, error, silent) sets how much goes to standard error.`,
   );
 
-for (const command of [
-  pullCommand(),
-  convertCommand(),
-  exportCommand(),
-  runCommand(),
-  workerCommand(),
-  coordinatorCommand(),
-  keyCommand(),
-  batchCommand(),
-  topCommand(),
-  scanCommand(),
-  evalCommand(),
-  benchCommand(),
-]) {
-  program.addCommand(command);
-}
+for (const command of await loadCommands(process.argv[2]).catch(exitWith)) program.addCommand(command);
 /** What is mistyped is told with the command whose help knows better. */
 function tellHelp(command: Command, path: string): void {
   command.configureOutput({

@@ -70,7 +70,10 @@ Examples:
     .action(run);
 
 const run = (flags: RunFlags): Promise<void> =>
-  serve('run', (chassis) => start(flags, chassis), { quiet: true });
+  serve('run', (chassis) => start(flags, chassis), {
+    quiet: true,
+    drainMs: flags.drainSeconds * 1000,
+  });
 
 async function start(flags: RunFlags, chassis: Chassis): Promise<void> {
   const { log, metrics, lifecycle } = chassis;

@@ -12,6 +12,8 @@ export interface Chassis {
 interface ServeOptions {
   /** A person reads along: only warnings are logged unless RONDO_LOG says otherwise. */
   readonly quiet?: boolean;
+  /** How long its parts may take to end their work; `LIMITS.drainMs` unless told otherwise. */
+  readonly drainMs?: number;
 }
 
 /**
@@ -21,12 +23,12 @@ interface ServeOptions {
 export async function serve(
   name: string,
   start: (chassis: Chassis) => Promise<void>,
-  { quiet = false }: ServeOptions = {},
+  { quiet = false, drainMs }: ServeOptions = {},
 ): Promise<void> {
   const unset = settings({ level: text('RONDO_LOG', '') }).level === '';
   const log = createLog(name, quiet && unset ? { level: 'warn' } : {});
   const lifecycle = new Lifecycle(log);
-  lifecycle.ownProcess();
+  lifecycle.ownProcess(drainMs);
   try {
     await start({ log, metrics: new Metrics(), lifecycle });
   } catch (error) {

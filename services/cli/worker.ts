@@ -9,7 +9,7 @@ import { announce, checkReachable } from './announce.ts';
 import { addEngineOptions, type EngineFlags, engineOptions } from './engine-options.ts';
 import { addNatsOptions, NATS_HELP, type NatsFlags, openNatsLink } from './nats-options.ts';
 import { addressOption, countOption } from './options.ts';
-import { keepWorker, serve } from './serve.ts';
+import { type Chassis, keepWorker, serve } from './serve.ts';
 import { addTimedOptions, startTimedWorkers, type TimedFlags } from './timed-worker.ts';
 import { addTlsOptions, openTls, TLS_HELP, type TlsFlags } from './tls-options.ts';
 
@@ -60,27 +60,29 @@ Examples:
     .action(worker);
 
 const worker = (flags: WorkerFlags & TimedFlags): Promise<void> =>
-  serve('worker', async (chassis) => {
-    const admin = await openAdmin(flags, chassis);
-    if (flags.nats) checkReachable(flags.listen, flags.advertise);
-    const nats = await openNatsLink(flags, 'worker', chassis);
-    const options = {
-      bundle: await openBundle(flags.model),
-      listen: flags.listen,
-      advertise: flags.advertise,
-      tls: await openTls(flags, chassis),
-      threads: flags.threads,
-      activations: flags.activations,
-      ...engineOptions(flags),
-      log: chassis.log,
-      metrics: chassis.metrics,
-    };
-    const running =
-      flags.engine === 'timed' ? await startTimedWorkers(options, flags) : [await startWorker(options)];
-    for (const each of running) {
-      if (nats) announce(nats, each, chassis, () => keepWorker(each, chassis));
-      else keepWorker(each, chassis);
-    }
-    announceWorkers(admin, running, chassis);
-    process.stdout.write(`ready ${flags.advertise ?? running.map((each) => each.address).join()}\n`);
-  });
+  serve('worker', (chassis) => start(flags, chassis), { drainMs: flags.drainSeconds * 1000 });
+
+async function start(flags: WorkerFlags & TimedFlags, chassis: Chassis): Promise<void> {
+  const admin = await openAdmin(flags, chassis);
+  if (flags.nats) checkReachable(flags.listen, flags.advertise);
+  const nats = await openNatsLink(flags, 'worker', chassis);
+  const options = {
+    bundle: await openBundle(flags.model),
+    listen: flags.listen,
+    advertise: flags.advertise,
+    tls: await openTls(flags, chassis),
+    threads: flags.threads,
+    activations: flags.activations,
+    ...engineOptions(flags),
+    log: chassis.log,
+    metrics: chassis.metrics,
+  };
+  const running =
+    flags.engine === 'timed' ? await startTimedWorkers(options, flags) : [await startWorker(options)];
+  for (const each of running) {
+    if (nats) announce(nats, each, chassis, () => keepWorker(each, chassis));
+    else keepWorker(each, chassis);
+  }
+  announceWorkers(admin, running, chassis);
+  process.stdout.write(`ready ${flags.advertise ?? running.map((each) => each.address).join()}\n`);
+}

@@ -107,10 +107,14 @@ export const LIMITS = {
   lossesMax: 4,
   /** Losses of one sequence in a row without a new token in between, those of workers that came back among them. */
   lossesInAllMax: 16,
-  /** How long a worker that is told to leave waits for its sequences to end or move, and a coordinator for its answers, in milliseconds: below the 25 s of a stop. */
+  /** How long a worker that is told to leave waits for its sequences to end or move, and a coordinator for its answers, in milliseconds. */
   drainMs: 15_000,
-  /** The longest `--drain-seconds`, in milliseconds: what is closed after it has the rest of the 25 s of a stop. */
+  /** The longest `--drain-seconds` of a worker, in milliseconds: its sequences move, so that they need not end. */
   drainMaxMs: 20_000,
+  /** The longest `--drain-seconds` of a coordinator, in milliseconds: an answer cannot move, so that it must end. */
+  answerDrainMaxMs: 3_600_000,
+  /** What a process that is told to leave may take beside its drain, in milliseconds: then it leaves anyway. */
+  stopMs: 10_000,
   /** Between two pulses of a worker, in milliseconds: how old what placement knows of it may be. */
   pulseMs: 250,
   /** Between two HTTP/2 pings on every connection, from both ends, in milliseconds. */

@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { describe, test } from 'node:test';
+import { promisify } from 'node:util';
+import { IMAGES_MISSING } from './images.ts';
+
+const run = promisify(execFile);
+
+interface ImageConfig {
+  readonly User: string;
+  readonly Entrypoint: readonly string[];
+  readonly Healthcheck?: { readonly Test: readonly string[] };
+  readonly Labels: Readonly<Record<string, string>>;
+}
+
+async function configOf(image: string): Promise<ImageConfig> {
+  const { stdout } = await run('docker', ['image', 'inspect', '--format', '{{json .Config}}', image]);
+  return JSON.parse(stdout) as ImageConfig;
+}
+
+/** Runs a container as the chart does: nothing can be written, nothing may be gained. */
+const locked = (...args: string[]) =>
+  run('docker', [
+    ...['run', '--rm', '--read-only', '--cap-drop=ALL', '--security-opt=no-new-privileges', '--network=none'],
+    ...args,
+  ]);
+
+/** Paths of the image's file system that `test`, the body of an arrow function on a path, is true for. */
+async function paths(image: string, test: string): Promise<string[]> {
+  const script = `console.log(JSON.stringify(require('node:fs').globSync('/{bin,etc,rondo,usr}/**').filter((path) => ${test})))`;
+  return JSON.parse((await locked('--entrypoint=node', image, '-e', script)).stdout) as string[];
+}
+
+const SHELLS = String.raw`/\/(sh|bash|dash|busybox)$/.test(path)`;
+
+describe('images', { skip: IMAGES_MISSING }, () => {
+  for (const image of ['rondo-coordinator:dev', 'rondo-worker:dev']) {
+    test(`${image} runs as nobody, is asked how it is without a shell, and says what it is`, async () => {
+      const { User, Entrypoint, Healthcheck, Labels } = await configOf(image);
+      assert.equal(User, '65532:65532');
+      assert.equal(Entrypoint[0], 'node');
+      assert.deepEqual(Healthcheck?.Test.slice(0, 2), ['CMD', 'node']);
+      assert.equal(Labels['org.opencontainers.image.title'], image.replace(':dev', ''));
+      assert.equal(Labels['org.opencontainers.image.licenses'], 'Apache-2.0');
+      assert.match(Labels['org.opencontainers.image.revision'] ?? '', /^[0-9a-f]{40}$/);
+    });
+
+    test(`${image} needs no shell: there is none`, async () => {
+      assert.deepEqual(await paths(image, SHELLS), []);
+    });
+
+    test(`${image} holds none of our tests and no tools of the build`, async () => {
+      const tools = String.raw`/services\/.*\.test\.ts$|node_modules\/(typescript|npm|testcontainers)\//.test(path)`;
+      assert.deepEqual(await paths(image, tools), []);
+    });
+
+    test(`${image} starts on a root that cannot be written, without any capability`, async () => {
+      const command = image.slice('rondo-'.length, -':dev'.length);
+      const { stdout } = await locked(image, command, '--help');
+      assert.match(stdout, new RegExp(`^Usage: rondo ${command} `));
+    });
+  }
+
+  test('the coordinator has no ONNX Runtime, the worker that of its platform only', async () => {
+    const runtimes = (image: string) =>
+      paths(image, String.raw`/libonnxruntime|onnxruntime\.dll/.test(path)`);
+    assert.deepEqual(await runtimes('rondo-coordinator:dev'), []);
+    const [found, ...others] = await runtimes('rondo-worker:dev');
+    assert.match(found ?? '', new RegExp(`/linux/${process.arch}/libonnxruntime`));
+    assert.deepEqual(others, []);
+  });
+
+  test('a command of another image is refused by name', async () => {
+    const refused = await locked('rondo-coordinator:dev', 'worker', '--help').then(
+      () => assert.fail('it ran'),
+      (error: { stderr: string }) => error.stderr,
+    );
+    assert.match(refused, /^rondo: rondo worker is not part of this image: /);
+  });
+});
