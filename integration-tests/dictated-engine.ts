@@ -1,9 +1,15 @@
-import type { Engine, HeadBatch, HeadResult } from '@rondo/engine';
+import {
+  type Engine,
+  type HeadBatch,
+  type HeadResult,
+  pickRows,
+  type StackBatch,
+  type StackResult,
+} from '@rondo/engine';
 
 /** A real engine whose every row of logits is kept, and whose sampler hears the next dictated token. For one sequence. */
 export class DictatedEngine implements Engine {
   readonly description;
-  readonly runStack: Engine['runStack'];
   readonly propagate: Engine['propagate'];
   readonly poison: Engine['poison'];
   readonly close: Engine['close'];
@@ -16,10 +22,19 @@ export class DictatedEngine implements Engine {
     this.#engine = engine;
     this.#ids = ids;
     this.description = engine.description;
-    this.runStack = (batch) => engine.runStack(batch);
     this.propagate = (batch) => engine.propagate(batch);
     this.poison = (stack, pages) => engine.poison(stack, pages);
     this.close = () => engine.close();
+  }
+
+  async runStack({ head, ...batch }: StackBatch): Promise<StackResult> {
+    const rows = batch.rowCounts.reduce((sum, count) => sum + count, 0);
+    const result = await this.#engine.runStack(batch);
+    if (!head) return result;
+    const hidden = result.state.length / rows;
+    // The engine takes what it is given, and the state is the caller's.
+    const state = pickRows(result.state, head.rows, hidden).slice();
+    return { ...result, head: await this.runHead({ ...head, state }) };
   }
 
   async runHead({ state }: HeadBatch): Promise<HeadResult> {

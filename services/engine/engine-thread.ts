@@ -1,5 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { RondoError } from '@rondo/core';
+import type { StackResult } from './engine.ts';
 import { type EngineReply, type EngineRequest, type EngineThreadData, READY_ID } from './engine-protocol.ts';
 import { ModelGraphs } from './model-graphs.ts';
 
@@ -18,9 +19,12 @@ const answer = async (id: number, work: () => unknown): Promise<boolean> => {
   }
 };
 
-/** The distinct buffers of an object's typed arrays: moved, not copied, to the other thread. */
+/** The distinct buffers of a result's typed arrays, and of its head's: moved, not copied, to the other thread. */
 function buffersOf(result: unknown): ArrayBuffer[] {
-  const arrays = Object.values(result ?? {}).filter((value) => ArrayBuffer.isView(value));
+  const { head, ...own } = (result ?? {}) as Partial<StackResult>;
+  const arrays = [...Object.values(own), ...Object.values(head ?? {})].filter((value) =>
+    ArrayBuffer.isView(value),
+  );
   return [...new Set(arrays.map((array) => array.buffer as ArrayBuffer))];
 }
 

@@ -24,6 +24,16 @@ export interface StackBatch {
   readonly pageTable: Int32Array;
   /** K/V rows to copy before the run (an exited row's K/V for deeper passes). */
   readonly copies: readonly KvCopy[];
+  /** Rows that go on to the head in the same call, which saves the way to the engine and back; not from the prelude. */
+  readonly head?: HeadRows | undefined;
+}
+
+/** What the head is asked about rows that a stack puts out. */
+export interface HeadRows {
+  /** [H] which of the batch's rows, rising; a list and no buffer, because the caller goes by it when the result comes. */
+  readonly rows: readonly number[];
+  /** Whether to return all logits besides the candidates. */
+  readonly wantLogits: boolean;
 }
 
 /** Copies K and V of all layers at one position slot from one page to another of the same stack. */
@@ -41,8 +51,10 @@ export interface StackResult {
   readonly gate?: Float32Array;
   /** [N] relative change of the state over this pass, when the block graph tells it. */
   readonly latentDiff?: Float32Array;
-  /** Time inside the graph runtime, in milliseconds. */
+  /** Time inside the graph runtime, in milliseconds; without the head's. */
   readonly runMs: number;
+  /** Of the H rows that the batch asked it for. */
+  readonly head?: HeadResult;
 }
 
 /** Rows that left the loop, whose K/V at the next depth are projected from their last state. (kvPolicy `propagate`) */

@@ -5,6 +5,7 @@ export type {
   EngineDescription,
   HeadBatch,
   HeadResult,
+  HeadRows,
   KvCopy,
   PoolSizes,
   PropagateBatch,
@@ -13,6 +14,7 @@ export type {
   StackResult,
 } from './engine.ts';
 export { PagePool, type Reservation } from './page-pool.ts';
+export { pickRows } from './pick-rows.ts';
 export {
   type HeadRow,
   logprobOf,

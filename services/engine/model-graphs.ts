@@ -14,6 +14,7 @@ import type {
 } from './engine.ts';
 import { GraphStack } from './graph-stack.ts';
 import { PagedAttention } from './paged-attention.ts';
+import { pickRows } from './pick-rows.ts';
 import { SegmentStack } from './segment-stack.ts';
 import { type Fetches, fetchesOf, openSession, type Session, type SessionOptions } from './session.ts';
 
@@ -76,7 +77,13 @@ export class ModelGraphs {
   runStack(batch: StackBatch): StackResult {
     const stack = this.#stacks[batch.stack];
     if (!stack) throw new RondoError('ENGINE_FAILED', `this bundle has no ${batch.stack} stack`);
-    return stack.run(batch);
+    const result = stack.run(batch);
+    if (!batch.head) return result;
+    const { rows, wantLogits } = batch.head;
+    return {
+      ...result,
+      head: this.runHead({ state: pickRows(result.state, rows, this.#hidden), wantLogits }),
+    };
   }
 
   /** Projects K and V of rows that left the loop from their last state and writes them to the pages given. */

@@ -86,11 +86,16 @@ export class TimedEngine implements Engine {
     const runMs = await this.#take(this.#costs.stackMs(batch.stack, rows));
     const { signals } = this.#manifest.exit;
     const inBlock = batch.stack === 'block';
+    const head = batch.head && {
+      state: this.#zeroStates(batch.head.rows.length * hidden),
+      wantLogits: batch.head.wantLogits,
+    };
     return {
       state: this.#zeroStates(rows * hidden),
       ...(inBlock && signals.includes('gate') && { gate: new Float32Array(rows) }),
       ...(inBlock && signals.includes('latent-diff') && { latentDiff: new Float32Array(rows).fill(1) }),
       runMs,
+      ...(head && { head: await this.runHead(head) }),
     };
   }
 

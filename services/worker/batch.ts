@@ -1,5 +1,5 @@
-import type { HeadBatch, Stack, StackBatch } from '@rondo/engine';
-import { type Chunk, depthOf } from './chunk.ts';
+import type { HeadBatch, HeadRows, Stack, StackBatch } from '@rondo/engine';
+import { type Chunk, depthOf, liveRows } from './chunk.ts';
 
 /** Shallow before deep: the order that the engine asks for. */
 export const inDepthOrder = (chunks: readonly Chunk[]): Chunk[] =>
@@ -9,7 +9,12 @@ export const inDepthOrder = (chunks: readonly Chunk[]): Chunk[] =>
  * Puts chunks of one stack, in depth order, into the engine's form; takes the pages that their positions reach. All
  * arrays are new: the engine keeps them.
  */
-export function stackBatch(stack: Stack, chunks: readonly Chunk[], hidden: number): StackBatch {
+export function stackBatch(
+  stack: Stack,
+  chunks: readonly Chunk[],
+  hidden: number,
+  head?: HeadRows,
+): StackBatch {
   const tables = chunks.map((chunk) =>
     chunk.tenant.residency.reach(stack, depthOf(chunk), chunk.start + chunk.rows),
   );
@@ -31,7 +36,24 @@ export function stackBatch(stack: Stack, chunks: readonly Chunk[], hidden: numbe
     depths: Int32Array.from(chunks, depthOf),
     pageTable,
     copies: [...tenants].flatMap((tenant) => tenant.residency.drain(stack)),
+    head,
   };
+}
+
+/** What the head must see of chunks that `leave` the stacks in their run; undefined when that is nothing. */
+export function headRows(chunks: readonly Chunk[], leave: (chunk: Chunk) => boolean): HeadRows | undefined {
+  const rows: number[] = [];
+  let wantLogits = false;
+  let end = 0;
+  for (const chunk of chunks) {
+    end += chunk.rows;
+    const need =
+      chunk.tenant.kind === 'home' && leave(chunk) ? chunk.tenant.headNeed(liveRows(chunk)) : undefined;
+    if (!need) continue;
+    for (let row = end - need.rows; row < end; row++) rows.push(row);
+    wantLogits ||= need.wantLogits;
+  }
+  return rows.length > 0 ? { rows, wantLogits } : undefined;
 }
 
 export const headBatch = (chunks: readonly Chunk[], hidden: number): HeadBatch => ({

@@ -1,4 +1,4 @@
-import type { Stack } from '@rondo/engine';
+import type { HeadRow, Stack } from '@rondo/engine';
 import type { Tenant } from './tenant.ts';
 
 /** What the engine can run: a stack, or the head. */
@@ -23,7 +23,15 @@ export interface Chunk {
   readonly owed: number;
   /** Coda and head: the state [hidden] with which the row returns to the loop if the head is not sure of its token. */
   readonly undecided?: Float32Array | undefined;
+  /** After a run that took it to the head: what that said of its last rows. */
+  readonly heads?: readonly HeadRow[] | undefined;
 }
+
+/** Which of a chunk's rows somebody waits for: those behind the owed ones. */
+export const liveRows = ({ start, rows, owed }: Chunk): Pick<Chunk, 'start' | 'rows'> => ({
+  start: start + owed,
+  rows: rows - owed,
+});
 
 /** Depth of the K/V that a chunk's next run reads and writes: prelude and coda have one. */
 export const depthOf = (chunk: Chunk): number => (chunk.phase === 'block' ? chunk.passes : 0);

@@ -116,16 +116,37 @@ export class HomeSequence implements Resident {
     this.#release();
   }
 
-  /** A chunk is through all of its passes and the coda; of one that comes home from a last stage perhaps only the last row. */
-  throughStacks(chunk: Chunk): void {
+  /**
+   * A chunk is through all of its passes and the coda; of one that comes home from a last stage perhaps only the last row.
+   * Returns what the head must see of it.
+   */
+  throughStacks(chunk: Chunk): Chunk | undefined {
     const end = chunk.start + chunk.rows;
     if (chunk.start < this.#promptRows) this.#promptPasses += (end - this.#through) * chunk.passes;
     this.#through = end;
     const given = chunk.start <= this.#lastGiven;
     if (given) this.#inFlight--;
-    const forHead = this.#rowsForHead(chunk);
-    if (forHead) this.#ways.ready(forHead);
     if (given) this.#release();
+    const need = this.headNeed(chunk);
+    if (!need) return undefined;
+    const { rows, wantLogits } = need;
+    const input = chunk.input.slice(-rows * this.#plan.hidden);
+    return { ...chunk, phase: 'head', start: end - rows, rows, input, wantLogits };
+  }
+
+  /** How many of a chunk's last rows the head must see: from the last given one on, of a prompt with logprobs all. */
+  headNeed({
+    start,
+    rows,
+  }: Pick<Chunk, 'start' | 'rows'>): { readonly rows: number; readonly wantLogits: boolean } | undefined {
+    const end = start + rows;
+    const all = this.#spec.promptLogprobs && start < this.#promptRows;
+    const first = all ? start : Math.max(start, this.#lastGiven);
+    if (first >= end) return undefined;
+    // A token of the prompt may be an unlikely one.
+    const wantLogits =
+      first < this.#promptRows - 1 || needsLogits(this.#spec.sampling, this.#plan.candidates);
+    return { rows: end - first, wantLogits };
   }
 
   /** The head has run on a chunk: log probabilities of the prompt's tokens, then perhaps the next token. */
@@ -202,24 +223,6 @@ export class HomeSequence implements Resident {
       wantLogits: false,
       owed: 0,
     });
-  }
-
-  /** The part of a chunk that the head must see: the last given row and what follows it, all of a prompt with logprobs. */
-  #rowsForHead(chunk: Chunk): Chunk | undefined {
-    const end = chunk.start + chunk.rows;
-    const all = this.#spec.promptLogprobs && chunk.start < this.#promptRows;
-    const first = all ? chunk.start : Math.max(chunk.start, this.#lastGiven);
-    if (first >= end) return undefined;
-    const { hidden, candidates } = this.#plan;
-    return {
-      ...chunk,
-      phase: 'head',
-      start: first,
-      rows: end - first,
-      input: chunk.input.slice((first - chunk.start) * hidden),
-      // A token of the prompt may be an unlikely one.
-      wantLogits: first < this.#promptRows - 1 || needsLogits(this.#spec.sampling, candidates),
-    };
   }
 
   #promptLogprob(row: HeadRow, id: number): PromptLogprobsEvent['tokens'][number] {

@@ -24,7 +24,7 @@ const chunk = (of: Tenant, phase: Phase, passes: number, start: number): Chunk =
 const offered = (inbox: Inbox): Chunk[] => inbox.fronts().map((front) => front.chunk);
 
 test('of one sequence, phase and depth only the earliest is on offer', () => {
-  const inbox = new Inbox();
+  const inbox = new Inbox(() => false);
   const chunks = [chunk(wren, 'block', 1, 0), chunk(wren, 'block', 1, 1), chunk(wren, 'block', 0, 2)];
   for (const each of chunks) inbox.put(each);
   assert.deepEqual(offered(inbox), [chunks[0], chunks[2]]);
@@ -33,14 +33,14 @@ test('of one sequence, phase and depth only the earliest is on offer', () => {
 });
 
 test('coda and head do not tell passes apart: their K/V have one depth', () => {
-  const inbox = new Inbox();
+  const inbox = new Inbox(() => false);
   inbox.put(chunk(wren, 'coda', 2, 0));
   inbox.put(chunk(wren, 'coda', 1, 1));
   assert.equal(inbox.fronts().length, 1);
 });
 
 test('who ran steps behind the others', () => {
-  const inbox = new Inbox();
+  const inbox = new Inbox(() => false);
   const chunks = [chunk(wren, 'block', 0, 0), chunk(wren, 'block', 0, 1), chunk(robin, 'block', 0, 0)];
   for (const each of chunks) inbox.put(each);
   inbox.take([chunks[0]!]);
@@ -48,7 +48,7 @@ test('who ran steps behind the others', () => {
 });
 
 test('a removed sequence leaves nothing behind', () => {
-  const inbox = new Inbox();
+  const inbox = new Inbox(() => false);
   inbox.put(chunk(wren, 'block', 0, 0));
   inbox.put(chunk(robin, 'head', 2, 0));
   inbox.remove(wren);
@@ -61,7 +61,7 @@ test('a removed sequence leaves nothing behind', () => {
 });
 
 test('owed rows wait as one chunk, and a row behind them takes them along', () => {
-  const inbox = new Inbox();
+  const inbox = new Inbox(() => false);
   const owing = (start: number): Chunk => ({ ...chunk(wren, 'block', 1, start), owed: 1 });
   inbox.put(owing(5));
   inbox.put(owing(6));
@@ -78,7 +78,7 @@ test('owed rows wait as one chunk, and a row behind them takes them along', () =
 });
 
 test('a debt that fills a chunk is deferred no longer', () => {
-  const inbox = new Inbox();
+  const inbox = new Inbox(() => false);
   for (let start = 0; start < LIMITS.prefillChunkRows; start++) {
     assert.ok(inbox.fronts().every((front) => front.deferred));
     inbox.put({ ...chunk(wren, 'block', 1, start), owed: 1 });

@@ -9,7 +9,13 @@ import type { Tenant } from './tenant.ts';
  */
 export class Inbox {
   readonly #queues = new Map<Tenant, Map<string, Chunk[]>>();
+  readonly #leavesNext: (chunk: Chunk) => boolean;
   #rows = 0;
+
+  /** `leavesNext`: whether a chunk is known to have nothing but the head behind its next run. */
+  constructor(leavesNext: (chunk: Chunk) => boolean) {
+    this.#leavesNext = leavesNext;
+  }
 
   get empty(): boolean {
     return this.#queues.size === 0;
@@ -44,7 +50,8 @@ export class Inbox {
         const background = chunk.tenant.background === true;
         const passesHere = passes - (stageAt(chunk.tenant.route, passes)?.depths.first ?? 0);
         const decodes = rows - owed === 1;
-        fronts.push({ chunk, phase, passes, passesHere, rows, decodes, deferred, background });
+        const leaves = this.#leavesNext(chunk);
+        fronts.push({ chunk, phase, passes, passesHere, rows, decodes, leaves, deferred, background });
       }
     }
     return fronts;

@@ -1,5 +1,5 @@
-import { type Address, type Route, stageAt, type WorkerRef } from '@rondo/core';
-import type { Phase } from './chunk.ts';
+import { type Address, decideExit, type Route, stageAt, type WorkerRef } from '@rondo/core';
+import { type Chunk, liveRows, type Phase } from './chunk.ts';
 
 export interface Whereabouts {
   /** This worker's id. */
@@ -21,6 +21,23 @@ export function stopInLoop(where: Whereabouts, route: Route, passes: number, exi
       : { at: 'peer', worker: stage.worker };
   if (route.home.id !== where.self) return { at: 'peer', worker: route.home };
   return { at: 'here', phase: where.codaLayers > 0 ? 'coda' : 'head' };
+}
+
+/** Whether a chunk, before its next run, is known to have nothing but the head left behind it, and that here. */
+export function leavesNext({ maxDepth, codaLayers }: Whereabouts, chunk: Chunk): boolean {
+  const { tenant, phase, survival } = chunk;
+  if (tenant.kind !== 'home' || chunk.owed === chunk.rows || phase === 'prelude' || phase === 'head')
+    return false;
+  if (phase === 'coda') return true;
+  if (codaLayers > 0) return false;
+  const passes = chunk.passes + 1;
+  if (passes >= maxDepth) return true;
+  const live = { ...chunk, ...liveRows(chunk) };
+  const rule = tenant.exitRule(live);
+  // A rule that needs no signal to let a row go lets it go whatever the signals of its next pass say.
+  return (
+    rule !== undefined && decideExit(rule, passes, { survival, row: tenant.generatedRow(live) }) === 'exit'
+  );
 }
 
 /** Depths of a route whose passes run on worker `self`. */

@@ -1,6 +1,6 @@
 import type { Manifest } from '@rondo/bundle';
 import { type Address, decideExit, RondoError, stageAt, survive } from '@rondo/core';
-import type { HeadResult, HeadRow, Stack, StackResult } from '@rondo/engine';
+import type { HeadResult, HeadRow, HeadRows, Stack, StackResult } from '@rondo/engine';
 import type { ChunkKind, MicrobatchChunk } from '@rondo/wire';
 import { type Chunk, depthOf } from './chunk.ts';
 import { stopInLoop, type Whereabouts } from './itinerary.ts';
@@ -39,17 +39,19 @@ export class Settlement {
     this.#ways = ways;
   }
 
-  stack(stack: Stack, chunks: readonly Chunk[], result: StackResult): void {
+  /** `asked`: what the head was asked in the same run. */
+  stack(stack: Stack, chunks: readonly Chunk[], result: StackResult, asked?: HeadRows): void {
     const outgoing: Outgoing = new Map();
     let row = 0;
     for (const chunk of chunks) {
       settleOne(chunk.tenant, () => {
         chunk.tenant.residency.wrote(stack, depthOf(chunk), chunk.start + chunk.rows);
         const input = result.state.subarray(row * this.#hidden, (row + chunk.rows) * this.#hidden);
-        const settled = { ...chunk, input };
+        const heads = asked && headsOf(asked, result.head!, row, row + chunk.rows);
+        const settled = { ...chunk, input, heads };
         if (stack === 'block') this.#afterPass(settled, result, row, outgoing);
         else if (stack === 'prelude') this.#afterPrelude(settled, outgoing);
-        else throughStacks(settled);
+        else this.#throughStacks(settled);
       });
       row += chunk.rows;
     }
@@ -61,12 +63,7 @@ export class Settlement {
     for (const chunk of chunks) {
       const rows = Array.from({ length: chunk.rows }, (_, row) => headRow(result, first + row));
       first += chunk.rows;
-      settleOne(chunk.tenant, () => {
-        if (chunk.tenant.kind !== 'home') return;
-        if (chunk.undecided && !this.#sure(chunk, chunk.undecided, rows[0]!)) return;
-        // Decided once: a row that comes to the head again, for all logits, has left the loop.
-        chunk.tenant.heard(chunk.undecided ? { ...chunk, undecided: undefined } : chunk, rows);
-      });
+      settleOne(chunk.tenant, () => this.#heard(chunk, rows));
     }
   }
 
@@ -96,6 +93,22 @@ export class Settlement {
       else this.#onward(chunk, kind === 'exited', outgoing);
     });
     this.#send(outgoing);
+  }
+
+  /** Rows that are through the stacks go to the head, unless it has seen them in the same run. */
+  #throughStacks(chunk: Chunk): void {
+    if (chunk.tenant.kind !== 'home') return;
+    const forHead = chunk.tenant.throughStacks({ ...chunk, heads: undefined });
+    if (!forHead) return;
+    if (chunk.heads) this.#heard(forHead, chunk.heads);
+    else this.#ways.ready(forHead);
+  }
+
+  #heard(chunk: Chunk, rows: readonly HeadRow[]): void {
+    if (chunk.tenant.kind !== 'home') return;
+    if (chunk.undecided && !this.#sure(chunk, chunk.undecided, rows[0]!)) return;
+    // Decided once: a row that comes to the head again, for all logits, has left the loop.
+    chunk.tenant.heard(chunk.undecided ? { ...chunk, undecided: undefined } : chunk, rows);
   }
 
   #send(outgoing: Outgoing): void {
@@ -214,7 +227,7 @@ export class Settlement {
   #onward(chunk: Chunk, exited: boolean, outgoing: Outgoing): void {
     const stop = stopInLoop(this.#where, chunk.tenant.route, chunk.passes, exited);
     if (stop.at === 'here') {
-      if (stop.phase === 'head') throughStacks(chunk);
+      if (stop.phase === 'head') this.#throughStacks(chunk);
       else this.#ways.ready({ ...chunk, phase: stop.phase });
       return;
     }
@@ -266,8 +279,13 @@ function settleOne(tenant: Tenant, settle: () => void): void {
   }
 }
 
-function throughStacks(chunk: Chunk): void {
-  if (chunk.tenant.kind === 'home') chunk.tenant.throughStacks(chunk);
+/** What the head said of those rows from `first` to `end` of a run that it was asked about; undefined when of none. */
+function headsOf({ rows }: HeadRows, result: HeadResult, first: number, end: number): HeadRow[] | undefined {
+  const heads: HeadRow[] = [];
+  rows.forEach((row, at) => {
+    if (row >= first && row < end) heads.push(headRow(result, at));
+  });
+  return heads.length > 0 ? heads : undefined;
 }
 
 function headRow(result: HeadResult, row: number): HeadRow {

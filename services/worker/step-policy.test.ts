@@ -12,6 +12,7 @@ const row = (phase: Phase, passes = 0, passesHere = passes): ReadyChunk => ({
   passesHere,
   rows: 1,
   decodes: true,
+  leaves: false,
   deferred: false,
   background: false,
 });
@@ -21,6 +22,7 @@ const prompt = (phase: Phase, rows: number, passes = 0): ReadyChunk => ({
   passesHere: passes,
   rows,
   decodes: false,
+  leaves: false,
   deferred: false,
   background: false,
 });
@@ -30,6 +32,7 @@ const owed = (rows: number, passes: number): ReadyChunk => ({
   passesHere: passes,
   rows,
   decodes: false,
+  leaves: false,
   deferred: true,
   background: false,
 });
@@ -88,6 +91,21 @@ test('without coda layers the head is the way out', () => {
   assert.equal(decide(view, LIMITS, 'depth')!.phase, 'block');
 });
 
+test('the head runs with the coda, and with the block when all that decodes leaves it together', () => {
+  const leaving = (passes: number): ReadyChunk => ({ ...row('block', passes), leaves: true });
+  const withHead = (ready: ReadyChunk[], policy?: StepPolicy) => next(ready, policy)!.withHead;
+  assert.equal(withHead([{ ...row('coda', 2), leaves: true }]), true);
+  assert.equal(withHead([leaving(1), leaving(0), prompt('block', 40)]), true);
+  assert.equal(withHead([leaving(1), row('block', 0)]), false, 'one decodes on');
+  assert.equal(withHead([leaving(1), leaving(0)], 'sequence'), false, 'one is not in the run');
+  assert.equal(
+    withHead([...Array.from({ length: 8 }, () => leaving(1)), row('head', 2)]),
+    false,
+    'one waits',
+  );
+  assert.equal(withHead([row('prelude')]), false);
+});
+
 test('of sequences with stages elsewhere a run takes a share, those first that have been here longest', () => {
   const ready = [row('block', 4, 0), row('block', 1, 1), row('block', 6, 0), row('block', 0)];
   const staged = next([...ready, prompt('block', 30)], 'depth', true, 2)!;
@@ -130,6 +148,7 @@ const readyChunk = fc.record({
   passesHere: fc.nat(3),
   rows: fc.constantFrom(1, 2, 17, 64),
   decodes: fc.boolean(),
+  leaves: fc.boolean(),
   deferred: fc.boolean(),
   background: fc.boolean(),
 });

@@ -17,6 +17,8 @@ export interface ReadyChunk {
   readonly rows: number;
   /** Its last row is a token being generated; else they are rows of a prompt. */
   readonly decodes: boolean;
+  /** Nothing but the head is known to be behind its next run. */
+  readonly leaves: boolean;
   /** Rows that nobody waits for. */
   readonly deferred: boolean;
   /** Its sequence gives way to others. */
@@ -47,6 +49,8 @@ export interface StepLimits {
 export interface Decision<Ready> {
   readonly phase: Phase;
   readonly chunks: readonly Ready[];
+  /** The head takes those that leave in the same run. */
+  readonly withHead: boolean;
 }
 
 /**
@@ -59,6 +63,7 @@ export interface Decision<Ready> {
  * Chunks: decoding rows first, those longest here before others, so that rows leave and make room, and no more than the share
  * that leaves the other stages work: rows that run together arrive together, and would go round as one; then prompt rows within
  * their budget; those of the background last; as they came; as many as fit.
+ * Head: with the coda always, it is what comes next; with the block when all rows that decode leave together, else it waits for more.
  */
 export function decide<Ready extends ReadyChunk>(
   view: StepView<Ready>,
@@ -69,7 +74,7 @@ export function decide<Ready extends ReadyChunk>(
   const ready = view.hurried ? givingWay(awaited, limits.backgroundRows) : awaited;
   if (ready.length === 0) {
     const deferred = fill(view.ready, limits, true);
-    return deferred.length > 0 ? { phase: 'block', chunks: deferred } : undefined;
+    return deferred.length > 0 ? { phase: 'block', chunks: deferred, withHead: false } : undefined;
   }
   const inPhase = (phase: Phase) => ready.filter((chunk) => chunk.phase === phase);
   const phase =
@@ -81,7 +86,16 @@ export function decide<Ready extends ReadyChunk>(
   const deepest =
     policy === 'depth' || phase !== 'block' ? queue : atDepth(queue, Math.max(...queue.map(passesOf)));
   const share = phase === 'block' ? view.decodingShare : Number.POSITIVE_INFINITY;
-  return { phase, chunks: fill(deepest, limits, view.decoding, share) };
+  const chunks = fill(deepest, limits, view.decoding, share);
+  return { phase, chunks, withHead: phase === 'coda' || (phase === 'block' && allLeave(chunks, ready)) };
+}
+
+/** Whether a run of the block takes all that decodes to the head, where nobody waits. */
+function allLeave(chunks: readonly ReadyChunk[], ready: readonly ReadyChunk[]): boolean {
+  const taken = new Set(chunks);
+  return ready.every(
+    (chunk) => chunk.phase !== 'head' && (!chunk.decodes || (chunk.leaves && taken.has(chunk))),
+  );
 }
 
 /**

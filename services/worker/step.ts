@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { LIMITS, RondoError } from '@rondo/core';
-import type { Engine } from '@rondo/engine';
-import { headBatch, inDepthOrder, rowsOf, stackBatch } from './batch.ts';
+import type { Engine, HeadRows } from '@rondo/engine';
+import { headBatch, headRows, inDepthOrder, rowsOf, stackBatch } from './batch.ts';
 import { type Chunk, depthOf, type Phase } from './chunk.ts';
 import type { Front, Inbox } from './inbox.ts';
 import type { Propagation } from './propagation.ts';
@@ -101,7 +101,9 @@ export class Step {
     const taken = decision.chunks.map((front) => front.chunk);
     inbox.take(taken);
     const chunks = inDepthOrder(taken.filter(isInOrder));
-    if (chunks.length > 0) await this.#step(decision.phase, chunks);
+    const leaving = new Set(decision.chunks.filter(({ leaves }) => leaves).map(({ chunk }) => chunk));
+    const head = decision.withHead ? headRows(chunks, (chunk) => leaving.has(chunk)) : undefined;
+    if (chunks.length > 0) await this.#step(decision.phase, chunks, head);
     return true;
   }
 
@@ -117,16 +119,18 @@ export class Step {
     );
   }
 
-  async #step(phase: Phase, chunks: readonly Chunk[]): Promise<void> {
+  async #step(phase: Phase, chunks: readonly Chunk[], head?: HeadRows): Promise<void> {
     await whileHeld(
       chunks.map((chunk) => chunk.tenant),
       async () => {
         try {
           const begin = performance.now();
-          const runMs = await this.#run(phase, chunks);
+          const { runMs, headMs } = await this.#run(phase, chunks, head);
           this.#failures = 0;
-          const stepMs = performance.now() - begin;
+          const stepMs = performance.now() - begin - headMs;
           this.#ways.ran({ phase, chunks, rows: rowsOf(chunks), runMs, stepMs });
+          const headRun = { phase: 'head', chunks: [], runMs: headMs, stepMs: headMs } as const;
+          if (head) this.#ways.ran({ ...headRun, rows: head.rows.length });
         } catch (thrown) {
           this.#fail(phase, chunks, thrown);
         }
@@ -134,18 +138,23 @@ export class Step {
     );
   }
 
-  async #run(phase: Phase, chunks: readonly Chunk[]): Promise<number> {
+  /** Milliseconds inside the engine, and of the head where it ran behind a stack. */
+  async #run(
+    phase: Phase,
+    chunks: readonly Chunk[],
+    head?: HeadRows,
+  ): Promise<{ runMs: number; headMs: number }> {
     const { engine, hidden, settlement } = this.#rooms;
     if (phase === 'head') {
       const batch = headBatch(chunks, hidden);
       const result = await this.#timed(() => engine.runHead(batch));
       settlement.head(chunks, result);
-      return result.runMs;
+      return { runMs: result.runMs, headMs: 0 };
     }
-    const batch = stackBatch(phase, chunks, hidden);
+    const batch = stackBatch(phase, chunks, hidden, head);
     const result = await this.#timed(() => engine.runStack(batch));
-    settlement.stack(phase, chunks, result);
-    return result.runMs;
+    settlement.stack(phase, chunks, result, head);
+    return { runMs: result.runMs, headMs: result.head?.runMs ?? 0 };
   }
 
   async #timed<Result>(run: () => Promise<Result>): Promise<Result> {

@@ -1,13 +1,14 @@
-import type {
-  Engine,
-  EngineDescription,
-  HeadBatch,
-  HeadResult,
-  PoolSizes,
-  PropagateBatch,
-  Stack,
-  StackBatch,
-  StackResult,
+import {
+  type Engine,
+  type EngineDescription,
+  type HeadBatch,
+  type HeadResult,
+  type PoolSizes,
+  type PropagateBatch,
+  pickRows,
+  type Stack,
+  type StackBatch,
+  type StackResult,
 } from '@rondo/engine';
 import {
   CANDIDATES,
@@ -34,6 +35,8 @@ type Page = (readonly number[] | undefined)[];
 export class TestEngine implements Engine {
   readonly description: EngineDescription;
   readonly batches: StackBatch[] = [];
+  /** Runs of the head that were calls of their own. */
+  headCalls = 0;
   /** Runs of the head that were asked for all logits. */
   logitRuns = 0;
   /** Runs wait for it: lets a test look at a worker in the middle of a step. */
@@ -83,7 +86,8 @@ export class TestEngine implements Engine {
         latentDiff[at] = latentDiffOf(input, after);
       }
     }
-    return { state, ...(stack === 'block' && { gate, latentDiff }), runMs: 1 };
+    const head = batch.head && this.#head(pickRows(state, batch.head.rows, HIDDEN), batch.head.wantLogits);
+    return { state, ...(stack === 'block' && { gate, latentDiff }), ...(head && { head }), runMs: 1 };
   }
 
   async propagate({ state, positions, pages }: PropagateBatch): Promise<number> {
@@ -101,6 +105,11 @@ export class TestEngine implements Engine {
 
   async runHead({ state, wantLogits }: HeadBatch): Promise<HeadResult> {
     await this.#enter();
+    this.headCalls++;
+    return this.#head(state, wantLogits);
+  }
+
+  #head(state: Float32Array, wantLogits: boolean): HeadResult {
     if (wantLogits) this.logitRuns++;
     const rows = Array.from({ length: state.length / HIDDEN }, (_, row) =>
       headOf([...state.subarray(row * HIDDEN, (row + 1) * HIDDEN)], wantLogits),

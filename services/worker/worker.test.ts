@@ -25,6 +25,16 @@ test('a sequence gives the tokens of the model run row by row', async () => {
   }
 });
 
+test('the head runs in the call of the last stack: a token by itself takes no more', async () => {
+  for (const shape of [SHAPE, LOOP_ONLY]) {
+    const worker = await start(shape);
+    await agrees(worker, shape, testSpec(homedRoute(worker, shape.maxDepth), { maxTokens: 5 }));
+    assert.equal(worker.engine.headCalls, 0);
+    const asked = worker.engine.batches.flatMap(({ stack, head }) => (head ? [stack] : []));
+    assert.deepEqual(asked, Array(5).fill(shape.coda > 0 ? 'coda' : 'block'));
+  }
+});
+
 test('a prompt of several chunks gives the same tokens as the model run row by row', async () => {
   const worker = await start(SHAPE);
   const spec = testSpec(homedRoute(worker, 3), { promptIds: promptOf(201), maxTokens: 3 });

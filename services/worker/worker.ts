@@ -9,7 +9,7 @@ import { FrontDoor } from './front-door.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { HopTime } from './hop-time.ts';
 import { Inbox } from './inbox.ts';
-import { otherStageWorkers } from './itinerary.ts';
+import { leavesNext, otherStageWorkers } from './itinerary.ts';
 import { KvPools } from './kv-pools.ts';
 import { Pace } from './pace.ts';
 import { PeerLinks } from './peer-links.ts';
@@ -92,7 +92,8 @@ export async function serveEngine(
     ...(options.poisonFreed && { freed: poison }),
   });
   const tenants = new Tenants();
-  const inbox = new Inbox();
+  const where = { self, maxDepth, codaLayers: layers.coda };
+  const inbox = new Inbox((chunk) => leavesNext(where, chunk));
   let draining = false;
   const empty = Promise.withResolvers<void>();
   const pace = new Pace();
@@ -153,7 +154,6 @@ export async function serveEngine(
     options.tls,
   );
   const propagation = new Propagation();
-  const where = { self, maxDepth, codaLayers: layers.coda };
   const { hidden } = shape;
   const settlement = new Settlement(
     { where, hidden, kvPolicy: manifest.kvPolicy, propagation },

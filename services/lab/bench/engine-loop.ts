@@ -1,6 +1,13 @@
 import type { Bundle } from '@rondo/bundle';
 import { LIMITS } from '@rondo/core';
-import { type Attention, createEngine, type Engine, type Stack } from '@rondo/engine';
+import {
+  type Attention,
+  createEngine,
+  type Engine,
+  type HeadRows,
+  type Stack,
+  type StackResult,
+} from '@rondo/engine';
 
 export interface EngineLoopOptions {
   readonly threads: number;
@@ -64,7 +71,7 @@ export class EngineLoop {
         start: length + step,
         ids: chosen.slice(-1),
       }));
-      const next = await this.#choose(await this.#forward(pieces));
+      const next = await this.#chosen(pieces);
       next.forEach((id, sequence) => {
         ids[sequence]!.push(id);
       });
@@ -82,33 +89,43 @@ export class EngineLoop {
     const { prefillChunkRows, stepRowsMax } = LIMITS;
     const chunkRows = Math.max(prefillChunkRows, Math.floor(stepRowsMax / prompts.length));
     const together = Math.floor(stepRowsMax / chunkRows);
-    const { hidden } = this.#bundle.manifest.shape;
-    const lastStates = new Float32Array(prompts.length * hidden);
+    const next: number[] = [];
     for (let first = 0; first < prompts.length; first += together) {
       const group = prompts.slice(first, first + together);
       for (let start = 0; start < length; start += chunkRows) {
         const pieces = group.map((prompt, at) => {
           return { sequence: first + at, start, ids: prompt.slice(start, start + chunkRows) };
         });
-        const states = await this.#forward(pieces);
-        if (start + chunkRows < length) continue;
-        const rows = length - start;
-        pieces.forEach(({ sequence }, at) => {
-          const last = ((at + 1) * rows - 1) * hidden;
-          lastStates.set(states.subarray(last, last + hidden), sequence * hidden);
-        });
+        if (start + chunkRows < length) await this.#forward(pieces, false);
+        else next.push(...(await this.#chosen(pieces)));
       }
     }
-    return this.#choose(lastStates);
+    return next;
   }
 
-  /** All passes of all pieces: states [N·hidden] ready for the head. */
-  async #forward(pieces: readonly Piece[]): Promise<Float32Array> {
+  /** The most likely id after each piece. */
+  async #chosen(pieces: readonly Piece[]): Promise<number[]> {
+    const { head } = await this.#forward(pieces, true);
+    const { topIds } = head!;
+    return pieces.map((_, row) => topIds[(row * topIds.length) / pieces.length]!);
+  }
+
+  /** All passes of all pieces, and the head behind the last run on the last row of each. */
+  async #forward(pieces: readonly Piece[], withHead: boolean): Promise<StackResult> {
     const { maxDepth, layers } = this.#bundle.manifest;
     const ids = Int32Array.from(pieces.flatMap((piece) => Array.from(piece.ids)));
-    let state = await this.#run('prelude', ids, 0, pieces);
-    for (let depth = 0; depth < maxDepth; depth++) state = await this.#run('block', state, depth, pieces);
-    return layers.coda > 0 ? this.#run('coda', state, 0, pieces) : state;
+    let end = 0;
+    const lastRows = pieces.map((piece) => {
+      end += piece.ids.length;
+      return end - 1;
+    });
+    const head = withHead ? { rows: lastRows, wantLogits: false } : undefined;
+    let result = await this.#run('prelude', ids, 0, pieces);
+    for (let depth = 0; depth < maxDepth; depth++) {
+      const last = layers.coda === 0 && depth === maxDepth - 1;
+      result = await this.#run('block', result.state, depth, pieces, last ? head : undefined);
+    }
+    return layers.coda > 0 ? this.#run('coda', result.state, 0, pieces, head) : result;
   }
 
   async #run(
@@ -116,7 +133,8 @@ export class EngineLoop {
     input: Int32Array | Float32Array,
     depth: number,
     pieces: readonly Piece[],
-  ): Promise<Float32Array> {
+    head?: HeadRows,
+  ): Promise<StackResult> {
     const { maxDepth, pagePositions } = this.#bundle.manifest;
     const stride = stack === 'block' ? maxDepth : 1;
     const used = Math.max(...pieces.map(({ start, ids }) => Math.ceil((start + ids.length) / pagePositions)));
@@ -126,7 +144,7 @@ export class EngineLoop {
         pageTable[at * used + page] = 1 + (sequence * this.#pages + page) * stride + depth;
       }
     });
-    const { state, runMs } = await this.#engine.runStack({
+    const result = await this.#engine.runStack({
       stack,
       input,
       starts: Int32Array.from(pieces, ({ start }) => start),
@@ -134,16 +152,9 @@ export class EngineLoop {
       depths: new Int32Array(pieces.length).fill(depth),
       pageTable,
       copies: [],
+      head,
     });
-    this.#runMs += runMs;
-    return state;
-  }
-
-  /** The most likely id of each row of `state` [N·hidden]. */
-  async #choose(state: Float32Array): Promise<number[]> {
-    const rows = state.length / this.#bundle.manifest.shape.hidden;
-    const { topIds, runMs } = await this.#engine.runHead({ state, wantLogits: false });
-    this.#runMs += runMs;
-    return Array.from({ length: rows }, (_, row) => topIds[(row * topIds.length) / rows]!);
+    this.#runMs += result.runMs + (result.head?.runMs ?? 0);
+    return result;
   }
 }
