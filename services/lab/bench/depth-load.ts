@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { closedLoop } from '../load/closed-loop.ts';
 import { type LoadSummary, summarize, type Window } from '../load/load-summary.ts';
+import type { LoadTurn } from '../load/load-turns.ts';
 import { openLoop } from '../load/open-loop.ts';
 import type { RequestRecord } from '../load/request-record.ts';
 import { Scrape } from '../load/scrape.ts';
@@ -142,7 +143,7 @@ async function closed(
 }
 
 /** Requests at Poisson arrivals of `ratePerS` for `forMs`, all of them counted. */
-export async function openRate(setting: LoadSetting, ratePerS: number, forMs: number): Promise<LoadSummary> {
+export async function openRate(setting: LoadSetting, ratePerS: number, forMs: number): Promise<LoadTurn> {
   const { server, seed, signal } = setting;
   const fromMs = performance.now();
   const records = await openLoop({
@@ -154,7 +155,7 @@ export async function openRate(setting: LoadSetting, ratePerS: number, forMs: nu
     signal,
   });
   signal.throwIfAborted();
-  return summarize(records, { fromMs, toMs: performance.now() });
+  return { records, window: { fromMs, toMs: performance.now() } };
 }
 
 /** Rows that a workload runs for each token that it gets, on average. */
