@@ -128,6 +128,10 @@ $(NATS_SERVER):
 	  go install -ldflags='-s -w' github.com/nats-io/nats-server/v2@v$(NATS_VERSION); \
 	mv "$$building/nats-server" $@
 
+.PHONY: dashboards
+dashboards: setup ## rewrite infra/grafana/dashboards after a change to infra/grafana/dashboards.ts
+	@node infra/grafana/dashboards.ts
+
 .PHONY: fmt
 fmt: setup ## format and apply safe lint fixes
 	@node_modules/.bin/biome check --write

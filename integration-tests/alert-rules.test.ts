@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { RondoProcess } from './rondo-process.ts';
 import { TinyBundle } from './tiny-bundle.ts';
+import { alertQueries, dashboardQueries, metricsOf } from './watched-queries.ts';
 
 const INFRA = new URL('../infra/', import.meta.url);
 const read = (name: string) => readFileSync(new URL(name, INFRA), 'utf8');
@@ -13,20 +15,32 @@ test('every alert has its line in the runbook, and the runbook no other', () => 
   const alerts = names(read('rules.yaml'), /(?<=alert: )\w+/g);
   assert.ok(alerts.length > 0);
   assert.deepEqual(names(read('RUNBOOK.md'), /(?<=^\| `)\w+/gm), alerts);
+  assert.deepEqual(
+    alertQueries()
+      .map(({ asker }) => asker)
+      .sort(),
+    alerts,
+  );
 });
 
-test('alerts ask only for metrics that a running cluster tells', async () => {
+test('the dashboards are what their tables say', () => {
+  const script = fileURLToPath(new URL('grafana/dashboards.ts', INFRA));
+  const { status, stderr } = spawnSync(process.execPath, [script, '--check'], { encoding: 'utf8' });
+  assert.equal(status, 0, stderr);
+});
+
+test('alerts and dashboards ask only for metrics that a running cluster tells', async () => {
   await using bundle = await TinyBundle.make(2);
   await using cluster = await RondoProcess.start(
     ...['run', '--model', bundle.directory, '--listen', '127.0.0.1:0', '--kv-mb', '16'],
   );
   const told = await (await fetch(`${cluster.ready}/metrics`)).text();
   const types = new Map([...told.matchAll(/^# TYPE (\w+) (\w+)$/gm)].map(([, name, type]) => [name!, type!]));
-  const asked = names(read('rules.yaml'), /\brondo_\w+/g);
+  const asked = [...alertQueries(), ...dashboardQueries()].flatMap(({ query }) => metricsOf(query));
   assert.ok(asked.length > 0);
   const untold = asked.filter((name) => {
-    const bucketed = name.replace(/_bucket$/, '');
-    return name === bucketed ? !types.has(name) : types.get(bucketed) !== 'histogram';
+    const whole = name.replace(/_(?:bucket|sum|count)$/, '');
+    return name === whole ? name !== 'up' && !types.has(name) : types.get(whole) !== 'histogram';
   });
   assert.deepEqual(untold, []);
 });

@@ -38,6 +38,12 @@ test('a process tells its own CPU and memory, and two registries do not mix', as
   assert.deepEqual(await linesOf(two, 'rondo_x_total'), []);
 });
 
+test('a counter tells zero before it has counted, so that its first count is a rise', async () => {
+  const metrics = new Metrics();
+  metrics.labelled({ worker: 'w-1' }).counter('rondo_lies_total', 'Lies');
+  assert.deepEqual(await linesOf(metrics, 'rondo_lies_total'), ['rondo_lies_total{worker="w-1"} 0']);
+});
+
 test('two parts of a process that count the same thing add up', async () => {
   const metrics = new Metrics();
   metrics.counter('rondo_steps_total', 'Steps').inc();

@@ -71,6 +71,8 @@ export class Metrics {
       PromCounter,
       () => new PromCounter({ name, help, labelNames, registers: [this.#shared.registry] }),
     );
+    // Prometheus sees no rise in a series that begins at one.
+    if (labels.length === 0) metric.inc(this.#constant, 0);
     return { inc: (...recorded: Recorded) => metric.inc(...resolve(recorded)) };
   }
 

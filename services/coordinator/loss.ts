@@ -1,7 +1,8 @@
 import { type ErrorCode, LIMITS, type RondoError, type WorkerId } from '@rondo/core';
 
 /** Why a sequence had to move, as the metric says it. */
-export type LossCause = 'lost' | 'malformed' | 'faulty' | 'stuck' | 'engine' | 'other' | 'drain';
+export type LossCause = (typeof LOSS_CAUSES)[number];
+export const LOSS_CAUSES = ['lost', 'malformed', 'faulty', 'stuck', 'engine', 'other', 'drain'] as const;
 
 /** A worker that a sequence was lost on, with what was wrong. */
 export interface Loss {

@@ -1,6 +1,6 @@
 import type { Metrics } from '@rondo/chassis';
 import type { Clock, ErrorCode, FinishedEvent } from '@rondo/core';
-import type { LossCause } from './loss.ts';
+import { LOSS_CAUSES, type LossCause } from './loss.ts';
 
 /** Seconds; vLLM's buckets, so that dashboards can be compared. */
 const FIRST_TOKEN_S = [
@@ -68,6 +68,8 @@ export class SequenceMetrics {
       'Sequences that went on to another worker, by what was wrong with theirs',
       ['cause'],
     );
+    // From zero on, so that the first of each shows as a rise.
+    for (const cause of LOSS_CAUSES) this.#recoveries.inc({ cause }, 0);
     this.#contradictions = metrics.counter(
       `${prefix}_contradictions_total`,
       'Sequences of which a worker said what cannot answer the request; the log names the worker',

@@ -2,7 +2,8 @@ import type { HeadRow, Stack } from '@rondo/engine';
 import type { Tenant } from './tenant.ts';
 
 /** What the engine can run: a stack, or the head. */
-export type Phase = Stack | 'head';
+export type Phase = (typeof PHASES)[number];
+export const PHASES = ['prelude', 'block', 'coda', 'head'] as const satisfies readonly (Stack | 'head')[];
 
 /** Consecutive positions of one sequence that move together; a decode row is a chunk of 1. */
 export interface Chunk {

@@ -1,6 +1,6 @@
 import type { Metrics } from '@rondo/chassis';
 import type { Load } from '@rondo/wire';
-import { depthOf, type Phase } from './chunk.ts';
+import { depthOf, PHASES, type Phase } from './chunk.ts';
 import type { KvPools } from './kv-pools.ts';
 import type { StepReport } from './step.ts';
 
@@ -56,6 +56,8 @@ export class WorkerMetrics {
       'Engine runs that failed, with all sequences in them',
       ['phase'],
     );
+    // From zero on, so that the first of each shows as a rise.
+    for (const phase of PHASES) this.#failures.inc({ phase }, 0);
     this.#stale = metrics.counter(
       'rondo_stale_chunks_total',
       'Chunks dropped because their sequence or epoch is not here',
