@@ -52,6 +52,28 @@ $(BUNDLE)/bundle.json: $(CONVERTER) | setup
 	  --loop-layers $(LOOP_LAYERS) --loops $(LOOPS) --loop-damping $(LOOP_DAMPING)
 	@touch $@
 
+# A bundle has to have been made for it; the compose file says what starts.
+COMPOSE = RONDO_BUNDLE=$(abspath $(BUNDLE)) docker compose --file infra/compose.yaml
+
+.PHONY: up
+up: compose-there bundle ## a cluster in containers, with Prometheus, Grafana and Jaeger beside it
+	@$(COMPOSE) up --build --detach --wait
+	@echo 'console     http://127.0.0.1:8080/console'
+	@echo 'dashboards  http://127.0.0.1:3000'
+	@echo 'metrics     http://127.0.0.1:9090'
+	@echo 'traces      http://127.0.0.1:16686'
+
+.PHONY: down
+down: compose-there ## end what `up` started; its volumes stay
+	@$(COMPOSE) down
+
+.PHONY: compose-there
+compose-there:
+	@docker compose version >/dev/null 2>&1 || { \
+	  echo 'Docker with its compose plugin is not here: see https://docs.docker.com/compose/install'; exit 1; }
+	@docker info >/dev/null 2>&1 || { \
+	  echo 'no Docker engine answers: is it running, and may you use it (group docker)?'; exit 1; }
+
 ##@ Work
 .PHONY: setup
 setup: $(PACKAGES) ## install Node (when PATH's is too old) and the packages; quick when nothing changed

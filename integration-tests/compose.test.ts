@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { parse } from 'yaml';
+
+const INFRA = new URL('../infra/', import.meta.url);
+
+interface Service {
+  readonly image: string;
+  readonly build?: { readonly dockerfile: string; readonly target: string };
+  readonly command?: readonly string[];
+  readonly volumes?: readonly string[];
+  readonly ports?: readonly string[];
+}
+
+const read = <T>(file: string) => parse(readFileSync(new URL(file, INFRA), 'utf8'), { merge: true }) as T;
+const { services, volumes } = read<{
+  readonly services: Readonly<Record<string, Service>>;
+  readonly volumes: Readonly<Record<string, null>>;
+}>('compose.yaml');
+const all = Object.entries(services);
+
+/** Where a process of Rondo is told to listen, by option. */
+const option = (service: Service, name: string) => service.command?.[service.command.indexOf(name) + 1];
+
+test('every image has a version, and our own are built from what is here', () => {
+  for (const [name, { image, build }] of all) {
+    assert.match(image, image.startsWith('rondo-') ? /:dev$/ : /:v?\d+\.\d+\.\d+(-[a-z]+)?$/, name);
+    assert.equal(image.startsWith('rondo-'), build !== undefined, name);
+    if (build === undefined) continue;
+    const dockerfile = readFileSync(new URL(`../${build.dockerfile}`, INFRA), 'utf8');
+    assert.match(dockerfile, new RegExp(`^FROM .* AS ${build.target}$`, 'm'));
+  }
+});
+
+test('what containers mount is here, and no port is open beyond this machine', () => {
+  const mounts = all.flatMap(([, service]) => service.volumes ?? []).map((each) => each.split(':')[0]!);
+  for (const mount of mounts.filter((each) => !each.startsWith('$'))) {
+    if (mount.startsWith('.')) assert.ok(existsSync(new URL(mount, INFRA)), mount);
+    else assert.ok(mount in volumes, mount);
+  }
+  for (const port of all.flatMap(([, service]) => service.ports ?? [])) assert.match(port, /^127\.0\.0\.1:/);
+});
+
+test('Prometheus scrapes the admin port of every process of Rondo, and of no other', () => {
+  const { scrape_configs: jobs } = read<{
+    readonly scrape_configs: readonly [{ static_configs: readonly [{ targets: readonly string[] }] }];
+  }>('prometheus.yaml');
+  const admin = all.flatMap(([name, service]) => {
+    const port = service.build && option(service, '--admin')?.split(':')[1];
+    return port === undefined ? [] : [`${name}:${port}`];
+  });
+  assert.ok(admin.length > 0);
+  assert.deepEqual([...jobs[0].static_configs[0].targets].sort(), admin.sort());
+});
+
+test('workers announce the name that the network knows them by', () => {
+  const workers = all.filter(([, { image }]) => image.startsWith('rondo-worker:'));
+  assert.ok(workers.length > 1);
+  for (const [name, service] of workers) assert.equal(option(service, '--advertise'), `${name}:7600`);
+});
+
+const run = (command: string, ...args: string[]) =>
+  spawnSync(command, args, { encoding: 'utf8', env: { ...process.env, RONDO_BUNDLE: '/bundle' } });
+const path = (name: string) => fileURLToPath(new URL(name, INFRA));
+
+test('docker compose takes the file', {
+  skip: run('docker', 'compose', 'version').status !== 0 && 'docker compose is not here',
+}, () => {
+  const { status, stderr } = run('docker', 'compose', '--file', path('compose.yaml'), 'config', '--quiet');
+  assert.equal(status, 0, stderr);
+});
+
+test('promtool takes the configuration of Prometheus', {
+  skip: run('promtool', '--version').status !== 0 && 'promtool is not here (apt-get install prometheus)',
+}, () => {
+  const { status, stdout, stderr } = run('promtool', 'check', 'config', path('prometheus.yaml'));
+  assert.equal(status, 0, stdout + stderr);
+});
