@@ -138,6 +138,34 @@ sbom: setup ## list the npm packages of each image, CycloneDX, into .cache/sbom
 	done
 	@ls .cache/sbom/*
 
+# Draws the chart, as its tests do, when Go is there.
+HELM_VERSION := 3.22.0
+HELM := .cache/bin/helm
+# The API of each Kubernetes version, from a Python package that carries their schemas; see docs/adr/0030-chart.md.
+SCHEMAS := .cache/kubernetes/schemas-1.37.0
+
+.PHONY: chart
+chart: setup chart-tools ## check the Helm chart: lint, every example against four Kubernetes versions, and what each object must hold
+	@node --test --test-reporter=spec 'integration-tests/chart/*.test.ts'
+
+.PHONY: chart-tools
+chart-tools: $(HELM) $(SCHEMAS) ## build helm with Go (three minutes) and fetch the schemas of Kubernetes with pip
+
+.PHONY: chart-readme
+chart-readme: setup ## write the table of values in charts/rondo/README.md anew
+	@node integration-tests/chart/write-readme.ts
+
+$(HELM):
+	@echo 'Building helm $(HELM_VERSION)'
+	@mkdir -p $(@D)
+	@building=$$(mktemp -d -p $(CURDIR)/$(@D)); trap 'rm -rf "$$building"' EXIT; \
+	GOBIN="$$building" CGO_ENABLED=0 GOFLAGS=-trimpath GOTOOLCHAIN=local \
+	  go install -ldflags='-s -w' helm.sh/helm/v3/cmd/helm@v$(HELM_VERSION); \
+	mv "$$building/helm" $@
+
+$(SCHEMAS):
+	@integration-tests/chart/fetch-schemas.sh $(notdir $@)
+
 .PHONY: nats-server
 nats-server: $(NATS_SERVER) ## build the NATS server that tests run, with Go; about a minute
 
@@ -164,7 +192,7 @@ proto: setup ## rewrite services/wire/proto-types.ts after a change under proto/
 
 .PHONY: clean
 clean: ## remove all that was installed or made here, but not pulled checkpoints
-	@rm -rf node_modules .node .cache/bin .cache/bundles .cache/bench .cache/eval .cache/peers .cache/compile .cache/types.tsbuildinfo .cache/scan-*
+	@rm -rf node_modules .node .cache/bin .cache/bundles .cache/bench .cache/eval .cache/peers .cache/compile .cache/kubernetes .cache/sbom .cache/types.tsbuildinfo .cache/scan-*
 
 .PHONY: help
 help: ## this page

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { MANIFEST_FILE, openBundle } from './bundle.ts';
 import type { Manifest } from './manifest.ts';
+import { writeTestBundle } from './test-bundle.ts';
 
 let directory: string;
 beforeEach(async () => {
@@ -13,43 +13,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(directory, { recursive: true }));
 
-const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
-
-async function writeBundle(change: (manifest: Manifest) => unknown = () => {}): Promise<void> {
-  const segments = ['block.0.onnx', 'block.1.onnx', 'block.2.onnx'];
-  const names = ['prelude.onnx', 'block.onnx', 'head.onnx', 'propagate.onnx', ...segments, 'weights.bin'];
-  for (const name of names) await writeFile(join(directory, name), `content of ${name}`);
-  const manifest: Manifest = {
-    schemaVersion: 2,
-    name: 'tiny',
-    source: { checkpoint: 'tiny', architecture: 'llama', licence: 'none' },
-    shape: { hidden: 8, heads: 2, kvHeads: 1, headDim: 4, vocab: 16, context: 64 },
-    layers: { prelude: 0, block: 2, coda: 0 },
-    maxDepth: 2,
-    loop: { first: 0, last: 1, damping: 1 },
-    exit: { policy: 'none', threshold: 1, minDepth: 1, signals: ['latent-diff'] },
-    kvPolicy: 'last-exited',
-    precision: 'f32',
-    pagePositions: 16,
-    headCandidates: 16,
-    tokens: { eos: [0] },
-    graphs: {
-      prelude: 'prelude.onnx',
-      block: 'block.onnx',
-      head: 'head.onnx',
-      propagate: 'propagate.onnx',
-    },
-    segments: { prelude: [], block: segments, coda: [] },
-    rope: { inverseFrequencies: [1, 0.1], attentionFactor: 1 },
-    files: names.map((path) => ({
-      path,
-      bytes: `content of ${path}`.length,
-      sha256: sha256(`content of ${path}`),
-    })),
-  };
-  change(manifest);
-  await writeFile(join(directory, MANIFEST_FILE), JSON.stringify(manifest));
-}
+const writeBundle = (change?: (manifest: Manifest) => unknown) => writeTestBundle(directory, change);
 
 const refused = (pattern: RegExp) =>
   assert.rejects(openBundle(directory), { code: 'BUNDLE_INVALID', message: pattern });

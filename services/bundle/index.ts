@@ -5,4 +5,5 @@ export {
   exportedManifest,
   parseExportedManifest,
 } from './exported-manifest.ts';
+export { fetchBundle } from './fetch-bundle.ts';
 export { bundleBytes, kvBytesPerPosition, type Manifest, manifestSchema, variesByDepth } from './manifest.ts';

@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 /** Each command with the file that makes it, in the order of the help. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   pull: async () => (await import('./pull.ts')).pullCommand(),
+  fetch: async () => (await import('./fetch.ts')).fetchCommand(),
   convert: async () => (await import('./convert.ts')).convertCommand(),
   export: async () => (await import('./export.ts')).exportCommand(),
   run: async () => (await import('./run.ts')).runCommand(),
@@ -11,6 +12,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   coordinator: async () => (await import('./coordinator.ts')).coordinatorCommand(),
   key: async () => (await import('./key.ts')).keyCommand(),
   batch: async () => (await import('./batch.ts')).batchCommand(),
+  check: async () => (await import('./check.ts')).checkCommand(),
   top: async () => (await import('./top.ts')).topCommand(),
   scan: async () => (await import('./scan.ts')).scanCommand(),
   eval: async () => (await import('./eval.ts')).evalCommand(),

@@ -93,6 +93,8 @@ export const LIMITS = {
   tlsHandshakeMs: 10_000,
   /** A certificate that ends sooner is warned about, in milliseconds. */
   certificateWarnMs: 604_800_000,
+  /** A bundle.json that is fetched: a hundred files listed take 20 KiB. */
+  manifestBytes: 4 * 1024 * 1024,
   /** Files that are followed while they change: keys and certificates. */
   watchedFileBytes: 1024 * 1024,
   /** How often such files are looked at, in milliseconds. */

@@ -1,0 +1,53 @@
+{{/* How a bundle comes to /bundles/<name>: list root, bundle, image key. Each part renders nothing where the place does not need it. */}}
+{{- define "rondo.bundleVolume" -}}
+- name: bundle-{{ .name }}
+{{- if .pvc }}
+  persistentVolumeClaim:
+    claimName: {{ .pvc.claim }}
+    readOnly: true
+{{- else if .hostPath }}
+  hostPath:
+    path: {{ .hostPath }}
+    type: Directory
+{{- else }}
+  emptyDir:
+    sizeLimit: {{ .sizeLimit | default "16Gi" }}
+{{- end }}
+{{- end -}}
+
+{{- define "rondo.bundleMount" -}}
+- name: bundle-{{ .name }}
+  mountPath: /bundles/{{ .name }}
+  readOnly: true
+{{- with .pvc }}
+{{- with .path }}
+  subPath: {{ . }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Copies a bundle out of its image, or fetches it, and holds every byte to the digest before anything serves it. */}}
+{{- define "rondo.bundleFetch" -}}
+{{- $root := index . 0 -}}
+{{- $bundle := index . 1 -}}
+{{- if or $bundle.image $bundle.url -}}
+- name: fetch-{{ $bundle.name }}
+  image: {{ $bundle.image | default (include "rondo.image" (list $root (index . 2))) }}
+  imagePullPolicy: {{ $root.Values.images.pullPolicy }}
+  args:
+    - fetch
+    - --from={{ $bundle.url | default "/bundle" }}
+    - --digest={{ $bundle.digest }}
+    - --out=/bundles/{{ $bundle.name }}
+  securityContext:
+    {{- include "rondo.containerSecurity" $root | nindent 4 }}
+  resources:
+    requests: &fetch
+      cpu: 500m
+      memory: 256Mi
+    limits: *fetch
+  volumeMounts:
+    - name: bundle-{{ $bundle.name }}
+      mountPath: /bundles/{{ $bundle.name }}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,4 @@
+import { writeFileSync } from 'node:fs';
+import { chartReadme, README } from './chart-readme.ts';
+
+writeFileSync(README, chartReadme());

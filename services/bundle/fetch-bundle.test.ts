@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { LIMITS } from '@rondo/core';
+import { MANIFEST_FILE } from './bundle.ts';
+import { fetchBundle } from './fetch-bundle.ts';
+import { writeTestBundle } from './test-bundle.ts';
+
+let root: string;
+let source: string;
+let into: string;
+let digest: string;
+let server: Server;
+let url: string;
+let asked: string[];
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'rondo-fetch-'));
+  [source, into] = [join(root, 'source'), join(root, 'into')];
+  digest = await writeTestBundle(source);
+  asked = [];
+});
+afterEach(() => rm(root, { recursive: true }));
+before(async () => {
+  server = createServer(async (request, response) => {
+    asked.push(request.url!);
+    const content = await readFile(join(source, request.url!.slice('/models/'.length))).catch(
+      () => undefined,
+    );
+    response.writeHead(content === undefined ? 404 : 200).end(content);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/models/`;
+});
+after(() => {
+  server.closeAllConnections();
+  server.close();
+});
+
+const sha256 = (bytes: string | Buffer) => createHash('sha256').update(bytes).digest('hex');
+const fetched = () => readdir(into).then((names) => names.sort());
+
+for (const [what, from] of [
+  ['a directory', () => source],
+  ['a server', () => url],
+] as const) {
+  test(`a bundle comes from ${what} whole, and nothing else beside it`, async () => {
+    const bundle = await fetchBundle(from(), digest, into);
+    assert.equal(bundle.digest, digest);
+    assert.deepEqual(await fetched(), (await readdir(source)).sort());
+  });
+
+  test(`another bundle at ${what} than the one asked for is refused before any of it is written`, async () => {
+    await assert.rejects(fetchBundle(from(), sha256('another'), into), {
+      code: 'BUNDLE_INVALID',
+      message: new RegExp(`expected the bundle ${sha256('another')}, found ${digest}`),
+    });
+    assert.deepEqual(await fetched(), []);
+  });
+
+  test(`a file at ${what} with other bytes is refused by name and not kept`, async () => {
+    const { size } = await stat(join(source, 'weights.bin'));
+    for (const wrong of ['x'.repeat(size), 'x'.repeat(size + 1), 'x'.repeat(size - 1)]) {
+      await writeFile(join(source, 'weights.bin'), wrong);
+      await assert.rejects(fetchBundle(from(), digest, into), {
+        code: 'BUNDLE_INVALID',
+        message: /weights\.bin: expected/,
+      });
+      assert.ok((await fetched()).every((name) => !name.startsWith('weights.bin') && name !== MANIFEST_FILE));
+    }
+  });
+
+  test(`what is missing at ${what} is told by name`, async () => {
+    await rm(join(source, 'weights.bin'));
+    await assert.rejects(fetchBundle(from(), digest, into), {
+      code: 'SOURCE_UNREACHABLE',
+      message: /weights\.bin cannot be read/,
+    });
+  });
+}
+
+test('what is there and whole is not fetched again', async () => {
+  await fetchBundle(url, digest, into);
+  await writeFile(join(into, 'head.onnx'), 'broken off');
+  asked = [];
+  await fetchBundle(url, digest, into);
+  assert.deepEqual(asked, [`/models/${MANIFEST_FILE}`, '/models/head.onnx']);
+});
+
+test('a manifest that would write outside of the directory, or is no manifest at all, is refused', async () => {
+  const lie = async (content: string, message: RegExp) => {
+    await writeFile(join(source, MANIFEST_FILE), content);
+    await assert.rejects(fetchBundle(source, sha256(content), into), { code: 'BUNDLE_INVALID', message });
+  };
+  await lie(JSON.stringify({ files: [{ path: '../x', bytes: 1, sha256: 'a' }] }), /no plain file name/);
+  await lie('x'.repeat(LIMITS.manifestBytes + 1), /exceeds/);
+});
+
+test('a server that is not there is told with its reason', async () => {
+  const gone = createServer().listen(0, '127.0.0.1');
+  await once(gone, 'listening');
+  const { port } = gone.address() as AddressInfo;
+  gone.close();
+  await once(gone, 'close');
+  await assert.rejects(fetchBundle(`http://127.0.0.1:${port}/a`, digest, into), {
+    code: 'SOURCE_UNREACHABLE',
+    message: /\/a: bundle\.json cannot be read: .*ECONNREFUSED/,
+  });
+});
