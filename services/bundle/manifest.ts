@@ -10,8 +10,8 @@ const file = z.strictObject({
 });
 
 const byte = z.int().nonnegative();
-/** A matrix rounded by blocks of 32 columns: where its parts begin. */
-const matrixPlace = z.strictObject({ data: byte, scales: byte, zeroPoints: byte });
+/** Where the parts of a matrix begin: rounded by blocks of 32 columns (int4), or by outputs, without zero points (int8). */
+const matrixPlace = z.strictObject({ data: byte, scales: byte, zeroPoints: byte.optional() });
 const layerPlace = z.strictObject({
   attentionNorm: byte,
   ffnNorm: byte,
@@ -116,7 +116,7 @@ export const manifestSchema = z.strictObject({
   embedding: z.strictObject({ file: z.string(), offset: byte, scale: z.number() }).optional(),
   /**
    * Where the weights of each stack's layers lie in a file, for engines that compute a few rows without the graph runtime. Only
-   * for int4 and plain layers: RMS norms, a feed-forward gated by SiLU, no biases, no norms of heads or of outputs, nothing that
+   * for int4, int8 and plain layers: RMS norms, a feed-forward gated by SiLU, no biases, no norms of heads or of outputs, nothing that
    * differs by depth.
    */
   layerWeights: z

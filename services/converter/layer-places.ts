@@ -46,8 +46,9 @@ function placeOf(layer: LayerWeights): LayerPlace | undefined {
 }
 
 function matrixPlaceOf({ matrix, bias, out, columns }: LinearWeights): LayerPlace['qkv'] | undefined {
-  if (bias || matrix.kind !== 'blocks' || matrix.bits !== 4) return undefined;
-  if (columns % QUANTIZATION_BLOCK !== 0 || out % OUTPUTS_TOGETHER !== 0) return undefined;
+  if (bias || columns % QUANTIZATION_BLOCK !== 0 || out % OUTPUTS_TOGETHER !== 0) return undefined;
   const start = (ref: WeightRef) => ref.offset;
+  if (matrix.kind === 'channels') return { data: start(matrix.data), scales: start(matrix.scales) };
+  if (matrix.kind !== 'blocks' || matrix.bits !== 4) return undefined;
   return { data: start(matrix.data), scales: start(matrix.scales), zeroPoints: start(matrix.zeroPoints) };
 }

@@ -3,20 +3,26 @@ import { type Bundle, bundlePath } from '@rondo/bundle';
 import { LIMITS, RondoError } from '@rondo/core';
 import type { Stack } from './engine.ts';
 import { addNormFunction } from './kernel/add-norm.ts';
-import { int4Product, MATRIX } from './kernel/int4-product.ts';
+import { int4Product } from './kernel/int4-product.ts';
+import { int8Product } from './kernel/int8-product.ts';
 import type { WasmFunction } from './kernel/module.ts';
+import { MATRIX } from './kernel/product.ts';
+import { roundBlocksFunction } from './kernel/round-blocks.ts';
 import { roundRowsFunction } from './kernel/round-rows.ts';
 import type { KernelThreads } from './kernel-threads.ts';
 import type { LayerPlan, PlannedMatrix, PlannedNorm } from './layer-plan.ts';
 import { packMatrix } from './pack-matrix.ts';
 
 /** What the kernel has for layers beside attention. */
-export const layerFunctions = ({ hidden, normEpsilon }: LayerPlan): WasmFunction[] => [
-  int4Product('product', false),
-  int4Product('gated', true),
-  addNormFunction(hidden, normEpsilon),
-  roundRowsFunction(),
-];
+export function layerFunctions({ hidden, normEpsilon, precision }: LayerPlan): WasmFunction[] {
+  const product = precision === 'int4' ? int4Product : int8Product;
+  return [
+    product('product', false),
+    product('gated', true),
+    addNormFunction(hidden, normEpsilon),
+    precision === 'int4' ? roundBlocksFunction() : roundRowsFunction(),
+  ];
+}
 
 interface LayerFunctions {
   addNorm(residual: number, delta: number, weight: number, normed: number, rows: number): void;

@@ -1,15 +1,16 @@
 import type { Manifest } from '@rondo/bundle';
 import { LIMITS } from '@rondo/core';
 import type { Stack } from './engine.ts';
-import { MATRIX_WORDS } from './kernel/int4-product.ts';
 import type { MemoryPlan } from './kernel/memory-plan.ts';
-import { BLOCK_COLUMNS, ROUNDED_BLOCK_BYTES } from './kernel/round-rows.ts';
+import { MATRIX_WORDS } from './kernel/product.ts';
+import { BLOCK_COLUMNS, ROUNDED_BLOCK_BYTES } from './kernel/round-blocks.ts';
+import { ROW_BYTES_START, SIXTEEN } from './kernel/round-rows.ts';
 import type { WorkerName } from './kernel-threads.ts';
 
 type LayerWeights = NonNullable<Manifest['layerWeights']>;
 type MatrixPlace = LayerWeights['block'][number]['qkv'];
 
-/** A matrix [outputs, blocks · BLOCK_COLUMNS] on its way from the bundle's file to the kernel's memory. */
+/** A matrix [outputs, columns], whose columns are worked on block by block, on its way from the bundle's file to the kernel's memory. */
 export interface PlannedMatrix {
   readonly place: MatrixPlace;
   /** What multiplies by it: `gated` when its first half is the gate of its second. */
@@ -42,6 +43,7 @@ export interface PlannedSegment {
 
 /** Where the layers' weights and the values of a few rows lie in the kernel's memory. */
 export interface LayerPlan {
+  readonly precision: 'int4' | 'int8';
   readonly hidden: number;
   readonly normEpsilon: number;
   readonly file: string;
@@ -55,8 +57,19 @@ export interface LayerPlan {
   readonly attended: number;
 }
 
-/** Bytes of a weight: four bits, and for 32 of them a scale of 4 bytes and a zero point of 1. */
-const WEIGHT_BYTES = 0.5 + 5 / BLOCK_COLUMNS;
+/** Bytes of a weight (four bits, and for 32 of them a scale of 4 bytes and a zero point of 1), columns of a block, bytes of a rounded row. */
+const PRECISIONS = {
+  int4: {
+    weightBytes: 0.5 + 5 / BLOCK_COLUMNS,
+    blockColumns: BLOCK_COLUMNS,
+    rowBytes: (columns: number) => (columns / BLOCK_COLUMNS) * ROUNDED_BLOCK_BYTES,
+  },
+  int8: {
+    weightBytes: 1,
+    blockColumns: SIXTEEN,
+    rowBytes: (columns: number) => ROW_BYTES_START + columns,
+  },
+} as const;
 
 /**
  * Reserves memory for layers whose queries, keys and values go to `qkv` and whose attention is in `out`. Undefined for a
@@ -71,27 +84,28 @@ export function planLayers(
   const { hidden, heads, kvHeads, headDim } = shape;
   const { ffn, file, normEpsilon } = layerWeights;
   const [queries, projected] = [heads * headDim, (heads + 2 * kvHeads) * headDim];
-  const perLayer = (queries + projected + 3 * ffn) * hidden * WEIGHT_BYTES;
-  const layers = layerWeights.prelude.length + layerWeights.block.length + layerWeights.coda.length;
-  const bytes = layers * perLayer;
+  const places = [...layerWeights.prelude, ...layerWeights.block, ...layerWeights.coda];
+  const precision = places.every(({ qkv }) => qkv.zeroPoints === undefined) ? 'int8' : 'int4';
+  const { weightBytes, blockColumns, rowBytes } = PRECISIONS[precision];
+  const bytes = places.length * (queries + projected + 3 * ffn) * hidden * weightBytes;
   if (bytes > LIMITS.kernelWeightBytesMax || !plan.fits(bytes)) return undefined;
   const rows = (floats: number) => plan.floats(floats * LIMITS.kernelRowsMax);
   const residual = rows(hidden);
   const delta = rows(hidden);
   const normed = rows(hidden);
   const active = rows(ffn);
-  const rounded = rows((Math.max(hidden, ffn, queries) / BLOCK_COLUMNS) * (ROUNDED_BLOCK_BYTES / 4));
+  const rounded = rows(rowBytes(Math.max(hidden, ffn, queries)) / 4);
   const matrix = (
     place: MatrixPlace,
     [outputs, columns]: readonly [number, number],
     target: number,
     worker: PlannedMatrix['worker'] = 'product',
   ): PlannedMatrix => {
-    const blocks = columns / BLOCK_COLUMNS;
+    const blocks = columns / blockColumns;
     const address = plan.floats(MATRIX_WORDS);
-    const weights = plan.floats((outputs * columns) / 8);
-    const scales = plan.floats(outputs * blocks);
-    const zeros = plan.floats((outputs * blocks) / 4);
+    const weights = plan.floats((outputs * columns) / (precision === 'int4' ? 8 : 4));
+    const scales = plan.floats(precision === 'int4' ? outputs * blocks : outputs);
+    const zeros = precision === 'int4' ? plan.floats((outputs * blocks) / 4) : 0;
     return { place, worker, outputs, blocks, address, weights, scales, zeros, target };
   };
   const norm = (offset: number): PlannedNorm => ({ address: plan.floats(hidden), offset });
@@ -108,6 +122,7 @@ export function planLayers(
       };
     });
   return {
+    precision,
     hidden,
     normEpsilon,
     file,

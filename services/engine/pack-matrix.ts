@@ -1,28 +1,58 @@
-import { LANES, MATRIX, TILES } from './kernel/int4-product.ts';
-import { BLOCK_COLUMNS } from './kernel/round-rows.ts';
+import { WEIGHT_MIDDLE } from './kernel/int8-product.ts';
+import { LANES, MATRIX, TILES } from './kernel/product.ts';
+import { BLOCK_COLUMNS } from './kernel/round-blocks.ts';
+import { SIXTEEN } from './kernel/round-rows.ts';
 import type { LayerPlan, PlannedMatrix } from './layer-plan.ts';
 
 /** Items a thread has of a matrix: with more, taking them costs more than waiting for the slower thread. */
 const ITEMS_PER_THREAD = 2;
 const WORDS_PER_BLOCK = BLOCK_COLUMNS / 8;
 
-/**
- * Lays a matrix out as `int4Product` reads it, with its description. `read` gives bytes of the bundle's file, where it
- * lies as MatMulNBits takes it: words [outputs, blocks, 4], scales [outputs, blocks], zero points two a byte.
- */
+/** Gives bytes of the bundle's file. */
+type Read = (offset: number, bytes: number) => ArrayBuffer;
+
+/** Lays a matrix out as its product reads it, with its description. */
 export function packMatrix(
   memory: SharedArrayBuffer,
   matrix: PlannedMatrix,
-  { rounded }: LayerPlan,
+  { precision, rounded }: LayerPlan,
   threads: number,
-  read: (offset: number, bytes: number) => ArrayBuffer,
+  read: Read,
 ): void {
-  const { outputs, blocks, place, worker } = matrix;
-  const gated = worker === 'gated';
+  if (precision === 'int4') packBlocks(memory, matrix, read);
+  else packOutputs(memory, matrix, read);
+  const { outputs, blocks, worker } = matrix;
+  const groups = outputs / (TILES * LANES);
+  const itemGroups = Math.ceil(groups / (ITEMS_PER_THREAD * threads));
+  const description: Record<keyof typeof MATRIX, number> = {
+    weights: matrix.weights,
+    scales: matrix.scales,
+    zeros: matrix.zeros,
+    blocks,
+    groups,
+    itemGroups,
+    items: Math.ceil(groups / itemGroups),
+    input: rounded,
+    output: matrix.target,
+    outputRowBytes: (worker === 'gated' ? outputs / 2 : outputs) * 4,
+    rows: 0,
+  };
+  const fields = new Int32Array(memory, matrix.address);
+  for (const [name, value] of Object.entries(description))
+    fields[MATRIX[name as keyof typeof MATRIX]] = value;
+}
+
+/** The first output of a vector of them: of a gated matrix the second vector of a group is of its second half. */
+const firstOutput = ({ outputs, worker }: PlannedMatrix, group: number, tile: number): number =>
+  worker === 'gated' ? (tile * outputs) / 2 + group * LANES : (group * TILES + tile) * LANES;
+
+/** From MatMulNBits: words [outputs, blocks, 4], scales [outputs, blocks], zero points two a byte. */
+function packBlocks(memory: SharedArrayBuffer, matrix: PlannedMatrix, read: Read): void {
+  const { outputs, blocks, place } = matrix;
   const zeroBytes = Math.ceil(blocks / 2);
   const words = new Int32Array(read(place.data, outputs * blocks * WORDS_PER_BLOCK * 4));
   const factors = new Float32Array(read(place.scales, outputs * blocks * 4));
-  const points = new Uint8Array(read(place.zeroPoints, outputs * zeroBytes));
+  const points = new Uint8Array(read(place.zeroPoints!, outputs * zeroBytes));
   const weights = new Int32Array(memory, matrix.weights, words.length);
   const scales = new Float32Array(memory, matrix.scales, factors.length);
   const zeros = new Uint8Array(memory, matrix.zeros, factors.length);
@@ -31,7 +61,7 @@ export function packMatrix(
   for (let group = 0; group < groups; group++) {
     for (let block = 0; block < blocks; block++) {
       for (let tile = 0; tile < TILES; tile++) {
-        const first = gated ? (tile * outputs) / 2 + group * LANES : (group * TILES + tile) * LANES;
+        const first = firstOutput(matrix, group, tile);
         for (let lane = 0; lane < LANES; lane++, at++) {
           const output = first + lane;
           const from = output * blocks + block;
@@ -45,21 +75,31 @@ export function packMatrix(
       }
     }
   }
-  const itemGroups = Math.ceil(groups / (ITEMS_PER_THREAD * threads));
-  const description: Record<keyof typeof MATRIX, number> = {
-    weights: matrix.weights,
-    scales: matrix.scales,
-    zeros: matrix.zeros,
-    blocks,
-    groups,
-    itemGroups,
-    items: Math.ceil(groups / itemGroups),
-    input: rounded,
-    output: matrix.target,
-    outputRowBytes: (gated ? outputs / 2 : outputs) * 4,
-    rows: 0,
-  };
-  const fields = new Int32Array(memory, matrix.address);
-  for (const [name, value] of Object.entries(description))
-    fields[MATRIX[name as keyof typeof MATRIX]] = value;
+}
+
+/** From MatMulIntegerToFloat: bytes [columns, outputs], scales [outputs], here with that of the rows' bytes. */
+function packOutputs(memory: SharedArrayBuffer, matrix: PlannedMatrix, read: Read): void {
+  const { outputs, blocks, place } = matrix;
+  const columns = blocks * SIXTEEN;
+  const bytes = new Int8Array(read(place.data, outputs * columns));
+  const factors = new Float32Array(read(place.scales, outputs * 4));
+  const weights = new Uint8Array(memory, matrix.weights, outputs * columns);
+  const scales = new Float32Array(memory, matrix.scales, outputs);
+  const step = Math.fround(1 / 127);
+  const groups = outputs / (TILES * LANES);
+  for (let group = 0; group < groups; group++) {
+    for (let tile = 0; tile < TILES; tile++) {
+      const first = firstOutput(matrix, group, tile);
+      for (let lane = 0; lane < LANES; lane++) {
+        scales[(group * TILES + tile) * LANES + lane] = step * factors[first + lane]!;
+      }
+      for (let column = 0; column < columns; column++) {
+        const vector = (group * blocks + (column >> 4)) * TILES + tile;
+        const target = (vector * 4 + ((column >> 2) & 3)) * 16 + (column & 3);
+        for (let lane = 0; lane < LANES; lane++) {
+          weights[target + lane * 4] = bytes[column * outputs + first + lane]! + WEIGHT_MIDDLE;
+        }
+      }
+    }
+  }
 }

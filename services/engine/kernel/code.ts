@@ -131,6 +131,7 @@ export const integers = {
   select: (left: Code, right: Code, mask: Code): Code => [left, right, mask, simd(0x52)],
   shiftShortsRight: (value: Code, bits: number): Code => [value, int(bits), simd(0x8d)],
   addShorts: binary(simd(0x8e)),
+  subtractInts: binary(simd(0xb1)),
   /** Sums of two neighbouring products of signed bytes with bytes of seven bits. (relaxed SIMD, exact for these) */
   dotBytes: binary(simd(0x112)),
   /** Sums of two neighbouring products of shorts, in 32 bits. */

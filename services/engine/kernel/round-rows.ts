@@ -1,56 +1,63 @@
-import { add, get, int, integers, type Local, loopOver, multiply, scalar, set, vector } from './code.ts';
+import { add, type Code, get, int, integers, type Local, loopOver, scalar, set, vector } from './code.ts';
 import { WasmFunction } from './module.ts';
 import { acrossLanes } from './softmax.ts';
 
-/** Columns that share a scale. */
-export const BLOCK_COLUMNS = 32;
-/** A block of a rounded row: its bytes, then f32 scale and scale · Σ bytes, and room to a multiple of 16. */
-export const ROUNDED_SCALE = BLOCK_COLUMNS;
-export const ROUNDED_SUM = ROUNDED_SCALE + 4;
-export const ROUNDED_BLOCK_BYTES = ROUNDED_SCALE + 16;
+/** Columns rounded and multiplied in one turn. */
+export const SIXTEEN = 16;
+/** A rounded row: f32 largest value and 64 · Σ bytes, and behind them its bytes. */
+export const ROW_LARGEST = 0;
+export const ROW_SUM = 4;
+export const ROW_BYTES_START = 16;
 
-/** Of each eight columns first the even ones, then the odd: as the halves of a weight's bytes hold them. */
-const EVEN_ODD = [0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15];
-/** What a block of zeros is divided by. */
-const SMALLEST = 1e-30;
+/** What the graph's rows are divided by besides their largest value: with it, every byte is the graph's. (ADR 14) */
+const STEP = Math.fround(1 / 127);
 
 /**
- * `round(source, target, blocks, rows)`: rows of blocks · 32 floats, one behind the other, become signed bytes with a
- * scale for each block, largest / 127: what MatMulNBits makes of its input at accuracy level 4.
+ * `round(source, target, blocks, rows)`: rows of blocks · 16 floats, one behind the other, become signed bytes by their own
+ * largest value. A row of zeros becomes zeros.
  */
 export function roundRowsFunction(): WasmFunction {
   const fn = new WasmFunction('round', 4);
-  const [source, target, blocks, rows] = [0, 1, 2, 3].map((index) => fn.parameter(index)) as Local[] & {
-    length: 4;
+  const [source, target, blocks, rows] = [0, 1, 2, 3].map((index) => fn.parameter(index)) as [
+    Local,
+    Local,
+    Local,
+    Local,
+  ];
+  const [row, block, from, to] = fn.locals('i32', 4) as [Local, Local, Local, Local];
+  const [largest, sum] = fn.locals('v128', 2) as [Local, Local];
+  const values = fn.locals('v128', 4);
+  const sixteen = (body: (value: Local) => Code): Code => [
+    values.map((value, index) => [set(value, vector.load(get(from), index * 16)), body(value)]),
+    set(from, add(get(from), int(SIXTEEN * 4))),
+  ];
+  const whole = (value: Local): Code => {
+    const share = vector.divide(vector.divide(get(value), get(largest)), vector.floats(STEP));
+    return [set(value, vector.toInts(vector.nearest(share))), set(sum, vector.addInts(get(sum), get(value)))];
   };
-  const at = fn.local('i32');
-  const scale = fn.local('f32');
-  const [largest, sum, inverse] = fn.locals('v128', 3) as [Local, Local, Local];
-  const values = fn.locals('v128', 8);
-  const narrow = (first: number) => integers.narrowToShorts(get(values[first]!), get(values[first + 1]!));
-  const halfOf = (first: number) =>
-    integers.shuffleBytes(integers.narrowToBytes(narrow(first), narrow(first + 2)), EVEN_ODD);
+  const [a, b, c, d] = values.map((value) => get(value)) as [Code, Code, Code, Code];
+  const bytes = integers.narrowToBytes(integers.narrowToShorts(a, b), integers.narrowToShorts(c, d));
   fn.body(
-    loopOver(at, int(0), multiply(get(blocks!), get(rows!)), 1, [
-      set(largest, vector.floats(SMALLEST)),
-      values.map((value, index) => [
-        set(value, vector.load(get(source!), index * 16)),
-        set(largest, vector.max(get(largest), vector.absolute(get(value)))),
+    loopOver(row, int(0), get(rows), 1, [
+      set(from, get(source)),
+      set(largest, vector.floats(0)),
+      loopOver(block, int(0), get(blocks), 1, [
+        sixteen((value) => set(largest, vector.max(get(largest), vector.absolute(get(value))))),
       ]),
-      set(scale, scalar.divide(acrossLanes(largest, scalar.max), scalar.floats(127))),
-      set(inverse, vector.splat(scalar.divide(scalar.floats(1), get(scale)))),
+      set(largest, vector.splat(acrossLanes(largest, scalar.max))),
+      scalar.store(get(target), vector.lane(get(largest), 0), ROW_LARGEST),
+      set(from, get(source)),
       set(sum, vector.ints(0)),
-      values.map((value) => [
-        set(value, vector.toInts(vector.nearest(vector.multiply(get(value), get(inverse))))),
-        set(sum, vector.addInts(get(sum), get(value))),
+      set(to, get(target)),
+      loopOver(block, int(0), get(blocks), 1, [
+        sixteen(whole),
+        vector.store(get(to), bytes, ROW_BYTES_START),
+        set(to, add(get(to), int(SIXTEEN))),
       ]),
-      vector.store(get(target!), halfOf(0)),
-      vector.store(get(target!), halfOf(4), 16),
-      set(sum, integers.toFloats(get(sum))),
-      scalar.store(get(target!), get(scale), ROUNDED_SCALE),
-      scalar.store(get(target!), scalar.multiply(get(scale), acrossLanes(sum, scalar.add)), ROUNDED_SUM),
-      set(source!, add(get(source!), int(BLOCK_COLUMNS * 4))),
-      set(target!, add(get(target!), int(ROUNDED_BLOCK_BYTES))),
+      set(sum, integers.toFloats(vector.shiftLeft(get(sum), 6))),
+      scalar.store(get(target), acrossLanes(sum, scalar.add), ROW_SUM),
+      set(source, get(from)),
+      set(target, add(get(to), int(ROW_BYTES_START))),
     ]),
   );
   return fn;

@@ -1,0 +1,52 @@
+import { add, get, int, integers, set, vector } from './code.ts';
+import type { WasmFunction } from './module.ts';
+import { MATRIX, productFunction, TILES } from './product.ts';
+import { ROW_BYTES_START, ROW_LARGEST, ROW_SUM, SIXTEEN } from './round-rows.ts';
+
+/** Added to weights of seven bits, −63 … 63: the second operand of a product of bytes must not be negative. */
+export const WEIGHT_MIDDLE = 64;
+
+/**
+ * Rows of `roundRowsFunction` times weights of seven bits with a scale for each output, a vector of them for 4 outputs × 4
+ * columns. Two products fit 16 bits, 2 · 127 · 127, and are summed in 32: integers are exact, as in the graph. (ADR 14)
+ */
+export const int8Product = (name: string, gated: boolean): WasmFunction =>
+  productFunction(name, gated, ({ fn, input, totals, spare, ofGroup, ofOutputs }) => {
+    const [weights, scales] = [fn.local('i32'), fn.local('i32')];
+    const [four, largest] = spare;
+    const ones = fn.local('v128');
+    const dot = (tile: number, index: number) =>
+      integers.dotShorts(
+        integers.dotBytes(get(four), vector.load(get(weights), (tile * 4 + index) * 16)),
+        get(ones),
+      );
+    return {
+      constants: set(ones, integers.shorts(1)),
+      begin: [
+        set(weights, ofGroup(MATRIX.weights, 64)),
+        set(scales, ofOutputs(MATRIX.scales, 16)),
+        // Σ (w + 64) · x = Σ w · x + 64 · Σ x
+        set(four, vector.toInts(vector.loadSplat(get(input), ROW_SUM))),
+        totals.map((total) => set(total, integers.subtractInts(vector.ints(0), get(four)))),
+        set(largest, vector.loadSplat(get(input), ROW_LARGEST)),
+        set(input, add(get(input), int(ROW_BYTES_START))),
+      ],
+      block: [
+        [0, 1, 2, 3].map((index) => [
+          set(four, integers.loadFourSplat(get(input), index * 4)),
+          totals.map((total, tile) => set(total, vector.addInts(get(total), dot(tile, index)))),
+        ]),
+        set(weights, add(get(weights), int(TILES * 64))),
+        set(input, add(get(input), int(SIXTEEN))),
+      ],
+      end: totals.map((total, tile) =>
+        set(
+          total,
+          vector.multiply(
+            vector.multiply(integers.toFloats(get(total)), vector.load(get(scales), tile * 16)),
+            get(largest),
+          ),
+        ),
+      ),
+    };
+  });
