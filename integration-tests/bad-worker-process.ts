@@ -1,7 +1,9 @@
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import type { Worker } from 'node:worker_threads';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import { openBundle } from '@rondo/bundle';
-import { createLog, Metrics } from '@rondo/chassis';
+import { createLog, endAtOnce, Metrics } from '@rondo/chassis';
 import { type Address, address, type Route, type WorkerRef } from '@rondo/core';
 import { createEngine } from '@rondo/engine';
 import { connectWorker, type Hello, type PassesFrame, type PassesReply, serveWorker } from '@rondo/wire';
@@ -14,7 +16,7 @@ import { lieInEvent, lieInFrame } from './lies.ts';
  * A worker as a process of its own that does what it should until it is told a misdeed. Its engine is wrapped; whatever it says goes
  * through a front of its own: tokens to coordinators, and rows to the other workers of a route, whose addresses it is told anew.
  */
-const [, , directory = ''] = process.argv;
+const [, , directory = '', hangMs] = process.argv;
 const bundle = await openBundle(directory);
 const threads = once(process, 'worker') as Promise<[Worker]>;
 const real = await createEngine(bundle, { threads: 1, kvBytes: 64 << 20, provider: 'cpu' });
@@ -24,7 +26,8 @@ const engine = new FaultyEngine(real, () => thread.postMessage(undefined));
 const worker = await serveEngine(engine, {
   bundle,
   listen: address('127.0.0.1:0'),
-  log: createLog('test', { level: 'silent' }),
+  hangMs: hangMs === undefined ? undefined : Number(hangMs),
+  log: createLog('test', { level: 'fatal' }),
   metrics: new Metrics(),
 });
 const inner = connectWorker(worker.address);
@@ -87,8 +90,16 @@ const front = await serveWorker(address('127.0.0.1:0'), {
     ),
 });
 
-void worker.broken.then(() => process.exit(1));
+/** A thread that waits in native code for ever, as one does whose engine hangs there: opens a pipe that nobody writes to. */
+function blockThread(): void {
+  const pipe = join(directory, `pipe-${process.pid}`);
+  execFileSync('mkfifo', [pipe]);
+  new Worker(`require('node:fs').openSync(${JSON.stringify(pipe)}, 'r')`, { eval: true });
+}
+
+void worker.broken.then(({ code }) => (code === 'WORKER_STUCK' ? endAtOnce() : process.exit(1)));
 process.on('message', (misdeed: Misdeed) => {
+  if (misdeed === 'hang') blockThread();
   if ((ENGINE_FAULTS as readonly string[]).includes(misdeed)) engine.strike(misdeed as EngineFault);
   else lie = misdeed;
   process.send!({ done: misdeed });

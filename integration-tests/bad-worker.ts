@@ -20,8 +20,9 @@ export class BadWorker implements AsyncDisposable {
     this.#exited = once(child, 'exit');
   }
 
-  static async start(bundle: string): Promise<BadWorker> {
-    const child = fork(PROCESS, [bundle]);
+  /** `hangMs`: how long one of its runs may last before it ends. */
+  static async start(bundle: string, hangMs?: number): Promise<BadWorker> {
+    const child = fork(PROCESS, [bundle, ...(hangMs === undefined ? [] : [String(hangMs)])]);
     const [{ address }] = (await once(child, 'message')) as [{ address: string }];
     return new BadWorker(child, address);
   }
@@ -33,9 +34,10 @@ export class BadWorker implements AsyncDisposable {
     await done;
   }
 
-  /** Resolves when its process has ended. */
-  async exited(): Promise<void> {
-    await this.#exited;
+  /** Resolves when its process has ended: with its exit code, or the signal that ended it. */
+  async exited(): Promise<number | NodeJS.Signals> {
+    const [code, signal] = (await this.#exited) as [number | null, NodeJS.Signals | null];
+    return code ?? signal!;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

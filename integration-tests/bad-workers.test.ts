@@ -37,8 +37,9 @@ class BadCluster implements AsyncDisposable {
     this.undisturbed = undisturbed;
   }
 
-  static async start(placement: Placement, count: number): Promise<BadCluster> {
-    const workers = await Promise.all(Array.from({ length: count }, () => BadWorker.start(bundle.directory)));
+  static async start(placement: Placement, count: number, hangMs?: number): Promise<BadCluster> {
+    const start = () => BadWorker.start(bundle.directory, hangMs);
+    const workers = await Promise.all(Array.from({ length: count }, start));
     const coordinator = await RondoProcess.start(
       ...['coordinator', '--model', bundle.directory, '--listen', '127.0.0.1:0', '--placement', placement],
       ...workers.flatMap(({ ready }) => ['--worker', ready]),
@@ -88,6 +89,39 @@ for (const placement of ['homed', 'staged'] as const) {
     await untilHealthy(cluster.url, 2);
   });
 }
+
+test('a worker whose engine hangs ends by itself although a thread of it cannot, and costs no token', {
+  timeout: 120_000,
+}, async () => {
+  await using cluster = await BadCluster.start('homed', 2, 2000);
+  const hung = await cluster.survives('hang');
+  assert.equal(await hung.exited(), 'SIGKILL');
+  assert.ok((await recoveries(cluster.url)) > 0, 'nothing ran on the worker that hangs');
+});
+
+test('a worker whose engine hangs says so in its log, and its supervisor sees it fail', {
+  timeout: 120_000,
+}, async () => {
+  const slow = ['--engine', 'timed', '--timed-pass-ms', '3600000', '--hang-seconds', '1'];
+  await using worker = await RondoProcess.start(
+    ...['worker', '--model', bundle.directory, '--listen', '127.0.0.1:0', '--kv-mb', '64', ...slow],
+  );
+  await using coordinator = await RondoProcess.start(
+    ...['coordinator', '--model', bundle.directory, '--listen', '127.0.0.1:0', '--worker', worker.ready],
+  );
+  const request = { method: 'POST', headers: { 'content-type': 'application/json' } };
+  const body = JSON.stringify({ model: 'tiny', prompt: [5, 6, 7], max_tokens: 1 });
+  const leave = new AbortController();
+  const answer = fetch(new URL('/v1/completions', coordinator.ready), {
+    ...request,
+    body,
+    signal: leave.signal,
+  });
+  assert.equal(await worker.exited(), 'SIGKILL');
+  assert.match(worker.errors, /"level":"fatal".*a run of the engine has not ended for [1-9]/);
+  leave.abort();
+  await assert.rejects(answer, { name: 'AbortError' });
+});
 
 test('homed: a worker that says what it must not costs no token of any stream', {
   timeout: 120_000,

@@ -71,6 +71,12 @@ export class RondoProcess implements AsyncDisposable {
     this.#child.kill(signal);
   }
 
+  /** Resolves when it has ended: with its exit code, or the signal that ended it. */
+  async exited(): Promise<number | NodeJS.Signals> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) await once(this.#child, 'exit');
+    return this.#child.exitCode ?? this.#child.signalCode!;
+  }
+
   /** Asks it to end and waits; the exit code says whether it ended well. */
   async stop(): Promise<number | null> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return this.#child.exitCode;

@@ -11,6 +11,7 @@ export {
   settings,
   text,
 } from './config.ts';
+export { endAtOnce } from './end-at-once.ts';
 export { collectBuffersYoung } from './heap.ts';
 export { Lifecycle } from './lifecycle.ts';
 export { createLog, type Logger, type LogLevel, type LogOptions } from './log.ts';

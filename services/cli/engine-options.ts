@@ -3,7 +3,7 @@ import { LIMITS } from '@rondo/core';
 import { STEP_POLICIES, type StepPolicy, type WorkerOptions } from '@rondo/worker';
 import { type Command, Option } from 'commander';
 import { drainOption } from './drain-option.ts';
-import { countOption } from './options.ts';
+import { countOption, secondsOption } from './options.ts';
 
 const MIB = 2 ** 20;
 /** The pages of one engine lie in one memory of 4 GiB, with some tables beside them. */
@@ -15,6 +15,7 @@ export interface EngineFlags {
   readonly prefixCache: boolean;
   readonly policy: StepPolicy;
   readonly drainSeconds: number;
+  readonly hangSeconds: number;
 }
 
 export const addEngineOptions = (command: Command): Command =>
@@ -29,6 +30,12 @@ export const addEngineOptions = (command: Command): Command =>
       'compute every prompt anew (default: prompts share K and V of their common beginnings)',
     )
     .addOption(drainOption('what runs may take to end or move', LIMITS.drainMaxMs))
+    .option(
+      '--hang-seconds <n>',
+      `how long one run of the engine may last before this process counts as stuck and ends, at most ${LIMITS.hangMaxMs / 1000}; a thousand usual runs it always may`,
+      secondsOption('--hang-seconds', LIMITS.hangMaxMs / 1000, 1),
+      LIMITS.hangMs / 1000,
+    )
     .addOption(
       new Option(
         '--policy <kind>',
@@ -43,11 +50,13 @@ export const engineOptions = ({
   prefixCache,
   policy,
   drainSeconds,
-}: EngineFlags): Pick<WorkerOptions, 'kvBytes' | 'prefixCache' | 'policy'> & { drainMs: number } => ({
+  hangSeconds,
+}: EngineFlags): Pick<WorkerOptions, 'kvBytes' | 'prefixCache' | 'policy' | 'drainMs' | 'hangMs'> => ({
   kvBytes: (kvMb ?? defaultKvMb()) * MIB,
   prefixCache,
   policy,
   drainMs: drainSeconds * 1000,
+  hangMs: hangSeconds * 1000,
 });
 
 /** Pages take real memory only once they are written. */

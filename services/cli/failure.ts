@@ -1,4 +1,4 @@
-import { settings, text } from '@rondo/chassis';
+import { endAtOnce, settings, text } from '@rondo/chassis';
 import { RondoError } from '@rondo/core';
 
 /** What the user reads of an error: its message; the stack is for whoever set RONDO_LOG to debug or trace. */
@@ -17,9 +17,10 @@ function causes(error: unknown): string {
   return `caused by: ${cause instanceof Error ? cause.stack : String(cause)}\n${causes(cause)}`;
 }
 
-/** Ends the process with 1 and says why on standard error. */
+/** Ends the process with 1 and says why on standard error; with 137 when one of its threads hangs (WORKER_STUCK). */
 export function exitWith(error: unknown): never {
   const { level } = settings({ level: text('RONDO_LOG', 'info') });
   process.stderr.write(describeFailure(error, level));
+  if (error instanceof RondoError && error.code === 'WORKER_STUCK') endAtOnce();
   process.exit(1);
 }

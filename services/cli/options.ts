@@ -21,12 +21,14 @@ export const countFromZeroOption =
   (value: string): number =>
     /^\d{1,15}$/.test(value) ? Number(value) : refuse(option, value, 'a whole number from 0');
 
-/** Whole seconds from 0 to `max`. */
+/** Whole seconds from `min` to `max`. */
 export const secondsOption =
-  (option: string, max: number) =>
+  (option: string, max: number, min = 0) =>
   (value: string): number => {
     const seconds = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN;
-    return seconds <= max ? seconds : refuse(option, value, `whole seconds from 0 to ${max}`);
+    return seconds >= min && seconds <= max
+      ? seconds
+      : refuse(option, value, `whole seconds from ${min} to ${max}`);
   };
 
 /** Whole numbers from 1, separated by commas. */

@@ -129,6 +129,12 @@ export const LIMITS = {
   stillMs: 15_000,
   /** Where runs usually take long: as many times their average. */
   stillSteps: 100,
+  /** How long one run of a worker's engine may last before the worker's process ends itself, in milliseconds. */
+  hangMs: 120_000,
+  /** Where runs usually take long: as many times their average. No run has more than 256 times the rows of another. */
+  hangSteps: 1000,
+  /** The longest `--hang-seconds`, in milliseconds. */
+  hangMaxMs: 86_400_000,
   /** How long an announcement of a worker lives unless renewed: far more than three times the longest pass. */
   announcementMs: 12_000,
   /** The least time between two announcements that tell only of another load. */

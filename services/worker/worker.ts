@@ -14,6 +14,7 @@ import { KvPools } from './kv-pools.ts';
 import { Pace } from './pace.ts';
 import { PeerLinks } from './peer-links.ts';
 import { Propagation } from './propagation.ts';
+import { RunWatchdog } from './run-watchdog.ts';
 import { loadOf, workerHandlers } from './server.ts';
 import { Settlement } from './settle.ts';
 import { StageHost } from './stage-host.ts';
@@ -43,6 +44,8 @@ export interface WorkerOptions {
   readonly prefixCache?: boolean | undefined;
   /** How long `stop` waits for its sequences to end or move on, in milliseconds; `LIMITS.drainMs` by default. */
   readonly drainMs?: number | undefined;
+  /** How long one run may last before this worker is broken, in milliseconds; `LIMITS.hangMs` by default. */
+  readonly hangMs?: number | undefined;
   /** For tests: freed pages are overwritten with NaN, so that reading one shows. */
   readonly poisonFreed?: boolean | undefined;
   /** How states travel to other workers: the same on all workers of a cluster; f32 by default. */
@@ -57,7 +60,10 @@ export interface RunningWorker {
   readonly workerId: string;
   /** What it says of itself, now. */
   describe(): WorkerDescription;
-  /** Settles, with the reason, only when the worker can serve no more and has to be restarted. */
+  /**
+   * Settles, with the reason, only when the worker can serve no more and has to be restarted; with WORKER_STUCK when a thread
+   * of this process does not come back, so that the process cannot exit by itself.
+   */
   readonly broken: Promise<RondoError>;
   /** Drains: takes nothing new, waits until its sequences have ended or moved on, `drainMs` at most, then frees everything. */
   stop(): Promise<void>;
@@ -136,6 +142,11 @@ export async function serveEngine(
   };
 
   void engine.failed?.then(breakDown);
+  const watchdog = new RunWatchdog(
+    () => ({ progress: progress.now, usualMs: pace.stepMs }),
+    breakDown,
+    options.hangMs,
+  );
 
   const peers = new PeerLinks(
     { protocolRevision: PROTOCOL_REVISION, bundleDigest, workerId: self, activations },
@@ -264,7 +275,10 @@ export async function serveEngine(
       }
       await server.close();
       peers.close();
+      // A run that hangs never ends, nor does the engine.
+      if (failure?.code === 'WORKER_STUCK') return;
       await step.quiet();
+      watchdog.end();
       await engine.close();
     },
   };
