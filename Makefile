@@ -106,6 +106,30 @@ eval: setup ## is a tiny looped model as good as it was? holds it against integr
 	@./rondo convert $(EVAL_CHECKPOINT) --out .cache/eval/tiny-looped --loop-layers 1-2 --loops 3 --loop-damping 0.3333
 	@./rondo eval --a $(EVAL_CHECKPOINT) --b .cache/eval/tiny-looped --suite integration-tests/eval/tiny.yaml --no-speed $(EVAL)
 
+# Trained in PyTorch; nothing else here needs Python.
+UPTRAIN := services/uptrain
+UPTRAIN_PYTHON := .cache/uptrain/bin/python
+BUILT_IN := .cache/built-in
+
+.PHONY: uptrain-venv
+uptrain-venv: .cache/uptrain/.installed ## a virtual environment with PyTorch for the targets below; about 1 GB
+
+.cache/uptrain/.installed: $(UPTRAIN)/requirements.txt
+	@python3 -m venv .cache/uptrain
+	@$(UPTRAIN_PYTHON) -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+.PHONY: uptrain-built-in
+uptrain-built-in: setup uptrain-venv ## train the built-in model from nothing, or go on with it; under three hours on two cores
+	@$(UPTRAIN_PYTHON) $(UPTRAIN)/train.py $(UPTRAIN)/recipes/built-in.json --out $(BUILT_IN)
+	@$(UPTRAIN_PYTHON) $(UPTRAIN)/loss_plot.py $(BUILT_IN)/log.jsonl --out $(BUILT_IN)/loss.svg
+	@$(UPTRAIN_PYTHON) $(UPTRAIN)/export.py $(BUILT_IN) --recipe $(UPTRAIN)/recipes/built-in.json --out $(BUILT_IN)/model
+	@./rondo convert $(BUILT_IN)/model --out $(BUILT_IN)/bundle --precision int8
+
+.PHONY: uptrain-test
+uptrain-test: uptrain-venv ## the trainer's own tests
+	@cd $(UPTRAIN)/tests && $(CURDIR)/$(UPTRAIN_PYTHON) -m unittest -q
+
 .PHONY: chaos
 chaos: setup ## 500 faults on a cluster under load: is a token lost?; a quarter of an hour; BENCH=--quick for three minutes
 	@./rondo bench chaos $(BENCH)
@@ -199,7 +223,7 @@ help: ## this page
 	@echo 'make <target> [VARIABLE=value …]'
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' Makefile
+	  /^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
 	@printf '\nVariables\n'
 	@$(foreach name,LISTEN MODEL LOOP_LAYERS LOOPS LOOP_DAMPING PRECISION TESTS BENCH,printf '  %-13s %s\n' $(name) "$($(name))";)
 

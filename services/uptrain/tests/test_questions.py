@@ -1,0 +1,46 @@
+"""Questions come from their seed, their answers are right, and held-out ones are never trained on."""
+
+import re
+import unittest
+from itertools import islice
+
+import places
+
+from questions import TASKS, held_out, questions
+
+ARITHMETIC = re.compile(r"(?:What is |Calculate )?(\d+)\s*([-+*])\s*(\d+)[?.=]?")
+RESULT = {"+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b}
+
+
+class Questions(unittest.TestCase):
+    def setUp(self):
+        self.some = list(islice(questions("test"), 4000))
+
+    def test_they_follow_from_the_seed(self):
+        self.assertEqual(self.some, list(islice(questions("test"), 4000)))
+        self.assertNotEqual(self.some, list(islice(questions("another"), 4000)))
+
+    def test_every_task_is_asked(self):
+        self.assertEqual(len({question.task for question in self.some}), len(TASKS))
+
+    def test_training_and_evaluation_share_none(self):
+        evaluation = list(islice(questions("test", evaluation=True), 1000))
+        self.assertTrue(all(held_out(question) for question in evaluation))
+        self.assertFalse({question.text for question in self.some} & {question.text for question in evaluation})
+
+    def test_results_and_every_column_of_their_work_are_right(self):
+        checked = 0
+        for question in self.some:
+            for left, right in re.findall(r"([\d+*-]{3,})=(\d+)", question.answer):
+                self.assertEqual(eval(re.sub(r"\b0+(?=\d)", "", left)), int(right), question)
+            asked = ARITHMETIC.fullmatch(question.text)
+            if asked:
+                a, sign, b = asked.groups()
+                result = question.answer.rpartition("Answer: ")[2]
+                self.assertEqual(RESULT[sign](int(a), int(b)), int(result), question)
+                checked += 1
+        self.assertGreater(checked, 100)
+
+
+if __name__ == "__main__":
+    unittest.main()

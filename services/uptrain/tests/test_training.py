@@ -1,0 +1,78 @@
+"""Training is the same for the same seed, and after a kill."""
+
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+import torch
+from places import HOME, RECIPES
+
+from recipe import read_recipe
+from train import Trainer
+
+RECIPE = read_recipe(RECIPES / "smoke.json")
+
+
+def weights(trainer: Trainer) -> torch.Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in trainer.model.parameters()])
+
+
+class Training(unittest.TestCase):
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = Path(directory.name)
+
+    def trainer(self, name: str) -> Trainer:
+        return Trainer(RECIPE, self.directory / name, compiled=False)
+
+    def test_twenty_steps_are_the_same_for_the_same_seed(self):
+        one, other = self.trainer("one"), self.trainer("other")
+        for _ in range(20):
+            self.assertEqual(one.train_step(), other.train_step())
+        self.assertTrue(torch.equal(weights(one), weights(other)))
+
+    def test_a_run_that_was_stopped_goes_on_to_the_same_weights(self):
+        undisturbed = self.trainer("undisturbed")
+        for _ in range(20):
+            undisturbed.train_step()
+        stopped = self.trainer("stopped")
+        for _ in range(13):
+            stopped.train_step()
+        stopped.save()
+        stopped.train_step()
+        resumed = self.trainer("stopped")
+        self.assertEqual(resumed.step, 13)
+        for _ in range(7):
+            resumed.train_step()
+        self.assertTrue(torch.equal(weights(resumed), weights(undisturbed)))
+
+    def test_a_run_that_is_killed_goes_on_from_its_last_checkpoint(self):
+        directory = self.directory / "killed"
+        command = [sys.executable, HOME / "train.py", RECIPES / "smoke.json", "--out", directory, "--eager", "--threads", "1"]
+        run = subprocess.Popen([*command, "--save-seconds", "0"], stdout=subprocess.PIPE, text=True)
+        # The first step, and the first line of the evaluation behind the first phase.
+        for _ in range(2):
+            run.stdout.readline()
+        run.kill()
+        run.communicate()
+        subprocess.run([*command, "--evaluate-every", "1000"], check=True, stdout=subprocess.DEVNULL)
+        resumed, undisturbed = self.trainer("killed"), self.trainer("undisturbed")
+        self.assertEqual(resumed.step, RECIPE.steps)
+        for _ in range(RECIPE.steps):
+            undisturbed.train_step()
+        self.assertTrue(torch.equal(weights(resumed), weights(undisturbed)))
+
+    def test_the_gate_phase_moves_nothing_but_the_gate(self):
+        trainer = self.trainer("gate")
+        trainer.step = RECIPE.steps - 2
+        before = {name: parameter.clone() for name, parameter in trainer.model.named_parameters()}
+        trainer.train_step()
+        for name, parameter in trainer.model.named_parameters():
+            self.assertEqual(torch.equal(parameter, before[name]), not name.startswith("gate"), name)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,172 @@
+"""Trains a model by a recipe, and goes on where it was stopped.
+
+    python train.py recipes/built-in.json --out directory
+
+`directory` gets the tokenizer, state.pt (model, optimizer, step; every two minutes), log.jsonl and in the end the model as `rondo
+export` would write it, in model/.
+"""
+
+import argparse
+import json
+import os
+import time
+from pathlib import Path
+
+import torch
+import torch._inductor.config
+
+from batches import IGNORED, Batch, Encoder, training_batch
+from exact_match import exact_match, held_out_questions
+from idle_processors import IdleProcessors
+from model import Exits, RecursiveModel
+from objectives import early_exits, exit_gate, next_token
+from recipe import Phase, Recipe, read_recipe
+from schedule import learning_rate
+from tokenizer import make_tokenizer, read_tokenizer
+
+SAVE_SECONDS = 120
+LOG_STEPS = 20
+CLIP = 1.0
+BETAS = (0.9, 0.98)
+
+
+def optimizer_for(model: RecursiveModel, weight_decay: float) -> torch.optim.AdamW:
+    """AdamW; norms, biases and embeddings do not decay."""
+    matrices, others = [], []
+    for name, parameter in model.named_parameters():
+        decays = parameter.dim() > 1 and "norm" not in name and name != "embedding"
+        (matrices if decays else others).append(parameter)
+    groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, betas=BETAS, fused=True)
+
+
+class Trainer:
+    def __init__(self, recipe: Recipe, directory: Path, threads: int = 1, compiled: bool = True):
+        self.recipe = recipe
+        self.directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+        if not (directory / "tokenizer.json").exists():
+            make_tokenizer(directory, recipe.seed)
+        self.encoder = Encoder(read_tokenizer(directory))
+        self.model = RecursiveModel(recipe.shape_for(self.encoder.tokenizer.get_vocab_size()))
+        self.model.initialise(recipe.seed)
+        self.optimizer = optimizer_for(self.model, recipe.weight_decay)
+        torch._inductor.config.cpp.dynamic_threads = True
+        self.forward = torch.compile(self.model) if compiled else self.model
+        self.idle = IdleProcessors() if threads == 0 else None
+        torch.set_num_threads(threads or 1)
+        self.step = 0
+        if self.state_file.exists():
+            self.load()
+
+    @property
+    def state_file(self) -> Path:
+        return self.directory / "state.pt"
+
+    def load(self) -> None:
+        state = torch.load(self.state_file, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step = state["step"]
+
+    def save(self) -> None:
+        """Whole or not at all, whenever it is killed."""
+        state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step}
+        written = self.state_file.with_suffix(".part")
+        torch.save(state, written)
+        os.replace(written, self.state_file)
+
+    def train_step(self) -> dict:
+        recipe = self.recipe
+        phase, _ = recipe.at(self.step)
+        batch = training_batch(self.encoder, recipe.seed, self.step, recipe.rows, recipe.length)
+        rate = learning_rate(recipe, self.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        loss, told = self.gate_loss(batch) if phase.objective == "gate" else self.answer_loss(batch, phase)
+        loss.backward()
+        if phase.objective == "gate":
+            for name, parameter in self.model.named_parameters():
+                if not name.startswith("gate"):
+                    parameter.grad = None
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        return {"step": self.step, "phase": phase.name, "loss": loss.item(), "learning_rate": rate, **told}
+
+    def states(self, batch: Batch, exits: Exits | None = None):
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.bf16):
+            states, passes = self.forward(batch.ids, batch.mask, exits)
+        return [state.float() for state in states], passes
+
+    def answer_loss(self, batch: Batch, phase: Phase):
+        states, passes = self.states(batch, self.sampled_exits(batch, phase.exits) if phase.exits else None)
+        keep = batch.targets != IGNORED
+        targets = batch.targets[keep]
+        logits = [self.model.logits(state[keep]) for state in states]
+        loss = early_exits(logits, targets, phase.distil)
+        each = [round(next_token(logit.detach(), targets).item(), 5) for logit in logits]
+        return loss, {"passes": each, "mean_passes": round(passes[batch.generated].float().mean().item(), 3)}
+
+    def sampled_exits(self, batch: Batch, share: float) -> Exits:
+        """Thresholds from hasty to never, another for each row of the batch."""
+        random = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + self.step)
+        rows = (len(batch.ids), 1)
+        hasty = 1 - 10 ** -(0.3 + 3 * torch.rand(rows, generator=random))
+        never = torch.rand(rows, generator=random) >= share
+        return Exits("confidence", torch.where(never, 2.0, hasty), batch.generated)
+
+    def gate_loss(self, batch: Batch):
+        with torch.no_grad():
+            states, _ = self.states(batch)
+        keep = batch.targets != IGNORED
+        targets = batch.targets[keep]
+        rows = [state[keep] for state in states]
+        with torch.no_grad():
+            losses = [torch.nn.functional.cross_entropy(self.model.logits(row), targets, reduction="none") for row in rows]
+        return exit_gate([self.model.gate(row) for row in rows[:-1]], losses), {}
+
+    def run(self, evaluate_every: int, save_seconds: float) -> None:
+        asked = held_out_questions(f"{self.recipe.seed}/evaluation", 600)
+        saved = logged = time.monotonic()
+        first = self.step
+        tokens = self.recipe.rows * self.recipe.length
+        while self.step < self.recipe.steps:
+            if self.idle:
+                torch.set_num_threads(self.idle.count())
+            record = self.train_step()
+            now = time.monotonic()
+            if self.step % LOG_STEPS == 0 or self.step == 1:
+                seconds = (now - logged) / min(LOG_STEPS, self.step - first)
+                logged = now
+                record["tokens_per_second"] = round(tokens / seconds)
+                record["seconds_left"] = round((self.recipe.steps - self.step) * seconds)
+                self.log(record)
+            last_of_phase = self.step == self.recipe.steps or self.recipe.at(self.step)[0] != self.recipe.at(self.step - 1)[0]
+            if self.step % evaluate_every == 0 or last_of_phase:
+                for depth in range(1, self.model.shape.depths + 1):
+                    scores, _ = exact_match(self.model, self.encoder, asked, depth=depth)
+                    self.log({"step": self.step, "depth": depth, "exact": {k: round(v, 4) for k, v in scores.items()}})
+                logged = time.monotonic()
+                first = self.step
+            if now - saved > save_seconds or last_of_phase:
+                self.save()
+                saved = now
+
+    def log(self, record: dict) -> None:
+        print(json.dumps(record), flush=True)
+        with (self.directory / "log.jsonl").open("a") as file:
+            file.write(json.dumps(record) + "\n")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=0, help="0 is as many as others leave idle")
+    parser.add_argument("--evaluate-every", type=int, default=250)
+    parser.add_argument("--save-seconds", type=float, default=SAVE_SECONDS, help="between two checkpoints")
+    parser.add_argument("--eager", action="store_true", help="do not compile: slower, but starts at once")
+    options = parser.parse_args()
+    Trainer(read_recipe(options.recipe), options.out, options.threads, not options.eager).run(options.evaluate_every, options.save_seconds)
