@@ -17,12 +17,13 @@ export function topFrame(frame: LiveFrame, before: LiveFrame, columns: number): 
     );
     return `depth ${depth}  ${rows.toFixed(0).padStart(6)} rows/s  ${frame.exits[depth]} tokens left`;
   });
-  const workers = frame.workers.map(({ id, state, sequences, kvShare, runs, depthRows }) => {
+  const workers = frame.workers.map(({ id, state, faults, sequences, kvShare, runs, depthRows }) => {
     const then = earlier.get(id);
     const ran = rise(runs, then?.runs);
     const rows = depthRows.reduce((sum, count, depth) => sum + rise(count, then?.depthRows[depth]), 0);
     const perStep = (ran > 0 ? rows / ran : 0).toFixed(1);
-    return `${id}  ${state}  KV ${(100 * kvShare).toFixed(0)} %  ${sequences} sequences  ${perStep} rows/step`;
+    const trust = faults > 0 ? `, ${faults} faults` : '';
+    return `${id}  ${state}${trust}  KV ${(100 * kvShare).toFixed(0)} %  ${sequences} sequences  ${perStep} rows/step`;
   });
   return [
     `${frame.models.join(', ')}  ${frame.running} running, ${frame.waiting} waiting`,

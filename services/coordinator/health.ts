@@ -1,6 +1,8 @@
 import type { Bundle } from '@rondo/bundle';
 import { RondoError } from '@rondo/core';
+import type { Membership } from './membership.ts';
 import type { Model } from './model.ts';
+import type { Distrust } from './reputations.ts';
 import type { RosterHealth } from './roster.ts';
 import { checkDescription, type WorkerLink } from './worker-link.ts';
 
@@ -23,6 +25,8 @@ interface WorkerHealth {
   /** Execution provider that ran the worker's warm-up pass. */
   readonly provider?: string;
   readonly load?: object;
+  /** It said what cannot answer a request, and is given nothing new, or little. */
+  readonly distrust?: Distrust | undefined;
   readonly reason?: string;
 }
 
@@ -37,7 +41,9 @@ export async function checkHealth(models: readonly Model[], draining: boolean): 
   const several = models.length > 1;
   const checked = await Promise.all(
     models.map(async ({ name, bundle, membership }) => {
-      const workers = await Promise.all(membership.links.map((link) => checkWorker(link, bundle)));
+      const workers = await Promise.all(
+        membership.links.map((link) => checkWorker(link, bundle, membership)),
+      );
       const status = workers.some((worker) => worker.status === 'ok') ? 'ok' : 'unavailable';
       const told = several ? workers.map((worker) => ({ ...worker, model: name })) : workers;
       return { name, status, workers: told } as const;
@@ -51,7 +57,7 @@ export async function checkHealth(models: readonly Model[], draining: boolean): 
   };
 }
 
-async function checkWorker(link: WorkerLink, bundle: Bundle): Promise<WorkerHealth> {
+async function checkWorker(link: WorkerLink, bundle: Bundle, membership: Membership): Promise<WorkerHealth> {
   const { linked } = link;
   const known = link.known?.worker ?? { address: link.address };
   if (linked === undefined) return { ...known, ...absence(link.failure) };
@@ -60,7 +66,8 @@ async function checkWorker(link: WorkerLink, bundle: Bundle): Promise<WorkerHeal
     checkDescription(known.address, description, bundle);
     const { provider, load } = description;
     const serving = link.state === 'draining' ? 'draining' : 'ok';
-    return { ...known, status: provider === '' ? 'warming' : serving, provider, load };
+    const distrust = membership.distrust(linked.worker.id);
+    return { ...known, status: provider === '' ? 'warming' : serving, provider, load, distrust };
   } catch (thrown) {
     return { ...known, ...absence(RondoError.from(thrown)) };
   }

@@ -9,6 +9,8 @@ interface LiveWorker {
   readonly model: string;
   readonly state: string;
   readonly sequences: number;
+  /** Faults that it has not made good for: more than none and it is given nothing new, or little. */
+  readonly faults: number;
   /** Share of the positions of K and V that is held, 0 to 1. */
   readonly kvShare: number;
   readonly runs: number;
@@ -86,6 +88,7 @@ export class LiveFeed {
           model: name,
           state: link.state,
           sequences: link.linked?.load.sequences ?? 0,
+          faults: (link.linked && membership.distrust(link.linked.worker.id)?.faults) ?? 0,
           kvShare: link.linked ? heldShare(link.linked.load) : 0,
           runs: link.linked?.work.runs ?? 0,
           depthRows: link.linked?.work.depthRows ?? [],

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LIMITS, RondoError, workerId } from '@rondo/core';
-import { causeOf, goesOn, type Loss } from './loss.ts';
+import { address, LIMITS, RondoError, type Route, workerId } from '@rondo/core';
+import { causeOf, contradicts, goesOn, type Loss } from './loss.ts';
 
 const loss = (worker: string, code: RondoError['code'] = 'WORKER_LOST'): Loss => ({
   worker: workerId(worker),
@@ -58,4 +58,18 @@ test('every loss has a cause for the metric', () => {
     ] as const
   ).map((code) => causeOf(new RondoError(code, 'test')));
   assert.deepEqual(causes, ['lost', 'lost', 'malformed', 'faulty', 'stuck', 'engine', 'other']);
+});
+
+test('a home is to blame for what it says, and for what is badly formed only where no other worker can have said it', () => {
+  const worker = { id: workerId('a'), address: address('a:1') };
+  const routeOf = (stages: number): Route => ({
+    epoch: 1,
+    home: worker,
+    stages: Array.from({ length: stages }, (_, first) => ({ worker, depths: { first, end: first + 1 } })),
+  });
+  const blames = (code: RondoError['code'], stages: number) =>
+    contradicts(new RondoError(code, 'test'), routeOf(stages));
+  assert.deepEqual([blames('WORKER_FAULTY', 1), blames('WORKER_FAULTY', 2)], [true, true]);
+  assert.deepEqual([blames('PROTOCOL_MISMATCH', 1), blames('PROTOCOL_MISMATCH', 2)], [true, false]);
+  assert.deepEqual([blames('WORKER_LOST', 1), blames('ENGINE_FAILED', 1)], [false, false]);
 });

@@ -1,4 +1,4 @@
-import { type ErrorCode, LIMITS, type RondoError, type WorkerId } from '@rondo/core';
+import { type ErrorCode, LIMITS, type RondoError, type Route, type WorkerId } from '@rondo/core';
 
 /** Why a sequence had to move, as the metric says it. */
 export type LossCause = (typeof LOSS_CAUSES)[number];
@@ -24,6 +24,15 @@ const CAUSES: Partial<Record<ErrorCode, LossCause>> = {
 const UNFIT: ReadonlySet<LossCause> = new Set(['faulty', 'stuck']);
 
 export const causeOf = (error: RondoError): LossCause => CAUSES[error.code] ?? 'other';
+
+/**
+ * Whether a sequence's home itself said what it must not: what cannot answer the request, or what is badly formed. Of a staged route the
+ * latter may be what one of its workers said to another, and nobody knows which.
+ */
+export function contradicts(error: RondoError, { stages }: Route): boolean {
+  const cause = causeOf(error);
+  return cause === 'faulty' || (cause === 'malformed' && stages.length === 1);
+}
 
 /**
  * Whether a sequence goes on elsewhere after its newest loss. `losses` are those since its last new token: whatever makes

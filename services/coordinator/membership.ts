@@ -1,6 +1,7 @@
-import { type Address, passesIn, RondoError, type Route, type WorkerId } from '@rondo/core';
+import { type Address, passesIn, RondoError, type Route, systemClock, type WorkerId } from '@rondo/core';
 import type { Movement } from './patience.ts';
 import type { WorkerView } from './placement.ts';
+import { type Distrust, Reputations } from './reputations.ts';
 import type { Roster } from './roster.ts';
 import { type LinkedWorker, type LinkOptions, type LinkWays, WorkerLink } from './worker-link.ts';
 
@@ -38,9 +39,13 @@ export class Membership {
   #news = 0;
   #nextChange = Promise.withResolvers<void>();
 
-  constructor(options: LinkOptions, maxDepth: number) {
+  readonly #reputations: Reputations;
+
+  /** `distrusted` is told how many workers are not trusted as others are. */
+  constructor(options: LinkOptions, maxDepth: number, distrusted: (workers: number) => void = () => {}) {
     this.#options = options;
     this.#maxDepth = maxDepth;
+    this.#reputations = new Reputations(options.clock ?? systemClock, distrusted);
   }
 
   /** Links every worker that `roster` announces, now and later, each for as long as it can be reached. */
@@ -101,6 +106,27 @@ export class Membership {
     this.#members().get(id)?.link.suspect();
     if (error?.code !== 'WORKER_FAULTY' && error?.code !== 'WORKER_STUCK') return;
     this.#options.log.warn({ worker: id, code: error.code }, error.message);
+  }
+
+  /** This worker, and no other, said what it must not: it is given nothing new for a while. */
+  contradicted(id: WorkerId): void {
+    this.#reputations.contradicted(id);
+    this.#options.log.warn({ worker: id, ...this.distrust(id) }, 'worker is shunned');
+  }
+
+  /** A sequence that lived on this worker has ended well. */
+  behaved(id: WorkerId): void {
+    this.#reputations.behaved(id);
+  }
+
+  /** What tells against a worker; undefined for one that is trusted. */
+  distrust(id: WorkerId): Distrust | undefined {
+    return this.#reputations.of(id);
+  }
+
+  /** Workers to be given nothing new now while there are others. */
+  get shunned(): ReadonlySet<WorkerId> {
+    return this.#reputations.shunned((id) => this.#sequences.get(id) ?? 0);
   }
 
   /** Whether the worker has been heard of since it was last suspected. */
@@ -204,6 +230,7 @@ export class Membership {
 
   #change(): void {
     for (const [address, link] of this.#links) if (link.over) this.#links.delete(address);
+    this.#reputations.keep(new Set(this.links.flatMap(({ known }) => known?.worker.id ?? [])));
     const members = [...this.#members()];
     this.#news++;
     this.#draining = new Set(members.flatMap(([id, { link }]) => (link.state === 'draining' ? [id] : [])));

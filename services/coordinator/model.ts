@@ -43,7 +43,10 @@ export class Model {
     this.name = name;
     this.#placement = placement;
     this.bundle = bundle;
-    this.membership = new Membership(options, manifest.maxDepth);
+    const distrusted = metrics
+      .labelled({ model: name })
+      .gauge('rondo_workers_distrusted', 'Workers that contradicted and have not made good for it yet');
+    this.membership = new Membership(options, manifest.maxDepth, (workers) => distrusted.set(workers));
     this.kitchen = {
       model: facts(options, this.membership),
       codec,

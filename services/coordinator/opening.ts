@@ -13,6 +13,7 @@ import {
 } from '@rondo/core';
 import type { GenerateStreamEvent, OpenedEvent } from '@rondo/wire';
 import { AnswerTerms, faulty, type ModelTerms } from './answer-terms.ts';
+import { contradicts } from './loss.ts';
 import type { Membership } from './membership.ts';
 import { type Placement, place } from './placement.ts';
 import type { SequenceMetrics } from './sequence-metrics.ts';
@@ -117,7 +118,8 @@ export class Opening {
     const { membership, maxDepth, kvPolicy, layersAtHome } = this.#options;
     const tried = new Set<WorkerId>();
     let noRoom: RondoError | undefined;
-    for (const shunned of seeker.shunned.size > 0 ? [seeker.shunned, NOBODY] : [NOBODY]) {
+    const avoided = seeker.shunned.union(membership.shunned);
+    for (const shunned of avoided.size > 0 ? [avoided, NOBODY] : [NOBODY]) {
       for (;;) {
         const view = membership.view().filter(({ worker: { id } }) => !tried.has(id) && !shunned.has(id));
         const { exit, emitted, promptIds, maxTokens } = seeker.spec();
@@ -139,6 +141,7 @@ export class Opening {
           else {
             this.#unreachable = error;
             if (error.code === 'WORKER_FAULTY') this.#options.metrics.contradicted();
+            if (contradicts(error, route)) membership.contradicted(route.home.id);
             membership.suspect(route.home.id, error);
           }
           tried.add(route.home.id);

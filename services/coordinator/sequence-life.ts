@@ -3,7 +3,7 @@ import type { GenerateStreamEvent } from '@rondo/wire';
 import { faulty } from './answer-terms.ts';
 import { EventWait } from './event-wait.ts';
 import { History } from './history.ts';
-import { causeOf, goesOn, type Loss } from './loss.ts';
+import { causeOf, contradicts, goesOn, type Loss } from './loss.ts';
 import type { Opening, OpeningOptions, OpenSequence, Seeker } from './opening.ts';
 import type { Movement, Stuck } from './patience.ts';
 import type { Placement } from './placement.ts';
@@ -150,8 +150,11 @@ export class SequenceLife {
       }
       case 'prompt-logprobs':
         return this.#history.promptTokens(event);
-      case 'finished':
-        return this.#history.finished(event);
+      case 'finished': {
+        const end = this.#history.finished(event);
+        this.#options.membership.behaved(route.home.id);
+        return end;
+      }
     }
   }
 
@@ -201,6 +204,7 @@ export class SequenceLife {
     this.#due?.catch(() => undefined);
     await this.close();
     if (error.code === 'WORKER_FAULTY') metrics.contradicted();
+    if (contradicts(error, route)) membership.contradicted(route.home.id);
     membership.suspect(worker, error);
     const end = this.#history.end(route.epoch);
     if (end !== undefined) return end;

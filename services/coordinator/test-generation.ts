@@ -44,7 +44,10 @@ export async function setUp(
 ) {
   const metrics = new Metrics();
   const log = createLog('test', { level: 'silent' });
-  const membership = new Membership({ bundle, connect: connectTo(workers), log }, bundle.manifest.maxDepth);
+  const membership = new Membership(
+    { bundle, connect: connectTo(workers), log, clock },
+    bundle.manifest.maxDepth,
+  );
   context.after(() => membership.close());
   const addresses = Object.keys(workers).map(address);
   membership.follow(new GivenWorkers(addresses, [bundle.digest]).of(bundle.digest));

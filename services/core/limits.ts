@@ -135,6 +135,10 @@ export const LIMITS = {
   hangSteps: 1000,
   /** The longest `--hang-seconds`, in milliseconds. */
   hangMaxMs: 86_400_000,
+  /** How long a worker that said what it must not is given no new sequence; doubled with each further fault, in milliseconds. */
+  shunMs: 5_000,
+  /** The longest such pause, in milliseconds. */
+  shunMaxMs: 300_000,
   /** How long an announcement of a worker lives unless renewed: far more than three times the longest pass. */
   announcementMs: 12_000,
   /** The least time between two announcements that tell only of another load. */
