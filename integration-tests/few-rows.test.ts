@@ -6,6 +6,7 @@ import { after, before, test } from 'node:test';
 import { type Bundle, openBundle } from '@rondo/bundle';
 import { type Checkpoint, type ConvertOptions, convert, openCheckpoint } from '@rondo/converter';
 import { LIMITS } from '@rondo/core';
+import { createEngine } from '@rondo/engine';
 import { SerialModel } from '@rondo/lab';
 
 const FIXTURE = new URL('./fixtures/tiny/llama-gqa/checkpoint', import.meta.url).pathname;
@@ -134,3 +135,38 @@ test('layers with more to them than the kernel knows, and sizes it does not take
     assert.ok(difference <= TURNED.int4 * largest(all), `${name}: ${difference} of ${largest(all)}`);
   }
 });
+
+test('the head of a few rows names the candidates and the sum that it names among more rows', async () => {
+  const bundle = await bundleOf('head', 'int8');
+  assert.ok(bundle.manifest.headWeights);
+  const { hidden, vocab } = bundle.manifest.shape;
+  const states = Float32Array.from({ length: 6 * hidden }, (_, at) => 3 * Math.sin(at * at));
+  const engine = await createEngine(bundle, { threads: 2, kvBytes: 2 ** 22, provider: 'cpu' });
+  const heads = (first: number, end: number) =>
+    engine.runHead({ state: states.slice(first * hidden, end * hidden), wantLogits: true });
+  try {
+    const many = await heads(0, 6);
+    const width = many.topIds.length / 6;
+    for (const [first, end] of [
+      [0, 1],
+      [1, 5],
+      [5, 6],
+    ] as const) {
+      const few = await heads(first, end);
+      const part = <Values extends Float32Array | Int32Array>(values: Values, size: number) =>
+        values.slice(first * size, end * size) as Values;
+      assert.deepEqual(few.topIds, part(many.topIds, width));
+      near(few.topLogits, part(many.topLogits, width));
+      near(few.logSumExp, part(many.logSumExp, 1));
+      near(few.logits!, part(many.logits!, vocab));
+    }
+  } finally {
+    await engine.close();
+  }
+});
+
+function near(values: Float32Array, expected: Float32Array): void {
+  assert.equal(values.length, expected.length);
+  const difference = largest(values.map((value, at) => value - expected[at]!));
+  assert.ok(difference <= UNTURNED * largest(expected), `${difference} of ${largest(expected)}`);
+}

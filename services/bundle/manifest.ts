@@ -129,6 +129,16 @@ export const manifestSchema = z.strictObject({
       coda: z.array(layerPlace),
     })
     .optional(),
+  /** The same of a head of seven bits, with the norm before it unless every pass ends with that. */
+  headWeights: z
+    .strictObject({
+      file: z.string(),
+      normEpsilon: z.number().positive(),
+      finalNorm: byte.optional(),
+      data: byte,
+      scales: byte,
+    })
+    .optional(),
   /** What the graphs compute and where each weight lies, for `rondo export`; absent in bundles of older versions. */
   model: z.string().optional(),
   rope: z.strictObject({

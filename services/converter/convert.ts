@@ -16,7 +16,7 @@ import { exportedPlan, withExported } from './exported-options.ts';
 import type { GraphOptions } from './graph-options.ts';
 import { blockGraph, codaGraph, headGraph, preludeGraph } from './graphs.ts';
 import { huggingFaceConfig } from './huggingface-config.ts';
-import { embeddingPlace, layerPlaces } from './layer-places.ts';
+import { embeddingPlace, headPlace, layerPlaces } from './layer-places.ts';
 import { TiedCheckpoint } from './loop-init.ts';
 import { type LoopOptions, type LoopPlan, planLoop, type StackName } from './loop-plan.ts';
 import { type LoraOptions, openLora } from './lora.ts';
@@ -171,10 +171,12 @@ async function writeBundle(
   ]);
   for (const [name, bytes] of contents) await write(join(directory, name), bytes);
   const layerWeights = varies ? undefined : layerPlaces(graphOptions);
+  const headWeights = headPlace(graphOptions);
   const manifest: Manifest = {
     ...description,
     ...(plan.prelude.length === 0 && { embedding: embeddingPlace(graphOptions) }),
     ...(layerWeights && { layerWeights }),
+    ...(headWeights && { headWeights }),
     files: await Promise.all([WEIGHTS_FILE, ...contents.keys()].map((name) => fileEntry(directory, name))),
   };
   await write(join(directory, MANIFEST_FILE), Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`));

@@ -37,6 +37,20 @@ export function layerPlaces({ model, weights, plan }: GraphOptions): LayerPlaces
   };
 }
 
+/** Where the head's weights lie, or undefined when the engine's kernel does not know it. */
+export function headPlace({ model, weights, plan }: GraphOptions): Manifest['headWeights'] {
+  const { head, finalNorm } = weights;
+  const place = matrixPlaceOf(head);
+  if (!place || head.matrix.kind !== 'channels') return undefined;
+  return {
+    file: finalNorm.file,
+    normEpsilon: model.normEpsilon,
+    ...(!plan.normAfterPass && { finalNorm: finalNorm.offset }),
+    data: place.data,
+    scales: place.scales,
+  };
+}
+
 function placeOf(layer: LayerWeights): LayerPlace | undefined {
   if (layer.headNorms || layer.attentionOutNorm || layer.ffnOutNorm) return undefined;
   const [qkv, output, gateUp, down] = [layer.qkv, layer.output, layer.gateUp, layer.down].map(matrixPlaceOf);

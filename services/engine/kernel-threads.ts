@@ -32,7 +32,7 @@ const JOBS = 2 ** 15;
 type WorkItem = (item: number, argument: number, scratch: number) => void;
 
 /** Functions of the kernel that work on items. */
-export const WORKERS = ['attend', 'product', 'gated'] as const;
+export const WORKERS = ['attend', 'product', 'gated', 'headProduct', 'headSums'] as const;
 export type WorkerName = (typeof WORKERS)[number];
 
 export const workersOf = (exports: Record<string, unknown>): WorkItem[] =>

@@ -1,6 +1,5 @@
-import { closeSync, openSync, readSync } from 'node:fs';
-import { type Bundle, bundlePath } from '@rondo/bundle';
-import { LIMITS, RondoError } from '@rondo/core';
+import type { Bundle } from '@rondo/bundle';
+import { LIMITS } from '@rondo/core';
 import type { Stack } from './engine.ts';
 import { addNormFunction } from './kernel/add-norm.ts';
 import { int4Product } from './kernel/int4-product.ts';
@@ -12,6 +11,7 @@ import { roundRowsFunction } from './kernel/round-rows.ts';
 import type { KernelThreads } from './kernel-threads.ts';
 import type { LayerPlan, PlannedMatrix, PlannedNorm } from './layer-plan.ts';
 import { packMatrix } from './pack-matrix.ts';
+import { readingWeights } from './reading-weights.ts';
 
 /** What the kernel has for layers beside attention. */
 export function layerFunctions({ hidden, normEpsilon, precision }: LayerPlan): WasmFunction[] {
@@ -19,8 +19,8 @@ export function layerFunctions({ hidden, normEpsilon, precision }: LayerPlan): W
   return [
     product('product', false),
     product('gated', true),
-    addNormFunction(hidden, normEpsilon),
-    precision === 'int4' ? roundBlocksFunction() : roundRowsFunction(),
+    addNormFunction('addNorm', hidden, normEpsilon),
+    precision === 'int4' ? roundBlocksFunction() : roundRowsFunction('round'),
   ];
 }
 
@@ -55,47 +55,55 @@ export class LayerKernel {
 
   /** Reads the weights. @throws RondoError BUNDLE_INVALID for a file that ends before they do. */
   load(bundle: Bundle): void {
-    const path = bundlePath(bundle, this.#plan.file);
-    const file = openSync(path, 'r');
-    const read = (offset: number, bytes: number): ArrayBuffer => {
-      const buffer = new ArrayBuffer(bytes);
-      if (readSync(file, new Uint8Array(buffer), 0, bytes, offset) === bytes) return buffer;
-      throw new RondoError('BUNDLE_INVALID', `${path}: ends before byte ${offset + bytes}, part of a layer`);
-    };
-    try {
-      for (const segment of Object.values(this.#plan.segments).flat()) {
-        for (const { address, offset } of [segment.ffnNorm, segment.attentionNorm]) {
-          this.#floats.set(new Float32Array(read(offset, this.#plan.hidden * 4)), address / 4);
-        }
-        for (const matrix of [segment.output, segment.gateUp, segment.down, segment.qkv]) {
-          packMatrix(this.#words.buffer as SharedArrayBuffer, matrix, this.#plan, this.#threads.count, read);
-        }
+    readingWeights(bundle, this.#plan.file, (read) => {
+      const { segments, entries } = this.#plan;
+      const middles = Object.values(segments).flat();
+      const all = [...middles, ...Object.values(entries).filter((entry) => entry !== undefined)];
+      for (const { address, offset } of [
+        ...middles.map(({ ffnNorm }) => ffnNorm),
+        ...all.map(({ attentionNorm }) => attentionNorm),
+      ]) {
+        this.#floats.set(new Float32Array(read(offset, this.#plan.hidden * 4)), address / 4);
       }
-    } finally {
-      closeSync(file);
-    }
+      for (const matrix of [
+        ...middles.flatMap(({ output, gateUp, down }) => [output, gateUp, down]),
+        ...all.map(({ qkv }) => qkv),
+      ]) {
+        packMatrix(this.#words.buffer as SharedArrayBuffer, matrix, this.#plan, this.#threads.count, read);
+      }
+    });
   }
 
   takes(stack: Stack, rows: number): boolean {
     return rows <= LIMITS.kernelRowsMax && this.#plan.segments[stack].length > 0;
   }
 
+  /** Whether `run` begins with the state and needs no queries, keys and values. */
+  enters(stack: Stack): boolean {
+    return this.#plan.entries[stack] !== undefined;
+  }
+
   /**
    * From the residual stream [rows, hidden] before the first layer's attention, whose queries, keys and values are in
-   * place, to that before the last one's, which takes its place in `residual`. `attend` attends in a layer.
+   * place unless it `enters`, to that before the last one's, which takes its place in `residual`. `attend` attends in a layer.
    */
   run(stack: Stack, rows: number, residual: Float32Array, attend: (layer: number) => void): void {
-    const { attended, normed, active, segments } = this.#plan;
+    const { attended, delta, normed, active, segments } = this.#plan;
     const start = this.#plan.residual / 4;
     this.#floats.set(residual, start);
     this.#threads.gather();
+    const entry = this.#plan.entries[stack];
+    if (entry) {
+      this.#addNorm(entry.attentionNorm, this.#plan.zeros, rows);
+      this.#multiply(entry.qkv, normed, rows);
+    }
     segments[stack].forEach(({ output, ffnNorm, gateUp, down, attentionNorm, qkv }, layer) => {
       attend(layer);
       this.#multiply(output, attended, rows);
-      this.#addNorm(ffnNorm, rows);
+      this.#addNorm(ffnNorm, delta, rows);
       this.#multiply(gateUp, normed, rows);
       this.#multiply(down, active, rows);
-      this.#addNorm(attentionNorm, rows);
+      this.#addNorm(attentionNorm, delta, rows);
       this.#multiply(qkv, normed, rows);
     });
     attend(segments[stack].length);
@@ -109,8 +117,8 @@ export class LayerKernel {
     this.#threads.run(worker, this.#words[address / 4 + MATRIX.items]!, address);
   }
 
-  #addNorm({ address }: PlannedNorm, rows: number): void {
-    const { residual, delta, normed } = this.#plan;
+  #addNorm({ address }: PlannedNorm, delta: number, rows: number): void {
+    const { residual, normed } = this.#plan;
     this.#kernel.addNorm(residual, delta, address, normed, rows);
   }
 }

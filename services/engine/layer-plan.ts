@@ -14,7 +14,7 @@ type MatrixPlace = LayerWeights['block'][number]['qkv'];
 export interface PlannedMatrix {
   readonly place: MatrixPlace;
   /** What multiplies by it: `gated` when its first half is the gate of its second. */
-  readonly worker: Extract<WorkerName, 'product' | 'gated'>;
+  readonly worker: Extract<WorkerName, 'product' | 'gated' | 'headProduct'>;
   readonly outputs: number;
   readonly blocks: number;
   /** Addresses of its description and its parts, and of the rows it puts out. */
@@ -41,6 +41,9 @@ export interface PlannedSegment {
   readonly qkv: PlannedMatrix;
 }
 
+/** What lies before the attention of a stack's first layer: its first segment, without the embedding. */
+export type PlannedEntry = Pick<PlannedSegment, 'attentionNorm' | 'qkv'>;
+
 /** Where the layers' weights and the values of a few rows lie in the kernel's memory. */
 export interface LayerPlan {
   readonly precision: 'int4' | 'int8';
@@ -48,6 +51,10 @@ export interface LayerPlan {
   readonly normEpsilon: number;
   readonly file: string;
   readonly segments: Readonly<Record<Stack, readonly PlannedSegment[]>>;
+  /** Of stacks that begin with states and have segments. */
+  readonly entries: Readonly<Partial<Record<Stack, PlannedEntry | undefined>>>;
+  /** Address of a row of zeros for each row. */
+  readonly zeros: number;
   /** Addresses of f32 rows, and of rounded ones, that all layers share. */
   readonly residual: number;
   readonly delta: number;
@@ -90,6 +97,7 @@ export function planLayers(
   const bytes = places.length * (queries + projected + 3 * ffn) * hidden * weightBytes;
   if (bytes > LIMITS.kernelWeightBytesMax || !plan.fits(bytes)) return undefined;
   const rows = (floats: number) => plan.floats(floats * LIMITS.kernelRowsMax);
+  const zeros = rows(hidden);
   const residual = rows(hidden);
   const delta = rows(hidden);
   const normed = rows(hidden);
@@ -121,12 +129,23 @@ export function planLayers(
         qkv: matrix(after.qkv, [projected, hidden], qkv),
       };
     });
+  const entry = (stack: 'block' | 'coda'): PlannedEntry | undefined => {
+    const [first, second] = layerWeights[stack];
+    if (!first || !second) return undefined;
+    return {
+      attentionNorm: norm(first.attentionNorm),
+      qkv: matrix(first.qkv, [projected, hidden], qkv),
+    };
+  };
+  const entries = { block: entry('block'), coda: entry('coda') };
   return {
     precision,
     hidden,
     normEpsilon,
     file,
     segments: { prelude: segments('prelude'), block: segments('block'), coda: segments('coda') },
+    entries,
+    zeros,
     residual,
     delta,
     normed,

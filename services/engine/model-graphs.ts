@@ -107,6 +107,8 @@ export class ModelGraphs {
 
   runHead({ state, wantLogits }: HeadBatch): HeadResult {
     const rows = state.length / this.#hidden;
+    const kernel = this.#attention?.head;
+    if (kernel?.takes(rows)) return kernel.run({ state, wantLogits });
     const fetches = wantLogits ? HEAD_AND_LOGITS : HEAD;
     const begin = performance.now();
     const out = this.#head.run({ state: new Tensor('float32', state, [rows, this.#hidden]) }, fetches);

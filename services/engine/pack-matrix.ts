@@ -3,21 +3,19 @@ import { LANES, MATRIX, TILES } from './kernel/product.ts';
 import { BLOCK_COLUMNS } from './kernel/round-blocks.ts';
 import { SIXTEEN } from './kernel/round-rows.ts';
 import type { LayerPlan, PlannedMatrix } from './layer-plan.ts';
+import type { ReadWeights } from './reading-weights.ts';
 
 /** Items a thread has of a matrix: with more, taking them costs more than waiting for the slower thread. */
 const ITEMS_PER_THREAD = 2;
 const WORDS_PER_BLOCK = BLOCK_COLUMNS / 8;
 
-/** Gives bytes of the bundle's file. */
-type Read = (offset: number, bytes: number) => ArrayBuffer;
-
 /** Lays a matrix out as its product reads it, with its description. */
 export function packMatrix(
   memory: SharedArrayBuffer,
   matrix: PlannedMatrix,
-  { precision, rounded }: LayerPlan,
+  { precision, rounded }: Pick<LayerPlan, 'precision' | 'rounded'>,
   threads: number,
-  read: Read,
+  read: ReadWeights,
 ): void {
   if (precision === 'int4') packBlocks(memory, matrix, read);
   else packOutputs(memory, matrix, read);
@@ -47,7 +45,7 @@ const firstOutput = ({ outputs, worker }: PlannedMatrix, group: number, tile: nu
   worker === 'gated' ? (tile * outputs) / 2 + group * LANES : (group * TILES + tile) * LANES;
 
 /** From MatMulNBits: words [outputs, blocks, 4], scales [outputs, blocks], zero points two a byte. */
-function packBlocks(memory: SharedArrayBuffer, matrix: PlannedMatrix, read: Read): void {
+function packBlocks(memory: SharedArrayBuffer, matrix: PlannedMatrix, read: ReadWeights): void {
   const { outputs, blocks, place } = matrix;
   const zeroBytes = Math.ceil(blocks / 2);
   const words = new Int32Array(read(place.data, outputs * blocks * WORDS_PER_BLOCK * 4));
@@ -78,7 +76,7 @@ function packBlocks(memory: SharedArrayBuffer, matrix: PlannedMatrix, read: Read
 }
 
 /** From MatMulIntegerToFloat: bytes [columns, outputs], scales [outputs], here with that of the rows' bytes. */
-function packOutputs(memory: SharedArrayBuffer, matrix: PlannedMatrix, read: Read): void {
+function packOutputs(memory: SharedArrayBuffer, matrix: PlannedMatrix, read: ReadWeights): void {
   const { outputs, blocks, place } = matrix;
   const columns = blocks * SIXTEEN;
   const bytes = new Int8Array(read(place.data, outputs * columns));

@@ -1,6 +1,7 @@
 import type { Bundle, Manifest } from '@rondo/bundle';
 import { LIMITS, RondoError } from '@rondo/core';
 import type { KvCopy, PoolSizes, Stack, StackBatch } from './engine.ts';
+import { HeadKernel, headFunctions, planHead } from './head-kernel.ts';
 import { attentionKernel } from './kernel/attention-kernel.ts';
 import { MemoryPlan } from './kernel/memory-plan.ts';
 import {
@@ -40,6 +41,8 @@ const TOGETHER_KEYS = 2048;
  * is gathered or copied for it. For head sizes that are multiples of 4.
  */
 export class PagedAttention {
+  /** The head for a few rows, in the same memory and with the same threads. */
+  readonly head: HeadKernel | undefined;
   readonly #shape: KernelShape;
   readonly #pagePositions: number;
   readonly #layout: KernelLayout;
@@ -88,6 +91,7 @@ export class PagedAttention {
       starts[stack] = plan.floats(pools[stack] * layers[stack] * layerFloatsOf(shape, pagePositions));
     }
     const layerPlan = planLayers(manifest, plan, layoutWithoutSize);
+    const headPlan = planHead(manifest, plan);
     const memory = plan.allocate();
     this.#layout = { ...layoutWithoutSize, memoryPages: plan.pages };
     this.#shape = kernelShape;
@@ -107,7 +111,10 @@ export class PagedAttention {
     fillRotaryTable(table(cos), table(sin), rope.inverseFrequencies, rope.attentionFactor);
 
     const module = new WebAssembly.Module(
-      attentionKernel(kernelShape, this.#layout, layerPlan && layerFunctions(layerPlan)),
+      attentionKernel(kernelShape, this.#layout, [
+        ...(layerPlan ? layerFunctions(layerPlan) : []),
+        ...(headPlan ? headFunctions(headPlan) : []),
+      ]),
     );
     const { exports } = new WebAssembly.Instance(module, { host: { memory } });
     this.#kernel = exports as unknown as Kernel;
@@ -119,11 +126,13 @@ export class PagedAttention {
       exports,
       own,
     );
+    this.head = headPlan && new HeadKernel(headPlan, memory, exports, this.#threads);
     this.#layerKernel = layerPlan && new LayerKernel(layerPlan, memory, exports, this.#threads);
   }
 
-  /** Reads what `throughLayers` works with. */
+  /** Reads what `throughLayers` and the head work with. */
   load(bundle: Bundle): void {
+    this.head?.load(bundle);
     this.#layerKernel?.load(bundle);
   }
 
@@ -214,12 +223,22 @@ export class PagedAttention {
     return this.#layerKernel?.takes(stack, this.#rows) ?? false;
   }
 
+  /** Whether `throughLayers` takes the state alone, without the first layer's queries, keys and values. */
+  entersLayers(stack: Stack): boolean {
+    return this.#layerKernel?.enters(stack) ?? false;
+  }
+
   /**
-   * All of a stack from the first layer's attention, whose `qkv` is given as to `run`, to the last one's, which fills
-   * `out`. `residual` [rows, hidden] is the stream before the first and then before the last.
+   * All of a stack from the first layer's attention, whose `qkv` is given as to `run` unless it `entersLayers`, to the last
+   * one's, which fills `out`. `residual` [rows, hidden] is the stream before the first and then before the last.
    */
-  throughLayers(stack: Stack, qkv: Float32Array, residual: Float32Array, out: Float32Array): void {
-    this.#floats.set(qkv, this.#layout.qkv / 4);
+  throughLayers(
+    stack: Stack,
+    qkv: Float32Array | undefined,
+    residual: Float32Array,
+    out: Float32Array,
+  ): void {
+    if (qkv) this.#floats.set(qkv, this.#layout.qkv / 4);
     this.#layerKernel!.run(stack, this.#rows, residual, (layer) => this.#attend(layer));
     const start = this.#layout.out / 4;
     out.set(this.#floats.subarray(start, start + out.length));

@@ -56,12 +56,14 @@ export class SegmentStack {
       ...depthRows,
       ...(segment === last && batch.stack === 'block' ? entry.feeds : {}),
     });
-    let out = this.#segments[0]!.run({ ...entry.feeds, ...depthRows });
+    const inKernel = attention.takesLayers(batch.stack);
+    const entersKernel = inKernel && attention.entersLayers(batch.stack);
+    let out: Tensors = entersKernel ? {} : this.#segments[0]!.run({ ...entry.feeds, ...depthRows });
     // Before the first addition the residual stream is the state that came in.
     const entering = () => (out.residual_out ?? entry.feeds.state)!;
-    if (attention.takesLayers(batch.stack)) {
+    if (inKernel) {
       const stream = Float32Array.from(entering().data as Float32Array);
-      attention.throughLayers(batch.stack, out.qkv!.data as Float32Array, stream, attended);
+      attention.throughLayers(batch.stack, out.qkv?.data as Float32Array | undefined, stream, attended);
       out = this.#segments[last]!.run(feedsOf(last, new Tensor('float32', stream, [rows, this.#hidden])));
     } else {
       for (let layer = 0; layer < last; layer++) {

@@ -3,11 +3,11 @@ import { WasmFunction } from './module.ts';
 import { acrossLanes } from './softmax.ts';
 
 /**
- * `addNorm(residual, delta, weight, normed, rows)` for rows of `hidden` floats, a multiple of 4: residual += delta, and
+ * `name(residual, delta, weight, normed, rows)` for rows of `hidden` floats, a multiple of 4: residual += delta, and
  * normed = residual / √(mean of squares + ε) · weight. (Zhang & Sennrich 2019, eq. 4)
  */
-export function addNormFunction(hidden: number, epsilon: number): WasmFunction {
-  const fn = new WasmFunction('addNorm', 5);
+export function addNormFunction(name: string, hidden: number, epsilon: number): WasmFunction {
+  const fn = new WasmFunction(name, 5);
   const [residual, delta, weight, normed, rows] = [0, 1, 2, 3, 4].map((index) => fn.parameter(index)) as [
     Local,
     Local,

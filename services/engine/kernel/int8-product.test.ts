@@ -22,7 +22,7 @@ interface Kernel {
 /** The kernel's memory with a matrix of extreme and other weights, and rows of which the last is zero. */
 function prepared(worker: 'product' | 'gated') {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
-  const functions = [roundRowsFunction(), int8Product('product', false), int8Product('gated', true)];
+  const functions = [roundRowsFunction('round'), int8Product('product', false), int8Product('gated', true)];
   const module = new WebAssembly.Module(wasmModule(functions, 1));
   const kernel = new WebAssembly.Instance(module, { host: { memory } }).exports as unknown as Kernel;
   const bytes = Int8Array.from({ length: COLUMNS * OUTPUTS }, (_, at) =>

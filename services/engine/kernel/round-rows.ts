@@ -13,11 +13,11 @@ export const ROW_BYTES_START = 16;
 const STEP = Math.fround(1 / 127);
 
 /**
- * `round(source, target, blocks, rows)`: rows of blocks · 16 floats, one behind the other, become signed bytes by their own
+ * `name(source, target, blocks, rows)`: rows of blocks · 16 floats, one behind the other, become signed bytes by their own
  * largest value. A row of zeros becomes zeros.
  */
-export function roundRowsFunction(): WasmFunction {
-  const fn = new WasmFunction('round', 4);
+export function roundRowsFunction(name: string): WasmFunction {
+  const fn = new WasmFunction(name, 4);
   const [source, target, blocks, rows] = [0, 1, 2, 3].map((index) => fn.parameter(index)) as [
     Local,
     Local,

@@ -1,0 +1,181 @@
+import type { Bundle, Manifest } from '@rondo/bundle';
+import { LIMITS } from '@rondo/core';
+import type { HeadBatch, HeadResult } from './engine.ts';
+import { addNormFunction } from './kernel/add-norm.ts';
+import { expSumsFunction, SLICED, SLICED_WORDS } from './kernel/exp-sums.ts';
+import { int8Product } from './kernel/int8-product.ts';
+import type { MemoryPlan } from './kernel/memory-plan.ts';
+import type { WasmFunction } from './kernel/module.ts';
+import { MATRIX, MATRIX_WORDS } from './kernel/product.ts';
+import { ROW_BYTES_START, roundRowsFunction, SIXTEEN } from './kernel/round-rows.ts';
+import type { KernelThreads } from './kernel-threads.ts';
+import type { PlannedMatrix, PlannedNorm } from './layer-plan.ts';
+import { likeliest } from './likeliest.ts';
+import { packMatrix } from './pack-matrix.ts';
+import { readingWeights } from './reading-weights.ts';
+
+/** Where the head's weights and the values of a few rows lie in the kernel's memory. */
+export interface HeadPlan {
+  readonly file: string;
+  readonly hidden: number;
+  readonly vocab: number;
+  readonly candidates: number;
+  readonly normEpsilon: number;
+  /** Absent where every pass ends with it. */
+  readonly norm: PlannedNorm | undefined;
+  readonly matrix: PlannedMatrix;
+  /** Addresses of f32 rows (states, zeros, normed states), of rounded ones, and of what sums up the logits. */
+  readonly state: number;
+  readonly zeros: number;
+  readonly normed: number;
+  readonly rounded: number;
+  readonly sliced: number;
+  readonly sums: number;
+}
+
+/** Parts of a row of logits that threads sum up, so that both have some. */
+const SLICES = 8;
+
+/** Reserves memory for the head; undefined for one that the kernel does not know or that is too large to hold twice. */
+export function planHead(
+  { headWeights, shape, headCandidates }: Manifest,
+  plan: MemoryPlan,
+): HeadPlan | undefined {
+  if (!headWeights) return undefined;
+  const { hidden, vocab } = shape;
+  const bytes = vocab * hidden;
+  if (bytes > LIMITS.kernelWeightBytesMax || !plan.fits(bytes)) return undefined;
+  const { file, normEpsilon, finalNorm, data, scales } = headWeights;
+  const rows = (floats: number) => plan.floats(floats * LIMITS.kernelRowsMax);
+  return {
+    file,
+    hidden,
+    vocab,
+    candidates: Math.min(headCandidates, vocab),
+    normEpsilon,
+    norm: finalNorm === undefined ? undefined : { address: plan.floats(hidden), offset: finalNorm },
+    matrix: {
+      place: { data, scales },
+      worker: 'headProduct',
+      outputs: vocab,
+      blocks: hidden / SIXTEEN,
+      address: plan.floats(MATRIX_WORDS),
+      weights: plan.floats(bytes / 4),
+      scales: plan.floats(vocab),
+      zeros: 0,
+      target: rows(vocab),
+    },
+    state: rows(hidden),
+    zeros: rows(hidden),
+    normed: rows(hidden),
+    rounded: rows((ROW_BYTES_START + hidden) / 4),
+    sliced: plan.floats(SLICED_WORDS),
+    sums: rows(SLICES * 2),
+  };
+}
+
+/** What the kernel has for the head. */
+export const headFunctions = ({ hidden, normEpsilon }: HeadPlan): WasmFunction[] => [
+  int8Product('headProduct', false),
+  expSumsFunction('headSums'),
+  addNormFunction('headNorm', hidden, normEpsilon),
+  roundRowsFunction('headRound'),
+];
+
+interface HeadFunctions {
+  headNorm(residual: number, delta: number, weight: number, normed: number, rows: number): void;
+  headRound(source: number, target: number, blocks: number, rows: number): void;
+}
+
+/** Final norm, logits, candidates and log Σ exp of a few rows without the graph runtime. (ADR 24) */
+export class HeadKernel {
+  readonly #plan: HeadPlan;
+  readonly #words: Int32Array;
+  readonly #floats: Float32Array;
+  readonly #kernel: HeadFunctions;
+  readonly #threads: KernelThreads;
+
+  constructor(
+    plan: HeadPlan,
+    memory: WebAssembly.Memory,
+    exports: Record<string, unknown>,
+    threads: KernelThreads,
+  ) {
+    this.#plan = plan;
+    this.#words = new Int32Array(memory.buffer);
+    this.#floats = new Float32Array(memory.buffer);
+    this.#kernel = exports as unknown as HeadFunctions;
+    this.#threads = threads;
+    const sliceBytes = Math.ceil(plan.vocab / 4 / SLICES) * 16;
+    const description: Record<keyof typeof SLICED, number> = {
+      values: plan.matrix.target,
+      rowBytes: plan.vocab * 4,
+      sliceBytes,
+      slices: Math.ceil((plan.vocab * 4) / sliceBytes),
+      sums: plan.sums,
+    };
+    for (const [name, value] of Object.entries(description))
+      this.#words[plan.sliced / 4 + SLICED[name as keyof typeof SLICED]] = value;
+  }
+
+  /** Reads the weights. @throws RondoError BUNDLE_INVALID for a file that ends before they do. */
+  load(bundle: Bundle): void {
+    const { file, hidden, norm, matrix, rounded } = this.#plan;
+    readingWeights(bundle, file, (read) => {
+      if (norm) this.#floats.set(new Float32Array(read(norm.offset, hidden * 4)), norm.address / 4);
+      const memory = this.#words.buffer as SharedArrayBuffer;
+      packMatrix(memory, matrix, { precision: 'int8', rounded }, this.#threads.count, read);
+    });
+  }
+
+  takes(rows: number): boolean {
+    return rows <= LIMITS.kernelRowsMax;
+  }
+
+  run({ state, wantLogits }: HeadBatch): HeadResult {
+    const begin = performance.now();
+    const { hidden, vocab, candidates, matrix, sliced, sums } = this.#plan;
+    const rows = state.length / hidden;
+    const slices = this.#words[sliced / 4 + SLICED.slices]!;
+    this.#floats.set(state, this.#plan.state / 4);
+    this.#threads.gather();
+    this.#round(rows);
+    this.#words[matrix.address / 4 + MATRIX.rows] = rows;
+    this.#threads.run('headProduct', this.#words[matrix.address / 4 + MATRIX.items]!, matrix.address);
+    this.#threads.run('headSums', rows * slices, sliced);
+    this.#threads.dismiss();
+    const logits = this.#floats.subarray(matrix.target / 4, matrix.target / 4 + rows * vocab);
+    const [topLogits, topIds] = [new Float32Array(rows * candidates), new Int32Array(rows * candidates)];
+    const logSumExp = new Float32Array(rows);
+    for (let row = 0; row < rows; row++) {
+      const part = <Values extends Float32Array | Int32Array>(values: Values) =>
+        values.subarray(row * candidates, (row + 1) * candidates) as Values;
+      likeliest(logits.subarray(row * vocab, (row + 1) * vocab), part(topLogits), part(topIds));
+      const start = sums / 4 + row * slices * 2;
+      logSumExp[row] = joinedSum(
+        this.#floats.subarray(start, start + slices * 2),
+        topLogits[row * candidates]!,
+      );
+    }
+    return {
+      topLogits,
+      topIds,
+      logSumExp,
+      ...(wantLogits && { logits: Float32Array.from(logits) }),
+      runMs: performance.now() - begin,
+    };
+  }
+
+  #round(rows: number): void {
+    const { norm, state, zeros, normed, rounded, matrix } = this.#plan;
+    if (norm) this.#kernel.headNorm(state, zeros, norm.address, normed, rows);
+    this.#kernel.headRound(norm ? normed : state, rounded, matrix.blocks, rows);
+  }
+}
+
+/** log Σ exp over slices that each tell their largest value and Σ exp(value − largest); `largest` is that of all. */
+function joinedSum(slices: Float32Array, largest: number): number {
+  let total = 0;
+  for (let at = 0; at < slices.length; at += 2) total += slices[at + 1]! * Math.exp(slices[at]! - largest);
+  return largest + Math.log(total);
+}

@@ -1,0 +1,62 @@
+import {
+  add,
+  divide,
+  get,
+  ifElse,
+  int,
+  type Local,
+  lessThan,
+  load,
+  loopOver,
+  multiply,
+  remainder,
+  scalar,
+  set,
+  vector,
+} from './code.ts';
+import { WasmFunction } from './module.ts';
+import { acrossLanes, exponential } from './softmax.ts';
+
+/** Rows of floats that are summed up in slices, in words from the address of their description on. */
+export const SLICED = {
+  /** [rows, rowBytes / 4] f32, a multiple of four in a row. */
+  values: 0,
+  rowBytes: 1,
+  /** A multiple of 16. */
+  sliceBytes: 2,
+  slices: 3,
+  /** [rows, slices, 2] f32: each slice's largest value, and Σ exp(value − largest). */
+  sums: 4,
+} as const;
+export const SLICED_WORDS = 5;
+
+/** `name(item, rows, scratch)`: sums up slice item mod slices of row item / slices. */
+export function expSumsFunction(name: string): WasmFunction {
+  const fn = new WasmFunction(name, 3);
+  const [item, rows] = [fn.parameter(0), fn.parameter(1)];
+  const [at, start, end, rowEnd] = fn.locals('i32', 4) as [Local, Local, Local, Local];
+  const [largest, total, x, n] = fn.locals('v128', 4) as [Local, Local, Local, Local];
+  const field = (index: number) => load(get(rows), index * 4);
+  const row = divide(get(item), field(SLICED.slices));
+  const slice = remainder(get(item), field(SLICED.slices));
+  const sums = add(field(SLICED.sums), multiply(get(item), int(8)));
+  fn.body([
+    set(start, add(field(SLICED.values), multiply(row, field(SLICED.rowBytes)))),
+    set(rowEnd, add(get(start), field(SLICED.rowBytes))),
+    set(start, add(get(start), multiply(slice, field(SLICED.sliceBytes)))),
+    set(end, add(get(start), field(SLICED.sliceBytes))),
+    ifElse(lessThan(get(rowEnd), get(end)), set(end, get(rowEnd))),
+    set(largest, vector.floats(Number.NEGATIVE_INFINITY)),
+    loopOver(at, get(start), get(end), 16, set(largest, vector.max(get(largest), vector.load(get(at))))),
+    set(largest, vector.splat(acrossLanes(largest, scalar.max))),
+    set(total, vector.floats(0)),
+    loopOver(at, get(start), get(end), 16, [
+      set(x, vector.subtract(vector.load(get(at)), get(largest))),
+      exponential(x, n),
+      set(total, vector.add(get(total), get(x))),
+    ]),
+    scalar.store(sums, vector.lane(get(largest), 0)),
+    scalar.store(sums, acrossLanes(total, scalar.add), 4),
+  ]);
+  return fn;
+}
