@@ -45,7 +45,7 @@ export const benchCommand = (): Command =>
     )
     .option(
       '--cells <list>',
-      'measure these cells only, sequences x context, each to the end; leaves the documents as they are unless --docs (peers)',
+      'measure these cells only, sequences x context, each at least once to the end; leaves the documents as they are unless --docs (peers)',
       cellsOption('--cells'),
     )
     .option('--minutes <n>', 'how long faults come (chaos)', fractionOption('--minutes', 24 * 60))

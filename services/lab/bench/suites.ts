@@ -6,7 +6,7 @@ import { depth } from './depth.ts';
 import { engine } from './engine.ts';
 import { exits } from './exits.ts';
 import { overload } from './overload.ts';
-import { peers } from './peers/peers.ts';
+import { peers, peersLong } from './peers/peers.ts';
 import { scale } from './scale.ts';
 import { staged } from './staged.ts';
 import type { Suite } from './suite.ts';
@@ -15,6 +15,7 @@ import type { Suite } from './suite.ts';
 export const SUITES: readonly Suite[] = [
   engine,
   peers,
+  peersLong,
   depth,
   adapters,
   scale,

@@ -19,11 +19,12 @@ const QUICK_CELLS: readonly Cell[] = [
   { sequences: 1, context: 512 },
   { sequences: 16, context: 128 },
 ];
+const LONG_CELL: Cell = { sequences: 16, context: 1024 };
 /**
  * When --quick makes its last repeat, and its last run of all, once everything is installed and converted: that takes
  * its time, but only once.
  */
-const QUICK_LAST_REPEAT_MS = 120_000;
+const QUICK_LAST_REPEAT_MS = 150_000;
 const QUICK_LAST_RUN_MS = 240_000;
 
 /** Ours against llama.cpp, transformers.js and PyTorch on the same unlooped checkpoint. */
@@ -31,17 +32,23 @@ export const peers: Suite = {
   name: 'peers',
   summary: 'decode and prefill of one unlooped checkpoint: ours, llama.cpp, transformers.js, PyTorch',
   takesCells: true,
-  run,
+  run: (context) => run(context, PEERS),
 };
 
-async function run(context: SuiteContext): Promise<SuiteResult> {
+/** The cell whose prompts take most of a quarter of an hour with all peers, against the one that its goal names. */
+export const peersLong: Suite = {
+  name: 'peers-long',
+  summary: 'the same at 16 sequences of 1024 positions: ours and llama.cpp',
+  run: (context) => run({ ...context, cells: [LONG_CELL] }, [rondo, llamaCpp]),
+};
+
+async function run(context: SuiteContext, peers: readonly Peer[]): Promise<SuiteResult> {
   const cells = cellsOf(context);
-  const timed = context.quick && !context.cells;
   const checkpoint = await benchCheckpoint(context);
   const positionsMax = Math.max(...cells.map(({ sequences, context: length }) => sequences * length));
   const missing: string[] = [];
   const contestants: Contestant[] = [];
-  for (const peer of PEERS) {
+  for (const peer of peers) {
     try {
       contestants.push(...(await peer.prepare({ context, checkpoint, positionsMax })));
     } catch (error) {
@@ -56,14 +63,14 @@ async function run(context: SuiteContext): Promise<SuiteResult> {
     cells,
     repeats: FULL.repeats,
     vocab: await vocabOf(checkpoint),
-    lastRepeatMs: timed ? begin + QUICK_LAST_REPEAT_MS : Number.POSITIVE_INFINITY,
-    lastRunMs: timed ? begin + QUICK_LAST_RUN_MS : Number.POSITIVE_INFINITY,
+    lastRepeatMs: context.quick ? begin + QUICK_LAST_REPEAT_MS : Number.POSITIVE_INFINITY,
+    lastRunMs: context.quick && !context.cells ? begin + QUICK_LAST_RUN_MS : Number.POSITIVE_INFINITY,
   });
   return {
     rows: peerRows(result.trials),
     goals: peerGoals(result.trials, result.unfinished),
     plots: [ratePlot('decode'), ratePlot('prefill')],
-    notes: [...explanation(context), ...missing, ...failureNotes(result)],
+    notes: [...explanation(context, peers), ...missing, ...failureNotes(result)],
   };
 }
 
@@ -88,14 +95,17 @@ async function vocabOf(path: string): Promise<number> {
   return checkpoint.model.vocab;
 }
 
-function explanation({ threads, quick, cells }: SuiteContext): string[] {
+const OTHERS =
+  " transformers.js runs its usual graph (GroupQueryAttention), PyTorch is transformers' generate in f32; both run one static batch.";
+
+function explanation({ threads, quick, cells }: SuiteContext, peers: readonly Peer[]): string[] {
   const leftOut = [
     quick ? ' --quick leaves out llama.cpp on f32 and q4_1 and with batches of 2048.' : '',
     quick || cells ? ' Goals of cells that were not measured are left out.' : '',
   ].join('');
   return [
     `Context c is a prompt of c − ${GENERATED} random ids and ${GENERATED} greedy tokens after it, for all sequences side by side; prefill counts the prompts, decode the ${GENERATED} steps that follow. Every engine has ${threads} threads and a process of its own, starts from the same Q4_1 checkpoint and takes its turn in every repeat, so that drift of the machine hits all alike. Rates are medians; the spread is (largest − smallest) / median. A variant more than a quarter slower than its engine's fastest in both respects is run once.`,
-    `rondo is the engine without a server: chunks and decode steps through every pass. llama.cpp is node-llama-cpp with one context for all sequences, with and without flash attention, and with batches of 512 and 2048. transformers.js runs its usual graph (GroupQueryAttention), PyTorch is transformers' generate in f32; both run one static batch.${leftOut}`,
+    `rondo is the engine without a server: chunks and decode steps through every pass. llama.cpp is node-llama-cpp with one context for all sequences, with and without flash attention, and with batches of 512 and 2048.${peers.includes(pytorch) ? OTHERS : ''}${leftOut}`,
   ];
 }
 

@@ -35,8 +35,8 @@ export interface RaceResult {
 }
 
 /**
- * Runs every contestant in every cell, turn by turn, so that a machine whose speed drifts slows them all alike. One
- * computes at a time. A contestant that fails is out of the race, and said so.
+ * Runs every contestant in every cell, turn by turn and all cells once before any again, so that a machine whose speed
+ * drifts slows them all alike. One computes at a time. A contestant that fails is out of the race, and said so.
  */
 export async function race(
   context: SuiteContext,
@@ -82,14 +82,16 @@ export async function race(
         await peer.decode({ prompts: randomPrompts(0, 2, 16, plan.vocab), generate: 2 }, contestant.options);
       });
     }
-    for (const cell of plan.cells) {
-      const inCell = contestants.map((contestant) => ({ cell, contestant, runs: [] as DecodeTimes[] }));
-      trials.push(...inCell);
-      for (let repeat = 0; repeat < plan.repeats; repeat++) {
+    const cells = plan.cells.map((cell) =>
+      contestants.map((contestant) => ({ cell, contestant, runs: [] as DecodeTimes[] })),
+    );
+    trials.push(...cells.flat());
+    for (let repeat = 0; repeat < plan.repeats; repeat++) {
+      for (const inCell of cells) {
         if (repeat > 0 && performance.now() > plan.lastRepeatMs) break;
         for (const trial of inCell) {
           if (performance.now() > plan.lastRunMs) {
-            if (repeat === 0) unfinished.add(cell);
+            if (repeat === 0) unfinished.add(trial.cell);
             break;
           }
           if (failures.has(trial.contestant) || (repeat > 0 && hopeless(trial, inCell))) continue;
