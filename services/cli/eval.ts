@@ -20,14 +20,15 @@ import {
 } from '@rondo/lab';
 import { Command, Option } from 'commander';
 import { CACHE } from './cache.ts';
-import { countOption } from './options.ts';
+import { type ExactExit, evalExact, exactExits } from './eval-exact.ts';
+import { countOption, fractionOption } from './options.ts';
 import { progressBar } from './progress.ts';
 
 const RONDO = fileURLToPath(new URL('../../rondo', import.meta.url));
 const DEFAULT_SUITE = fileURLToPath(new URL('../lab/eval/suites/default.yaml', import.meta.url));
 
 interface EvalFlags {
-  readonly a: string;
+  readonly a?: string;
   readonly b: string[];
   readonly suite: string;
   readonly precision: 'f32' | 'int8' | 'int4';
@@ -37,6 +38,9 @@ interface EvalFlags {
   readonly html?: string;
   readonly gate?: string;
   readonly tolerance: Tolerances;
+  readonly exact?: string;
+  readonly exits: ExactExit[];
+  readonly least?: number;
 }
 
 const several = (value: string, earlier: string[] = []): string[] => [...earlier, value];
@@ -45,10 +49,7 @@ const several = (value: string, earlier: string[] = []): string[] => [...earlier
 export const evalCommand = (): Command =>
   new Command('eval')
     .description('compare bundles with a model: quality at every depth and exit, size, speed')
-    .requiredOption(
-      '--a <model>',
-      'what to compare with: a bundle, or a checkpoint that is converted unlooped',
-    )
+    .option('--a <model>', 'what to compare with: a bundle, or a checkpoint that is converted unlooped')
     .requiredOption('--b <bundle>', 'a bundle to judge; may be given several times', several)
     .addOption(
       new Option('--suite <file>', 'the protocol, in YAML').default(
@@ -74,6 +75,13 @@ export const evalCommand = (): Command =>
         .argParser(parseTolerances)
         .default(DEFAULT_TOLERANCES, 'as below'),
     )
+    .option('--exact <file>', 'instead: questions with one right answer each, as JSON lines; without --a')
+    .option('--exits <list>', 'with --exact: ways to leave the loop, policy:threshold,…', exactExits, [])
+    .option(
+      '--least <share>',
+      'with --exact: end with 1 when fewer are right with all passes',
+      fractionOption('--least', 1),
+    )
     .addHelpText(
       'after',
       `
@@ -90,18 +98,29 @@ memory. No gate judges these.
 perplexity and bits per byte may rise by 1 %, agreement and accuracies fall by 0.02 and KL rise by 0.01. Another suite, text or
 question, or a tokenizer that cuts them differently, is an error.
 
+--exact asks questions as a chat would, {"task": …, "question": …, "answer": …} a line, and tells the share that greedy decoding
+answers word by word, for each task, after every number of passes and at each of --exits.
+
 Examples:
   rondo eval --a .cache/checkpoints/smollm2-135m-instruct --b bundles/looped --json baseline.json
   rondo eval --a .cache/checkpoints/smollm2-135m-instruct --b bundles/new --gate baseline.json --tolerance perplexity=2%,acc=0.05
-  rondo eval --a bundles/plain --b bundles/rank-8 --b bundles/rank-32 --suite mine.yaml`,
+  rondo eval --a bundles/plain --b bundles/rank-8 --b bundles/rank-32 --suite mine.yaml
+  rondo eval --exact questions.jsonl --b bundles/looped --exits gate:0.3,gate:0.5 --least 0.98`,
     )
     .action(runEval);
 
 async function runEval(flags: EvalFlags): Promise<void> {
+  if (flags.exact !== undefined) {
+    return evalExact({ ...flags, exact: flags.exact }, await readText('--exact', flags.exact));
+  }
+  const from = flags.a;
+  if (from === undefined) {
+    throw new RondoError('CONFIG_INVALID', '--a is missing: what to compare with, a bundle or a checkpoint');
+  }
   const suite = await openSuite(flags.suite);
   // Before the long work: what would fail after it is told at once.
   for (const file of [flags.json, flags.html]) if (file !== undefined) await refuseUnwritable(file);
-  const baseline = flags.gate && parseBaseline(flags.gate, await readBaseline(flags.gate));
+  const baseline = flags.gate && parseBaseline(flags.gate, await readText('--gate', flags.gate));
   if (baseline) {
     refuseOtherSuite(baseline, { ...suite.settings, digest: suite.digest }, flags.b.length);
   }
@@ -112,7 +131,7 @@ async function runEval(flags: EvalFlags): Promise<void> {
   const stop = () => interrupt.abort(new RondoError('CANCELLED', 'eval was stopped'));
   process.once('SIGINT', stop).once('SIGTERM', stop);
   try {
-    const a = await bundleOrConverted(flags.a, flags.precision, CACHE, (done, total) =>
+    const a = await bundleOrConverted(from, flags.precision, CACHE, (done, total) =>
       progress.update(done, total, 'converting A'),
     );
     const evaluation = await evaluate({
@@ -149,9 +168,9 @@ async function refuseUnwritable(path: string): Promise<void> {
   }
 }
 
-const readBaseline = (path: string): Promise<string> =>
+const readText = (option: string, path: string): Promise<string> =>
   readFile(path, 'utf8').catch((cause: Error) => {
-    throw new RondoError('CONFIG_INVALID', `--gate ${path}: cannot be read: ${cause.message}`, { cause });
+    throw new RondoError('CONFIG_INVALID', `${option} ${path}: cannot be read: ${cause.message}`, { cause });
   });
 
 /** @throws RondoError QUALITY_WORSE naming each metric that does not pass, its interval and its bound. */

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rounding import rounded_input, rounded_weight
 from shape import Shape
 
 LINEARS = ("q", "k", "v", "o", "gate", "up", "down")
@@ -66,14 +67,16 @@ class Layer(nn.Module):
         rows = depths if shape.per_depth_norms else 1
         names = ("attention", "ffn", "attention_out", "ffn_out") if shape.ouro else ("attention", "ffn")
         self.norms = nn.ParameterDict({name: nn.Parameter(torch.ones(rows, hidden)) for name in names})
+        # Whether products are rounded as in int8.
+        self.rounded = False
 
-    def linear(self, depth: int, *names: str) -> Tensor:
-        """The weights [Σ out, in] of linears side by side, at a depth."""
-        parts = [
-            self.weights[name] + self.b[name][depth] @ self.a[name][depth] if name in self.a else self.weights[name]
-            for name in names
-        ]
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+    def linear(self, x: Tensor, depth: int, *names: str) -> Tensor:
+        """x [B, T, in] through linears side by side at a depth: [B, T, Σ out]."""
+        parts = []
+        for name in names:
+            weight = rounded_weight(self.weights[name]) if self.rounded else self.weights[name]
+            parts.append(weight + self.b[name][depth] @ self.a[name][depth] if name in self.a else weight)
+        return F.linear(rounded_input(x) if self.rounded else x, parts[0] if len(parts) == 1 else torch.cat(parts))
 
     def norm(self, name: str, depth: int, x: Tensor) -> Tensor:
         weight = self.norms[name]
@@ -87,7 +90,7 @@ class Layer(nn.Module):
         """
         shape = self.shape
         batch, length, _ = x.shape
-        qkv = F.linear(self.norm("attention", depth, x), self.linear(depth, "q", "k", "v"))
+        qkv = self.linear(self.norm("attention", depth, x), depth, "q", "k", "v")
         heads = qkv.view(batch, length, -1, shape.head_dim).transpose(1, 2)
         turned, value = heads.split([shape.heads + shape.kv_heads, shape.kv_heads], dim=1)
         query, key = rotate(turned, *rope).split([shape.heads, shape.kv_heads], dim=1)
@@ -98,9 +101,9 @@ class Layer(nn.Module):
             query, key.to(query.dtype), value.to(query.dtype), attn_mask=mask, enable_gqa=shape.heads != shape.kv_heads
         )
         mixed = mixed.transpose(1, 2).reshape(batch, length, -1)
-        x = x + self.behind("attention_out", depth, F.linear(mixed, self.linear(depth, "o")))
-        gate, up = F.linear(self.norm("ffn", depth, x), self.linear(depth, "gate", "up")).chunk(2, dim=-1)
-        x = x + self.behind("ffn_out", depth, F.linear(F.silu(gate) * up, self.linear(depth, "down")))
+        x = x + self.behind("attention_out", depth, self.linear(mixed, depth, "o"))
+        gate, up = self.linear(self.norm("ffn", depth, x), depth, "gate", "up").chunk(2, dim=-1)
+        x = x + self.behind("ffn_out", depth, self.linear(F.silu(gate) * up, depth, "down"))
         return x, (key, value)
 
     def behind(self, name: str, depth: int, x: Tensor) -> Tensor:
@@ -120,6 +123,7 @@ class RecursiveModel(nn.Module):
         self.gate_weight = nn.Parameter(torch.zeros(shape.hidden)) if shape.ouro else None
         self.gate_bias = nn.Parameter(torch.zeros(1)) if shape.ouro else None
         self.checkpointing = False
+        self.rounded = False
 
     def initialise(self, seed: int) -> None:
         """Normal weights of 1/√in, embeddings of a half; factors add nothing at first (B = 0)."""
@@ -170,6 +174,11 @@ class RecursiveModel(nn.Module):
                     alive = alive & ~left
         return states, passes
 
+    def round(self, rounded: bool) -> None:
+        """Whether products are rounded as in int8."""
+        for part in (self, *self.prelude, *self.block, *self.coda):
+            part.rounded = rounded
+
     def run(self, layer: Layer, *inputs):
         if not self.checkpointing or not torch.is_grad_enabled():
             return layer(*inputs)
@@ -187,7 +196,8 @@ class RecursiveModel(nn.Module):
     def logits(self, state: Tensor) -> Tensor:
         if not self.shape.ouro:
             state = rms_norm(state, self.final_norm, self.shape.norm_epsilon)
-        return F.linear(state, self.embedding if self.head is None else self.head)
+        head = self.embedding if self.head is None else self.head
+        return F.linear(rounded_input(state), rounded_weight(head)) if self.rounded else F.linear(state, head)
 
     def gate(self, state: Tensor) -> Tensor:
         """Logit [B, T] of leaving after the pass whose state this is."""

@@ -18,6 +18,8 @@ class Phase:
     distil: bool = False
     # Share of rows [of a batch] whose answers leave the loop as soon as they are sure, as when they are served.
     exits: float = 0.0
+    # Products are rounded as in int8, so that the bundle is what was trained.
+    rounded: bool = False
 
 
 @dataclass(frozen=True)

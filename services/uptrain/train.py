@@ -79,6 +79,7 @@ class Trainer:
     def train_step(self) -> dict:
         recipe = self.recipe
         phase, _ = recipe.at(self.step)
+        self.model.round(phase.rounded)
         batch = training_batch(self.encoder, recipe.seed, self.step, recipe.rows, recipe.length)
         rate = learning_rate(recipe, self.step)
         for group in self.optimizer.param_groups:

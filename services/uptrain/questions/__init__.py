@@ -13,16 +13,16 @@ from .stories import story
 
 # Task and how often it is asked, in percent.
 TASKS = (
-    (addition, 17),
-    (subtraction, 20),
-    (comparison, 8),
-    (product, 11),
-    (counting, 8),
-    (reversing, 5),
-    (sorting, 8),
-    (story, 11),
-    (dates, 8),
-    (refusal, 4),
+    (addition, 13),
+    (subtraction, 15),
+    (comparison, 11),
+    (product, 10),
+    (counting, 13),
+    (reversing, 9),
+    (sorting, 11),
+    (story, 8),
+    (dates, 7),
+    (refusal, 3),
 )
 HELD_OUT_ONE_IN = 10
 

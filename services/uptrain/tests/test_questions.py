@@ -7,6 +7,7 @@ from itertools import islice
 import places
 
 from questions import TASKS, held_out, questions
+from token_kinds import token_kinds
 
 ARITHMETIC = re.compile(r"(?:What is |Calculate )?(\d+)\s*([-+*])\s*(\d+)[?.=]?")
 RESULT = {"+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b}
@@ -40,6 +41,14 @@ class Questions(unittest.TestCase):
                 self.assertEqual(RESULT[sign](int(a), int(b)), int(result), question)
                 checked += 1
         self.assertGreater(checked, 100)
+
+    def test_tokens_of_worked_answers_are_told_apart(self):
+        answer = "42>05: ones 12-5-0=7, tens 04-0-1=3. Answer: 37"
+        tokens = re.findall(r" ?\d| ?[a-zA-Z]+| ?[^\sa-zA-Z\d]+", answer)
+        column = ["word", "carry", "copied digit", "sign", "copied digit", "sign", "copied carry", "sign", "result digit", "sign"]
+        restated = ["restated digit", "restated digit"]
+        expected = [*restated, "comparison", *restated, "sign", *column, *column, "word", "sign", "answer", "answer", "end"]
+        self.assertEqual(token_kinds(answer, tokens), expected)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { type Bundle, openBundle } from '@rondo/bundle';
+import { convert, openCheckpoint } from '@rondo/converter';
+import { type AskedExactly, exactMatch, exactScore, readExactQuestions } from '@rondo/lab';
+import { logitsOf } from './logits.ts';
+
+const CHECKPOINT = new URL('./fixtures/tiny/llama-gqa/checkpoint', import.meta.url).pathname;
+const DEPTHS = 3;
+const PROMPT = [5, 42, 7, 91, 12];
+
+let directory: string;
+let bundle: Bundle;
+let greedy: number[];
+before(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'rondo-exact-'));
+  const checkpoint = await openCheckpoint(CHECKPOINT);
+  const loop = { loopLayers: { first: 1, last: 2 }, loops: DEPTHS, damping: 0.5 };
+  const out = join(directory, 'looped');
+  await convert({ checkpoint, out, precision: 'f32', ...loop });
+  await checkpoint.close();
+  bundle = await openBundle(out);
+  greedy = [];
+  for (let token = 0; token < 5; token++) {
+    const logits = (await logitsOf(bundle, [...PROMPT, ...greedy])).slice(-bundle.manifest.shape.vocab);
+    greedy.push(logits.indexOf(Math.max(...logits)));
+  }
+});
+after(() => rm(directory, { recursive: true, force: true }));
+
+const another = (id: number): number => (id + 1) % bundle.manifest.shape.vocab;
+
+test('an answer is right when greedy decoding says all of it, by depth and by rule', async () => {
+  const questions: AskedExactly[] = [
+    { task: 'greedy', prompt: PROMPT, answer: greedy },
+    { task: 'another end', prompt: PROMPT, answer: [...greedy.slice(0, -1), another(greedy.at(-1)!)] },
+    { task: 'another beginning', prompt: PROMPT, answer: [another(greedy[0]!), ...greedy.slice(1)] },
+  ];
+  const never = { policy: 'latent-diff', threshold: 1e-9, minDepth: 1, maxDepth: DEPTHS } as const;
+  const atOnce = { ...never, threshold: 1e9 };
+  const cells = await exactMatch({ bundle, questions, rules: [never, atOnce], threads: 1 });
+  const scores = cells.map((cell) => exactScore(questions, cell));
+  assert.deepEqual(
+    scores.map(({ exit, meanPasses }) => [exit, meanPasses]),
+    [
+      ['depth 1', 1],
+      ['depth 2', 2],
+      ['depth 3', 3],
+      ['latent-diff 1e-9', 3],
+      // A prompt's last row runs every pass, so the first token costs three and four cost one.
+      ['latent-diff 1000000000', 7 / 5],
+    ],
+  );
+  for (const at of [2, 3]) {
+    assert.deepEqual(scores[at]!.byTask, { 'another beginning': 0, 'another end': 0, greedy: 1 });
+    assert.equal(scores[at]!.all, 1 / 3);
+  }
+});
+
+test('a question longer than the context, and a line that is none, are refused', async () => {
+  const long = Array<number>(bundle.manifest.shape.context).fill(7);
+  const questions = [{ task: 'long', prompt: long, answer: [1] }];
+  await assert.rejects(exactMatch({ bundle, questions, rules: [], threads: 1 }), {
+    code: 'CONFIG_INVALID',
+    message: /a question takes \d+ positions, the model has \d+/,
+  });
+  const refused = (lines: string, message: RegExp) =>
+    assert.throws(() => readExactQuestions('q.jsonl', lines), { code: 'CONFIG_INVALID', message });
+  refused('\n{"task": "sum", "question": "1 + 1"}\n', /q\.jsonl:2: answer: /);
+  refused('{', /q\.jsonl:1: not JSON/);
+  refused('\n', /q\.jsonl: no question in it/);
+});

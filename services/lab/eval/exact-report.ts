@@ -1,0 +1,38 @@
+import { terminalTable } from '../bench/table.ts';
+import type { AskedExactly, ExactCell } from './exact-match.ts';
+import { exitName } from './report.ts';
+
+/** Shares of questions answered exactly, and what they cost, in one way of leaving the loop. */
+export interface ExactScore {
+  readonly exit: string;
+  /** Over the answers' tokens. */
+  readonly meanPasses: number;
+  readonly all: number;
+  readonly byTask: Readonly<Record<string, number>>;
+}
+
+export function exactScore(questions: readonly AskedExactly[], { exit, answers }: ExactCell): ExactScore {
+  const byTask: Record<string, number> = {};
+  for (const task of [...new Set(questions.map((question) => question.task))].sort()) {
+    byTask[task] = share(answers.filter((_, at) => questions[at]!.task === task));
+  }
+  const passes = answers.flatMap((answer) => answer.passes);
+  const meanPasses = passes.reduce((sum, each) => sum + each, 0) / passes.length;
+  return { exit: exitName(exit), meanPasses, all: share(answers), byTask };
+}
+
+const share = (answers: ExactCell['answers']): number =>
+  answers.filter(({ right }) => right).length / answers.length;
+
+/** Ways of leaving the loop beside tasks, in percent. */
+export const exactText = (scores: readonly ExactScore[]): string =>
+  terminalTable(
+    scores.map(({ exit, meanPasses, all, byTask }) => ({
+      exit,
+      passes: meanPasses,
+      all: percent(all),
+      ...Object.fromEntries(Object.entries(byTask).map(([task, value]) => [task, percent(value)])),
+    })),
+  );
+
+const percent = (value: number): number => Math.round(1000 * value) / 10;
