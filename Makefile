@@ -21,6 +21,10 @@ NODE_PACKAGE = node-$(shell uname -s | tr A-Z a-z)-$(shell uname -m | sed 's/x86
 PACKAGES := node_modules/.installed
 MANIFESTS := package.json package-lock.json .npmrc $(wildcard services/*/package.json) integration-tests/package.json
 
+# The page that the coordinator serves at /console, bundled with its libraries.
+CONSOLE := services/coordinator/console/built/index.html
+CONSOLE_SOURCES := $(wildcard services/coordinator/console/*.* services/coordinator/live-*.ts)
+
 # What `make run` serves: these layers of this model are the block, applied LOOPS times, damped (docs/adr/0007).
 MODEL := smollm2-135m-instruct
 LOOP_LAYERS := 4-7
@@ -76,12 +80,13 @@ compose-there:
 
 ##@ Work
 .PHONY: setup
-setup: $(PACKAGES) ## install Node (when PATH's is too old) and the packages; quick when nothing changed
+setup: $(CONSOLE) ## install Node (when PATH's is too old) and the packages, build the console; quick when nothing changed
 
 .PHONY: check
 check: setup ## lint, format and types
 	@node_modules/.bin/biome ci --error-on-warnings $(if $(MAKE_TERMOUT),,--colors=off)
 	@node_modules/.bin/tsc --project .
+	@node_modules/.bin/tsc --project services/coordinator/console
 	@node services/wire/compile-proto.ts --check
 
 .PHONY: test
@@ -141,7 +146,7 @@ BUILD_IMAGE :=
 BASE_IMAGE :=
 
 .PHONY: images
-images: ## build rondo-coordinator, rondo-worker and rondo-lab with Docker; IMAGES=worker for one
+images: setup ## build rondo-coordinator, rondo-worker and rondo-lab with Docker; IMAGES=worker for one
 	@for image in $(IMAGES); do \
 	  docker build --quiet --file infra/docker/Dockerfile --target $$image --tag rondo-$$image:$(IMAGE_TAG) \
 	    $(if $(BUILD_IMAGE),--build-arg BUILD=$(BUILD_IMAGE)) $(if $(BASE_IMAGE),--build-arg BASE=$(BASE_IMAGE)) \
@@ -216,7 +221,7 @@ proto: setup ## rewrite services/wire/proto-types.ts after a change under proto/
 
 .PHONY: clean
 clean: ## remove all that was installed or made here, but not pulled checkpoints
-	@rm -rf node_modules .node .cache/bin .cache/bundles .cache/bench .cache/eval .cache/peers .cache/compile .cache/kubernetes .cache/sbom .cache/types.tsbuildinfo .cache/scan-*
+	@rm -rf node_modules .node services/coordinator/console/built .cache/bin .cache/bundles .cache/bench .cache/eval .cache/peers .cache/compile .cache/kubernetes .cache/sbom .cache/types.tsbuildinfo .cache/console-types.tsbuildinfo .cache/scan-*
 
 .PHONY: help
 help: ## this page
@@ -241,4 +246,8 @@ $(LOCAL_NODE): .nvmrc
 $(PACKAGES): $(MANIFESTS) | $(NODE)
 	@echo 'Installing packages'
 	@npm ci --loglevel=error
+	@touch $@
+
+$(CONSOLE): $(CONSOLE_SOURCES) $(PACKAGES)
+	@node services/coordinator/console/build.ts
 	@touch $@

@@ -1,5 +1,5 @@
 import { posix } from 'node:path';
-import { isTest, type SourceFile, type SourcePackage } from './source-tree.ts';
+import { isBundled, isTest, type SourceFile, type SourcePackage } from './source-tree.ts';
 
 /** The siblings that each package may depend on. Dependencies run downward only. */
 const MAY_USE: Readonly<Record<string, readonly string[]>> = {
@@ -58,16 +58,17 @@ export const forbiddenDependencies = (packages: readonly SourcePackage[]): strin
       .map((dependency) => `${name} must not depend on ${dependency}`);
   });
 
-/** Each import of a package is in the manifest. Tests may use its devDependencies and the `testTools`. */
+/** Each import of a package is in the manifest. Tests may use its devDependencies and the `testTools`, pages the former. */
 export const undeclaredImports = (
   packages: readonly SourcePackage[],
   testTools: readonly string[],
 ): string[] =>
   packages.flatMap(({ name, dependencies, devDependencies, files }) =>
     files.flatMap((file) => {
-      const inTests = isTest(file) || name === 'integration-tests' ? [...devDependencies, ...testTools] : [];
+      const tested = isTest(file) || name === 'integration-tests';
+      const more = [...(tested || isBundled(file) ? devDependencies : []), ...(tested ? testTools : [])];
       return usedBy(file)
-        .filter((used) => !dependencies.includes(used) && !inTests.includes(used))
+        .filter((used) => !dependencies.includes(used) && !more.includes(used))
         .map((used) => `${name}/${file.path} imports ${used}, which its manifest does not name`);
     }),
   );
@@ -109,7 +110,7 @@ export const vagueNames = (packages: readonly SourcePackage[]): string[] =>
   packages.flatMap(({ name, files }) =>
     files
       .filter(({ path }) => {
-        const words = path.replace(/(\.test|\.d)?\.ts$/, '').split(/[/-]/);
+        const words = path.replace(/(\.test|\.d)?\.tsx?$/, '').split(/[/-]/);
         return words.some((word) => !/^[a-z0-9]+$/.test(word) || VAGUE_WORDS.includes(word));
       })
       .map((file) => `${name}/${file.path}`),

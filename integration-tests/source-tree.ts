@@ -22,7 +22,7 @@ export interface SourceFile {
 export interface SourcePackage {
   readonly name: string;
   readonly dependencies: readonly string[];
-  /** What only its tests use. */
+  /** What only its tests use, and what is bundled. */
   readonly devDependencies: readonly string[];
   readonly files: readonly SourceFile[];
 }
@@ -36,6 +36,9 @@ interface PackageManifest {
 const readManifest = (path: string) => JSON.parse(readFileSync(path, 'utf8')) as PackageManifest;
 
 export const isTest = (file: SourceFile): boolean => file.path.endsWith('.test.ts');
+
+/** Part of a page: a browser runs it, with its libraries bundled into it beforehand. */
+export const isBundled = (file: SourceFile): boolean => file.path.startsWith('console/');
 
 /** What `text`, the content of the file at `path`, imports and reads. */
 export function sourceFile(path: string, text: string): SourceFile {
@@ -83,7 +86,10 @@ export function readPackages(root: string): SourcePackage[] {
       const manifest = readManifest(join(root, path));
       if (manifest.name !== `@rondo/${basename(directory)}`)
         throw new Error(`${path}: name is ${manifest.name}`);
-      const files = globSync('**/*.ts', { cwd: directory, exclude: ['**/node_modules/**'] }).sort();
+      const files = globSync('**/*.{ts,tsx}', {
+        cwd: directory,
+        exclude: ['**/node_modules/**'],
+      }).sort();
       return {
         name: basename(directory),
         dependencies: Object.keys(manifest.dependencies ?? {}),

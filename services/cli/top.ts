@@ -1,10 +1,15 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { LiveFrame } from '@rondo/coordinator';
+import { RondoError } from '@rondo/core';
 import { Command } from 'commander';
+import type { ApiClient } from './api-client.ts';
 import { API_HELP, type ApiFlags, addApiOptions, apiClient } from './api-options.ts';
 import { topFrame } from './top-frame.ts';
 
 const CLEAR = '\x1b[H\x1b[2J';
 const COLUMNS_DEFAULT = 80;
+const LIVE = '/console/live';
+const RETRY_MS = 1000;
 
 /** `rondo top`: what the console shows, in a terminal. */
 export const topCommand = (): Command =>
@@ -14,7 +19,8 @@ export const topCommand = (): Command =>
     .addHelpText(
       'after',
       `
-The rates are those of the last half second; the same as a page: /console of the coordinator. Ctrl-C ends it.
+The rates are those of the last half second; the same as a page: /console of the coordinator. One that restarts is found
+again. Ctrl-C ends it.
 ${API_HELP}
 
 Examples:
@@ -25,14 +31,41 @@ Examples:
 
 async function top({ once, ...flags }: ApiFlags & { readonly once: boolean }): Promise<void> {
   const client = await apiClient(flags);
+  // Who is not there at the start is a mistake; who goes away later may come back.
+  let stream = await client.download(LIVE);
+  while (!(await show(stream, once))) {
+    process.stdout.write(`${client.url} is away, looking for it again\n`);
+    stream = await backAgain(client);
+  }
+}
+
+/** Shows a coordinator's frames as they come; false when it went away. */
+async function show(stream: ReadableStream<Uint8Array>, once: boolean): Promise<boolean> {
   let before: LiveFrame | undefined;
-  for await (const frame of frames(await client.download('/console/live'))) {
-    if (before !== undefined) {
-      const screen = topFrame(frame, before, process.stdout.columns ?? COLUMNS_DEFAULT);
-      process.stdout.write(once ? screen : `${CLEAR}${screen}`);
-      if (once) return;
+  try {
+    for await (const frame of frames(stream)) {
+      if (before !== undefined) {
+        const screen = topFrame(frame, before, process.stdout.columns ?? COLUMNS_DEFAULT);
+        process.stdout.write(once ? screen : `${CLEAR}${screen}`);
+        if (once) return true;
+      }
+      before = frame;
     }
-    before = frame;
+  } catch (error) {
+    if (once) throw error;
+  }
+  return false;
+}
+
+/** @throws RondoError what a coordinator that is there refuses with for good, such as a key it does not know */
+async function backAgain(client: ApiClient): Promise<ReadableStream<Uint8Array>> {
+  for (;;) {
+    await delay(RETRY_MS);
+    try {
+      return await client.download(LIVE);
+    } catch (error) {
+      if (!RondoError.from(error).retryable) throw error;
+    }
   }
 }
 

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import type { FastifyInstance } from 'fastify';
 import type { LiveFeed } from './live-feed.ts';
 import { sendEvents } from './sse.ts';
@@ -13,23 +13,15 @@ const ASSETS = [
   ['/console/console.css', 'console.css', 'text/css; charset=utf-8'],
 ] as const;
 
+/** Where `make setup` puts the page. */
+const BUILT = new URL('./console/built/', import.meta.url);
+
 /** The page itself tells nothing and needs no key: a browser sends none when it opens one. All that it shows needs the key. */
 export const CONSOLE_PAGES: readonly string[] = ASSETS.map(([path]) => path);
 
 /** The page at /console and, at /console/live, what it shows. */
 export function addConsoleRoutes(http: FastifyInstance, feed: LiveFeed): void {
-  for (const [path, file, type] of ASSETS) {
-    const content = readFileSync(new URL(`./console/${file}`, import.meta.url));
-    http.get(path, async (_request, reply) =>
-      reply
-        .header('content-type', type)
-        .header('content-security-policy', POLICY)
-        .header('x-content-type-options', 'nosniff')
-        .header('referrer-policy', 'no-referrer')
-        .header('cache-control', 'no-cache')
-        .send(content),
-    );
-  }
+  addConsolePages(http, BUILT);
   http.get('/console/live', async (_request, reply) => {
     const gone = new AbortController();
     reply.raw.once('close', () => gone.abort());
@@ -37,3 +29,25 @@ export function addConsoleRoutes(http: FastifyInstance, feed: LiveFeed): void {
     return reply;
   });
 }
+
+/** The page as it was built into the directory `built`, or how to build it. */
+export function addConsolePages(http: FastifyInstance, built: URL): void {
+  for (const [path, file, type] of ASSETS) {
+    const content = contentOf(new URL(file, built));
+    http.get(path, async (_request, reply) =>
+      reply
+        .code(content === undefined ? 503 : 200)
+        .header('content-type', content === undefined ? 'text/plain; charset=utf-8' : type)
+        .header('content-security-policy', POLICY)
+        .header('x-content-type-options', 'nosniff')
+        .header('referrer-policy', 'no-referrer')
+        .header('cache-control', 'no-cache')
+        .send(content ?? UNBUILT),
+    );
+  }
+}
+
+const UNBUILT =
+  'The console is not built here: run make setup where Rondo is installed, then start the coordinator again.\n';
+
+const contentOf = (file: URL): Buffer | undefined => (existsSync(file) ? readFileSync(file) : undefined);

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { fastify } from 'fastify';
 import { newApiKey, parseApiKeys } from './api-keys.ts';
-import type { LiveFrame } from './live-feed.ts';
+import { addConsolePages } from './console-routes.ts';
+import type { LiveFrame } from './live-frame.ts';
 import { testCoordinator } from './test-coordinator.ts';
 
 /** The first frame that `wanted` takes. */
@@ -46,6 +48,14 @@ test('the page loads without a key and from nowhere else; what it shows needs th
     assert.equal((await get(asset!)).status, 200);
   }
   assert.equal((await get('/console/live')).status, 401);
+});
+
+test('a page that was not built says how to build it', async () => {
+  const http = fastify();
+  addConsolePages(http, new URL('file:///not-built/'));
+  const { statusCode, body } = await http.inject('/console');
+  assert.equal(statusCode, 503);
+  assert.match(body, /make setup/);
 });
 
 test('a coordinator that ends waits for no console', async (context) => {

@@ -2,7 +2,8 @@ export { ApiKeys, type KeyLimits, newApiKey, parseApiKeys } from './api-keys.ts'
 export { BATCH_ENDPOINTS, type BatchEndpoint, checkInput, type InputCheck } from './batch-lines.ts';
 export { type CoordinatorOptions, type RunningCoordinator, startCoordinator } from './coordinator.ts';
 export type { Health } from './health.ts';
-export type { LiveFrame } from './live-feed.ts';
+export type { LiveFrame } from './live-frame.ts';
+export { ratesBetween } from './live-rates.ts';
 export type { NamedBundle } from './model.ts';
 export { NatsRoster } from './nats-roster.ts';
 export { PLACEMENTS, type Placement } from './placement.ts';

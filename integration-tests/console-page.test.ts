@@ -1,0 +1,156 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import { accessibilityFaults, BROWSER_MISSING, openBrowser } from './browser.ts';
+import { freePort } from './free-port.ts';
+import { RondoProcess } from './rondo-process.ts';
+import { TinyBundle } from './tiny-bundle.ts';
+import { ToldStream } from './told-stream.ts';
+
+const LOOPS = 3;
+/** Tokens of each answer. */
+const ANSWER = 40;
+const DESKTOP: BrowserContextOptions = { viewport: { width: 1280, height: 900 } };
+const PHONE: BrowserContextOptions = { viewport: { width: 360, height: 740 }, hasTouch: true };
+
+/** In the page: whether a row is drawn on the ring. */
+const DRAWN = `(() => {
+  const canvas = document.querySelector('canvas');
+  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  return data.some((value) => value > 0);
+})()`;
+
+describe('the console in a browser', { skip: BROWSER_MISSING }, () => {
+  let bundle: TinyBundle;
+  let browser: Browser;
+  let port: number;
+  let cluster: RondoProcess;
+
+  const startCluster = () =>
+    RondoProcess.start(
+      ...['run', '--model', bundle.directory, '--listen', `127.0.0.1:${port}`, '--placement', 'homed'],
+      ...['--workers', '2', '--threads', '1', '--kv-mb', '16'],
+    );
+  const url = () => `http://127.0.0.1:${port}`;
+
+  before(async () => {
+    [bundle, browser, port] = await Promise.all([TinyBundle.make(LOOPS), openBrowser(), freePort()]);
+    cluster = await startCluster();
+  });
+  after(async () => {
+    await browser.close();
+    await cluster.stop();
+    await bundle[Symbol.asyncDispose]();
+  });
+
+  /** Opens the page, closes it after `look`, and holds it to being without faults of its own and without assets from elsewhere. */
+  async function visit(options: BrowserContextOptions, look: (page: Page) => Promise<void>): Promise<void> {
+    const context = await browser.newContext(options);
+    const page = await context.newPage();
+    const faults: string[] = [];
+    page.on('pageerror', ({ message }) => faults.push(message));
+    page.on('request', (request) => {
+      if (!/^data:/.test(request.url()) && !request.url().startsWith(url())) faults.push(request.url());
+    });
+    page.on('console', (message) => {
+      if (/policy/i.test(message.text())) faults.push(message.text());
+    });
+    try {
+      await page.goto(`${url()}/console`);
+      await page.locator('#status[data-state="live"]').waitFor();
+      await look(page);
+      assert.deepEqual(faults, []);
+    } finally {
+      await context.close();
+    }
+  }
+
+  /** Sends a message; what is answered is the same each time, and its tokens leave after `passes`, one after the other. */
+  async function chat(page: Page, passes: readonly number[] = [LOOPS]): Promise<void> {
+    const dictated = { seed: 7, ignore_eos: true, max_tokens: ANSWER, exit_depths: passes };
+    await page.route('**/v1/chat/completions', (route) =>
+      route.continue({ postData: { ...route.request().postDataJSON(), ...dictated } }),
+    );
+    await page.keyboard.press('/');
+    await page.keyboard.type('What goes around?');
+    await page.keyboard.press('Enter');
+    await page.locator(`#answer[aria-busy="false"] span:nth-child(${ANSWER})`).waitFor({ state: 'attached' });
+  }
+
+  test('it streams a chat whose tokens have the colour of the depth at which they left', async () => {
+    await visit(DESKTOP, async (page) => {
+      await chat(page, [1, 3, 2]);
+      const tokens = await page.evaluate<[passes: number, colour: string][]>(
+        `[...document.querySelectorAll('#answer span')].map((token) =>
+          [Number(token.dataset.passes), getComputedStyle(token).borderBottomColor])`,
+      );
+      assert.equal(tokens.length, ANSWER);
+      const colours = new Map(tokens);
+      assert.deepEqual([...colours.keys()].sort(), [1, 2, 3]);
+      assert.equal(new Set(colours.values()).size, 3);
+      for (const [passes, colour] of tokens) assert.equal(colour, colours.get(passes));
+    });
+  });
+
+  test('it shows where rows leave the loop, and rows move round it', async () => {
+    await visit(DESKTOP, async (page) => {
+      const stream = new ToldStream(url(), { prompt: [5, 6], max_tokens: 400, exit_depths: [1, 2] });
+      await stream.ended;
+      const share = (depth: number) => page.locator('.depths li').nth(depth).locator('.exits').innerText();
+      await page.waitForFunction(DRAWN);
+      assert.notEqual(await share(0), '0 % left');
+      assert.notEqual(await share(1), '0 % left');
+    });
+  });
+
+  test('nothing moves for whoever prefers that', async () => {
+    await visit({ ...DESKTOP, reducedMotion: 'reduce' }, async (page) => {
+      await new ToldStream(url(), { prompt: [5, 6], max_tokens: 50 }).ended;
+      await page.waitForFunction(`document.querySelector('.rate').textContent !== '0'`);
+      assert.equal(await page.evaluate(DRAWN), false);
+    });
+  });
+
+  test('it finds a coordinator that was restarted', async () => {
+    await visit(DESKTOP, async (page) => {
+      assert.equal(await cluster.stop(), 0);
+      await page.locator('#status[data-state="reconnecting"]').waitFor();
+      cluster = await startCluster();
+      await page.locator('#status[data-state="live"]').waitFor();
+      await chat(page);
+      assert.ok((await page.locator('#answer').innerText()).length > 0);
+    });
+  });
+
+  for (const colorScheme of ['dark', 'light'] as const) {
+    test(`axe has nothing against it in ${colorScheme}`, async () => {
+      await visit({ ...DESKTOP, colorScheme }, async (page) => {
+        await chat(page);
+        assert.deepEqual(await accessibilityFaults(page), []);
+      });
+    });
+  }
+
+  test('on a phone nothing is wider than the screen, and axe has nothing against it', async () => {
+    await visit(PHONE, async (page) => {
+      await chat(page);
+      assert.ok((await page.evaluate<number>('document.documentElement.scrollWidth - innerWidth')) <= 0);
+      assert.deepEqual(await accessibilityFaults(page), []);
+    });
+  });
+
+  test('the theme is chosen by a button, and stays', async () => {
+    await visit({ ...DESKTOP, colorScheme: 'dark' }, async (page) => {
+      const ground = () => page.evaluate('getComputedStyle(document.documentElement).backgroundColor');
+      const dark = await ground();
+      const button = page.getByRole('button', { name: /^Theme/ });
+      await button.click();
+      assert.equal(await ground(), dark);
+      await button.click();
+      const light = await ground();
+      assert.notEqual(light, dark);
+      await page.reload();
+      assert.equal(await ground(), light);
+    });
+  });
+});
