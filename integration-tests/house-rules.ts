@@ -22,6 +22,11 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
 const KEPT_BY: Readonly<Record<string, string>> = {
   'onnxruntime-node': 'engine',
   '@grpc/grpc-js': 'wire',
+  '@opentelemetry/api': 'chassis',
+  '@opentelemetry/exporter-trace-otlp-grpc': 'chassis',
+  '@opentelemetry/exporter-trace-otlp-proto': 'chassis',
+  '@opentelemetry/resources': 'chassis',
+  '@opentelemetry/sdk-trace': 'chassis',
   '@nats-io/jetstream': 'wire',
   '@nats-io/kv': 'wire',
   '@nats-io/obj': 'wire',

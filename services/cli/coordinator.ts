@@ -23,6 +23,7 @@ import { addressesOption, addressOption } from './options.ts';
 import { addRouteOptions, ROUTE_HELP, type RouteFlags, spreadOf } from './route-options.ts';
 import { type Chassis, serve } from './serve.ts';
 import { addTlsOptions, openTls, TLS_HELP, type TlsFlags } from './tls-options.ts';
+import { addTraceOptions, openTelemetry, TRACE_HELP, type TraceFlags } from './trace-options.ts';
 
 /** How routes are cut; `run` offers the same choice. */
 export const placementOption = (): Option =>
@@ -33,7 +34,7 @@ export const placementOption = (): Option =>
     .choices(PLACEMENTS)
     .default('auto');
 
-interface CoordinatorFlags extends TlsFlags, ClientFlags, AdminFlags, NatsFlags, RouteFlags {
+interface CoordinatorFlags extends TlsFlags, ClientFlags, AdminFlags, NatsFlags, RouteFlags, TraceFlags {
   readonly model: ModelFlag[];
   readonly worker?: Address[];
   readonly listen: Address;
@@ -44,7 +45,9 @@ interface CoordinatorFlags extends TlsFlags, ClientFlags, AdminFlags, NatsFlags,
 /** `rondo coordinator`: the HTTP API over workers that run elsewhere. */
 export const coordinatorCommand = (): Command =>
   addRouteOptions(
-    addNatsOptions(addAdminOptions(addClientOptions(addTlsOptions(new Command('coordinator'))))),
+    addTraceOptions(
+      addNatsOptions(addAdminOptions(addClientOptions(addTlsOptions(new Command('coordinator'))))),
+    ),
   )
     .description(
       'serve the OpenAI API over HTTP with the workers given, or with all that announce themselves',
@@ -69,6 +72,7 @@ ${ADMIN_HELP}
 The public port then keeps the API, /health (the status alone), /healthz and /live; without it, it tells all.
 ${TLS_HELP}
 ${NATS_HELP}
+${TRACE_HELP}
 
 With several models each worker serves the one that it holds, a request names one of them, and one without workers is
 answered 503 while the others serve.
@@ -102,6 +106,7 @@ async function start(flags: CoordinatorFlags, chassis: Chassis): Promise<void> {
     placement: flags.placement,
     drainMs: flags.drainSeconds * 1000,
     nats,
+    telemetry: await openTelemetry('rondo-coordinator', flags, chassis),
     tls: await openTls(flags, chassis),
     adminApart: admin !== undefined,
     ...(await clientOptions(flags, chassis)),

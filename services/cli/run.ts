@@ -20,9 +20,10 @@ import { type ModelFlag, modelsOption, openModels } from './model-options.ts';
 import { addressOption, countOption } from './options.ts';
 import { addRouteOptions, ROUTE_HELP, type RouteFlags, spreadOf } from './route-options.ts';
 import { type Chassis, keepWorker, serve } from './serve.ts';
+import { addTraceOptions, openTelemetry, TRACE_HELP, type TraceFlags } from './trace-options.ts';
 import { activationsOption } from './worker.ts';
 
-interface RunFlags extends EngineFlags, ClientFlags, AdminFlags, RouteFlags {
+interface RunFlags extends EngineFlags, ClientFlags, AdminFlags, RouteFlags, TraceFlags {
   readonly model: ModelFlag[];
   readonly listen: Address;
   readonly workers: number;
@@ -33,7 +34,7 @@ interface RunFlags extends EngineFlags, ClientFlags, AdminFlags, RouteFlags {
 
 /** `rondo run`: a coordinator and its workers in one process, talking over loopback as a cluster does. */
 export const runCommand = (): Command =>
-  addRouteOptions(addAdminOptions(addClientOptions(addEngineOptions(new Command('run')))))
+  addTraceOptions(addRouteOptions(addAdminOptions(addClientOptions(addEngineOptions(new Command('run'))))))
     .description('serve a bundle on this machine: coordinator and workers in one process')
     .requiredOption(
       '--model <[name=]bundle>',
@@ -60,6 +61,7 @@ rondo worker and rondo coordinator.
 ${CLIENT_HELP}
 ${ADMIN_HELP}
 ${ROUTE_HELP}
+${TRACE_HELP}
 
 Examples:
   rondo run --model bundles/looped
@@ -97,6 +99,7 @@ async function start(flags: RunFlags, chassis: Chassis): Promise<void> {
   };
   const workers = await Promise.all(Array.from({ length: count }, (_, index) => startOne(index)));
   const coordinator = await startCoordinator({
+    telemetry: await openTelemetry('rondo', flags, chassis),
     models,
     spread: spreadOf(flags),
     workers,

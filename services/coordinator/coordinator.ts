@@ -1,4 +1,4 @@
-import type { Logger, Metrics } from '@rondo/chassis';
+import { type Logger, type Metrics, Telemetry } from '@rondo/chassis';
 import { type Address, LIMITS, RondoError, systemClock, type TlsIdentity } from '@rondo/core';
 import { connectWorker, type NatsLink, type WorkerClient } from '@rondo/wire';
 import type { ApiKeys } from './api-keys.ts';
@@ -12,6 +12,7 @@ import { Model, type NamedBundle } from './model.ts';
 import { checkModels, Models } from './models.ts';
 import { OpenAnswers } from './open-answers.ts';
 import type { Placement } from './placement.ts';
+import { RecentRequests } from './recent-requests.ts';
 import type { Rosters } from './roster.ts';
 import { Shadows } from './shadows.ts';
 import { checkSpread, NO_SPREAD, type Spread } from './splits.ts';
@@ -30,6 +31,8 @@ export interface CoordinatorOptions {
   readonly placement: Placement;
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** Which requests are traced, and where their spans go; absent: those whose clients sample them, and nowhere. */
+  readonly telemetry?: Telemetry | undefined;
   /** What this coordinator shows to workers and holds them to; absent: plaintext. */
   readonly tls?: TlsIdentity | undefined;
   /** The keys of clients, read anew for each request; absent: everybody is let in. */
@@ -83,6 +86,12 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
   await batches?.tried();
   const answers = new OpenAnswers();
   const feed = new LiveFeed(models, systemClock);
+  const requests = new RecentRequests({
+    telemetry: options.telemetry ?? new Telemetry({ sample: 0, serviceName: 'rondo', metrics, log }),
+    log,
+    clock: systemClock,
+    watched: () => feed.watched,
+  });
   const http = createHttp({
     models,
     log,
@@ -93,6 +102,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     metrics,
     answers,
     feed,
+    requests,
     gate: options.apiKeys && new KeyGate({ keys: options.apiKeys, metrics, clock: systemClock }),
     https: options.https,
   });

@@ -53,12 +53,15 @@ export class Generation {
       yield* life.events();
     } catch (thrown) {
       if (signal.aborted) throw new RondoError('CANCELLED', 'the request was cancelled', { cause: thrown });
-      watch.failed(RondoError.from(thrown).code);
+      const { code } = RondoError.from(thrown);
+      watch.failed(code);
+      request.timeline?.failed(code);
       throw thrown;
     } finally {
       for (const end of unsubscribe) end();
       await life.close();
       watch.end();
+      request.timeline?.end();
     }
   }
 }

@@ -24,6 +24,8 @@ import type { Listed, Models } from './models.ts';
 import type { OpenAnswers } from './open-answers.ts';
 import { openAiError } from './openai-error.ts';
 import type { Owner } from './owner.ts';
+import type { RecentRequests } from './recent-requests.ts';
+import { addRequestRoutes } from './request-routes.ts';
 import type { Shadows } from './shadows.ts';
 import { detokenize, tokenize, tokenizerInfo } from './tokenize.ts';
 
@@ -33,6 +35,8 @@ export interface HttpOptions {
   readonly health: () => Promise<Health>;
   /** Hears every answer. */
   readonly feed: LiveFeed;
+  /** Remembers every request to generate. */
+  readonly requests: RecentRequests;
   readonly metrics: Metrics;
   /** Every answer is added to it. */
   readonly answers: OpenAnswers;
@@ -70,7 +74,17 @@ const RETRY_AFTER_S = 1;
 
 /** The HTTP door: routes, and OpenAI's error object for whatever goes wrong on any of them. */
 export function createHttp(options: HttpOptions): FastifyInstance {
-  const { models, feed, shadows, metrics, answers, gate, https, adminApart = false } = options;
+  const {
+    models,
+    feed,
+    requests: recent,
+    shadows,
+    metrics,
+    answers,
+    gate,
+    https,
+    adminApart = false,
+  } = options;
   const requests = metrics.counter('rondo_http_requests_total', 'HTTP requests by route and status', [
     'route',
     'status',
@@ -117,8 +131,8 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   });
 
   const generate =
-    (plan: (body: unknown, kitchen: Kitchen) => AnswerPlan) =>
-    async ({ body, headers, id }: FastifyRequest, reply: FastifyReply) => {
+    (operation: 'chat' | 'text_completion', plan: (body: unknown, kitchen: Kitchen) => AnswerPlan) =>
+    async ({ body, headers, id, owner }: FastifyRequest, reply: FastifyReply) => {
       const session = headers[SESSION_HEADER];
       const served = models.serve(body, {
         session: typeof session === 'string' ? session : undefined,
@@ -130,12 +144,27 @@ export function createHttp(options: HttpOptions): FastifyInstance {
       const planned = plan(body, kitchen);
       byVariant.inc({ asked, model: model.name });
       const witness = shadows?.witness(served, id, planned.choices.length, (other) => plan(body, other));
-      return answer(kitchen, planned, reply, bothOf(feed.witness(), witness));
+      const { promptTokens, stream } = planned;
+      const { traceparent } = headers;
+      const facts = { id, owner, operation, asked, model: model.name, promptTokens, stream, traceparent };
+      const timeline = recent.begin(facts);
+      const choices = planned.choices.map((choice) => ({
+        ...choice,
+        request: timeline.follow(choice.request),
+      }));
+      const listeners = bothOf(bothOf(feed.witness(), timeline), witness);
+      try {
+        return await answer(kitchen, { ...planned, choices }, reply, listeners);
+      } catch (thrown) {
+        timeline.failed(thrown);
+        throw thrown;
+      }
     };
-  http.post('/v1/completions', generate(planCompletion));
-  http.post('/v1/chat/completions', generate(planChat));
+  http.post('/v1/completions', generate('text_completion', planCompletion));
+  http.post('/v1/chat/completions', generate('chat', planChat));
   addBatchRoutes(http, options.batches);
   addConsoleRoutes(http, feed);
+  addRequestRoutes(http, recent);
   http.post('/tokenize', async ({ body }) => tokenize(body, models.kitchen(body)));
   http.post('/detokenize', async ({ body }) => detokenize(body, models.kitchen(body)));
   http.get<{ Querystring: { model?: string } }>('/tokenizer_info', async ({ query }) =>

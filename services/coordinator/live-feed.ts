@@ -45,6 +45,11 @@ export class LiveFeed {
     };
   }
 
+  /** Whether somebody looks. */
+  get watched(): boolean {
+    return this.#viewers > 0;
+  }
+
   get frame(): LiveFrame {
     const { all, names, load } = this.#models;
     return {

@@ -33,12 +33,16 @@ export interface Seeker {
   readonly waits: boolean;
   /** It has run before: it waits before all that have not, and is not refused for want of room. */
   readonly recovering: boolean;
+  /** A worker did not take it. */
+  refused?(by: WorkerId, error: RondoError): void;
 }
 
 /** A sequence whose pages are reserved on every worker of its route. */
 export interface OpenSequence {
   readonly route: Route;
   readonly opened: OpenedEvent;
+  /** How long its workers took to open it. */
+  readonly openMs: number;
   readonly events: AsyncIterator<GenerateStreamEvent>;
   /** Ends the worker's call, cancelling it unless it has finished, and gives back what was booked. */
   close(finished: boolean): Promise<void>;
@@ -136,6 +140,7 @@ export class Opening {
           return open;
         } catch (thrown) {
           const error = RondoError.from(thrown);
+          seeker.refused?.(route.home.id, error);
           if (seeker.signal.aborted || FINAL.has(error.code)) throw error;
           if (error.code === 'OVERLOADED' || error.code === 'KV_EXHAUSTED') noRoom = error;
           else {
@@ -198,7 +203,8 @@ export class Opening {
   }
 
   async #openOn(route: Route, seeker: Seeker): Promise<OpenSequence> {
-    const { membership, bundleDigest, openMs = LIMITS.openMs } = this.#options;
+    const { membership, bundleDigest, clock, openMs = LIMITS.openMs } = this.#options;
+    const askedMs = clock.now();
     const spec: GenerateSpec = { ...seeker.spec(), sequenceId: seeker.id, route, bundleDigest };
     const booking = membership.book(route, spec.promptIds.length + spec.maxTokens);
     const call = new AbortController();
@@ -220,7 +226,7 @@ export class Opening {
       if (first.value.epoch !== route.epoch) throw faulty(`epoch ${first.value.epoch} for ${route.epoch}`);
       new AnswerTerms(spec, this.#options).opened(first.value);
       booking.opened();
-      return { route, opened: first.value, events, close };
+      return { route, opened: first.value, openMs: clock.now() - askedMs, events, close };
     } catch (error) {
       await close(false);
       throw error;

@@ -8,14 +8,17 @@ import type { Opening, OpeningOptions, OpenSequence, Seeker } from './opening.ts
 import type { Movement, Stuck } from './patience.ts';
 import type { Placement } from './placement.ts';
 import type { SequenceWatch } from './sequence-metrics.ts';
+import type { SequenceTimeline } from './sequence-timeline.ts';
 
 /** What a request asks of one sequence; where it runs is decided here. */
 export type SequenceRequest = Omit<
   GenerateSpec,
-  'sequenceId' | 'route' | 'bundleDigest' | 'emitted' | 'background'
+  'sequenceId' | 'route' | 'bundleDigest' | 'emitted' | 'background' | 'traceparent' | 'tellRuns'
 > & {
   /** For this sequence instead of the coordinator's. */
   readonly placement?: Placement | undefined;
+  /** Where its life is written down; absent: nowhere. */
+  readonly timeline?: SequenceTimeline | undefined;
 };
 
 /**
@@ -34,6 +37,7 @@ export class SequenceLife {
   readonly #options: OpeningOptions;
   readonly #opening: Opening;
   readonly #watch: SequenceWatch;
+  readonly #timeline: SequenceTimeline | undefined;
   readonly #history: History;
   readonly #seeker: Seeker & { recovering: boolean; waits: boolean };
   /** Since the last new token. */
@@ -69,7 +73,9 @@ export class SequenceLife {
     this.#history = new History(request, options);
     this.#wait = new EventWait(options.clock);
     let epoch = 0;
-    const { placement = options.placement, ...asked } = request;
+    const { placement = options.placement, timeline, ...plain } = request;
+    const asked = { ...plain, ...timeline?.asks };
+    this.#timeline = timeline;
     this.#seeker = {
       id,
       signal,
@@ -79,6 +85,8 @@ export class SequenceLife {
       nextEpoch: () => ++epoch,
       shunned: this.#shunned,
       recovering: false,
+      refused: (worker, { code }) =>
+        timeline?.happened('refused', { 'rondo.worker': worker, 'rondo.code': code }),
     };
   }
 
@@ -122,6 +130,7 @@ export class SequenceLife {
     this.#wait.opened(open.route, this.#stepsMax);
     this.#stuck = undefined;
     this.#options.metrics.recomputed(this.#history.opened(open.opened));
+    this.#timeline?.opened(open, this.#history.emitted.length);
   }
 
   /** The next event that is news; undefined when this one is none. */
@@ -142,12 +151,16 @@ export class SequenceLife {
         if (token === undefined) metrics.dropped('repeated');
         else {
           this.#watch.token();
+          this.#timeline?.token();
           this.#decodes = true;
           this.#losses = [];
           this.#shunned.clear();
         }
         return token;
       }
+      case 'runs':
+        this.#timeline?.ran(event);
+        return undefined;
       case 'prompt-logprobs':
         return this.#history.promptTokens(event);
       case 'finished': {
@@ -213,7 +226,13 @@ export class SequenceLife {
     for (const stage of route.stages) membership.suspect(stage.worker.id);
     this.#shunned.add(worker);
     if (!goesOn(this.#losses, (worker) => membership.lives(worker))) throw givenUp(this.#losses);
-    metrics.recovered(causeOf(error));
+    const cause = causeOf(error);
+    metrics.recovered(cause);
+    this.#timeline?.leaves('recovery', {
+      'rondo.cause': cause,
+      'rondo.worker': worker,
+      'rondo.code': error.code,
+    });
     this.#took(await this.#opening.open(this.#seeker));
     return undefined;
   }
@@ -232,6 +251,7 @@ export class SequenceLife {
     const old = this.#open!;
     // It ends with the call.
     this.#due?.catch(() => undefined);
+    this.#timeline?.leaves('drain', { 'rondo.worker': old.route.home.id });
     const outcome = await this.#opening.tryAll(this.#seeker);
     if (outcome instanceof RondoError) {
       this.#moveAt = clock.now() + MOVE_AGAIN_MS;

@@ -1,6 +1,7 @@
 import type { ExitRule } from './exit-rule.ts';
 import type { SequenceId } from './ids.ts';
 import type { Route } from './route.ts';
+import type { RunsEvent } from './run-record.ts';
 import type { SamplingParams, TokenLogprob } from './sampling.ts';
 
 /** A token that went out, and the passes its row spent. */
@@ -33,7 +34,10 @@ export interface GenerateSpec {
   readonly promptLogprobs: boolean;
   /** Nobody waits for its tokens one by one: beside sequences without this it runs a few rows at a time. */
   readonly background?: boolean | undefined;
+  /** W3C trace context: of a request that is sampled, and only then. */
   readonly traceparent?: string | undefined;
+  /** The worker tells what each run did for this sequence. */
+  readonly tellRuns?: boolean | undefined;
 }
 
 export interface TokenEvent {
@@ -72,4 +76,4 @@ export interface FinishedEvent {
   readonly generatedPasses: number;
 }
 
-export type GenerateEvent = TokenEvent | PromptLogprobsEvent | FinishedEvent;
+export type GenerateEvent = TokenEvent | PromptLogprobsEvent | FinishedEvent | RunsEvent;

@@ -24,5 +24,6 @@ export type {
 export { type Address, address, type SequenceId, sequenceId, type WorkerId, workerId } from './ids.ts';
 export { LIMITS } from './limits.ts';
 export { isHomed, type Route, type Stage, stageAt, type WorkerRef } from './route.ts';
+export type { RunPhase, RunRecord, RunsEvent } from './run-record.ts';
 export type { SamplingParams, TokenLogprob } from './sampling.ts';
 export type { TlsIdentity, TlsMaterial } from './tls-identity.ts';

@@ -50,6 +50,13 @@ export const LIMITS = {
   consoleViewersMax: 16,
   /** Between two frames that a console gets, in milliseconds. */
   consoleEveryMs: 500,
+  /** Requests that a coordinator remembers, and what their timelines may take in all. */
+  recentRequests: 256,
+  recentRequestsBytes: 32 * 1024 * 1024,
+  /** Runs and tokens of one request that are kept and exported; each becomes a span. */
+  requestRuns: 8192,
+  /** Spans that wait for their receiver; about 1 KiB each. */
+  traceSpansWaiting: 16_384,
   /** Sequences one request may ask for with `n`. */
   choicesMax: 16,
   stopStringsMax: 16,
@@ -77,6 +84,10 @@ export const LIMITS = {
   kernelWeightBytesMax: 1024 ** 3,
   /** Rows on one link between workers that are sent and not yet granted again: four full runs keep it busy. */
   linkCreditRows: 1024,
+  /** Runs told of with the rows of one frame. */
+  frameRuns: 1024,
+  /** Runs of one sequence that a worker holds until a token or a frame takes them along. */
+  runsHeld: 4096,
   /** Rows waiting in a worker's inbox from which on it grants no more to its links. */
   inboxRows: 2048,
   /** Positions of K and V in one page. */

@@ -29,6 +29,7 @@ export type { PassesLink } from './passes-link.ts';
 export type { PassesReply } from './passes-reply.ts';
 export { PROTOCOL_REVISION } from './proto.ts';
 export { RecordStore, type RecordStoreOptions, type Stored } from './record-store.ts';
+export type { ToldRuns } from './runs-message.ts';
 export { Silence } from './silence.ts';
 export { DEFAULT_NATS_PREFIX, type StreamNames, type Subjects, subjectsUnder } from './subjects.ts';
 export { ACTIVATIONS, type Activations, bytesPerFloat } from './tensor.ts';

@@ -10,7 +10,7 @@ import {
   watchResponse,
 } from './messages.ts';
 import { messageTypes } from './proto.ts';
-import { description, progress, spec, work } from './test-samples.ts';
+import { description, progress, runs, spec, work } from './test-samples.ts';
 
 const roundTrip = <T>(codec: Codec<T>, value: T): void =>
   assert.deepEqual(codec.decode(codec.encode(value)), value);
@@ -35,7 +35,7 @@ test('a pulse survives the wire, and one without a state is refused', () => {
 
 test('a generate spec survives the wire', () => {
   roundTrip(generateRequest, spec);
-  const { topLogprobs: _, traceparent: __, ...plain } = spec;
+  const { topLogprobs: _, traceparent: __, tellRuns: ___, ...plain } = spec;
   roundTrip(generateRequest, { ...plain, stopIds: [], maxTokens: 0, promptLogprobs: false });
   for (const policy of ['none', 'gate', 'latent-diff'] as const) {
     roundTrip(generateRequest, { ...spec, exit: { ...spec.exit, policy } });
@@ -56,8 +56,24 @@ test('every generate event survives the wire', () => {
     { type: 'token', epoch: 1, index: 1, id: 9, logprob: -3, top, passes: 2 },
     { type: 'finished', epoch: 1, reason: 'stop', promptPasses: 0, generatedPasses: 7 },
     { type: 'finished', epoch: 1, reason: 'length', promptPasses: 9, generatedPasses: 7 },
+    { type: 'runs', epoch: 1, runs, dropped: 7 },
+    { type: 'runs', epoch: 1, runs: [], dropped: 0 },
   ];
   for (const event of events) roundTrip(generateResponse, event);
+});
+
+test('runs whose columns are at odds are refused', () => {
+  const good = messageTypes.generateResponse.decode(
+    generateResponse.encode({ type: 'runs', epoch: 1, runs, dropped: 0 }),
+  );
+  const decode = (change: object) => () =>
+    generateResponse.decode(
+      messageTypes.generateResponse.encode({ ...good, runs: { ...good.runs!, ...change } }),
+    );
+  assert.throws(decode({ start: [1] }), mismatch(/Runs: its arrays differ in length/));
+  assert.throws(decode({ stepDepth: [0] }), mismatch(/step_depth is not as long/));
+  assert.throws(decode({ worker: [0, 1, 2] }), mismatch(/worker 2 of 2/));
+  assert.throws(decode({ phase: [1, 2, 9] }), mismatch(/RunPhase: unknown value 9/));
 });
 
 test('a number that is no unsigned 32-bit integer is refused by name instead of wrapped', () => {

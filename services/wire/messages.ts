@@ -14,6 +14,7 @@ import { type Codec, enumField, malformed, nonEmpty, present, uint32 } from './f
 import { messageTypes, PROTOCOL_REVISION } from './proto.ts';
 import * as pb from './proto-types.ts';
 import { routeFromProto, routeToProto } from './route-message.ts';
+import { runsFromProto, runsToProto } from './runs-message.ts';
 
 /** What a worker says of itself: who it is, what it holds and how full it is. */
 export interface WorkerDescription {
@@ -213,6 +214,7 @@ export const generateRequest: Codec<GenerateSpec> = {
       promptLogprobs: spec.promptLogprobs,
       background: spec.background ?? false,
       traceparent: spec.traceparent ?? '',
+      tellRuns: spec.tellRuns ?? false,
     });
   },
   decode(bytes) {
@@ -233,6 +235,7 @@ export const generateRequest: Codec<GenerateSpec> = {
       promptLogprobs: message.promptLogprobs,
       ...(message.background && { background: true }),
       ...(message.traceparent !== '' && { traceparent: message.traceparent }),
+      ...(message.tellRuns && { tellRuns: true }),
     };
   },
 };
@@ -251,6 +254,8 @@ function eventToProto(event: GenerateStreamEvent): Omit<pb.GenerateResponse, 'ep
       const { index, id, logprob, top, passes } = event;
       return { token: { index, id, logprob, top: [...top], passes } };
     }
+    case 'runs':
+      return { runs: runsToProto(event) };
     case 'finished': {
       const { promptPasses, generatedPasses } = event;
       return { finished: { reason: finishReason.encode(event.reason), promptPasses, generatedPasses } };
@@ -278,6 +283,7 @@ function eventFromProto(message: pb.GenerateResponse): GenerateStreamEvent {
     const tokens = promptLogprobs.tokens.map(({ id, logprob, top }) => ({ id, logprob, top: topOf(top) }));
     return { type: 'prompt-logprobs', epoch, first: promptLogprobs.first, tokens };
   }
+  if (message.runs) return { type: 'runs', epoch, ...runsFromProto(message.runs) };
   if (message.opened) return { type: 'opened', epoch, cachedTokens: message.opened.cachedTokens };
   throw malformed('GenerateResponse', 'it holds no event that this process knows');
 }

@@ -1,6 +1,7 @@
 import { LIMITS, RondoError, type SequenceId, sequenceId } from '@rondo/core';
 import { enumField, malformed, nonEmpty, present, uint32 } from './fields.ts';
 import * as pb from './proto-types.ts';
+import { runsFromProto, runsToProto, type ToldRuns } from './runs-message.ts';
 import { type Activations, bytesPerFloat, rowsOfTensor, tensorOfRows } from './tensor.ts';
 
 /**
@@ -26,6 +27,8 @@ export interface MicrobatchChunk {
   readonly survival: number;
   /** [rows·hidden]; a received state owns its memory. */
   readonly state: Float32Array;
+  /** What has run for its sequence away from home, on its way there. */
+  readonly told?: ToldRuns | undefined;
 }
 
 /** Rows of `hidden` floats that fit one frame, at least 1: longer chunks are cut, more chunks go into the next frame. */
@@ -45,7 +48,6 @@ const chunkKind = enumField<ChunkKind>('ChunkKind', {
 /** @throws RondoError INTERNAL when the chunks do not hold rows of one size */
 export function microbatchToProto(
   chunks: readonly MicrobatchChunk[],
-  traceparent: string,
   activations: Activations,
 ): pb.Microbatch {
   const first = chunks[0];
@@ -72,11 +74,23 @@ export function microbatchToProto(
       hidden,
       activations,
     ),
-    traceparent,
     chunkKind: chunks.map((chunk) => chunkKind.encode(chunk.kind)),
     chunkSurvival: chunks.map((chunk) => chunk.survival),
     chunkRest: chunks.map((chunk) => uint32(chunk.rest, 'rest')),
+    chunkRuns: boundedRuns(chunks),
   };
+}
+
+/** Runs told with the chunks, as many as a frame may have; of the rest only their number goes along. */
+function boundedRuns(chunks: readonly MicrobatchChunk[]): pb.ChunkRuns[] {
+  let room: number = LIMITS.frameRuns;
+  return chunks.flatMap(({ told }, chunk) => {
+    if (!told) return [];
+    const runs = told.runs.slice(0, room);
+    room -= runs.length;
+    const dropped = told.dropped + told.runs.length - runs.length;
+    return [{ chunk, runs: runsToProto({ runs, dropped }) }];
+  });
 }
 
 /** @throws RondoError PROTOCOL_MISMATCH when the sizes in it disagree */
@@ -95,6 +109,12 @@ export function chunksFromProto(message: pb.Microbatch): MicrobatchChunk[] {
   if (rowsAnnounced !== state.rows) {
     throw malformed('Microbatch', `its chunks have ${rowsAnnounced} rows, its state ${state.rows}`);
   }
+  const told = new Map(
+    message.chunkRuns.map(({ chunk, runs }) => [
+      chunk,
+      runsFromProto(present(runs, 'Microbatch', 'chunk_runs.runs')),
+    ]),
+  );
   let first = 0;
   return chunkSequenceId.map((id, index) => {
     const rows = chunkRows[index]!;
@@ -108,6 +128,7 @@ export function chunksFromProto(message: pb.Microbatch): MicrobatchChunk[] {
       rest: message.chunkRest[index]!,
       survival: message.chunkSurvival[index]!,
       state: state.take(first, rows),
+      ...(told.has(index) && { told: told.get(index)! }),
     };
     first += rows;
     return chunk;

@@ -6,7 +6,7 @@ import { type MicrobatchChunk, rowsPerFrame } from './microbatch.ts';
 import { type PassesFrame, passesFrame } from './passes-frame.ts';
 import { type PassesReply, passesReply } from './passes-reply.ts';
 import { messageTypes } from './proto.ts';
-import { hello, route, spec } from './test-samples.ts';
+import { hello, route, runs, spec } from './test-samples.ts';
 
 const mismatch = (message: RegExp) => ({ code: 'PROTOCOL_MISMATCH', message });
 
@@ -34,6 +34,17 @@ test('every frame survives the wire', () => {
       promptRows: 17,
       promptStates: true,
     },
+    {
+      type: 'open-stage',
+      sequenceId: id,
+      route,
+      positions: 300,
+      exit: spec.exit,
+      promptRows: 17,
+      promptStates: false,
+      traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
+      tellRuns: true,
+    },
     { type: 'microbatch', chunks: [chunk(1, 8), chunk(3, 8, 2)] },
     { type: 'microbatch', chunks: [{ ...chunk(1, 8), kind: 'exited', rest: 5, survival: 1 / 3 }] },
     {
@@ -44,12 +55,29 @@ test('every frame survives the wire', () => {
       ],
     },
     { type: 'ping' },
-    { type: 'microbatch', chunks: [chunk(2, 4)], traceparent: '00-aa-bb-01' },
+    { type: 'microbatch', chunks: [{ ...chunk(2, 4), told: { runs, dropped: 2 } }] },
     { type: 'close-stage', sequenceId: id, epoch: 3 },
   ];
   for (const frame of frames) assert.deepEqual(passesFrame.decode(passesFrame.encode(frame)), frame);
   for (const greeting of [hello, { ...hello, activations: 'f16' as const }])
     assert.deepEqual(helloFrame.decode(helloFrame.encode(greeting)), greeting);
+});
+
+test('a frame takes as many runs along as it may, and counts the others', () => {
+  const many = Array.from({ length: LIMITS.frameRuns - 1 }, () => runs[1]!);
+  const chunks = [
+    { ...chunk(1, 4), told: { runs: many, dropped: 0 } },
+    { ...chunk(1, 4), told: { runs, dropped: 5 } },
+  ];
+  const arrived = passesFrame.decode(passesFrame.encode({ type: 'microbatch', chunks }));
+  assert.ok(arrived.type === 'microbatch');
+  assert.deepEqual(
+    arrived.chunks.map(({ told }) => [told?.runs.length, told?.dropped]),
+    [
+      [LIMITS.frameRuns - 1, 0],
+      [1, 5 + runs.length - 1],
+    ],
+  );
 });
 
 test('every reply survives the wire, errors with code and param', () => {
@@ -94,11 +122,11 @@ test('as many rows as rowsPerFrame says fit one frame, whatever the hidden size'
 });
 
 test('a frame above the limit is refused on both ends', () => {
-  assert.throws(() => passesFrame.encode({ type: 'microbatch', chunks: [chunk(50, 1024)] }), {
+  assert.throws(() => passesFrame.encode({ type: 'microbatch', chunks: [chunk(80, 1024)] }), {
     code: 'INTERNAL',
     message: /frame of \d+ bytes, allowed are \d+: send fewer rows/,
   });
-  assert.throws(() => passesFrame.decode(Buffer.alloc(200_000)), mismatch(/frame of 200000 bytes/));
+  assert.throws(() => passesFrame.decode(Buffer.alloc(300_000)), mismatch(/frame of 300000 bytes/));
 });
 
 test('chunks that do not hold rows of one size are refused before they are sent', () => {

@@ -20,19 +20,23 @@ export type PassesFrame =
       readonly promptRows: number;
       /** Whether all prompt rows come home from the last stage; else the last of each chunk stands for all of it. */
       readonly promptStates: boolean;
-    }
-  | {
-      readonly type: 'microbatch';
-      readonly chunks: readonly MicrobatchChunk[];
+      /** Of a request that is sampled. */
       readonly traceparent?: string | undefined;
+      /** Whether chunks that go on from there bring the runs of their sequence along. */
+      readonly tellRuns?: boolean | undefined;
     }
+  | { readonly type: 'microbatch'; readonly chunks: readonly MicrobatchChunk[] }
   | { readonly type: 'close-stage'; readonly sequenceId: SequenceId; readonly epoch: number }
   | { readonly type: 'ping' };
 
 /** What one chunk's header may cost: a sequence id of about 100 characters and seven numbers. */
 const CHUNK_HEADER_BYTES = 144;
 
-const FRAME_BYTES_MAX = LIMITS.frameBytes + LIMITS.stepRowsMax * CHUNK_HEADER_BYTES;
+/** What telling of one run may cost: its numbers, the depths of its step, its share of the names of workers. */
+const RUN_BYTES = 128;
+
+const FRAME_BYTES_MAX =
+  LIMITS.frameBytes + LIMITS.stepRowsMax * CHUNK_HEADER_BYTES + LIMITS.frameRuns * RUN_BYTES;
 
 const tooLarge = (bytes: number): string | undefined =>
   bytes > FRAME_BYTES_MAX
@@ -43,6 +47,7 @@ function frameToProto(frame: PassesFrame, activations: Activations): pb.PassesRe
   switch (frame.type) {
     case 'open-stage': {
       const { sequenceId, route, positions, exit, promptRows, promptStates } = frame;
+      const { traceparent = '', tellRuns = false } = frame;
       return {
         openStage: {
           sequenceId,
@@ -51,11 +56,13 @@ function frameToProto(frame: PassesFrame, activations: Activations): pb.PassesRe
           exit: exitToProto(exit),
           promptRows: uint32(promptRows, 'promptRows'),
           promptStates,
+          traceparent,
+          tellRuns,
         },
       };
     }
     case 'microbatch':
-      return { microbatch: microbatchToProto(frame.chunks, frame.traceparent ?? '', activations) };
+      return { microbatch: microbatchToProto(frame.chunks, activations) };
     case 'close-stage':
       return { closeStage: { sequenceId: frame.sequenceId, epoch: uint32(frame.epoch, 'epoch') } };
     case 'ping':
@@ -64,14 +71,7 @@ function frameToProto(frame: PassesFrame, activations: Activations): pb.PassesRe
 }
 
 function frameFromProto({ openStage, microbatch, closeStage, ping, hello }: pb.PassesRequest): PassesFrame {
-  if (microbatch) {
-    const { traceparent } = microbatch;
-    return {
-      type: 'microbatch',
-      chunks: chunksFromProto(microbatch),
-      ...(traceparent !== '' && { traceparent }),
-    };
-  }
+  if (microbatch) return { type: 'microbatch', chunks: chunksFromProto(microbatch) };
   if (openStage) {
     return {
       type: 'open-stage',
@@ -81,6 +81,8 @@ function frameFromProto({ openStage, microbatch, closeStage, ping, hello }: pb.P
       exit: exitFromProto(openStage.exit, 'OpenStage'),
       promptRows: openStage.promptRows,
       promptStates: openStage.promptStates,
+      ...(openStage.traceparent !== '' && { traceparent: openStage.traceparent }),
+      ...(openStage.tellRuns && { tellRuns: true }),
     };
   }
   if (closeStage) {

@@ -75,11 +75,14 @@ export interface GenerateRequest {
   /** Absent: no log probabilities. */
   topLogprobs?: number | null;
   promptLogprobs: boolean;
+  /** W3C trace context of the sequence, when its request is sampled. */
   traceparent: string;
   /** Tokens that went out from a worker that was lost or drained. Their rows run again; the next token follows them. */
   emitted: EmittedToken[];
   /** Nobody waits for its tokens one by one: beside sequences without this it runs a few rows at a time. */
   background: boolean;
+  /** Tell what each run did for the sequence's rows. */
+  tellRuns: boolean;
 }
 
 export interface EmittedToken {
@@ -109,8 +112,10 @@ export interface GenerateResponse {
   promptLogprobs?: PromptLogprobs | null;
   token?: Token | null;
   finished?: Finished | null;
+  /** Before the token or the end that they led to; only when asked for. */
+  runs?: Runs | null;
   /** Set when decoded: the member that is present. */
-  event?: 'opened' | 'promptLogprobs' | 'token' | 'finished';
+  event?: 'opened' | 'promptLogprobs' | 'token' | 'finished' | 'runs';
 }
 
 export interface Opened {
@@ -223,6 +228,10 @@ export interface OpenStage {
   promptRows: number;
   /** The home needs the state of every prompt row after its last pass; else only a chunk's last row comes home, for all of it. */
   promptStates: boolean;
+  /** W3C trace context of the sequence, when its request is sampled. */
+  traceparent: string;
+  /** Chunks that go on from here bring the runs of their sequence along. */
+  tellRuns: boolean;
 }
 
 export interface StageOpened {
@@ -262,13 +271,19 @@ export interface Microbatch {
   chunkRows: number[];
   /** [rows, hidden] */
   state?: Tensor | null;
-  /** W3C trace context of the first chunk's request, if it is sampled. */
-  traceparent: string;
   chunkKind: ChunkKind[];
   /** Product of 1 - gate over the passes spent. */
   chunkSurvival: number[];
   /** Rows of the same chunk that follow in the next frames: they run together. */
   chunkRest: number[];
+  chunkRuns: ChunkRuns[];
+}
+
+/** What has run for a chunk's sequence away from its home, on its way there. */
+export interface ChunkRuns {
+  /** Index of the chunk in its microbatch. */
+  chunk: number;
+  runs?: Runs | null;
 }
 
 export interface ErrorDetail {
@@ -296,6 +311,44 @@ export interface Route {
   epoch: number;
   home?: WorkerRef | null;
   stages: Stage[];
+}
+
+export const RunPhase = {
+  RUN_PHASE_UNSPECIFIED: 0,
+  RUN_PHASE_PRELUDE: 1,
+  RUN_PHASE_BLOCK: 2,
+  RUN_PHASE_CODA: 3,
+  RUN_PHASE_HEAD: 4,
+} as const;
+export type RunPhase = number;
+
+/** What runs of engines did for the rows of one sequence. All arrays but two have one element per run. */
+export interface Runs {
+  phase: RunPhase[];
+  /** Position of the first row, and how many there are. */
+  start: number[];
+  rows: number[];
+  depth: number[];
+  /** Index into worker_id. */
+  worker: number[];
+  /** Number of the step among those of its worker, modulo 2^32, and all of its rows. */
+  step: number[];
+  stepRows: number[];
+  /** How many of step_depth belong to this run: the depths that its step mixed, ascending. */
+  stepDepths: number[];
+  stepDepth: number[];
+  /** When the rows were ready, in milliseconds since 1970 by the worker's clock. */
+  readyMs: number[];
+  /** From there to the start of the step, and from there to its result. */
+  waitMs: number[];
+  runMs: number[];
+  /** What the exit rule looked at after the pass; NaN where it did not look. */
+  signal: number[];
+  /** The rows left the loop after this pass before its last. */
+  exited: boolean[];
+  workerId: string[];
+  /** Runs that are not here because there were too many. */
+  dropped: number;
 }
 
 /** Numbers equal ONNX TensorProto.DataType. */

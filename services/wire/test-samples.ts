@@ -1,4 +1,4 @@
-import { address, type GenerateSpec, type Route, sequenceId, workerId } from '@rondo/core';
+import { address, type GenerateSpec, type Route, type RunRecord, sequenceId, workerId } from '@rondo/core';
 import type { Hello } from './hello.ts';
 import type { Progress, Work, WorkerDescription } from './messages.ts';
 import { PROTOCOL_REVISION } from './proto.ts';
@@ -48,6 +48,30 @@ export const spec: GenerateSpec = {
   background: true,
   traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
 };
+
+const pass: RunRecord = {
+  phase: 'block',
+  start: 3,
+  rows: 1,
+  depth: 2,
+  worker: here.id,
+  step: 4294967295,
+  stepRows: 5,
+  stepDepths: [0, 2],
+  readyMs: 1_764_258_000_123.5,
+  waitMs: 0.25,
+  runMs: 4.5,
+  exited: true,
+  signal: 0.875,
+};
+
+const { signal: _, ...unasked } = pass;
+
+export const runs: readonly RunRecord[] = [
+  { ...unasked, phase: 'prelude', depth: 0, stepDepths: [], exited: false },
+  pass,
+  { ...unasked, worker: there.id, exited: false },
+];
 
 export const description: WorkerDescription = {
   workerId: here.id,

@@ -24,6 +24,8 @@ export interface Chunk {
   readonly owed: number;
   /** Coda and head: the state [hidden] with which the row returns to the loop if the head is not sure of its token. */
   readonly undecided?: Float32Array | undefined;
+  /** Since when it can run, by `performance.now()`; only of sequences that tell their runs. */
+  readonly readyMs?: number | undefined;
   /** After a run that took it to the head: what that said of its last rows. */
   readonly heads?: readonly HeadRow[] | undefined;
 }

@@ -46,7 +46,9 @@ export class FrontDoor {
       const { sequenceId, route, exit, promptIds, promptLogprobs } = spec;
       const { positions } = home.residency;
       const promptStates = promptLogprobs || manifest.layers.coda > 0;
-      const stage = { sequenceId, route, positions, exit, promptRows: promptIds.length, promptStates };
+      const { traceparent, tellRuns } = spec;
+      const told = { promptRows: promptIds.length, promptStates, traceparent, tellRuns };
+      const stage = { sequenceId, route, positions, exit, ...told };
       await Promise.all(otherStageWorkers(route, self).map(({ address }) => peers.openStage(address, stage)));
     } catch (thrown) {
       home.close();

@@ -12,6 +12,7 @@ import { type HeadRow, logprobOf, needsLogits, sample, topLogprobs } from '@rond
 import type { Chunk } from './chunk.ts';
 import { EventQueue } from './event-queue.ts';
 import type { Residency } from './residency.ts';
+import { RunRecorder } from './run-recorder.ts';
 import type { Resident } from './tenant.ts';
 
 export interface HomePlan {
@@ -42,6 +43,7 @@ export class HomeSequence implements Resident {
   readonly kind = 'home';
   readonly events = new EventQueue<GenerateEvent>();
   readonly residency: Residency;
+  readonly recorder: RunRecorder | undefined;
   readonly #spec: GenerateSpec;
   readonly #plan: HomePlan;
   readonly #ways: Ways;
@@ -66,6 +68,11 @@ export class HomeSequence implements Resident {
     this.#ways = ways;
     this.#output = spec.emitted.map(({ id }) => id);
     this.#replay = replayRule(spec.emitted);
+    if (spec.tellRuns) this.recorder = new RunRecorder();
+  }
+
+  get traceparent(): string | undefined {
+    return this.#spec.traceparent;
   }
 
   get sequenceId(): SequenceId {
@@ -127,6 +134,7 @@ export class HomeSequence implements Resident {
     const given = chunk.start <= this.#lastGiven;
     if (given) this.#inFlight--;
     if (given) this.#release();
+    if (given) this.#tellRuns();
     const need = this.headNeed(chunk);
     if (!need) return undefined;
     const { rows, wantLogits } = need;
@@ -249,6 +257,7 @@ export class HomeSequence implements Resident {
     }
     if (chunk.start >= this.#promptRows) this.#generatedPasses += chunk.passes;
     this.#output.push(chosen.id);
+    this.#tellRuns();
     this.events.push({
       type: 'token',
       epoch: this.route.epoch,
@@ -260,6 +269,11 @@ export class HomeSequence implements Resident {
     if (this.#spec.stopIds.includes(chosen.id)) this.#finish('stop');
     else if (this.#output.length >= this.#plan.tokensMax) this.#finish('length');
     else this.#enterPrelude(this.#promptRows + index, [chosen.id]);
+  }
+
+  #tellRuns(): void {
+    const told = this.recorder?.take();
+    if (told) this.events.push({ type: 'runs', epoch: this.route.epoch, ...told });
   }
 
   #finish(reason: FinishReason): void {

@@ -1,6 +1,7 @@
 import type { ExitRule, RondoError, Route, SequenceId } from '@rondo/core';
 import type { Chunk } from './chunk.ts';
 import type { Residency } from './residency.ts';
+import { RunRecorder } from './run-recorder.ts';
 import type { Resident } from './tenant.ts';
 
 interface Ways {
@@ -18,6 +19,9 @@ export interface StageTerms {
   readonly promptRows: number;
   /** Whether its home needs the states of all prompt rows, not only the last of each chunk. */
   readonly promptStates: boolean;
+  readonly traceparent?: string | undefined;
+  /** Whether it sends along what has run for the sequence. */
+  readonly tellRuns?: boolean | undefined;
 }
 
 /** A sequence that lives elsewhere and runs some of its passes here. */
@@ -25,6 +29,7 @@ export class HostedStage implements Resident {
   readonly kind = 'stage';
   readonly background = undefined;
   readonly residency: Residency;
+  readonly recorder: RunRecorder | undefined;
   readonly #terms: StageTerms;
   readonly #ways: Ways;
   #open = true;
@@ -33,6 +38,11 @@ export class HostedStage implements Resident {
     this.#terms = terms;
     this.residency = residency;
     this.#ways = ways;
+    if (terms.tellRuns) this.recorder = new RunRecorder();
+  }
+
+  get traceparent(): string | undefined {
+    return this.#terms.traceparent;
   }
 
   get sequenceId(): SequenceId {

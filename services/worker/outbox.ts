@@ -64,8 +64,10 @@ const cut = (chunk: OutgoingChunk, rows: number): OutgoingChunk => ({
   state: chunk.state.subarray(0, rows * hiddenOf(chunk)),
 });
 
+/** What ran is told with the first part. */
 const tail = (chunk: OutgoingChunk, gone: number): OutgoingChunk => ({
   ...chunk,
+  told: undefined,
   start: chunk.start + gone,
   rows: chunk.rows - gone,
   state: chunk.state.subarray(gone * hiddenOf(chunk)),

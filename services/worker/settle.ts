@@ -68,9 +68,10 @@ export class Settlement {
   }
 
   /** Takes in rows from another worker: passes to run here, K and V to project, or rows that come home. */
-  arrive(tenant: Tenant, { kind, start, rows, state, depth, survival }: MicrobatchChunk): void {
+  arrive(tenant: Tenant, { kind, start, rows, state, depth, survival, told }: MicrobatchChunk): void {
     const outgoing: Outgoing = new Map();
     settleOne(tenant, () => {
+      if (told) tenant.recorder?.hear(told);
       const early = kind !== 'live';
       const stop = stopInLoop(this.#where, tenant.route, depth, kind === 'exited');
       const fits =
@@ -136,6 +137,9 @@ export class Settlement {
     }
     const signal = { survival, latentDiff: result.latentDiff?.[last], row: tenant.generatedRow(live) };
     const decision = decideExit(rule, after.passes, signal);
+    const looked =
+      rule.policy === 'latent-diff' ? signal.latentDiff : gate === undefined ? undefined : survival;
+    tenant.recorder?.decided(live, looked, decision === 'exit' && after.passes < this.#where.maxDepth);
     if (decision === 'exit') this.#leaveLoop(settled, settled.input as Float32Array, outgoing);
     const asked = decision === 'ask-head' && { undecided: settled.input as Float32Array };
     this.#onward({ ...settled, ...asked }, decision !== 'go-on', outgoing);
@@ -204,7 +208,10 @@ export class Settlement {
     const confidence = Math.exp(row.topLogits[0]! - row.logSumExp);
     const rule = tenant.exitRule(chunk)!;
     const settled = { ...chunk, undecided: undefined };
-    if (decideExit(rule, passes, { survival, confidence, row: tenant.generatedRow(chunk) }) === 'exit') {
+    const exits =
+      decideExit(rule, passes, { survival, confidence, row: tenant.generatedRow(chunk) }) === 'exit';
+    tenant.recorder?.decided(chunk, confidence, exits);
+    if (exits) {
       const outgoing: Outgoing = new Map();
       this.#leaveLoop(settled, state, outgoing);
       this.#send(outgoing);
@@ -245,6 +252,8 @@ function post(outgoing: Outgoing, address: Address, chunk: Chunk, kind: ChunkKin
   outgoing.set(address, microbatch);
   const state = chunk.input as Float32Array;
   const generated = tenant.isGenerated(start);
+  // What runs at home needs no way there.
+  const told = tenant.kind === 'stage' ? tenant.recorder?.take() : undefined;
   microbatch.push({
     sequenceId,
     epoch: route.epoch,
@@ -256,6 +265,7 @@ function post(outgoing: Outgoing, address: Address, chunk: Chunk, kind: ChunkKin
     survival,
     state,
     generated,
+    ...(told && { told }),
   });
 }
 

@@ -1,10 +1,11 @@
 import { setImmediate } from 'node:timers/promises';
-import { LIMITS, RondoError } from '@rondo/core';
+import { LIMITS, RondoError, type WorkerId } from '@rondo/core';
 import type { Engine, HeadRows } from '@rondo/engine';
 import { headBatch, headRows, inDepthOrder, rowsOf, stackBatch } from './batch.ts';
 import { type Chunk, depthOf, type Phase } from './chunk.ts';
 import type { Front, Inbox } from './inbox.ts';
 import type { Propagation } from './propagation.ts';
+import { recordRun } from './run-recorder.ts';
 import type { Settlement } from './settle.ts';
 import { decide, type StepPolicy } from './step-policy.ts';
 import type { Tenant } from './tenant.ts';
@@ -35,6 +36,8 @@ interface Ways {
 }
 
 export interface StepOptions {
+  /** This worker's id. */
+  readonly self: WorkerId;
   readonly engine: Engine;
   readonly hidden: number;
   readonly codaLayers: number;
@@ -59,6 +62,8 @@ export class Step {
   /** With the static policy: the sequences that run; nobody joins before all of them have ended. */
   #cohort: readonly Tenant[] = [];
   #failures = 0;
+  /** Runs so far, modulo 2^32. */
+  #number = 0;
   #turning: Promise<void> | undefined;
 
   constructor(rooms: StepOptions, ways: Ways) {
@@ -125,7 +130,7 @@ export class Step {
       async () => {
         try {
           const begin = performance.now();
-          const { runMs, headMs } = await this.#run(phase, chunks, head);
+          const { runMs, headMs } = await this.#run(phase, chunks, begin, head);
           this.#failures = 0;
           const stepMs = performance.now() - begin - headMs;
           this.#ways.ran({ phase, chunks, rows: rowsOf(chunks), runMs, stepMs });
@@ -142,17 +147,24 @@ export class Step {
   async #run(
     phase: Phase,
     chunks: readonly Chunk[],
+    beganMs: number,
     head?: HeadRows,
   ): Promise<{ runMs: number; headMs: number }> {
-    const { engine, hidden, settlement } = this.#rooms;
+    const { self, engine, hidden, settlement } = this.#rooms;
+    this.#number = (this.#number + 1) >>> 0;
+    const ran = { worker: self, step: this.#number, phase, chunks, beganMs };
     if (phase === 'head') {
       const batch = headBatch(chunks, hidden);
       const result = await this.#timed(() => engine.runHead(batch));
+      recordRun({ ...ran, endedMs: performance.now() });
       settlement.head(chunks, result);
       return { runMs: result.runMs, headMs: 0 };
     }
     const batch = stackBatch(phase, chunks, hidden, head);
     const result = await this.#timed(() => engine.runStack(batch));
+    // Before rows are settled: what a token tells of must be written down by then.
+    const heads = head && { head: { ...head, runMs: result.head!.runMs } };
+    recordRun({ ...ran, endedMs: performance.now(), ...heads });
     settlement.stack(phase, chunks, result, head);
     return { runMs: result.runMs, headMs: result.head?.runMs ?? 0 };
   }

@@ -3,6 +3,7 @@ import type { Chunk } from './chunk.ts';
 import type { HomeSequence } from './home.ts';
 import type { HostedStage } from './hosted-stage.ts';
 import type { Residency } from './residency.ts';
+import type { RunRecorder } from './run-recorder.ts';
 
 /** What every sequence on this worker is, whether it lives here or only runs some of its passes here. */
 export interface Resident {
@@ -13,6 +14,10 @@ export interface Resident {
   readonly open: boolean;
   /** Others come first; undefined where nobody says: it is not held back, and holds nobody back. */
   readonly background: boolean | undefined;
+  /** Keeps what runs for it, when its request asks for that. */
+  readonly recorder: RunRecorder | undefined;
+  /** W3C trace context of a request that is sampled. */
+  readonly traceparent: string | undefined;
   /** Whether the row at `position` is one of a token being generated. */
   isGenerated(position: number): boolean;
   /** The rule by which this chunk may leave the loop early; prompt rows always run every pass. */

@@ -117,7 +117,7 @@ export async function serveEngine(
   let failure: RondoError | undefined;
 
   const ready = (chunk: Chunk): void => {
-    inbox.put(chunk);
+    inbox.put(chunk.tenant.recorder ? { ...chunk, readyMs: performance.now() } : chunk);
     step.wake();
   };
   const closed = (tenant: Tenant): void => {
@@ -170,7 +170,17 @@ export async function serveEngine(
     { where, hidden, kvPolicy: manifest.kvPolicy, propagation },
     { ready, send: (to, chunks) => peers.send(to, chunks), wake: () => step.wake() },
   );
-  const rooms = { engine, hidden, codaLayers: layers.coda, policy, inbox, tenants, propagation, settlement };
+  const rooms = {
+    self,
+    engine,
+    hidden,
+    codaLayers: layers.coda,
+    policy,
+    inbox,
+    tenants,
+    propagation,
+    settlement,
+  };
   const step = new Step(
     { ...rooms, times },
     {

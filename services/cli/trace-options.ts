@@ -1,0 +1,105 @@
+import {
+  choice,
+  OTLP_PROTOCOLS,
+  type OtlpProtocol,
+  openOtlp,
+  settings,
+  Telemetry,
+  text,
+} from '@rondo/chassis';
+import { type Command, Option } from 'commander';
+import { millisecondsOption, refuse } from './options.ts';
+import type { Chassis } from './serve.ts';
+
+export interface TraceFlags {
+  readonly otlpEndpoint?: string;
+  readonly otlpProtocol?: OtlpProtocol;
+  readonly traceSample?: number;
+  readonly traceSlowerThan?: number;
+}
+
+export const TRACE_HELP = `
+Traces go to --otlp-endpoint, where an OpenTelemetry Collector, Jaeger or any other OTLP receiver listens. Without the option
+OpenTelemetry's environment counts: OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_PROTOCOL, OTEL_SERVICE_NAME,
+OTEL_RESOURCE_ATTRIBUTES, OTEL_TRACES_SAMPLER_ARG, and always OTEL_EXPORTER_OTLP_HEADERS, _TIMEOUT, _COMPRESSION, _CERTIFICATE.
+A client's traceparent is taken over, and with it whether the request is traced.`;
+
+const SAMPLE_DEFAULT = 0.01;
+
+const endpointOption = (value: string): string =>
+  /^https?:\/\/[^\s/]+(\/\S*)?$/.test(value) && URL.canParse(value)
+    ? value
+    : refuse('--otlp-endpoint', value, 'a URL such as http://collector:4317');
+
+const shareOption = (option: string) => (value: string) => {
+  const share = /^(0|1|0?\.\d+|0\.\d+|1\.0+)$/.test(value) ? Number(value) : Number.NaN;
+  return share >= 0 && share <= 1 ? share : refuse(option, value, 'a share from 0 to 1, such as 0.01');
+};
+
+/** Where traces go: for every serving process. */
+export const addOtlpOptions = (command: Command): Command =>
+  command
+    .option('--otlp-endpoint <url>', 'send traces there over OTLP (default: nowhere)', endpointOption)
+    .addOption(
+      new Option(
+        '--otlp-protocol <name>',
+        'how they travel: gRPC, usually to port 4317, or HTTP to 4318 (default: grpc)',
+      ).choices(OTLP_PROTOCOLS),
+    );
+
+/** Which requests are traced: for whoever meets clients. */
+export const addTraceOptions = (command: Command): Command =>
+  addOtlpOptions(command)
+    .option(
+      '--trace-sample <share>',
+      `share of the requests that are traced when the client does not say, 0 to 1 (default: ${SAMPLE_DEFAULT})`,
+      shareOption('--trace-sample'),
+    )
+    .option(
+      '--trace-slower-than <ms>',
+      'trace every request that takes at least so long, too; keeps what all requests do until they end',
+      millisecondsOption('--trace-slower-than'),
+    );
+
+/**
+ * What this process traces and where that goes; stopped with the process.
+ * @throws RondoError CONFIG_INVALID for an environment that says something else than OpenTelemetry allows
+ */
+export async function openTelemetry(
+  name: string,
+  flags: TraceFlags,
+  { log, metrics, lifecycle }: Chassis,
+): Promise<Telemetry> {
+  const found = settings({
+    endpoint: text('OTEL_EXPORTER_OTLP_ENDPOINT', ''),
+    protocol: choice('OTEL_EXPORTER_OTLP_PROTOCOL', OTLP_PROTOCOLS, 'grpc'),
+    serviceName: text('OTEL_SERVICE_NAME', name),
+    attributes: text('OTEL_RESOURCE_ATTRIBUTES', ''),
+    sample: text('OTEL_TRACES_SAMPLER_ARG', String(SAMPLE_DEFAULT)),
+  });
+  const endpoint = flags.otlpEndpoint ?? (found.endpoint && endpointOption(found.endpoint));
+  const telemetry = new Telemetry({
+    exporter: endpoint ? await openOtlp(endpoint, flags.otlpProtocol ?? found.protocol) : undefined,
+    sample: flags.traceSample ?? shareOption('OTEL_TRACES_SAMPLER_ARG')(found.sample),
+    slowerThanMs: flags.traceSlowerThan,
+    serviceName: found.serviceName,
+    attributes: resourceAttributes(found.attributes),
+    metrics,
+    log,
+  });
+  lifecycle.onStop('traces', () => telemetry.close());
+  return telemetry;
+}
+
+/** `key=value,key=value`, each percent-encoded. (OpenTelemetry resource SDK, OTEL_RESOURCE_ATTRIBUTES) */
+function resourceAttributes(written: string): Record<string, string> {
+  const pairs = written.split(',').filter((pair) => pair.trim() !== '');
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const [key = '', value] = pair.split('=', 2).map((part) => decodeURIComponent(part.trim()));
+      return value === undefined || key === ''
+        ? refuse('OTEL_RESOURCE_ATTRIBUTES', written, 'key=value pairs separated by commas')
+        : [key, value];
+    }),
+  );
+}

@@ -1,0 +1,115 @@
+import type { Logger, Telemetry } from '@rondo/chassis';
+import { type Clock, LIMITS, RondoError } from '@rondo/core';
+import { type Owner, owns } from './owner.ts';
+import { requestSpans } from './request-spans.ts';
+import { type RequestFacts, RequestTimeline } from './request-timeline.ts';
+import { timelineSpans } from './timeline-spans.ts';
+
+/** What a run, a token or an event takes in memory, and a request beside those. */
+const KEPT_BYTES = 256;
+const REQUEST_BYTES = 4096;
+
+export interface RecentRequestsOptions {
+  readonly telemetry: Telemetry;
+  readonly log: Logger;
+  readonly clock: Clock;
+  /** Whether somebody looks at a console right now. */
+  readonly watched: () => boolean;
+}
+
+/** A request as its client sent it. */
+export interface Arrival extends Omit<RequestFacts, 'context' | 'detailed'> {
+  /** The header of that name. */
+  readonly traceparent: unknown;
+}
+
+/**
+ * The requests of late, each with its timeline, in bounded memory. A timeline has runs and tokens only when somebody will look: the
+ * request is sampled, a console is open, or it is exported should it turn out slow.
+ */
+export class RecentRequests {
+  readonly #options: RecentRequestsOptions;
+  readonly #byId = new Map<string, RequestTimeline>();
+  #bytes = 0;
+
+  constructor(options: RecentRequestsOptions) {
+    this.#options = options;
+  }
+
+  /** A request has come in; what the client calls it stands for the newest of that name. */
+  begin({ traceparent, ...arrival }: Arrival): RequestTimeline {
+    const { telemetry, clock, watched } = this.#options;
+    const context = telemetry.begin(traceparent);
+    const detailed = context.sampled || watched() || telemetry.slowerThanMs !== undefined;
+    const facts = { ...arrival, context, detailed };
+    const timeline = new RequestTimeline(facts, clock, (ended) => this.#ended(ended));
+    this.#forget(arrival.id);
+    this.#byId.set(arrival.id, timeline);
+    this.#makeRoom();
+    return timeline;
+  }
+
+  /** Those of `owner`, the newest first. */
+  list(owner: Owner): RequestTimeline[] {
+    return [...this.#byId.values()].filter(({ facts }) => owns(owner, facts)).reverse();
+  }
+
+  /** @throws RondoError NOT_FOUND for one that is not known, not any more, or is another's. */
+  find(id: string, owner: Owner): RequestTimeline {
+    const timeline = this.#byId.get(id);
+    if (timeline !== undefined && owns(owner, timeline.facts)) return timeline;
+    throw new RondoError(
+      'NOT_FOUND',
+      `no request '${id}' is known here; the last ${LIMITS.recentRequests} are kept, by the coordinator that answered them`,
+    );
+  }
+
+  #ended(timeline: RequestTimeline): void {
+    const { telemetry, log } = this.#options;
+    const { context, id, model } = timeline.facts;
+    const totalMs = timeline.totalMs!;
+    const { slowerThanMs } = telemetry;
+    const slow = slowerThanMs !== undefined && totalMs >= slowerThanMs;
+    if (telemetry.exports && (context.sampled || slow)) {
+      telemetry.export(requestSpans(timeline, timeline.sequences.map(timelineSpans)));
+    }
+    if (this.#byId.get(id) === timeline) this.#bytes += bytesOf(timeline);
+    this.#makeRoom();
+    log.info(
+      {
+        requestId: id,
+        traceId: context.traceId,
+        model,
+        state: timeline.state,
+        code: timeline.error,
+        finishReason: timeline.finishReasons[0],
+        promptTokens: timeline.facts.promptTokens,
+        completionTokens: timeline.completionTokens,
+        passes: timeline.passes,
+        queueMs: rounded(timeline.sequences[0]?.stays[0]?.askedMs),
+        firstTokenMs: rounded(timeline.firstTokenMs),
+        totalMs: rounded(totalMs),
+        workers: timeline.workers,
+      },
+      'request',
+    );
+  }
+
+  #makeRoom(): void {
+    for (const [id, { totalMs }] of this.#byId) {
+      if (this.#byId.size <= LIMITS.recentRequests && this.#bytes <= LIMITS.recentRequestsBytes) return;
+      if (totalMs !== undefined) this.#forget(id);
+    }
+  }
+
+  #forget(id: string): void {
+    const timeline = this.#byId.get(id);
+    if (timeline?.totalMs !== undefined) this.#bytes -= bytesOf(timeline);
+    this.#byId.delete(id);
+  }
+}
+
+const bytesOf = ({ kept }: RequestTimeline): number => REQUEST_BYTES + kept * KEPT_BYTES;
+
+const rounded = (ms: number | undefined): number | undefined =>
+  ms === undefined ? undefined : Math.round(ms * 100) / 100;

@@ -1,0 +1,140 @@
+import type { RootContext } from '@rondo/chassis';
+import { type Clock, type ErrorCode, LIMITS, RondoError } from '@rondo/core';
+import type { Witness } from './answer.ts';
+import type { ChoiceDelta, ChoiceEnd } from './choice.ts';
+import type { Owner } from './owner.ts';
+import type { SequenceRequest } from './sequence-life.ts';
+import { SequenceTimeline } from './sequence-timeline.ts';
+
+/** What is known of a request when it begins. */
+export interface RequestFacts {
+  readonly id: string;
+  readonly owner: Owner;
+  /** The model that answers, and the name that was asked for. */
+  readonly model: string;
+  readonly asked: string;
+  readonly operation: 'chat' | 'text_completion';
+  readonly stream: boolean;
+  readonly promptTokens: number;
+  readonly context: RootContext;
+  /** Its runs and tokens are kept. */
+  readonly detailed: boolean;
+}
+
+export type RequestState = 'running' | 'finished' | 'failed' | 'cancelled';
+
+/** What became of one request; it hears the answer as it goes out. */
+export class RequestTimeline implements Witness {
+  readonly facts: RequestFacts;
+  /** Milliseconds since 1970. */
+  readonly startedMs: number;
+  readonly sequences: SequenceTimeline[] = [];
+  /** Of the first choice: what the endpoint was asked for. */
+  asked: SequenceRequest | undefined;
+  firstTokenMs: number | undefined;
+  totalMs: number | undefined;
+  errorCode: ErrorCode | undefined;
+  readonly #clock: Clock;
+  readonly #beganMs: number;
+  readonly #ended: (timeline: RequestTimeline) => void;
+  readonly #ends: ChoiceEnd[] = [];
+  #tokens = 0;
+  /** Runs, tokens and events that are kept. */
+  #kept = 0;
+
+  /** `ended` is told once, at its end. */
+  constructor(facts: RequestFacts, clock: Clock, ended: (timeline: RequestTimeline) => void) {
+    this.facts = facts;
+    this.#clock = clock;
+    this.#beganMs = clock.now();
+    this.startedMs = performance.timeOrigin + performance.now();
+    this.#ended = ended;
+  }
+
+  /** The same request for one sequence, whose life is written down from now on. */
+  follow(request: SequenceRequest): SequenceRequest {
+    this.asked ??= request;
+    const timeline = new SequenceTimeline(request.promptIds.length, {
+      now: () => this.now,
+      startedMs: this.startedMs,
+      detailed: this.facts.detailed,
+      context: this.facts.context,
+      room: (count) => {
+        const taken = Math.min(count, LIMITS.requestRuns - this.#kept);
+        this.#kept += taken;
+        return taken;
+      },
+    });
+    this.sequences.push(timeline);
+    return { ...request, timeline };
+  }
+
+  hear(index: number, { tokens, end }: ChoiceDelta): void {
+    if (tokens.length > 0) this.firstTokenMs ??= this.now;
+    this.#tokens += tokens.length;
+    if (end !== undefined) this.#ends[index] = end;
+  }
+
+  failed(thrown: unknown): void {
+    this.errorCode ??= RondoError.from(thrown).code;
+    this.end();
+  }
+
+  end(): void {
+    if (this.totalMs !== undefined) return;
+    this.totalMs = this.now;
+    this.#ended(this);
+  }
+
+  /** Milliseconds since it came in. */
+  get now(): number {
+    return this.#clock.now() - this.#beganMs;
+  }
+
+  get state(): RequestState {
+    if (this.totalMs === undefined) return 'running';
+    if (this.finishReasons.length > 0 && this.finishReasons.length === this.sequences.length)
+      return 'finished';
+    const code = this.error;
+    return code === undefined || code === 'CANCELLED' ? 'cancelled' : 'failed';
+  }
+
+  get error(): ErrorCode | undefined {
+    return this.errorCode ?? this.sequences.find(({ errorCode }) => errorCode !== undefined)?.errorCode;
+  }
+
+  /** Of the choices that have ended well. */
+  get finishReasons(): string[] {
+    return this.#ends.flatMap((end) => (end === undefined ? [] : [end.reason]));
+  }
+
+  /** Tokens so far; at the end with those behind a stop. */
+  get completionTokens(): number {
+    const ended = this.#ends.reduce((sum, end) => sum + (end?.tokens ?? 0), 0);
+    return Math.max(this.#tokens, ended);
+  }
+
+  /** Passes of all its rows: those told of while it runs, those billed at its end. */
+  get passes(): number {
+    const billed = this.#ends.reduce((sum, end) => sum + end.promptPasses + end.generatedPasses, 0);
+    if (billed > 0) return billed;
+    return this.sequences.reduce(
+      (sum, { runs }) => sum + runs.reduce((rows, run) => rows + (run.phase === 'block' ? run.rows : 0), 0),
+      0,
+    );
+  }
+
+  /** Ids of all workers that it was on. */
+  get workers(): string[] {
+    return [...new Set(this.sequences.flatMap(({ stays }) => stays.flatMap(({ workers }) => workers)))];
+  }
+
+  get truncated(): boolean {
+    return this.sequences.some(({ truncated }) => truncated);
+  }
+
+  /** How many runs, tokens and events it holds. */
+  get kept(): number {
+    return this.#kept;
+  }
+}

@@ -1,0 +1,119 @@
+import { type Attributes, type TraceContext, traceparentOf } from '@rondo/chassis';
+import type { ErrorCode, GenerateSpec, RunRecord, RunsEvent } from '@rondo/core';
+import type { OpenSequence } from './opening.ts';
+
+/** A run in the time of the request it belongs to: all times in milliseconds since that came in. */
+export interface TimedRun extends Omit<RunRecord, 'readyMs' | 'signal'> {
+  readonly epoch: number;
+  readonly startMs: number;
+  readonly signal: number | null;
+}
+
+/** One opening of a sequence on the workers of a route: the first, or one that goes on elsewhere. */
+export interface Stay {
+  readonly epoch: number;
+  /** When it began to look for workers, asked those that took it, and was opened there. */
+  readonly soughtMs: number;
+  readonly askedMs: number;
+  readonly openedMs: number;
+  readonly home: string;
+  readonly workers: readonly string[];
+  readonly cachedTokens: number;
+  /** Tokens that were out by then: their rows run again. */
+  readonly emitted: number;
+}
+
+export interface TimelineEvent {
+  readonly atMs: number;
+  readonly name: string;
+  readonly attributes: Attributes;
+}
+
+/** What a sequence's timeline shares with the others of its request. */
+export interface TimelineWays {
+  /** Milliseconds since the request came in. */
+  now(): number;
+  /** Since 1970 by this process, of the moment the request came in. */
+  readonly startedMs: number;
+  /** Takes room for so many runs and tokens; returns for how many there was some. */
+  room(count: number): number;
+  /** What its runs and tokens are kept for; without it only when each stay began and ended is. */
+  readonly detailed: boolean;
+  readonly context: TraceContext;
+}
+
+/** What became of one sequence, from its arrival to its end, as far as anybody wants to know. */
+export class SequenceTimeline {
+  readonly promptRows: number;
+  readonly stays: Stay[] = [];
+  readonly runs: TimedRun[] = [];
+  /** When each token came. */
+  readonly tokenMs: number[] = [];
+  readonly events: TimelineEvent[] = [];
+  endMs: number | undefined;
+  errorCode: ErrorCode | undefined;
+  truncated = false;
+  readonly #ways: TimelineWays;
+  #soughtMs: number;
+
+  constructor(promptRows: number, ways: TimelineWays) {
+    this.promptRows = promptRows;
+    this.#ways = ways;
+    this.#soughtMs = ways.now();
+  }
+
+  /** What its workers are asked beyond the request. */
+  get asks(): Pick<GenerateSpec, 'traceparent' | 'tellRuns'> {
+    const { detailed, context } = this.#ways;
+    return {
+      ...(detailed && { tellRuns: true }),
+      ...(context.sampled && { traceparent: traceparentOf(context) }),
+    };
+  }
+
+  /** It looks for other workers than those it has or had. */
+  leaves(why: string, attributes: Attributes): void {
+    this.#soughtMs = this.#ways.now();
+    this.happened(why, attributes);
+  }
+
+  /** Workers have taken it; `emitted` tokens are out. */
+  opened({ route, opened: { cachedTokens }, openMs }: OpenSequence, emitted: number): void {
+    const openedMs = this.#ways.now();
+    this.stays.push({
+      epoch: route.epoch,
+      soughtMs: this.#soughtMs,
+      askedMs: openedMs - openMs,
+      openedMs,
+      home: route.home.id,
+      workers: [...new Set([route.home.id, ...route.stages.map(({ worker }) => worker.id)])],
+      cachedTokens,
+      emitted,
+    });
+  }
+
+  token(): void {
+    if (!this.#ways.detailed) return;
+    if (this.#ways.room(1) === 1) this.tokenMs.push(this.#ways.now());
+    else this.truncated = true;
+  }
+
+  ran({ epoch, runs, dropped }: RunsEvent): void {
+    const room = this.#ways.room(runs.length);
+    if (room < runs.length || dropped > 0) this.truncated = true;
+    for (const { readyMs, signal = null, ...run } of runs.slice(0, room))
+      this.runs.push({ ...run, epoch, signal, startMs: readyMs - this.#ways.startedMs });
+  }
+
+  happened(name: string, attributes: Attributes): void {
+    if (this.#ways.room(1) === 1) this.events.push({ atMs: this.#ways.now(), name, attributes });
+  }
+
+  failed(code: ErrorCode): void {
+    this.errorCode = code;
+  }
+
+  end(): void {
+    this.endMs ??= this.#ways.now();
+  }
+}
