@@ -12,6 +12,8 @@ missing() {
 wanted=
 command -v promtool >/dev/null && command -v prometheus >/dev/null || wanted=prometheus
 command -v chromium >/dev/null || wanted="$wanted chromium"
+# Chromium brings a Vulkan device in software, which needs the loader.
+ldconfig -p | grep -q libvulkan.so.1 || wanted="$wanted libvulkan1"
 [ -n "$wanted" ] || exit 0
 [ "$(id -u)" = 0 ] || missing 'only root could install it'
 command -v apt-get >/dev/null || missing 'there is no apt-get to install it'
@@ -35,5 +37,5 @@ if [ ! -e "$policy" ]; then
 fi
 install >.cache/packages-install.log 2>&1 || missing 'apt-get update fails'
 for package in $wanted; do
-  command -v "$package" >/dev/null || { wanted=$package; missing "apt-get cannot install it: see .cache/packages-install.log"; }
+  dpkg -s "$package" >/dev/null 2>&1 || { wanted=$package; missing "apt-get cannot install it: see .cache/packages-install.log"; }
 done

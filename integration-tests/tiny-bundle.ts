@@ -18,6 +18,7 @@ export class TinyBundle implements AsyncDisposable {
     loops: number,
     kvPolicy?: Manifest['kvPolicy'],
     damping = 1 / loops,
+    precision: Manifest['precision'] = 'f32',
   ): Promise<TinyBundle> {
     const directory = join(await mkdtemp(join(tmpdir(), 'rondo-tiny-')), 'bundle');
     const checkpoint = await openCheckpoint(CHECKPOINT);
@@ -25,7 +26,7 @@ export class TinyBundle implements AsyncDisposable {
     await convert({
       checkpoint,
       out: directory,
-      precision: 'f32',
+      precision,
       loopLayers,
       loops,
       damping,

@@ -105,6 +105,9 @@ export const manifestSchema = z.strictObject({
     head: z.string(),
     /** K/V of deeper depths for rows that left the loop. */
     propagate: z.string().optional(),
+    /** How K and V that stay on a device are written to their pages, and copied between them. */
+    kvStore: z.string().optional(),
+    kvCopy: z.string().optional(),
   }),
   /** The stacks cut at their attentions, in order: one file more than the stack has layers, none for an empty one. */
   segments: z.strictObject({

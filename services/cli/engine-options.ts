@@ -1,9 +1,10 @@
 import { totalmem } from 'node:os';
 import { LIMITS } from '@rondo/core';
-import { STEP_POLICIES, type StepPolicy, type WorkerOptions } from '@rondo/worker';
+import { PROVIDERS, type Provider } from '@rondo/engine';
+import { type EngineChoice, STEP_POLICIES, type StepPolicy, type WorkerOptions } from '@rondo/worker';
 import { type Command, Option } from 'commander';
 import { drainOption } from './drain-option.ts';
-import { countOption, secondsOption } from './options.ts';
+import { countFromZeroOption, countOption, secondsOption } from './options.ts';
 
 const MIB = 2 ** 20;
 /** The pages of one engine lie in one memory of 4 GiB, with some tables beside them. */
@@ -16,6 +17,9 @@ export interface EngineFlags {
   readonly policy: StepPolicy;
   readonly drainSeconds: number;
   readonly hangSeconds: number;
+  readonly provider: Provider;
+  readonly deviceId?: number;
+  readonly allowFallback: boolean;
 }
 
 export const addEngineOptions = (command: Command): Command =>
@@ -43,7 +47,17 @@ export const addEngineOptions = (command: Command): Command =>
       )
         .choices([...STEP_POLICIES])
         .default('depth'),
-    );
+    )
+    .addOption(
+      new Option(
+        '--provider <name>',
+        'what the graphs run on: webgpu keeps K and V on the GPU; cuda attends on the CPU; a first pass proves it',
+      )
+        .choices([...PROVIDERS])
+        .default('cpu'),
+    )
+    .option('--device-id <n>', 'which CUDA device (default: the first)', countFromZeroOption('--device-id'))
+    .option('--allow-fallback', 'serve on the CPU where the provider cannot run, instead of failing', false);
 
 export const engineOptions = ({
   kvMb,
@@ -51,12 +65,19 @@ export const engineOptions = ({
   policy,
   drainSeconds,
   hangSeconds,
-}: EngineFlags): Pick<WorkerOptions, 'kvBytes' | 'prefixCache' | 'policy' | 'drainMs' | 'hangMs'> => ({
+  provider,
+  deviceId,
+  allowFallback,
+}: EngineFlags): Omit<EngineChoice, 'threads'> &
+  Pick<WorkerOptions, 'prefixCache' | 'policy' | 'drainMs' | 'hangMs'> => ({
   kvBytes: (kvMb ?? defaultKvMb()) * MIB,
   prefixCache,
   policy,
   drainMs: drainSeconds * 1000,
   hangMs: hangSeconds * 1000,
+  provider,
+  deviceId,
+  allowFallback,
 });
 
 /** Pages take real memory only once they are written. */

@@ -16,7 +16,9 @@ import { exportedPlan, withExported } from './exported-options.ts';
 import type { GraphOptions } from './graph-options.ts';
 import { blockGraph, codaGraph, headGraph, preludeGraph } from './graphs.ts';
 import { huggingFaceConfig } from './huggingface-config.ts';
+import { kvCopyGraph, kvStoreGraph } from './kv-graphs.ts';
 import { embeddingPlace, headPlace, layerPlaces } from './layer-places.ts';
+
 import { TiedCheckpoint } from './loop-init.ts';
 import { type LoopOptions, type LoopPlan, planLoop, type StackName } from './loop-plan.ts';
 import { type LoraOptions, openLora } from './lora.ts';
@@ -165,7 +167,13 @@ async function writeBundle(
     ...(plan.coda.length > 0 ? [['coda.onnx', codaGraph(graphOptions)] as const] : []),
     ['head.onnx', headGraph(graphOptions, candidates)],
     ...segmentFiles(graphOptions),
-    ...(varies ? [] : [['propagate.onnx', propagateGraph(graphOptions)] as const]),
+    ...(varies
+      ? []
+      : [
+          ['propagate.onnx', propagateGraph(graphOptions)] as const,
+          ['kv-store.onnx', kvStoreGraph(checkpoint.model)] as const,
+          ['kv-copy.onnx', kvCopyGraph(checkpoint.model)] as const,
+        ]),
     ...checkpoint.tokenizerFiles,
     [MODEL_FILE, encodeModelFile(checkpoint.model, config, weights, adapters)],
   ]);

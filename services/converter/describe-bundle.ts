@@ -70,7 +70,13 @@ export function describeBundle(
     tokens: { ...(model.bos !== undefined && { bos: model.bos }), eos: [...model.eos] },
     graphs: {
       prelude: 'prelude.onnx',
-      ...(!adapters && !normsPerDepth && { block: 'block.onnx', propagate: 'propagate.onnx' }),
+      ...(!adapters &&
+        !normsPerDepth && {
+          block: 'block.onnx',
+          propagate: 'propagate.onnx',
+          kvStore: 'kv-store.onnx',
+          kvCopy: 'kv-copy.onnx',
+        }),
       ...(plan.coda.length > 0 && { coda: 'coda.onnx' }),
       head: 'head.onnx',
     },

@@ -18,8 +18,9 @@ const MASKED = -1e30;
  * kv_pool is the stack's pool as rows of one head's page: [pages · layers · 2 · kvHeads, pagePositions · headDim].
  */
 export interface StackInputs {
-  /** [B, T] */
-  readonly positions: Value;
+  /** [N, headDim / 2] of each row's position. Computed outside: a GPU's sine is good to 2⁻¹¹ only (WGSL, §15.7.4). */
+  readonly cos: Value;
+  readonly sin: Value;
   /** [B] positions whose K/V lie in the pages. */
   readonly pastLengths: Value;
   /** [B, P] */
@@ -36,7 +37,8 @@ export interface StackOptions {
 export function declareStackInputs(graph: Graph, options: StackOptions): StackInputs {
   const { model, pagePositions } = options;
   return {
-    positions: graph.input('positions', 'int64', ['B', 'T']),
+    cos: graph.input('cos', 'float32', ['N', model.headDim / 2]),
+    sin: graph.input('sin', 'float32', ['N', model.headDim / 2]),
     pastLengths: graph.input('past_lengths', 'int64', ['B']),
     pageTable: graph.input('page_table', 'int64', ['B', 'P']),
     kvPool: graph.input('kv_pool', 'float32', ['pool_rows', pagePositions * model.headDim]),
@@ -87,8 +89,6 @@ class Attention {
   readonly #graph: Graph;
   readonly #inputs: StackInputs;
   readonly #options: StackOptions;
-  readonly #cos: Value;
-  readonly #sin: Value;
   readonly #rotaryPositions: Value;
   /** [B, kvHeads, P] row of each (page, head) in the pool for layer 0's keys. */
   readonly #poolRows: Value;
@@ -104,19 +104,11 @@ class Attention {
     const { model, layers, pagePositions } = options;
     const scalar = (value: number) => graph.ints([value], []);
 
-    const flat = graph.reshape(graph.node('Cast', [inputs.positions], { attributes: { to: 1 } }), [-1, 1]);
-    const frequencies = graph.floats('rope_frequencies', model.rope.inverseFrequencies, [
-      1,
-      model.headDim / 2,
-    ]);
-    const angles = graph.node('Mul', [flat, frequencies]);
-    const factor = graph.floats('rope_attention_factor', [model.rope.attentionFactor], []);
-    this.#cos = graph.node('Mul', [graph.node('Cos', [angles]), factor]);
-    this.#sin = graph.node('Mul', [graph.node('Sin', [angles]), factor]);
-    const shape = graph.node('Shape', [inputs.positions]);
-    const rows = graph.node('ReduceProd', [shape], { attributes: { keepdims: 0 } });
+    const rows = graph.node('Gather', [graph.node('Shape', [inputs.cos]), scalar(0)]);
+    const chunks = graph.node('Gather', [graph.node('Shape', [inputs.pageTable]), graph.ints([0])]);
+    const chunkShape = graph.node('Concat', [chunks, graph.ints([-1])], { attributes: { axis: 0 } });
     const range = graph.node('Range', [scalar(0), rows, scalar(1)]);
-    this.#rotaryPositions = graph.node('Reshape', [range, shape]);
+    this.#rotaryPositions = graph.node('Reshape', [range, chunkShape]);
 
     const rowsPerPage = layers.length * 2 * model.kvHeads;
     const firstRows = graph.node('Mul', [inputs.pageTable, scalar(rowsPerPage)]);
@@ -128,7 +120,7 @@ class Attention {
 
     const pages = graph.node('Gather', [graph.node('Shape', [inputs.pageTable]), scalar(1)]);
     const pastSpan = graph.node('Mul', [pages, scalar(pagePositions)]);
-    const newSpan = graph.node('Gather', [shape, scalar(1)]);
+    const newSpan = graph.node('Gather', [graph.node('Shape', [this.#rotaryPositions]), scalar(1)]);
     this.#splitLengths = graph.node(
       'Concat',
       [pastSpan, newSpan].map((length) => graph.reshape(length, [1])),
@@ -172,9 +164,15 @@ class Attention {
 
   #attend(query: Value, pastKeys: Value, pastValues: Value, keys: Value, values: Value): Value {
     const graph = this.#graph;
-    const scale = { transB: 1, alpha: { float: 1 / Math.sqrt(this.#options.model.headDim) } };
-    const score = (against: Value, bias: Value) =>
-      graph.node('Add', [graph.node('FusedMatMul', [query, against], { ...ORT, attributes: scale }), bias]);
+    const scaled = graph.node('Mul', [
+      query,
+      graph.floats('query_scale', [1 / Math.sqrt(this.#options.model.headDim)], []),
+    ]);
+    // Not as one FusedMatMul, which the CPU's optimiser makes of it by itself and other providers do not have.
+    const score = (against: Value, bias: Value) => {
+      const turned = graph.node('Transpose', [against], { attributes: { perm: [0, 1, 3, 2] } });
+      return graph.node('Add', [graph.node('MatMul', [scaled, turned]), bias]);
+    };
     const scores = graph.node('Concat', [score(pastKeys, this.#pastBias), score(keys, this.#newBias)], {
       attributes: { axis: -1 },
     });
@@ -202,13 +200,17 @@ class Attention {
   #rotate(queryKey: Value): Value {
     const { heads, kvHeads } = this.#options.model;
     const byHead = this.#headsFirst(queryKey, heads + kvHeads);
-    return this.#graph.node('RotaryEmbedding', [byHead, this.#rotaryPositions, this.#cos, this.#sin], ORT);
+    return this.#graph.node(
+      'RotaryEmbedding',
+      [byHead, this.#rotaryPositions, this.#inputs.cos, this.#inputs.sin],
+      ORT,
+    );
   }
 
   /** [N, count·headDim] → [B, count, T, headDim] */
   #headsFirst(flat: Value, count: number): Value {
     const graph = this.#graph;
-    const shape = graph.node('Shape', [this.#inputs.positions]);
+    const shape = graph.node('Shape', [this.#rotaryPositions]);
     const dims = graph.node('Concat', [shape, graph.ints([count, this.#options.model.headDim])], {
       attributes: { axis: 0 },
     });
@@ -219,7 +221,7 @@ class Attention {
   /** [4]: 0 (keep B), heads, T, headDim; group and T lie side by side, so regrouping needs T itself. */
   #headShape(heads: number): Value {
     const graph = this.#graph;
-    const rows = graph.node('Gather', [graph.node('Shape', [this.#inputs.positions]), graph.ints([1])]);
+    const rows = graph.node('Gather', [graph.node('Shape', [this.#rotaryPositions]), graph.ints([1])]);
     return graph.node('Concat', [graph.ints([0, heads]), rows, graph.ints([this.#options.model.headDim])], {
       attributes: { axis: 0 },
     });

@@ -16,14 +16,17 @@ import type {
 import { type EngineReply, type EngineRequest, type EngineThreadData, READY_ID } from './engine-protocol.ts';
 import { fitsKernel } from './paged-attention.ts';
 import { poolSizes } from './pool-sizes.ts';
+import type { Provider } from './provider.ts';
 
 export interface EngineOptions {
   /** Intra-op threads of ONNX Runtime. */
   readonly threads: number;
   /** Bytes of K and V over all three stacks. */
   readonly kvBytes: number;
-  readonly provider: 'cpu';
-  /** By default over pages, where the model's heads allow it. */
+  readonly provider: Provider;
+  /** Which of several CUDA devices; the first by default. */
+  readonly deviceId?: number | undefined;
+  /** By default over pages, where the model's heads allow it; on WebGPU inside the graphs, unless depths differ. */
   readonly attention?: Attention | undefined;
 }
 
@@ -39,10 +42,10 @@ interface Waiting {
  */
 export async function createEngine(bundle: Bundle, options: EngineOptions): Promise<Engine> {
   const pools = poolSizes(bundle.manifest, options.kvBytes);
-  const { threads, provider } = options;
-  const attention = options.attention ?? (fitsKernel(bundle.manifest) ? 'pages' : 'graph');
+  const { threads, provider, deviceId } = options;
+  const attention = options.attention ?? defaultAttention(bundle.manifest, provider);
   refuseDepths(bundle.manifest, attention);
-  const data: EngineThreadData = { bundle, options: { threads, provider, attention, pools } };
+  const data: EngineThreadData = { bundle, options: { threads, provider, deviceId, attention, pools } };
   const thread = new Worker(new URL('./engine-thread.ts', import.meta.url), { workerData: data });
   const description = { provider, threads, attention, pools };
   const embedding = EmbeddingTable.open(bundle, attention);
@@ -52,6 +55,12 @@ export async function createEngine(bundle: Bundle, options: EngineOptions): Prom
     throw error;
   });
   return engine;
+}
+
+/** K and V can stay on a WebGPU device, where our own attention cannot reach them; the binding brings CUDA's back after each run. */
+function defaultAttention(manifest: Manifest, provider: Provider): Attention {
+  if (provider === 'webgpu' && !variesByDepth(manifest)) return 'graph';
+  return fitsKernel(manifest) ? 'pages' : 'graph';
 }
 
 /** What differs by depth needs the rows of a run in order of depth, which graphs that gather pages and pad chunks do not keep. */

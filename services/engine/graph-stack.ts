@@ -1,8 +1,12 @@
-import { type Bundle, kvBytesPerPosition } from '@rondo/bundle';
+import type { Bundle } from '@rondo/bundle';
+import { RondoError } from '@rondo/core';
 import { Tensor } from 'onnxruntime-node';
+import { DeviceKv } from './device-kv.ts';
 import type { StackBatch, StackResult } from './engine.ts';
+import type { GraphKv } from './graph-kv.ts';
+import { HostKv } from './host-kv.ts';
 import { Int64Feed } from './int64-feed.ts';
-import { KvStore, pageMajor } from './kv-store.ts';
+import { fillRotaryTable } from './rotary-table.ts';
 import { openSession, type Session, type SessionOptions } from './session.ts';
 
 /**
@@ -12,19 +16,18 @@ import { openSession, type Session, type SessionOptions } from './session.ts';
 export class GraphStack {
   readonly #session: Session;
   /** Absent for a stack without layers: then it is only a map from rows to rows. */
-  readonly #store: KvStore | undefined;
+  readonly #kv: GraphKv | undefined;
   readonly #bundle: Bundle;
   readonly #feeds = {
     ids: new Int64Feed(),
-    positions: new Int64Feed(),
     pastLengths: new Int64Feed(),
     pageTable: new Int64Feed(),
   };
 
-  private constructor(bundle: Bundle, session: Session, store: KvStore | undefined) {
+  private constructor(bundle: Bundle, session: Session, kv: GraphKv | undefined) {
     this.#bundle = bundle;
     this.#session = session;
-    this.#store = store;
+    this.#kv = kv;
   }
 
   static open(
@@ -34,22 +37,29 @@ export class GraphStack {
     pages: number,
     options: SessionOptions,
   ): GraphStack {
-    const { shape, pagePositions } = bundle.manifest;
-    const floats = (pages * pagePositions * kvBytesPerPosition(shape, layers)) / 4;
-    const layout = pageMajor(shape, layers, pagePositions);
-    const store =
-      layers > 0 ? new KvStore(new Float32Array(floats), shape, pagePositions, layout) : undefined;
-    return new GraphStack(bundle, openSession(bundle, file, options), store);
+    const onDevice = options.provider === 'webgpu';
+    if (layers === 0) return new GraphStack(bundle, openSession(bundle, file, options), undefined);
+    const session = openSession(bundle, file, options, onDevice ? { new_kv: 'gpu-buffer' } : undefined);
+    if (!session.inputNames.includes('cos')) {
+      throw new RondoError(
+        'CONFIG_INVALID',
+        `${bundle.directory}: its graphs are of an older version, which runs only on the CPU with attention 'pages'; convert the checkpoint again`,
+      );
+    }
+    const kv = onDevice
+      ? DeviceKv.open(bundle, layers, pages, options)
+      : new HostKv(bundle.manifest, layers, pages);
+    return new GraphStack(bundle, session, kv);
   }
 
   run(batch: StackBatch): StackResult {
-    for (const copy of batch.copies) this.#store?.copy(copy);
+    this.#kv?.copy(batch.copies);
     const chunks = batch.starts.length;
     const padded = Math.max(...batch.rowCounts);
     const begin = performance.now();
     const out = this.#session.run(this.#inputs(batch, padded));
     const runMs = performance.now() - begin;
-    if (this.#store) this.#keep(this.#store, batch, out.new_kv!.data as Float32Array, padded);
+    this.#kv?.keep(batch, out.new_kv!, padded);
     const unpadded = (name: string, width: number): Float32Array | undefined => {
       const data = out[name]?.data as Float32Array | undefined;
       if (!data || data.length === batch.rowCounts.reduce((sum, count) => sum + count, 0) * width)
@@ -71,13 +81,14 @@ export class GraphStack {
 
   release(): void {
     this.#session.release();
+    this.#kv?.release();
   }
 
   #inputs(batch: StackBatch, padded: number): Record<string, Tensor> {
     const { hidden } = this.#bundle.manifest.shape;
     const chunks = batch.starts.length;
     const feeds: Record<string, Tensor> = {};
-    if (!this.#store && batch.stack === 'prelude') {
+    if (!this.#kv && batch.stack === 'prelude') {
       return { token_ids: this.#feeds.ids.tensor(batch.input as Int32Array, [1, batch.input.length]) };
     }
     if (batch.stack === 'prelude') {
@@ -87,41 +98,32 @@ export class GraphStack {
       const states = pad(batch, new Float32Array(chunks * padded * hidden), hidden, padded);
       feeds.state = new Tensor('float32', states, [chunks * padded, hidden]);
     }
-    const store = this.#store;
-    if (!store) return feeds;
-    const positions = new Int32Array(chunks * padded);
-    for (let row = 0; row < positions.length; row++) {
-      positions[row] = batch.starts[Math.floor(row / padded)]! + (row % padded);
-    }
-    feeds.positions = this.#feeds.positions.tensor(positions, [chunks, padded]);
+    const kv = this.#kv;
+    if (!kv) return feeds;
+    const rotary = this.#rotary(batch.starts, padded);
+    feeds.cos = rotary.cos;
+    feeds.sin = rotary.sin;
     feeds.past_lengths = this.#feeds.pastLengths.tensor(batch.starts, [chunks]);
     feeds.page_table = this.#feeds.pageTable.tensor(batch.pageTable, [
       chunks,
       batch.pageTable.length / chunks,
     ]);
-    feeds.kv_pool = new Tensor('float32', store.data, [store.data.length / store.rowFloats, store.rowFloats]);
+    feeds.kv_pool = kv.pool;
     return feeds;
   }
 
-  /** Writes the run's rows [slices, B, kvHeads, T, headDim], slices = layers · 2, to their pages. */
-  #keep(store: KvStore, batch: StackBatch, rows: Float32Array, padded: number): void {
-    const { pagePositions, shape } = this.#bundle.manifest;
-    const { headDim, kvHeads } = shape;
-    const chunks = batch.starts.length;
-    const pages = batch.pageTable.length / chunks;
-    const heads = rows.length / (chunks * padded * headDim);
-    for (let chunk = 0; chunk < chunks; chunk++) {
-      for (let row = 0; row < batch.rowCounts[chunk]!; row++) {
-        const position = batch.starts[chunk]! + row;
-        const page = batch.pageTable[chunk * pages + Math.floor(position / pagePositions)]!;
-        const slot = page * store.layout.pageStride + (position % pagePositions) * headDim;
-        for (let head = 0; head < heads; head++) {
-          const [slice, kvHead] = [Math.floor(head / kvHeads), head % kvHeads];
-          const from = (((slice * chunks + chunk) * kvHeads + kvHead) * padded + row) * headDim;
-          store.data.set(rows.subarray(from, from + headDim), slot + head * store.rowFloats);
-        }
-      }
-    }
+  /** Cosine and sine [N, headDim / 2] of every row's position. */
+  #rotary(starts: Int32Array, padded: number): { cos: Tensor; sin: Tensor } {
+    const { inverseFrequencies, attentionFactor } = this.#bundle.manifest.rope;
+    const dims = [starts.length * padded, inverseFrequencies.length];
+    const cos = new Float32Array(dims[0]! * dims[1]!);
+    const sin = new Float32Array(cos.length);
+    starts.forEach((start, chunk) => {
+      const [from, to] = [chunk * padded * dims[1]!, (chunk + 1) * padded * dims[1]!];
+      const [cosines, sines] = [cos.subarray(from, to), sin.subarray(from, to)];
+      fillRotaryTable(cosines, sines, inverseFrequencies, attentionFactor, start);
+    });
+    return { cos: new Tensor('float32', cos, dims), sin: new Tensor('float32', sin, dims) };
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Bundle } from '@rondo/bundle';
+import type { Bundle, Manifest } from '@rondo/bundle';
 import { RondoError } from '@rondo/core';
 import { Tensor } from 'onnxruntime-node';
 import { readsEmbedding } from './embedding-table.ts';
@@ -15,10 +15,12 @@ import type {
 import { GraphStack } from './graph-stack.ts';
 import { PagedAttention } from './paged-attention.ts';
 import { pickRows } from './pick-rows.ts';
+import type { Provider } from './provider.ts';
+import { ProviderProof } from './provider-proof.ts';
 import { SegmentStack } from './segment-stack.ts';
 import { type Fetches, fetchesOf, openSession, type Session, type SessionOptions } from './session.ts';
 
-export interface GraphsOptions extends SessionOptions {
+export interface GraphsOptions extends Omit<SessionOptions, 'proof'> {
   readonly pools: PoolSizes;
   readonly attention: Attention;
 }
@@ -39,13 +41,19 @@ export class ModelGraphs {
   readonly #head: Session;
   readonly #propagate: Session | undefined;
   readonly #attention: PagedAttention | undefined;
+  readonly #provider: Provider;
+  /** Absent for the CPU, which needs none. */
+  readonly #proof: ProviderProof | undefined;
 
   private constructor(
     bundle: Bundle,
+    { provider, proof }: SessionOptions,
     stacks: Partial<Record<Stack, LoadedStack>>,
     head: Session,
     paged: { propagate?: Session; attention: PagedAttention } | undefined,
   ) {
+    this.#provider = provider;
+    this.#proof = proof;
     this.#hidden = bundle.manifest.shape.hidden;
     this.#vocab = bundle.manifest.shape.vocab;
     this.#stacks = stacks;
@@ -54,10 +62,22 @@ export class ModelGraphs {
     this.#attention = paged?.attention;
   }
 
-  static load(bundle: Bundle, options: GraphsOptions): ModelGraphs {
+  static load(bundle: Bundle, given: GraphsOptions): ModelGraphs {
+    const proof = given.provider === 'cpu' ? undefined : new ProviderProof();
+    try {
+      return ModelGraphs.#load(bundle, { ...given, proof });
+    } catch (error) {
+      proof?.close();
+      throw error;
+    }
+  }
+
+  static #load(bundle: Bundle, options: GraphsOptions & SessionOptions): ModelGraphs {
     const { graphs, segments, layers } = bundle.manifest;
     const attention =
-      options.attention === 'pages' ? new PagedAttention(bundle.manifest, options) : undefined;
+      options.attention === 'pages'
+        ? new PagedAttention(attendedBy(options.provider, bundle.manifest), options)
+        : undefined;
     attention?.load(bundle);
     const stacks: Partial<Record<Stack, LoadedStack>> = {};
     for (const stack of ['prelude', 'block', 'coda'] as const) {
@@ -71,7 +91,13 @@ export class ModelGraphs {
     }
     const head = openSession(bundle, graphs.head, options);
     const propagate = attention && graphs.propagate && openSession(bundle, graphs.propagate, options);
-    return new ModelGraphs(bundle, stacks, head, attention && { attention, ...(propagate && { propagate }) });
+    return new ModelGraphs(
+      bundle,
+      options,
+      stacks,
+      head,
+      attention && { attention, ...(propagate && { propagate }) },
+    );
   }
 
   runStack(batch: StackBatch): StackResult {
@@ -121,8 +147,20 @@ export class ModelGraphs {
     };
   }
 
-  /** Runs every graph once on the null page; what cannot run fails here and not under a request. */
+  /**
+   * Runs every graph once on the null page; what cannot run, or runs elsewhere than on the provider asked for, fails here and
+   * not under a request.
+   */
   warmUp(): void {
+    try {
+      this.#runOnce();
+      this.#proof?.check(this.#provider);
+    } finally {
+      this.#proof?.close();
+    }
+  }
+
+  #runOnce(): void {
     for (const stack of ['prelude', 'block', 'coda'] as const) {
       if (!this.#stacks[stack]) continue;
       const input = stack === 'prelude' ? new Int32Array(1) : new Float32Array(this.#hidden).fill(1);
@@ -163,3 +201,7 @@ export class ModelGraphs {
     await this.#attention?.close();
   }
 }
+
+/** Layers that the kernel takes whole would run on the host, whatever the provider. */
+const attendedBy = (provider: Provider, manifest: Manifest): Manifest =>
+  provider === 'cpu' ? manifest : { ...manifest, layerWeights: undefined };

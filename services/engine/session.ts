@@ -2,12 +2,21 @@ import { type Bundle, bundlePath } from '@rondo/bundle';
 import { RondoError } from '@rondo/core';
 import type { Tensor } from 'onnxruntime-node';
 import { type Binding, binding, initOrt } from 'onnxruntime-node/dist/binding.js';
+import type { Provider } from './provider.ts';
+import type { ProviderProof } from './provider-proof.ts';
 
 export interface SessionOptions {
   /** Threads that share each operator. */
   readonly threads: number;
-  readonly provider: 'cpu';
+  readonly provider: Provider;
+  /** Which of several devices, for providers that let it be chosen. */
+  readonly deviceId?: number | undefined;
+  /** Watches where the session's first runs take place. */
+  readonly proof?: ProviderProof | undefined;
 }
+
+/** Outputs that stay in the memory of the device. */
+export type OutputLocations = Readonly<Record<string, 'gpu-buffer'>>;
 
 export type Tensors = Record<string, Tensor>;
 
@@ -37,6 +46,11 @@ export class Session {
     return this.#session.run(feeds, fetches, {}) as Tensors;
   }
 
+  /** Writes the profile that `proof` asked for. */
+  endProfiling(): void {
+    this.#session.endProfiling();
+  }
+
   release(): void {
     this.#session.dispose();
   }
@@ -54,26 +68,57 @@ export function discard(tensor: Tensor | undefined): void {
   if (ArrayBuffer.isView(data) && data.byteLength >= DISCARD_BYTES) (data.buffer as ArrayBuffer).transfer(0);
 }
 
-/** @throws RondoError BUNDLE_INVALID naming the graph that does not load. */
-export function openSession(bundle: Bundle, file: string, { threads, provider }: SessionOptions): Session {
+/**
+ * @throws RondoError BUNDLE_INVALID naming the graph that does not load, CONFIG_INVALID when the machine has nothing that the
+ * provider could run on.
+ */
+export function openSession(
+  bundle: Bundle,
+  file: string,
+  { threads, provider, deviceId, proof }: SessionOptions,
+  outputs?: OutputLocations,
+): Session {
   const path = bundlePath(bundle, file);
   initOrt();
   const session = new binding.InferenceSession();
   try {
     session.loadModel(path, {
-      executionProviders: [provider],
+      executionProviders: [deviceId === undefined ? provider : { name: provider, deviceId }],
       intraOpNumThreads: threads,
       interOpNumThreads: 1,
       executionMode: 'sequential',
       // Every session would keep the most it ever needed; what they give back is there for the next one.
       enableCpuMemArena: false,
       graphOptimizationLevel: 'all',
+      ...(outputs && { preferredOutputLocation: outputs }),
+      // That indices are computed on the CPU is meant so; `proof` says when more is.
+      ...(provider !== 'cpu' && { logSeverityLevel: 3 }),
+      ...(proof && { enableProfiling: true, profileFilePrefix: proof.nextPrefix() }),
       // Threads spin between operators, where waking them would cost more than the operator, but never between runs:
       // every session has threads of its own, and the cores are then attention's, or another engine's.
       extra: { session: { intra_op: { allow_spinning: threads > 1 ? '1' : '0' }, force_spinning_stop: '1' } },
     });
   } catch (cause) {
-    throw new RondoError('BUNDLE_INVALID', `${path}: ${(cause as Error).message}`, { cause });
+    const { message } = cause as Error;
+    if (provider !== 'cpu' && NO_DEVICE.test(message)) {
+      throw new RondoError(
+        'CONFIG_INVALID',
+        `provider ${provider}: ${NO_DEVICE_REMEDY[provider]} (${message.trim()})`,
+        { cause },
+      );
+    }
+    throw new RondoError('BUNDLE_INVALID', `${path}: ${message}`, { cause });
   }
-  return new Session(session);
+  const opened = new Session(session);
+  proof?.watch(opened);
+  return opened;
 }
+
+/** What the runtime says where a provider has no library or no device. */
+const NO_DEVICE = /adapter|execution provider|backend not found|providers_(cuda|shared)|CUDA|Vulkan/i;
+
+const NO_DEVICE_REMEDY = {
+  webgpu:
+    'no GPU that Vulkan or Metal can reach; install the driver and libvulkan1, and give the container the GPU',
+  cuda: 'no CUDA device or no CUDA library of ONNX Runtime; install it, or use --provider webgpu',
+} as const;

@@ -5,6 +5,7 @@ import {
   createEngine,
   type Engine,
   type KvCopy,
+  type Provider,
   type Stack,
   type StackResult,
 } from '@rondo/engine';
@@ -14,6 +15,8 @@ export interface SerialOptions {
   /** Longest sequence, in positions; sets the KV budget. */
   readonly positions: number;
   readonly attention?: Attention | undefined;
+  /** The CPU by default. */
+  readonly provider?: Provider | undefined;
 }
 
 /**
@@ -39,8 +42,8 @@ export class SerialModel {
     const pages = Math.ceil(options.positions / pagePositions);
     const layerPasses = layers.prelude + maxDepth * layers.block + layers.coda;
     const kvBytes = pages * pagePositions * layerPasses * 2 * shape.kvHeads * shape.headDim * 4;
-    const { threads, attention } = options;
-    const engine = await createEngine(bundle, { threads, kvBytes, provider: 'cpu', attention });
+    const { threads, attention, provider = 'cpu' } = options;
+    const engine = await createEngine(bundle, { threads, kvBytes, provider, attention });
     return new SerialModel(bundle, engine, pages);
   }
 

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Bundle } from '@rondo/bundle';
 import type { Logger, Metrics } from '@rondo/chassis';
 import { type Address, LIMITS, RondoError, systemClock, type TlsIdentity, workerId } from '@rondo/core';
-import { createEngine, type Engine, type Stack } from '@rondo/engine';
+import type { Engine, Stack } from '@rondo/engine';
 import { type Activations, PROTOCOL_REVISION, serveWorker, type WorkerDescription } from '@rondo/wire';
 import type { Chunk } from './chunk.ts';
 import { FrontDoor } from './front-door.ts';
@@ -11,6 +11,7 @@ import { HopTime } from './hop-time.ts';
 import { Inbox } from './inbox.ts';
 import { leavesNext, otherStageWorkers } from './itinerary.ts';
 import { KvPools } from './kv-pools.ts';
+import { type EngineChoice, openEngine } from './open-engine.ts';
 import { Pace } from './pace.ts';
 import { PeerLinks } from './peer-links.ts';
 import { Propagation } from './propagation.ts';
@@ -26,7 +27,7 @@ import { Tenants } from './tenants.ts';
 import { WorkDone } from './work-done.ts';
 import { WorkerMetrics } from './worker-metrics.ts';
 
-export interface WorkerOptions {
+export interface WorkerOptions extends EngineChoice {
   readonly bundle: Bundle;
   /** `host:port` to listen on; port 0 takes a free one. */
   readonly listen: Address;
@@ -36,8 +37,6 @@ export interface WorkerOptions {
   readonly workerId?: string | undefined;
   /** What this worker shows to others and holds them to; absent: plaintext, open to whoever reaches the port. */
   readonly tls?: TlsIdentity | undefined;
-  readonly threads: number;
-  readonly kvBytes: number;
   /** How rows are batched; all but `depth` are there to compare with. */
   readonly policy?: StepPolicy | undefined;
   /** Whether prompts share the pages of their common beginnings; they do by default. */
@@ -71,11 +70,10 @@ export interface RunningWorker {
 
 /**
  * Starts an engine for the bundle and serves it.
- * @throws RondoError of `createEngine`, or CONFIG_INVALID when the address cannot be listened on.
+ * @throws RondoError of `openEngine`, or CONFIG_INVALID when the address cannot be listened on.
  */
 export async function startWorker(options: WorkerOptions): Promise<RunningWorker> {
-  const { bundle, threads, kvBytes } = options;
-  const engine = await createEngine(bundle, { threads, kvBytes, provider: 'cpu' });
+  const engine = await openEngine(options.bundle, options, options.log);
   return serveEngine(engine, options).catch(async (error: unknown) => {
     await engine.close();
     throw error;
@@ -85,7 +83,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
 /** The rooms of a worker around a running engine, which it owns from now on. */
 export async function serveEngine(
   engine: Engine,
-  options: Omit<WorkerOptions, 'threads' | 'kvBytes'>,
+  options: Omit<WorkerOptions, keyof EngineChoice>,
 ): Promise<RunningWorker> {
   const { bundle, listen, advertise, workerId: name, policy = 'depth', log, metrics } = options;
   const { activations = 'f32' } = options;

@@ -1,0 +1,130 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { after, before, describe, test } from 'node:test';
+import { promisify } from 'node:util';
+import { RondoProcess } from './rondo-process.ts';
+import { SOFTWARE_GPU, SOFTWARE_GPU_MISSING } from './software-gpu.ts';
+import { TinyBundle } from './tiny-bundle.ts';
+
+const TOLERANCE = 1e-3;
+const MODELS = ['llama-gqa', 'ouro', 'qwen3-head-norms'];
+
+/** The Vulkan loader takes its devices from here, and hands it on to processes started meanwhile. */
+const withDevices = async <Result>(files: string, work: () => Promise<Result>): Promise<Result> => {
+  process.env.VK_ICD_FILENAMES = files;
+  try {
+    return await work();
+  } finally {
+    delete process.env.VK_ICD_FILENAMES;
+  }
+};
+
+describe('a worker on WebGPU', { skip: SOFTWARE_GPU_MISSING }, () => {
+  let bundle: TinyBundle;
+  before(async () => {
+    bundle = await TinyBundle.make(2);
+  });
+  after(() => bundle[Symbol.asyncDispose]());
+
+  const workerFlags = (...more: string[]) => [
+    ...['worker', '--model', bundle.directory, '--listen', '127.0.0.1:0', '--threads', '1', '--kv-mb', '4'],
+    ...more,
+  ];
+
+  test(`computes logits of the CPU within ${TOLERANCE}: chunks, pages, exits that copy K and V`, async () => {
+    const program = new URL('./webgpu-logits.ts', import.meta.url).pathname;
+    const { stdout } = await withDevices(SOFTWARE_GPU, () =>
+      promisify(execFile)(process.execPath, [program, ...MODELS]),
+    );
+    const cases = stdout.trim().split('\n');
+    assert.equal(cases.length, MODELS.length);
+    for (const line of cases) {
+      const { name, apart } = JSON.parse(line) as { name: string; apart: number[] };
+      assert.ok(apart.length > 2, `${name}: ${apart.length} comparisons`);
+      apart.forEach((value, at) => {
+        assert.ok(value <= TOLERANCE, `${name}, run ${at}: off by ${value}`);
+      });
+    }
+  });
+
+  test('serves, says in /health what its first pass ran on, and answers as a worker on the CPU', async () => {
+    const answers = [];
+    for (const provider of ['webgpu', 'cpu']) {
+      await using worker = await withDevices(SOFTWARE_GPU, () =>
+        RondoProcess.start(...workerFlags('--provider', provider)),
+      );
+      await using coordinator = await RondoProcess.start(
+        ...['coordinator', '--model', bundle.directory, '--worker', worker.ready, '--listen', '127.0.0.1:0'],
+      );
+      const health = (await (await fetch(`${coordinator.ready}/health`)).json()) as {
+        workers: { provider: string }[];
+      };
+      assert.deepEqual(
+        health.workers.map((each) => each.provider),
+        [provider],
+      );
+      const response = await fetch(`${coordinator.ready}/v1/completions`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ model: 'tiny', prompt: 'a looped model', max_tokens: 8, temperature: 0 }),
+      });
+      assert.equal(response.status, 200);
+      answers.push(((await response.json()) as { choices: { text: string }[] }).choices[0]!.text);
+    }
+    assert.equal(answers[0], answers[1]);
+  });
+
+  test('is refused where there is no device, and is a worker on the CPU where that is allowed', async () => {
+    await withDevices('/nonexistent', async () => {
+      const { code, stderr } = await RondoProcess.run(...workerFlags('--provider', 'webgpu'));
+      assert.equal(code, 1);
+      assert.match(stderr, /provider webgpu: no GPU that Vulkan or Metal can reach/);
+      await using worker = await RondoProcess.start(
+        ...workerFlags('--provider', 'webgpu', '--allow-fallback'),
+      );
+      assert.match(worker.errors, /provider cannot run; the CPU takes its place/);
+    });
+  });
+
+  test('a bundle whose products the device cannot run is refused with what ran elsewhere', async () => {
+    await using files = await TinyBundle.make(2, undefined, undefined, 'int8');
+    const { code, stderr } = await withDevices(SOFTWARE_GPU, () =>
+      RondoProcess.run(
+        ...['worker', '--model', files.directory, '--listen', '127.0.0.1:0', '--provider', 'webgpu'],
+        ...['--threads', '1', '--kv-mb', '4'],
+      ),
+    );
+    assert.equal(code, 1);
+    assert.match(
+      stderr,
+      /provider webgpu: \d+ of \d+ matrix products .* CPUExecutionProvider.*--precision f32 or int4/,
+    );
+  });
+
+  test('a device number is refused where the provider cannot choose', async () => {
+    const { code, stderr } = await RondoProcess.run(
+      ...workerFlags('--provider', 'webgpu', '--device-id', '1'),
+    );
+    assert.equal(code, 1);
+    assert.match(stderr, /device 1: provider webgpu .*show the process only one GPU/);
+  });
+});
+
+test('a provider whose library is not there is refused by name', async () => {
+  await using bundle = await TinyBundle.make(2);
+  const { code, stderr } = await RondoProcess.run(
+    ...[
+      'worker',
+      '--model',
+      bundle.directory,
+      '--listen',
+      '127.0.0.1:0',
+      '--provider',
+      'cuda',
+      '--kv-mb',
+      '4',
+    ],
+  );
+  assert.equal(code, 1);
+  assert.match(stderr, /provider cuda: no CUDA device or no CUDA library/);
+});
