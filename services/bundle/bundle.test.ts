@@ -72,3 +72,10 @@ test('so has a bundle whose depths have norms of their own', async () => {
   await writeBundle((manifest) => Object.assign(manifest, { tied: { ...tied, norms: 'shared' } }));
   assert.equal((await openBundle(directory)).manifest.tied?.norms, 'shared');
 });
+
+test('a bundle of more passes than any part keeps room for is refused', async () => {
+  await writeBundle((manifest) => Object.assign(manifest, { maxDepth: 257 }));
+  await refused(/bundle\.json: maxDepth: .*256/);
+  await writeBundle((manifest) => Object.assign(manifest, { maxDepth: 256 }));
+  assert.equal((await openBundle(directory)).manifest.maxDepth, 256);
+});

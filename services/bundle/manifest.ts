@@ -1,3 +1,4 @@
+import { LIMITS } from '@rondo/core';
 import { z } from 'zod';
 
 /** Shapes and rules of a bundle, written by the converter and believed by nobody until `openBundle` verified it. */
@@ -40,7 +41,7 @@ export const manifestSchema = z.strictObject({
   }),
   /** Unlooped layers before, unique layers inside, unlooped layers after the loop. */
   layers: z.strictObject({ prelude: z.int().nonnegative(), block: positive, coda: z.int().nonnegative() }),
-  maxDepth: positive,
+  maxDepth: positive.max(LIMITS.passesMax),
   loop: z.strictObject({
     /** 0-based inclusive range of the source's layers that became the block. */
     first: z.int().nonnegative(),

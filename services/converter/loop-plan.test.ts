@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { LIMITS } from '@rondo/core';
 import type { ModelSpec } from './checkpoint.ts';
 import { planLoop, sourceLayer } from './loop-plan.ts';
 
@@ -98,4 +99,15 @@ test('tying and repeating layers exclude each other, and options of the one say 
   refused({ loops: 2, loopLayers, keepFirst: 1 }, /--keep-first 1: only with --init/);
   refused({ loops: 2, init: 'lower', initNorms: 'zero' }, /--init-norms zero: only with --init average/);
   refused({ loops: 2, init: 'lower', initSeed: 3 }, /--init-seed 3: only with --init random/);
+});
+
+test('more passes than any part keeps room for are refused with the limit', () => {
+  const loopLayers = { first: 1, last: 2 };
+  assert.equal(planLoop(model, { loops: LIMITS.passesMax, loopLayers }).maxDepth, LIMITS.passesMax);
+  for (const options of [{ loopLayers }, { init: 'lower' as const }, {}]) {
+    assert.throws(() => planLoop(model, { ...options, loops: 1_000_000 }), {
+      code: 'CONFIG_INVALID',
+      message: /--loops 1000000: a model has at most 256 passes \(passesMax\)/,
+    });
+  }
 });

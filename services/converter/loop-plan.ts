@@ -1,4 +1,4 @@
-import { RondoError } from '@rondo/core';
+import { LIMITS, RondoError } from '@rondo/core';
 import type { ModelSpec } from './model-spec.ts';
 import { type TiedLayers, type TieOptions, tieLayers } from './tied-layers.ts';
 
@@ -38,6 +38,12 @@ export function planLoop(model: ModelSpec, options: LoopOptions): LoopPlan {
   const { damping = 1 } = options;
   if (!Number.isInteger(loops) || loops < 1) {
     throw new RondoError('CONFIG_INVALID', `--loops ${loops}: must be a whole number from 1`);
+  }
+  if (loops > LIMITS.passesMax) {
+    throw new RondoError(
+      'CONFIG_INVALID',
+      `--loops ${loops}: a model has at most ${LIMITS.passesMax} passes (passesMax); choose fewer`,
+    );
   }
   if (!Number.isFinite(damping) || damping <= 0 || damping > 1) {
     throw new RondoError(

@@ -19,7 +19,7 @@ export const elementsOf = (shape: readonly number[]): number =>
 export const storedBytes = ({ shape, format }: Pick<StoredTensor, 'shape' | 'format'>): number =>
   (elementsOf(shape) / format.elements) * format.bytes;
 
-/** Raw bytes held at once while a tensor is decoded. */
+/** Raw bytes held at once while a tensor is decoded, and read at once: Node reads at most 2 GiB in one call. */
 const WINDOW_BYTES = 8 * 1024 * 1024;
 
 /** A file with tensors in it, read by offset. */
@@ -61,7 +61,8 @@ export class TensorFile {
     const target = Buffer.allocUnsafeSlow(length);
     let done = 0;
     while (done < length) {
-      const { bytesRead } = await this.#handle.read(target, done, length - done, offset + done);
+      const piece = Math.min(WINDOW_BYTES, length - done);
+      const { bytesRead } = await this.#handle.read(target, done, piece, offset + done);
       if (bytesRead === 0) {
         throw new RondoError('CHECKPOINT_INVALID', `${this.path}: ended while ${what} was read`);
       }

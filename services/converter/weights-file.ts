@@ -5,26 +5,33 @@ import type { DataType } from './onnx-model.ts';
 
 /** ONNX Runtime maps external data into memory; offsets on page boundaries let it. */
 const ALIGNMENT_BYTES = 4096;
+/** Node writes at most 2 GiB in one call. */
+const PIECE_BYTES = 1 << 26;
 
 /** Appends tensors to the bundle's external data file. */
 export class WeightsFile {
   readonly #handle: FileHandle;
   readonly #path: string;
   readonly #name: string;
+  readonly #pieceBytes: number;
   #offset = 0;
 
-  private constructor(handle: FileHandle, path: string, name: string) {
+  private constructor(handle: FileHandle, path: string, name: string, pieceBytes: number) {
     this.#handle = handle;
     this.#path = path;
     this.#name = name;
+    this.#pieceBytes = pieceBytes;
   }
 
-  /** @throws RondoError CONFIG_INVALID when the file cannot be made, as on a disk without a free inode. */
-  static async create(path: string, name: string): Promise<WeightsFile> {
+  /**
+   * Tensors of any size are written in pieces of at most `pieceBytes`.
+   * @throws RondoError CONFIG_INVALID when the file cannot be made, as on a disk without a free inode.
+   */
+  static async create(path: string, name: string, pieceBytes = PIECE_BYTES): Promise<WeightsFile> {
     const handle = await open(path, 'wx').catch((cause: unknown) => {
       throw diskError(path, 0, cause);
     });
-    return new WeightsFile(handle, path, name);
+    return new WeightsFile(handle, path, name, pieceBytes);
   }
 
   /**
@@ -35,7 +42,7 @@ export class WeightsFile {
     const handle = await open(path, 'r+').catch((cause: unknown) => {
       throw diskError(path, 0, cause);
     });
-    const file = new WeightsFile(handle, path, name);
+    const file = new WeightsFile(handle, path, name, PIECE_BYTES);
     file.#offset = (await handle.stat()).size;
     return file;
   }
@@ -58,7 +65,7 @@ export class WeightsFile {
     let written = 0;
     while (written < bytes.byteLength) {
       const { bytesWritten } = await this.#handle
-        .write(bytes, written, bytes.byteLength - written, start + written)
+        .write(bytes, written, Math.min(this.#pieceBytes, bytes.byteLength - written), start + written)
         .catch((cause: unknown) => {
           throw diskError(this.#path, start + bytes.byteLength, cause);
         });

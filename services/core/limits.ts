@@ -92,6 +92,8 @@ export const LIMITS = {
   inboxRows: 2048,
   /** Positions of K and V in one page. */
   pagePositions: 16,
+  /** Passes of a model: pages, routes and exits keep an entry for each, and published models go to 64. */
+  passesMax: 256,
   /** Sequences that a worker runs at once. */
   sequencesMax: 256,
   /** How long a worker may be unreachable at start before the coordinator gives up, in milliseconds. */
