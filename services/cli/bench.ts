@@ -1,4 +1,3 @@
-import { writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { RondoError } from '@rondo/core';
 import {
@@ -14,6 +13,7 @@ import {
 import { Command, Option } from 'commander';
 import { CACHE } from './cache.ts';
 import { cellsOption, countOption, fractionOption } from './options.ts';
+import { ResultFile } from './result-file.ts';
 
 const RONDO = fileURLToPath(new URL('../../rondo', import.meta.url));
 const DOCS = fileURLToPath(new URL('../../docs/', import.meta.url));
@@ -102,6 +102,7 @@ async function measure(suite: Suite, flags: BenchFlags): Promise<void> {
       `--bundle, --minutes, --faults, --placement, --to-zero: ${name} knows no such choice; only chaos does`,
     );
   }
+  await using json = flags.json === undefined ? undefined : await ResultFile.open(flags.json);
   const interrupt = new AbortController();
   process.once('SIGINT', () => interrupt.abort(new RondoError('CANCELLED', `bench ${name} was stopped`)));
   const { signal } = interrupt;
@@ -118,7 +119,7 @@ async function measure(suite: Suite, flags: BenchFlags): Promise<void> {
     launchLogged: (log, ...args) => RondoProcess.start(RONDO, args, { signal, log }),
   });
   process.stdout.write(reportText(report));
-  if (flags.json !== undefined) await writeFile(flags.json, `${JSON.stringify(report, null, 2)}\n`);
+  await json?.write(`${JSON.stringify(report, null, 2)}\n`);
   if (flags.docs ?? !(flags.quick || flags.cells)) await writeDocuments(report, DOCS, suite.page);
 }
 

@@ -1,4 +1,4 @@
-import { open, readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { openBundle } from '@rondo/bundle';
 import { RondoError } from '@rondo/core';
@@ -23,6 +23,7 @@ import { CACHE } from './cache.ts';
 import { type ExactExit, evalExact, exactExits } from './eval-exact.ts';
 import { countOption, fractionOption } from './options.ts';
 import { progressBar } from './progress.ts';
+import { ResultFile } from './result-file.ts';
 
 const RONDO = fileURLToPath(new URL('../../rondo', import.meta.url));
 const DEFAULT_SUITE = fileURLToPath(new URL('../lab/eval/suites/default.yaml', import.meta.url));
@@ -119,7 +120,8 @@ async function runEval(flags: EvalFlags): Promise<void> {
   }
   const suite = await openSuite(flags.suite);
   // Before the long work: what would fail after it is told at once.
-  for (const file of [flags.json, flags.html]) if (file !== undefined) await refuseUnwritable(file);
+  await using json = flags.json === undefined ? undefined : await ResultFile.open(flags.json);
+  await using html = flags.html === undefined ? undefined : await ResultFile.open(flags.html);
   const baseline = flags.gate && parseBaseline(flags.gate, await readText('--gate', flags.gate));
   if (baseline) {
     refuseOtherSuite(baseline, { ...suite.settings, digest: suite.digest }, flags.b.length);
@@ -148,23 +150,12 @@ async function runEval(flags: EvalFlags): Promise<void> {
     progress.stop();
     const report = await evalReport(evaluation, suite);
     process.stdout.write(evalText(report));
-    if (flags.json !== undefined) await writeFile(flags.json, `${JSON.stringify(report)}\n`);
-    if (flags.html !== undefined) await writeFile(flags.html, await htmlPage(report));
+    await json?.write(`${JSON.stringify(report)}\n`);
+    if (html) await html.write(await htmlPage(report));
     if (baseline) pass(judge(report, baseline, flags.tolerance, suite.settings));
   } finally {
     progress.stop();
     process.off('SIGINT', stop).off('SIGTERM', stop);
-  }
-}
-
-/** @throws RondoError CONFIG_INVALID for a file that cannot be written. */
-async function refuseUnwritable(path: string): Promise<void> {
-  try {
-    await (await open(path, 'a')).close();
-  } catch (cause) {
-    throw new RondoError('CONFIG_INVALID', `${path}: cannot be written: ${(cause as Error).message}`, {
-      cause,
-    });
   }
 }
 

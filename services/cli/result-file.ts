@@ -1,0 +1,58 @@
+import { open, realpath, rename, rm, stat } from 'node:fs/promises';
+import { RondoError } from '@rondo/core';
+
+/**
+ * A file that long work ends in: refused before the work when it cannot be written, and there only when it is whole. An
+ * older one stays until then, and a run that fails leaves it alone.
+ */
+export class ResultFile implements AsyncDisposable {
+  readonly #path: string;
+  /** Beside the file; undefined for what is no plain file, such as /dev/stdout, and is written to directly. */
+  #partial: string | undefined;
+
+  private constructor(path: string, partial: string | undefined) {
+    this.#path = path;
+    this.#partial = partial;
+  }
+
+  /** @throws RondoError CONFIG_INVALID for a place that cannot be written. */
+  static async open(given: string): Promise<ResultFile> {
+    try {
+      // What a link points to is replaced, not the link.
+      const path = await realpath(given).catch(() => given);
+      const older = await stat(path).catch(() => undefined);
+      const replaced = older === undefined || older.isFile();
+      const partial = replaced ? `${path}.partial-${process.pid}` : undefined;
+      // An older file is touched too: one that may not be written is not replaced behind its owner's back.
+      if (older) await (await open(path, 'a')).close();
+      if (partial !== undefined) await (await open(partial, 'w')).close();
+      return new ResultFile(path, partial);
+    } catch (cause) {
+      throw unwritable(given, cause);
+    }
+  }
+
+  /** @throws RondoError CONFIG_INVALID when it can no longer be written, as on a disk that is full by now. */
+  async write(text: string): Promise<void> {
+    const partial = this.#partial;
+    try {
+      const file = await open(partial ?? this.#path, 'w');
+      try {
+        await file.writeFile(text);
+      } finally {
+        await file.close();
+      }
+      if (partial !== undefined) await rename(partial, this.#path);
+      this.#partial = undefined;
+    } catch (cause) {
+      throw unwritable(this.#path, cause);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#partial !== undefined) await rm(this.#partial, { force: true });
+  }
+}
+
+const unwritable = (path: string, cause: unknown): RondoError =>
+  new RondoError('CONFIG_INVALID', `${path}: cannot be written: ${(cause as Error).message}`, { cause });
