@@ -66,3 +66,17 @@ test('a coordinator starts with a bound on its young heap, all else without', as
   assert.equal(stdout, `v26.0.0 --max-semi-space-size=4 ${main} coordinator --model a b\n`);
   assert.equal((await launch(join(root, 'rondo'))).stdout, `v26.0.0 ${main}\n`);
 });
+
+test('what loads one model after another gives memory back as large pieces, unless the caller has another mind', async () => {
+  await placeNode('bin/node', 'v26.0.0');
+  await mkdir(join(root, 'node_modules/@rondo'), { recursive: true });
+  const script = '[ "$1" = --version ] && echo v26.0.0 || printenv MALLOC_MMAP_THRESHOLD_ || echo none';
+  await writeFile(join(root, 'bin/node'), `#!/bin/sh\n${script}\n`);
+  const thresholdOf = async (...args: string[]) => (await launch(join(root, 'rondo'), ...args)).stdout.trim();
+  assert.equal(await thresholdOf('bench', 'conversion', '--quick'), '1048576');
+  assert.equal(await thresholdOf('scan', 'checkpoint'), '1048576');
+  assert.equal(await thresholdOf('bench', 'peers'), 'none');
+  assert.equal(await thresholdOf('run', '--model', 'bundle'), 'none');
+  const own = await launch('/bin/sh', '-c', `MALLOC_MMAP_THRESHOLD_=4096 '${join(root, 'rondo')}' scan`);
+  assert.equal(own.stdout.trim(), '4096');
+});

@@ -1,4 +1,5 @@
-import type { InitNorms, LoopInit } from '@rondo/converter';
+import type { Manifest } from '@rondo/bundle';
+import { type InitNorms, LOOP_INITS, type LoopInit } from '@rondo/converter';
 
 /** One way to make a looped model of a checkpoint without training it. */
 export interface ConversionWay {
@@ -13,6 +14,10 @@ export interface ConversionWay {
   readonly norms?: InitNorms;
   /** Of each depth's factors; 0 for none. */
   readonly rank: number;
+  /** Of the weights; f32 by default. */
+  readonly precision?: Manifest['precision'];
+  /** Of the factors; f32 by default. */
+  readonly factors?: 'int8';
 }
 
 export const ORIGINAL: ConversionWay = { kind: 'original', loops: 1, rank: 0 };
@@ -25,17 +30,20 @@ const repeat = (first: number, last: number, loops: number, damping: number): Co
   rank: 0,
 });
 
+/** As `make run` loops it. */
+const SERVED = repeat(4, 7, 2, 1 / 2);
+
 /** What a clone that only looks waits for. */
 export const QUICK_WAYS: readonly ConversionWay[] = [
   ORIGINAL,
-  repeat(4, 7, 2, 1 / 2),
+  SERVED,
   ...(['stepwise', 'average', 'lower', 'random'] as const).map((kind) => ({ kind, loops: 2, rank: 0 })),
   { kind: 'stepwise', loops: 2, rank: 64 },
   { kind: 'average', loops: 2, rank: 64 },
 ];
 
 const REPEATED: readonly ConversionWay[] = [
-  repeat(4, 7, 2, 1 / 2),
+  SERVED,
   repeat(4, 7, 2, 1),
   repeat(4, 7, 3, 1 / 3),
   repeat(7, 8, 2, 1 / 2),
@@ -44,41 +52,75 @@ const REPEATED: readonly ConversionWay[] = [
   repeat(1, 28, 2, 1 / 2),
 ];
 
-const TIED: readonly ConversionWay[] = ([2, 3] as const).flatMap((loops) =>
-  (['stepwise', 'average', 'lower', 'random'] as const).map((kind) => ({ kind, loops, rank: 0 })),
-);
+/** Every init over two and three loops, from shared layers alone to what the full rank gives back. */
+const tied = (fullRank: number): ConversionWay[] =>
+  [2, 3].flatMap((loops) =>
+    LOOP_INITS.flatMap((kind) =>
+      [0, 64, 256, fullRank].map((rank): ConversionWay => ({ kind, loops, rank })),
+    ),
+  );
 
 const NORMS: readonly ConversionWay[] = [{ kind: 'average', loops: 2, norms: 'zero', rank: 0 }];
 
 /** One layer at either end, or ten, outside the loop. */
-const MIDDLE: readonly ConversionWay[] = [1, 10].flatMap((kept) =>
-  [0, 64].map((rank): ConversionWay => ({ kind: 'average', loops: 2, kept, rank })),
-);
+const MIDDLE: readonly ConversionWay[] = [
+  { kind: 'average', loops: 2, kept: 1, rank: 0 },
+  { kind: 'average', loops: 2, kept: 1, rank: 64 },
+  { kind: 'average', loops: 2, kept: 10, rank: 0 },
+  { kind: 'average', loops: 2, kept: 10, rank: 64 },
+  { kind: 'average', loops: 2, kept: 10, rank: 256 },
+];
 
-const RELAXED: readonly ConversionWay[] = ([8, 64, 256] as const).flatMap((rank) =>
-  (['stepwise', 'average'] as const).map((kind) => ({ kind, loops: 2, rank })),
-);
+/** What eight bits cost besides: the original, the served model, and a relaxed one with its factors in either precision. */
+const rounded = (fullRank: number): ConversionWay[] => [
+  { ...ORIGINAL, precision: 'int8' },
+  { ...SERVED, precision: 'int8' },
+  { kind: 'average', loops: 2, kept: 10, rank: 64, precision: 'int8' },
+  { kind: 'average', loops: 2, kept: 10, rank: 64, precision: 'int8', factors: 'int8' },
+  { kind: 'average', loops: 2, rank: fullRank, precision: 'int8' },
+  { kind: 'average', loops: 2, rank: fullRank, precision: 'int8', factors: 'int8' },
+];
 
-/** Every way of the table: layers repeated, tied, tied between outer layers, and relaxed up to the full `rank`. */
+/** Every way of the table: layers repeated, tied, relaxed up to the full `rank`, tied between outer layers, rounded. */
 export const allWays = (fullRank: number): ConversionWay[] => [
   ORIGINAL,
   ...REPEATED,
-  ...TIED,
+  ...tied(fullRank),
   ...NORMS,
   ...MIDDLE,
-  ...RELAXED,
-  { kind: 'average', loops: 2, rank: fullRank },
+  ...rounded(fullRank),
 ];
 
+/** Ways of one nest have factors of the same residuals: undefined for those without any. */
+export const nestOf = ({ kind, loops, kept, norms, rank }: ConversionWay): string | undefined =>
+  rank === 0
+    ? undefined
+    : [
+        `${kind}-x${loops}`,
+        kept === undefined ? '' : `-kept-${kept}`,
+        norms === undefined ? '' : `-norms-${norms}`,
+      ].join('');
+
+/** The order to judge ways in: those that lose nothing first, since they say whether the others can be believed. */
+export const judgingOrder = (ways: readonly ConversionWay[], fullRank: number): ConversionWay[] => {
+  const isWhole = ({ rank, precision }: ConversionWay) => rank === fullRank && !precision;
+  return [...ways.filter(isWhole), ...ways.filter((way) => !isWhole(way))];
+};
+
 /** What a reader calls a way, and what its files are named by. */
-export function wayName({ kind, loops, loopLayers, damping, kept, norms, rank }: ConversionWay): string {
-  if (kind === 'original') return kind;
-  if (loopLayers)
-    return `layers ${loopLayers.first}-${loopLayers.last} x${loops}, damping ${damping!.toFixed(2)}`;
+export function wayName(way: ConversionWay): string {
+  const { kind, loops, loopLayers, damping, kept, norms, rank, precision, factors } = way;
+  const loop = loopLayers
+    ? `layers ${loopLayers.first}-${loopLayers.last} x${loops}, damping ${damping!.toFixed(2)}`
+    : kind === 'original'
+      ? kind
+      : `${kind} x${loops}`;
   return [
-    `${kind} x${loops}`,
+    loop,
     kept === undefined ? '' : `, ${kept} layers kept at either end`,
     norms === undefined ? '' : `, norms ${norms}`,
     rank === 0 ? '' : `, rank ${rank}`,
+    precision === undefined ? '' : `, ${precision}`,
+    factors === undefined ? '' : `, factors ${factors}`,
   ].join('');
 }

@@ -5,6 +5,7 @@ export function cellText(value: string | number | undefined): string {
   if (typeof value !== 'number') return value ?? '';
   if (Number.isInteger(value)) return String(value);
   const size = Math.abs(value);
+  if (size < 0.0005) return value.toExponential(1);
   return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3);
 }
 

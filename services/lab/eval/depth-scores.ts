@@ -7,6 +7,25 @@ import type { Window } from './windows.ts';
 
 type Read = (passes: number, heads: readonly Head[]) => void;
 
+/** Rows of a window that are run together. */
+interface WindowRun {
+  readonly ids: readonly number[];
+  /** How many of the last of them are scored. */
+  readonly heads: number;
+  /** [heads] What follows each of those. */
+  readonly next: readonly number[];
+}
+
+/** `window` in runs of at most `LIMITS.evalRows` rows, in order; its last id is only ever what follows. */
+export function* windowRuns({ ids: all, context }: Window): Generator<WindowRun> {
+  for (let first = 0; first < all.length - 1; first += LIMITS.evalRows) {
+    const end = Math.min(first + LIMITS.evalRows, all.length - 1);
+    // Row r says what follows it: the first that is scored is the last of the context.
+    const heads = Math.max(0, Math.min(end - first, end - (context - 1)));
+    yield { ids: all.slice(first, end), heads, next: all.slice(end - heads + 1, end + 1) };
+  }
+}
+
 export interface Pair {
   readonly a: Sequences;
   readonly b: Sequences;
@@ -25,11 +44,7 @@ export async function depthScores(
   const [ofA, ofB] = [a.create(), b.create()];
   const full = a.bundle.manifest.maxDepth;
   try {
-    for (let first = 0; first < window.ids.length - 1; first += LIMITS.evalRows) {
-      const ids = window.ids.slice(first, Math.min(first + LIMITS.evalRows, window.ids.length - 1));
-      // Row r says what follows it: the first that is scored is the last of the context.
-      const heads = Math.max(0, Math.min(ids.length, first + ids.length - (window.context - 1)));
-      const next = window.ids.slice(first + ids.length - heads + 1, first + ids.length + 1);
+    for (const { ids, heads, next } of windowRuns(window)) {
       const found = new Map<number, readonly Head[]>();
       const append = (model: Sequences, sequence: Sequence, depths: readonly number[], read: Read) =>
         model.append([{ sequence, ids, heads }], depths, read);

@@ -1,0 +1,85 @@
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import {
+  type AdapterOptions,
+  type Checkpoint,
+  type Factors,
+  LORA_TARGETS,
+  type LoopOptions,
+  LowRankThreads,
+  planLoop,
+  residualFactors,
+  TiedCheckpoint,
+  targetShape,
+} from '@rondo/converter';
+
+/**
+ * The factors of a tied checkpoint at any rank, from one decomposition of every residual: truncated singular value
+ * decompositions nest, so a rank's factors are the first columns of B and rows of A of the full one. They lie in files, 630 MB
+ * for SmolLM2-135M, so that a run that was stopped goes on with the next matrix.
+ */
+export class NestedFactors {
+  readonly #threads = new LowRankThreads(availableParallelism());
+  readonly #directory: string;
+  readonly #decompose: AdapterOptions['factorsOf'];
+  readonly #tied: TiedCheckpoint;
+
+  /** @param directory where the factors of this checkpoint, looped so by this converter, are kept. */
+  constructor(checkpoint: Checkpoint, loop: LoopOptions, directory: string) {
+    this.#directory = directory;
+    this.#tied = new TiedCheckpoint(checkpoint, planLoop(checkpoint.model, loop));
+    this.#decompose = residualFactors(this.#tied, {}, this.#threads);
+  }
+
+  /** What `rondo convert --lora-rank <rank>` gives every linear. */
+  atRank(rank: number, onProgress: (done: number, total: number) => void): AdapterOptions {
+    return {
+      targets: LORA_TARGETS,
+      onProgress,
+      factorsOf: async (layer, depth, target) => {
+        const [out, columns] = targetShape(this.#tied.model, target);
+        const whole = await this.#whole(`${layer}-${depth}-${target}`, out, columns, () =>
+          this.#decompose(layer, depth, target),
+        );
+        return firstRanks(whole, out, columns, rank);
+      },
+    };
+  }
+
+  close(): Promise<void> {
+    return this.#threads.close();
+  }
+
+  /** A and B behind each other in one file, whose size tells their rank. */
+  async #whole(
+    name: string,
+    out: number,
+    columns: number,
+    decompose: () => Factors | Promise<Factors>,
+  ): Promise<Factors> {
+    const path = join(this.#directory, `${name}.f32`);
+    const known = await readFile(path).catch(() => undefined);
+    if (known) {
+      const values = new Float32Array(known.buffer, known.byteOffset, known.byteLength / 4);
+      const rank = values.length / (out + columns);
+      return { a: values.subarray(0, rank * columns), b: values.subarray(rank * columns) };
+    }
+    const { a, b } = await decompose();
+    await mkdir(this.#directory, { recursive: true });
+    await writeFile(`${path}.${process.pid}`, [a, b]);
+    await rename(`${path}.${process.pid}`, path);
+    return { a, b };
+  }
+}
+
+/** The first `rank` rows of A [r, columns] and columns of B [out, r]; all of them where there are no more. */
+function firstRanks({ a, b }: Factors, out: number, columns: number, rank: number): Factors {
+  const whole = a.length / columns;
+  if (rank >= whole) return { a, b };
+  const first = new Float32Array(out * rank);
+  for (let row = 0; row < out; row++) {
+    first.set(b.subarray(row * whole, row * whole + rank), row * rank);
+  }
+  return { a: a.slice(0, rank * columns), b: first };
+}
