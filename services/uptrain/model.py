@@ -7,6 +7,7 @@ every pass. It computes what Rondo's engine computes of the same weights.
 from typing import NamedTuple
 
 import torch
+import torch.utils.checkpoint
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -122,6 +123,7 @@ class RecursiveModel(nn.Module):
         self.head = None if shape.tied_head else nn.Parameter(torch.empty(shape.vocab, shape.hidden))
         self.gate_weight = nn.Parameter(torch.zeros(shape.hidden)) if shape.ouro else None
         self.gate_bias = nn.Parameter(torch.zeros(1)) if shape.ouro else None
+        # Whether layers are computed again on the way back instead of being remembered.
         self.checkpointing = False
         self.rounded = False
 

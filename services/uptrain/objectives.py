@@ -24,19 +24,22 @@ def forward_kl(logits: Tensor, teacher: Tensor) -> Tensor:
 INNER = 0.1
 
 
-def early_exits(passes: list[Tensor], targets: Tensor, distil: bool) -> Tensor:
+def early_exits(passes: list[Tensor], targets: Tensor, distil: bool, spent: Tensor | None = None) -> Tensor:
     """Σ_i α_i L_i with α_i = 0.1 for inner passes and 1 for the last (Bae et al. 2024, §3.5 and appendix J).
 
     L_i is cross-entropy; with `distil` inner passes learn from the last one's detached output beside it, as in the paper's
-    best configuration.
+    best configuration. Of a row that left the loop the last pass is the one it left after: `spent` [N], all passes by default.
     """
-    *inner, last = passes
-    loss = next_token(last, targets)
-    for logits in inner:
-        loss = loss + INNER * next_token(logits, targets)
-        if distil:
-            loss = loss + INNER * forward_kl(logits, last)
-    return loss
+    last = torch.full_like(targets, len(passes)) if spent is None else spent
+    total = torch.zeros(())
+    for number, logits in enumerate(passes, 1):
+        weight = (last == number) + INNER * (last > number)
+        total = total + (weight * F.cross_entropy(logits.float(), targets, reduction="none")).mean()
+        if distil and number < len(passes):
+            inner = last == len(passes)
+            if inner.any():
+                total = total + INNER * inner.float().mean() * forward_kl(logits[inner], passes[-1][inner])
+    return total
 
 
 # Ouro's stage II: how steep the label is, and what a pass must gain to be worth it (arXiv 2510.25741, §3.4, eq. 10).

@@ -33,6 +33,8 @@ class Recipe:
     weight_decay: float
     # Products in bfloat16, weights and optimizer in float32.
     bf16: bool
+    # Layers are computed again on the way back instead of being remembered: less memory, a third more time.
+    checkpointing: bool
     shape: dict
     phases: tuple[Phase, ...]
 

@@ -17,8 +17,10 @@ def token_kinds(answer: str, tokens: list[str]) -> list[str]:
     for pattern, kinds in COLUMNS:
         for found in pattern.finditer(answer):
             by_place |= {found.start(group): kind for group, kind in enumerate(kinds, 1)}
-    for found in re.finditer(r"(?:^| )\d+([<>=])\d+[:.]", answer):
-        by_place[found.start(1)] = "comparison"
+    for found in re.finditer(r"\b(\d)([<>=])(\d)\b", answer):
+        if answer[found.start() - 1 : found.start()] in ("+", "-", "*"):
+            continue
+        by_place |= {found.start(1): "copied digit", found.start(2): "comparison", found.start(3): "copied digit"}
     said = answer.find("Answer: ") + len("Answer: ") if "Answer: " in answer else len(answer)
     kinds, place = [], 0
     for token in tokens:

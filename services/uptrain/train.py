@@ -26,6 +26,8 @@ from tokenizer import make_tokenizer, read_tokenizer
 
 SAVE_SECONDS = 120
 LOG_STEPS = 20
+# Held-out questions that a run is evaluated on.
+EVALUATED = 600
 CLIP = 1.0
 BETAS = (0.9, 0.98)
 
@@ -45,11 +47,8 @@ class Trainer:
         self.recipe = recipe
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
-        if not (directory / "tokenizer.json").exists():
-            make_tokenizer(directory, recipe.seed)
-        self.encoder = Encoder(read_tokenizer(directory))
-        self.model = RecursiveModel(recipe.shape_for(self.encoder.tokenizer.get_vocab_size()))
-        self.model.initialise(recipe.seed)
+        self.model = self.build()
+        self.model.checkpointing = recipe.checkpointing
         self.optimizer = optimizer_for(self.model, recipe.weight_decay)
         torch._inductor.config.cpp.dynamic_threads = True
         self.forward = torch.compile(self.model) if compiled else self.model
@@ -58,6 +57,16 @@ class Trainer:
         self.step = 0
         if self.state_file.exists():
             self.load()
+
+    def build(self) -> RecursiveModel:
+        """A model of random weights for the questions' own tokenizer."""
+        if not (self.directory / "tokenizer.json").exists():
+            make_tokenizer(self.directory, self.recipe.seed)
+        self.encoder = Encoder(read_tokenizer(self.directory))
+        self.held_out = held_out_questions(f"{self.recipe.seed}/evaluation", EVALUATED)
+        model = RecursiveModel(self.recipe.shape_for(self.encoder.tokenizer.get_vocab_size()))
+        model.initialise(self.recipe.seed)
+        return model
 
     @property
     def state_file(self) -> Path:
@@ -80,11 +89,10 @@ class Trainer:
         recipe = self.recipe
         phase, _ = recipe.at(self.step)
         self.model.round(phase.rounded)
-        batch = training_batch(self.encoder, recipe.seed, self.step, recipe.rows, recipe.length)
         rate = learning_rate(recipe, self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        loss, told = self.gate_loss(batch) if phase.objective == "gate" else self.answer_loss(batch, phase)
+        loss, told = self.loss(phase)
         loss.backward()
         if phase.objective == "gate":
             for name, parameter in self.model.named_parameters():
@@ -96,17 +104,30 @@ class Trainer:
         self.step += 1
         return {"step": self.step, "phase": phase.name, "loss": loss.item(), "learning_rate": rate, **told}
 
-    def states(self, batch: Batch, exits: Exits | None = None):
+    def loss(self, phase: Phase):
+        """Of this step, with what the log is to tell of it."""
+        batch = training_batch(self.encoder, self.recipe.seed, self.step, self.recipe.rows, self.recipe.length)
+        return self.gate_loss(batch) if phase.objective == "gate" else self.answer_loss(batch, phase)
+
+    def evaluate(self) -> list[dict]:
+        """Held-out questions answered exactly after every number of passes."""
+        records = []
+        for depth in range(1, self.model.shape.depths + 1):
+            scores, _ = exact_match(self.model, self.encoder, self.held_out, depth=depth)
+            records.append({"depth": depth, "exact": {task: round(score, 4) for task, score in scores.items()}})
+        return records
+
+    def states(self, forward, batch: Batch, exits: Exits | None = None):
         with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.bf16):
-            states, passes = self.forward(batch.ids, batch.mask, exits)
+            states, passes = forward(batch.ids, batch.mask, exits)
         return [state.float() for state in states], passes
 
     def answer_loss(self, batch: Batch, phase: Phase):
-        states, passes = self.states(batch, self.sampled_exits(batch, phase.exits) if phase.exits else None)
+        states, passes = self.states(self.forward, batch, self.sampled_exits(batch, phase.exits) if phase.exits else None)
         keep = batch.targets != IGNORED
         targets = batch.targets[keep]
         logits = [self.model.logits(state[keep]) for state in states]
-        loss = early_exits(logits, targets, phase.distil)
+        loss = early_exits(logits, targets, phase.distil, passes[keep])
         each = [round(next_token(logit.detach(), targets).item(), 5) for logit in logits]
         return loss, {"passes": each, "mean_passes": round(passes[batch.generated].float().mean().item(), 3)}
 
@@ -120,7 +141,8 @@ class Trainer:
 
     def gate_loss(self, batch: Batch):
         with torch.no_grad():
-            states, _ = self.states(batch)
+            # Not compiled: forward passes alone are too few to be worth it.
+            states, _ = self.states(self.model, batch)
         keep = batch.targets != IGNORED
         targets = batch.targets[keep]
         rows = [state[keep] for state in states]
@@ -129,7 +151,6 @@ class Trainer:
         return exit_gate([self.model.gate(row) for row in rows[:-1]], losses), {}
 
     def run(self, evaluate_every: int, save_seconds: float) -> None:
-        asked = held_out_questions(f"{self.recipe.seed}/evaluation", 600)
         saved = logged = time.monotonic()
         first = self.step
         tokens = self.recipe.rows * self.recipe.length
@@ -146,9 +167,8 @@ class Trainer:
                 self.log(record)
             last_of_phase = self.step == self.recipe.steps or self.recipe.at(self.step)[0] != self.recipe.at(self.step - 1)[0]
             if self.step % evaluate_every == 0 or last_of_phase:
-                for depth in range(1, self.model.shape.depths + 1):
-                    scores, _ = exact_match(self.model, self.encoder, asked, depth=depth)
-                    self.log({"step": self.step, "depth": depth, "exact": {k: round(v, 4) for k, v in scores.items()}})
+                for told in self.evaluate():
+                    self.log({"step": self.step, **told})
                 logged = time.monotonic()
                 first = self.step
             if now - saved > save_seconds or last_of_phase:

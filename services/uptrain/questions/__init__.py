@@ -13,16 +13,16 @@ from .stories import story
 
 # Task and how often it is asked, in percent.
 TASKS = (
-    (addition, 13),
-    (subtraction, 15),
-    (comparison, 11),
-    (product, 10),
-    (counting, 13),
-    (reversing, 9),
+    (addition, 8),
+    (subtraction, 16),
+    (comparison, 14),
+    (product, 11),
+    (counting, 14),
+    (reversing, 6),
     (sorting, 11),
-    (story, 8),
-    (dates, 7),
-    (refusal, 3),
+    (story, 10),
+    (dates, 8),
+    (refusal, 2),
 )
 HELD_OUT_ONE_IN = 10
 

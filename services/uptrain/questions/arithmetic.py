@@ -115,4 +115,4 @@ def comparison(random: Random, digits: int = 4) -> Question:
     phrases = (LARGER, SMALLER, IS_LARGER, IS_SMALLER)[kind]
     answer = (max(a, b), min(a, b), "yes" if a > b else "no", "yes" if a < b else "no")[kind]
     text = random.choice(phrases).format(a=a, b=b)
-    return Question("comparison", text, f"{columns.compare(a, b)}. Answer: {answer}")
+    return Question("comparison", text, f"{columns.compare(a, b)} Answer: {answer}")

@@ -28,24 +28,34 @@ def add(left: int, right: int) -> str:
     return f"{left:0{width}d}+{right:0{width}d}: {', '.join(columns)}."
 
 
-def compare(left: int, right: int) -> str:
-    """`47>05`"""
+def compared_digits(left: int, right: int) -> list[str]:
+    """`4=4`, `7>5`: from the most significant digits to the first that differ."""
+    compared = []
     width = width_of(left, right)
-    sign = ">" if left > right else "<" if left < right else "="
-    return f"{left:0{width}d}{sign}{right:0{width}d}"
+    for a, b in zip(f"{left:0{width}d}", f"{right:0{width}d}"):
+        compared.append(f"{a}{'>' if a > b else '<' if a < b else '='}{b}")
+        if a != b:
+            break
+    return compared
+
+
+def compare(left: int, right: int) -> str:
+    """`47, 45: 4=4, 7>5.`"""
+    width = width_of(left, right)
+    return f"{left:0{width}d}, {right:0{width}d}: {', '.join(compared_digits(left, right))}."
 
 
 def subtract(left: int, right: int) -> str:
-    """`42>05: ones 12-5-0=7, tens 04-0-1=3.` A column that borrows begins with 1. The smaller is taken from the larger."""
+    """`42-05: 4>0, ones 12-5-0=7, tens 04-0-1=3.` A column that borrows begins with 1. The smaller is taken from the larger."""
     width = width_of(left, right)
     borrow = 0
-    columns = []
+    columns = compared_digits(left, right)
     pairs = zip(PLACES, digits_of(max(left, right), width), digits_of(min(left, right), width))
     for place, a, b in pairs:
         borrows = int(a - b - borrow < 0)
         columns.append(f"{place} {borrows}{a}-{b}-{borrow}={10 * borrows + a - b - borrow}")
         borrow = borrows
-    return f"{compare(left, right)}: {', '.join(columns)}."
+    return f"{left:0{width}d}-{right:0{width}d}: {', '.join(columns)}."
 
 
 def multiply(number: int, digit: int) -> str:

@@ -72,8 +72,8 @@ def date(random: Random) -> Question:
     day, n = random.randint(1, days), random.randint(2, 27)
     text = random.choice(DATE_AFTER).format(month=month, day=day, n=n)
     total = day + n
-    work = f"{columns.add(day, n)} {month} has {days} days, "
+    work = f"{columns.add(day, n)} {month} has {days} days. "
     if total <= days:
-        return Question("dates", text, f"{work}{columns.compare(total, days)}. Answer: {month} {total}")
+        return Question("dates", text, f"{work}{columns.compare(total, days)} Answer: {month} {total}")
     later = following(month, NAMES, 1)
     return Question("dates", text, f"{work}{columns.subtract(total, days)} Answer: {later} {total - days}")

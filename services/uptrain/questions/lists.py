@@ -19,7 +19,8 @@ COUNT_WORD = (
     "How often does {word} appear in {list}?",
     "Count {word} in: {list}",
 )
-COUNT_TO = ("Count from {a} to {b}.", "Count from {a} to {b}", "List the numbers from {a} to {b}.")
+COUNT_UP = ("Count from {a} to {b}.", "Count up from {a} to {b}", "List the numbers from {a} to {b}.")
+COUNT_DOWN = ("Count down from {a} to {b}.", "Count backwards from {a} to {b}")
 REVERSE = (
     "Reverse this list: {list}",
     "Reverse: {list}",
@@ -62,10 +63,10 @@ def counting(random: Random, longest: int = 8) -> Question:
     first = random.randrange(90)
     last = first + random.randint(1, longest)
     numbers = list(range(first, last + 1))
-    if random.random() < 0.3:
-        first, last = last, first
+    down = random.random() < 0.3
+    if down:
         numbers.reverse()
-    text = random.choice(COUNT_TO).format(a=first, b=last)
+    text = random.choice(COUNT_DOWN if down else COUNT_UP).format(a=numbers[0], b=numbers[-1])
     return Question("counting", text, f"Answer: {join(numbers)}")
 
 
@@ -75,8 +76,9 @@ def reversing(random: Random, longest: int = 7) -> Question:
     return Question("reversing", text, f"Answer: {join(some[::-1])}")
 
 
-def sorting(random: Random, longest: int = 6) -> Question:
-    some = random.sample(range(10 if random.random() < 0.3 else 100), random.randint(2, longest))
+def sorting(random: Random, longest: int = 5) -> Question:
+    """Numbers of one digit, or of two."""
+    some = random.sample(range(10) if random.random() < 0.3 else range(10, 100), random.randint(2, longest))
     down = random.random() < 0.3
     text = random.choice(SORT_DOWN if down else SORT_UP).format(list=join(some))
     return Question("sorting", text, f"Answer: {join(sorted(some, reverse=down))}")

@@ -26,6 +26,11 @@ class Objectives(unittest.TestCase):
         one, two, last = (next_token(logits, self.targets).item() for logits in self.passes)
         self.assertAlmostEqual(early_exits(self.passes, self.targets, False).item(), last + 0.1 * (one + two), places=6)
 
+    def test_a_row_that_left_counts_as_a_whole_where_it_left_and_not_at_all_behind(self):
+        spent = torch.tensor([1, 1, 1, 1, 1])
+        loss = early_exits(self.passes, self.targets, True, spent)
+        self.assertAlmostEqual(loss.item(), next_token(self.passes[0], self.targets).item(), places=6)
+
     def test_distillation_teaches_inner_passes_and_leaves_the_last_alone(self):
         plain, distilled = [], []
         for into, distil in ((plain, False), (distilled, True)):

@@ -43,11 +43,12 @@ class Questions(unittest.TestCase):
         self.assertGreater(checked, 100)
 
     def test_tokens_of_worked_answers_are_told_apart(self):
-        answer = "42>05: ones 12-5-0=7, tens 04-0-1=3. Answer: 37"
+        answer = "42-05: 4>0, ones 12-5-0=7, tens 04-0-1=3. Answer: 37"
         tokens = re.findall(r" ?\d| ?[a-zA-Z]+| ?[^\sa-zA-Z\d]+", answer)
         column = ["word", "carry", "copied digit", "sign", "copied digit", "sign", "copied carry", "sign", "result digit", "sign"]
         restated = ["restated digit", "restated digit"]
-        expected = [*restated, "comparison", *restated, "sign", *column, *column, "word", "sign", "answer", "answer", "end"]
+        compared = ["copied digit", "comparison", "copied digit", "sign"]
+        expected = [*restated, "sign", *restated, "sign", *compared, *column, *column, "word", "sign", "answer", "answer", "end"]
         self.assertEqual(token_kinds(answer, tokens), expected)
 
 

@@ -4,11 +4,13 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from places import HOME, RECIPES
 
+from batches import training_batch
 from recipe import read_recipe
 from train import Trainer
 
@@ -64,6 +66,16 @@ class Training(unittest.TestCase):
         for _ in range(RECIPE.steps):
             undisturbed.train_step()
         self.assertTrue(torch.equal(weights(resumed), weights(undisturbed)))
+
+    def test_gradient_checkpoints_change_no_gradient(self):
+        gradients = []
+        for checkpointing in (False, True):
+            trainer = Trainer(replace(RECIPE, checkpointing=checkpointing), self.directory / str(checkpointing), compiled=False)
+            phase, _ = RECIPE.at(14)
+            loss, _ = trainer.answer_loss(training_batch(trainer.encoder, 1, 0, 2, 160), phase)
+            loss.backward()
+            gradients.append(torch.cat([p.grad.flatten() for p in trainer.model.parameters() if p.grad is not None]))
+        self.assertTrue(torch.equal(*gradients))
 
     def test_the_gate_phase_moves_nothing_but_the_gate(self):
         trainer = self.trainer("gate")
