@@ -2,68 +2,221 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { RequestDetail, RequestSummary } from '@rondo/coordinator';
 import { Cluster } from './cluster.ts';
-import { OtlpReceiver } from './otlp/receiver.ts';
+import { OtlpReceiver, type ReceivedSpan } from './otlp/receiver.ts';
 import { TinyBundle } from './tiny-bundle.ts';
 
-const LOOPS = 4;
-const TOKENS = 8;
+const LOOPS = 6;
 const TRACEPARENT = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+/** What the clocks of two processes may be apart, and what rounding does, in milliseconds. */
+const APART_MS = 1;
+const LIMIT = { timeout: 120_000 };
 
-test('one request is one connected trace that a receiver gets over OTLP', { timeout: 120_000 }, async () => {
+const isServer = ({ kind }: ReceivedSpan) => kind === 'SPAN_KIND_SERVER';
+const isPass = ({ name }: ReceivedSpan) => name.startsWith('pass ');
+const isStep = ({ name }: ReceivedSpan) => name === 'step';
+const idOf = ({ traceId, spanId }: { traceId: string; spanId: string }) => `${traceId} ${spanId}`;
+const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
+const number = (span: ReceivedSpan, name: string) => Number(span.attributes[`rondo.${name}`] ?? 0);
+
+/** Asks for a completion of so many tokens; returns how long that took, in milliseconds. */
+async function complete(url: string, tokens: number, headers: Record<string, string> = {}): Promise<number> {
+  const began = performance.now();
+  const response = await fetch(`${url}/v1/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify({ model: 'tiny', prompt: 'once upon a time', max_tokens: tokens, ignore_eos: true }),
+  });
+  assert.equal(response.status, 200, await response.text());
+  return performance.now() - began;
+}
+
+/** Once the server span is there and every run's step, from whichever worker. */
+const whole = (spans: readonly ReceivedSpan[]): boolean => {
+  const steps = new Set(spans.filter(isStep).map(idOf));
+  return (
+    spans.some(isServer) &&
+    spans.every(({ name, links }) => name === 'step' || links.every((link) => steps.has(idOf(link))))
+  );
+};
+
+/** Every span of a request but its server span hangs from another of it; steps are roots, linked with the runs both ways. */
+function assertConnected(spans: readonly ReceivedSpan[]): ReceivedSpan {
+  const [server, ...others] = spans.filter(isServer);
+  assert.ok(server && others.length === 0);
+  assert.equal(new Set(spans.map(idOf)).size, spans.length);
+  const own = new Map(spans.filter((span) => !isStep(span)).map((span) => [span.spanId, span]));
+  for (const span of own.values()) {
+    assert.equal(span.traceId, server.traceId);
+    if (span === server) continue;
+    const parent = own.get(span.parentSpanId);
+    assert.ok(parent, `${span.name} hangs from nothing`);
+    assert.ok(span.startMs >= parent.startMs - APART_MS, `${span.name} begins before ${parent.name}`);
+    assert.ok(span.endMs <= parent.endMs + APART_MS, `${span.name} ends after ${parent.name}`);
+  }
+  const steps = spans.filter(isStep);
+  const runs = new Set([...own.values()].filter(({ links }) => links.length > 0).map(idOf));
+  assert.ok(steps.length > 0);
+  for (const { parentSpanId, links } of steps) {
+    assert.equal(parentSpanId, '');
+    for (const link of links) assert.ok(runs.has(idOf(link)), 'a step links to a run that is not there');
+  }
+  return server;
+}
+
+test(
+  'a request is one connected trace, in the trace and with the sampling of its client',
+  LIMIT,
+  async () => {
+    await using bundle = await TinyBundle.make(LOOPS);
+    await using receiver = await OtlpReceiver.start();
+    await using cluster = await Cluster.start({
+      bundle: bundle.directory,
+      workers: 1,
+      placement: 'homed',
+      workerOptions: ['--otlp-endpoint', receiver.grpcUrl],
+      coordinatorOptions: ['--otlp-endpoint', receiver.grpcUrl, '--trace-sample', '1'],
+    });
+    const tokens = 8;
+    await complete(cluster.url, 3, { traceparent: TRACEPARENT.replace(/01$/, '00') });
+    await complete(cluster.url, tokens, { traceparent: TRACEPARENT, 'x-request-id': 'traced' });
+    const spans = await receiver.until(whole);
+
+    const server = assertConnected(spans);
+    assert.equal(server.traceId, TRACEPARENT.slice(3, 35));
+    assert.equal(server.parentSpanId, TRACEPARENT.slice(36, 52));
+    assert.equal(server.service, 'rondo-coordinator');
+    assert.equal(server.attributes['gen_ai.usage.output_tokens'], tokens);
+    assert.deepEqual(server.attributes['gen_ai.response.finish_reasons'], ['length']);
+    assert.equal(spans.find(isStep)!.service, 'rondo-worker');
+    for (const name of ['queue', 'place', 'prefill', 'prelude', 'head'])
+      assert.ok(
+        spans.some((span) => span.name === name),
+        name,
+      );
+
+    const get = async (path: string) => fetch(`${cluster.url}${path}`);
+    const { requests } = (await (await get('/console/requests')).json()) as { requests: RequestSummary[] };
+    const { id, trace_id, state, passes } = requests[0]!;
+    assert.deepEqual([id, trace_id, state], ['traced', server.traceId, 'finished']);
+    const detail = (await (await get('/console/requests/traced')).json()) as RequestDetail;
+    assert.equal(sum(detail.passes_run.map(({ rows }) => rows)), passes);
+    const unknown = await get('/console/requests/nobody');
+    assert.equal(unknown.status, 404);
+    assert.match(await unknown.text(), /"code":"not_found"/);
+  },
+);
+
+test(
+  'over three workers no pass is missing, none runs before its cause, and times add up',
+  LIMIT,
+  async () => {
+    await using bundle = await TinyBundle.make(LOOPS);
+    await using receiver = await OtlpReceiver.start();
+    await using cluster = await Cluster.start({
+      bundle: bundle.directory,
+      workers: 3,
+      placement: 'staged',
+      workerOptions: ['--otlp-endpoint', receiver.httpUrl, '--otlp-protocol', 'http/protobuf'],
+      coordinatorOptions: [
+        ...['--otlp-endpoint', receiver.httpUrl, '--otlp-protocol', 'http/protobuf'],
+        ...['--trace-sample', '1'],
+      ],
+    });
+    const tokens = 48;
+    // Neither the first connection nor cold code is what is measured; a client that samples nothing is not traced.
+    await complete(cluster.url, tokens, { traceparent: TRACEPARENT.replace(/01$/, '00') });
+    const latencyMs = await complete(cluster.url, tokens);
+    const spans = await receiver.until(whole);
+    const server = assertConnected(spans);
+    assert.ok(spans.every(({ way }) => way === 'http'));
+
+    const passes = spans.filter(isPass);
+    for (let token = 1; token < tokens; token++) {
+      const own = passes
+        .filter(({ attributes }) => attributes['rondo.token'] === token)
+        .toSorted((a, b) => a.startMs - b.startMs);
+      assert.deepEqual(
+        own.map((pass) => number(pass, 'depth')),
+        Array.from({ length: LOOPS }, (_, depth) => depth),
+      );
+      assert.equal(new Set(own.map(({ attributes }) => attributes['rondo.worker'])).size, 3);
+      for (const [index, pass] of own.slice(1).entries())
+        assert.ok(pass.startMs >= own[index]!.endMs - APART_MS, `a pass of token ${token} before its cause`);
+    }
+    const prompt = passes.filter(({ attributes }) => attributes['rondo.token'] === undefined);
+    assert.equal(
+      sum(prompt.map((pass) => number(pass, 'rows'))),
+      LOOPS * Number(server.attributes['gen_ai.usage.input_tokens']),
+    );
+    assert.equal(sum(passes.map((pass) => number(pass, 'rows'))), number(server, 'passes'));
+
+    const opening = spans.filter(({ name }) => name === 'queue' || name === 'place');
+    const runs = spans.filter(({ attributes }) => attributes['rondo.run_ms'] !== undefined);
+    const toldMs =
+      sum(opening.map(({ startMs, endMs }) => endMs - startMs)) +
+      sum(
+        ['wait_ms', 'run_ms', 'hop_ms', 'settle_ms'].flatMap((part) => runs.map((run) => number(run, part))),
+      );
+    assert.ok(
+      Math.abs(toldMs - latencyMs) <= 0.05 * latencyMs,
+      `${toldMs} ms told of ${latencyMs} ms measured`,
+    );
+  },
+);
+
+test('a trace goes on through the loss of a worker, with its cause', LIMIT, async () => {
   await using bundle = await TinyBundle.make(LOOPS);
   await using receiver = await OtlpReceiver.start();
   await using cluster = await Cluster.start({
     bundle: bundle.directory,
-    workers: 1,
-    placement: 'homed',
-    coordinatorOptions: ['--otlp-endpoint', receiver.grpcUrl],
+    workers: 3,
+    placement: 'staged',
+    workerOptions: ['--engine', 'timed', '--timed-pass-ms', '5'],
+    coordinatorOptions: ['--otlp-endpoint', receiver.grpcUrl, '--trace-sample', '1'],
   });
+  const tokens = 24;
   const response = await fetch(`${cluster.url}/v1/completions`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', traceparent: TRACEPARENT, 'x-request-id': 'traced' },
+    headers: { 'content-type': 'application/json' },
     body: JSON.stringify({
       model: 'tiny',
-      prompt: 'once upon',
-      max_tokens: TOKENS,
+      prompt: 'once',
+      max_tokens: tokens,
       ignore_eos: true,
-      temperature: 0,
+      stream: true,
     }),
   });
-  assert.equal(response.status, 200, await response.text());
-  const spans = await receiver.until((found) => found.some(({ kind }) => kind === 'SPAN_KIND_SERVER'));
-
-  const server = spans.find(({ kind }) => kind === 'SPAN_KIND_SERVER')!;
-  assert.equal(server.traceId, TRACEPARENT.slice(3, 35));
-  assert.equal(server.parentSpanId, TRACEPARENT.slice(36, 52));
-  assert.equal(server.service, 'rondo-coordinator');
-  assert.equal(server.attributes['gen_ai.usage.output_tokens'], TOKENS);
-  assert.deepEqual(server.attributes['gen_ai.response.finish_reasons'], ['length']);
-
-  const ids = new Set(spans.map(({ spanId }) => spanId));
-  assert.equal(ids.size, spans.length);
-  for (const { name, traceId, parentSpanId } of spans.filter((span) => span !== server)) {
-    assert.equal(traceId, server.traceId, name);
-    assert.ok(ids.has(parentSpanId), `${name} has no parent`);
+  let heard = '';
+  for await (const bytes of response.body!) {
+    heard += new TextDecoder().decode(bytes);
+    if (heard.split('data: ').length === tokens / 2) cluster.workers[1]!.kill('SIGKILL');
   }
-  // The first token comes from the prompt's last row.
-  const passes = spans.filter(({ name }) => name.startsWith('pass '));
-  const decoding = passes.filter(({ attributes }) => attributes['rondo.token'] !== undefined);
-  assert.equal(decoding.length, (TOKENS - 1) * LOOPS);
-  assert.equal(spans.filter(({ name }) => name === 'decode').length, TOKENS - 1);
-  for (const name of ['queue', 'place', 'prefill'])
-    assert.ok(
-      spans.some((span) => span.name === name),
-      name,
+  assert.match(heard, /\[DONE\]/);
+  const spans = await receiver.until((found) => found.some(isServer));
+  const [server] = spans.filter(isServer);
+  const ids = new Set(spans.map(({ spanId }) => spanId));
+  for (const span of spans) {
+    assert.equal(span.traceId, server!.traceId);
+    if (span !== server) assert.ok(ids.has(span.parentSpanId), `${span.name} hangs from nothing`);
+  }
+  const recovery = server!.events.find(({ name }) => name === 'recovery');
+  assert.equal(recovery?.attributes['rondo.cause'], 'lost');
+  const places = spans.filter(({ name }) => name === 'place');
+  assert.deepEqual(
+    places.map((place) => place.attributes['rondo.epoch']),
+    [...new Set(places.map((place) => place.attributes['rondo.epoch']))],
+  );
+  assert.ok(places.length >= 2 && number(places.at(-1)!, 'emitted_tokens') > 0);
+  assert.ok(spans.some(({ name, attributes }) => name === 'prefill' && attributes['rondo.replay'] === true));
+  for (let token = 1; token < tokens; token++) {
+    const decode = spans.find(
+      ({ name, attributes }) => name === 'decode' && attributes['rondo.token'] === token,
     );
-
-  const get = async (path: string) => fetch(`${cluster.url}${path}`);
-  const { requests } = (await (await get('/console/requests')).json()) as { requests: RequestSummary[] };
-  assert.equal(requests[0]!.id, 'traced');
-  assert.equal(requests[0]!.trace_id, server.traceId);
-  assert.equal(requests[0]!.state, 'finished');
-  const detail = (await (await get('/console/requests/traced')).json()) as RequestDetail;
-  assert.equal(detail.passes_run.filter(({ token }) => token !== null).length, (TOKENS - 1) * LOOPS);
-  const unknown = await get('/console/requests/nobody');
-  assert.equal(unknown.status, 404);
-  assert.match(await unknown.text(), /"code":"not_found"/);
+    const depths = new Set(
+      spans
+        .filter((span) => isPass(span) && span.parentSpanId === decode?.spanId)
+        .map((pass) => number(pass, 'depth')),
+    );
+    assert.equal(depths.size, LOOPS, `token ${token} has passes at ${[...depths]}`);
+  }
 });

@@ -83,6 +83,7 @@ async function start(flags: RunFlags, chassis: Chassis): Promise<void> {
   const models = await openModels(flags.model);
   const count = models.length * flags.workers;
   const threads = flags.threads ?? Math.max(1, Math.floor(availableParallelism() / count));
+  const telemetry = await openTelemetry('rondo', flags, chassis);
   const startOne = async (index: number): Promise<Address> => {
     const worker = await startWorker({
       bundle: models[Math.floor(index / flags.workers)]!.bundle,
@@ -91,6 +92,7 @@ async function start(flags: RunFlags, chassis: Chassis): Promise<void> {
       threads,
       activations: flags.activations,
       ...engineOptions(flags),
+      telemetry,
       log,
       metrics,
     });
@@ -99,7 +101,7 @@ async function start(flags: RunFlags, chassis: Chassis): Promise<void> {
   };
   const workers = await Promise.all(Array.from({ length: count }, (_, index) => startOne(index)));
   const coordinator = await startCoordinator({
-    telemetry: await openTelemetry('rondo', flags, chassis),
+    telemetry,
     models,
     spread: spreadOf(flags),
     workers,

@@ -11,18 +11,23 @@ import { type Command, Option } from 'commander';
 import { millisecondsOption, refuse } from './options.ts';
 import type { Chassis } from './serve.ts';
 
-export interface TraceFlags {
+export interface OtlpFlags {
   readonly otlpEndpoint?: string;
   readonly otlpProtocol?: OtlpProtocol;
+}
+
+export interface TraceFlags extends OtlpFlags {
   readonly traceSample?: number;
   readonly traceSlowerThan?: number;
 }
 
-export const TRACE_HELP = `
+export const OTLP_HELP = `
 Traces go to --otlp-endpoint, where an OpenTelemetry Collector, Jaeger or any other OTLP receiver listens. Without the option
 OpenTelemetry's environment counts: OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_PROTOCOL, OTEL_SERVICE_NAME,
-OTEL_RESOURCE_ATTRIBUTES, OTEL_TRACES_SAMPLER_ARG, and always OTEL_EXPORTER_OTLP_HEADERS, _TIMEOUT, _COMPRESSION, _CERTIFICATE.
-A client's traceparent is taken over, and with it whether the request is traced.`;
+OTEL_RESOURCE_ATTRIBUTES, and always OTEL_EXPORTER_OTLP_HEADERS, _TIMEOUT, _COMPRESSION and _CERTIFICATE.`;
+
+export const TRACE_HELP = `${OTLP_HELP}
+A client's traceparent is taken over, and with it whether the request is traced; else --trace-sample or OTEL_TRACES_SAMPLER_ARG.`;
 
 const SAMPLE_DEFAULT = 0.01;
 

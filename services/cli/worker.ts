@@ -12,8 +12,9 @@ import { addressOption, countOption } from './options.ts';
 import { type Chassis, keepWorker, serve } from './serve.ts';
 import { addTimedOptions, startTimedWorkers, type TimedFlags } from './timed-worker.ts';
 import { addTlsOptions, openTls, TLS_HELP, type TlsFlags } from './tls-options.ts';
+import { addOtlpOptions, OTLP_HELP, type OtlpFlags, openTelemetry } from './trace-options.ts';
 
-export interface WorkerFlags extends EngineFlags, TlsFlags, AdminFlags, NatsFlags {
+export interface WorkerFlags extends EngineFlags, TlsFlags, AdminFlags, NatsFlags, OtlpFlags {
   readonly model: string;
   readonly listen: Address;
   readonly advertise?: Address;
@@ -32,7 +33,9 @@ export const activationsOption = (): Option =>
 
 /** `rondo worker`: one engine that serves passes and whole sequences over gRPC. */
 export const workerCommand = (): Command =>
-  addTimedOptions(addNatsOptions(addAdminOptions(addTlsOptions(addEngineOptions(new Command('worker'))))))
+  addTimedOptions(
+    addOtlpOptions(addNatsOptions(addAdminOptions(addTlsOptions(addEngineOptions(new Command('worker')))))),
+  )
     .description('serve a bundle as one worker of a cluster, over gRPC')
     .requiredOption('--model <bundle>', 'a bundle directory; every worker and the coordinator hold the same')
     .option('--listen <host:port>', 'where to listen', addressOption('--listen'), address('127.0.0.1:7600'))
@@ -51,6 +54,8 @@ the addresses are separated by commas.
 ${TLS_HELP}
 ${ADMIN_HELP}
 ${NATS_HELP}
+${OTLP_HELP}
+A worker sends a span for each step that ran rows of a traced request, linked with that.
 
 Examples:
   rondo worker --model bundles/looped --listen 127.0.0.1:7601
@@ -74,6 +79,7 @@ async function start(flags: WorkerFlags & TimedFlags, chassis: Chassis): Promise
     threads: flags.threads,
     activations: flags.activations,
     ...engineOptions(flags),
+    telemetry: await openTelemetry('rondo-worker', flags, chassis),
     log: chassis.log,
     metrics: chassis.metrics,
   };

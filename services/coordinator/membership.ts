@@ -101,6 +101,11 @@ export class Membership {
     return member.linked;
   }
 
+  /** How far the clock of that worker is behind this one's, in milliseconds, as far as is known. */
+  behindMs(id: WorkerId): number {
+    return this.links.find(({ known }) => known?.worker.id === id)?.behindMs ?? 0;
+  }
+
   /** A sequence was lost on this worker, by `error` where that is known: nothing new goes there before its next pulse. */
   suspect(id: WorkerId, error?: RondoError): void {
     this.#members().get(id)?.link.suspect();

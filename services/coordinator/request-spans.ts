@@ -1,4 +1,5 @@
 import { ATTRIBUTES, type Attributes, derivedRoot, derivedSpanId, type FinishedSpan } from '@rondo/chassis';
+import { runParts, stepParts } from '@rondo/core';
 import type { RequestTimeline } from './request-timeline.ts';
 import type { SequenceTimeline } from './sequence-timeline.ts';
 import { endOf, type PlacedRun, type TimelineSpan } from './timeline-spans.ts';
@@ -83,12 +84,6 @@ function serverSpan(timeline: RequestTimeline): FinishedSpan {
 const eventsOf = ({ events }: SequenceTimeline, at: (ms: number) => number) =>
   events.map(({ atMs, ...event }) => ({ ...event, atMs: at(atMs) }));
 
-/** Both ends of the link between a request and a step: what each calls the other. */
-export const runSpanId = (
-  traceId: string,
-  run: Pick<PlacedRun, 'worker' | 'step' | 'phase' | 'depth' | 'start'>,
-) => derivedSpanId(traceId, run.worker, run.step, run.phase, run.depth, run.start);
-
 function runSpan(
   run: PlacedRun,
   traceId: string,
@@ -98,12 +93,12 @@ function runSpan(
   return {
     name: run.phase === 'block' ? `pass ${run.depth}` : run.phase,
     traceId,
-    spanId: runSpanId(traceId, run),
+    spanId: derivedSpanId(...runParts(traceId, run)),
     parentSpanId,
     startMs: at(run.startMs),
     endMs: at(endOf(run)),
     attributes: runAttributes(run),
-    links: [derivedRoot('step', run.worker, run.step)],
+    links: [derivedRoot(...stepParts(run))],
   };
 }
 
@@ -119,6 +114,7 @@ const runAttributes = (run: PlacedRun): Attributes => ({
   'rondo.wait_ms': run.waitMs,
   'rondo.run_ms': run.runMs,
   'rondo.hop_ms': run.hopMs ?? undefined,
+  'rondo.settle_ms': run.settleMs ?? undefined,
   'rondo.exit_signal': run.signal ?? undefined,
   'rondo.exited': run.exited || undefined,
 });

@@ -135,7 +135,7 @@ export class SequenceLife {
 
   /** The next event that is news; undefined when this one is none. */
   async #next(): Promise<GenerateStreamEvent | undefined> {
-    const { metrics } = this.#options;
+    const { metrics, membership } = this.#options;
     const { value: event, done } = await this.#event();
     const { route } = this.#open!;
     if (done) throw new RondoError('WORKER_LOST', `worker ${route.home.id} ended the stream too early`);
@@ -159,7 +159,7 @@ export class SequenceLife {
         return token;
       }
       case 'runs':
-        this.#timeline?.ran(event);
+        this.#timeline?.ran(event, (worker) => membership.behindMs(worker));
         return undefined;
       case 'prompt-logprobs':
         return this.#history.promptTokens(event);

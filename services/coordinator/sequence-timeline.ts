@@ -1,5 +1,5 @@
 import { type Attributes, type TraceContext, traceparentOf } from '@rondo/chassis';
-import type { ErrorCode, GenerateSpec, RunRecord, RunsEvent } from '@rondo/core';
+import type { ErrorCode, GenerateSpec, RunRecord, RunsEvent, WorkerId } from '@rondo/core';
 import type { OpenSequence } from './opening.ts';
 
 /** A run in the time of the request it belongs to: all times in milliseconds since that came in. */
@@ -98,11 +98,17 @@ export class SequenceTimeline {
     else this.truncated = true;
   }
 
-  ran({ epoch, runs, dropped }: RunsEvent): void {
+  /** `behindMs`: how far a worker's clock is behind this process's. */
+  ran({ epoch, runs, dropped }: RunsEvent, behindMs: (worker: WorkerId) => number): void {
     const room = this.#ways.room(runs.length);
     if (room < runs.length || dropped > 0) this.truncated = true;
     for (const { readyMs, signal = null, ...run } of runs.slice(0, room))
-      this.runs.push({ ...run, epoch, signal, startMs: readyMs - this.#ways.startedMs });
+      this.runs.push({
+        ...run,
+        epoch,
+        signal,
+        startMs: readyMs + behindMs(run.worker) - this.#ways.startedMs,
+      });
   }
 
   happened(name: string, attributes: Attributes): void {

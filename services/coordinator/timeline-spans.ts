@@ -6,6 +6,8 @@ export interface PlacedRun extends TimedRun {
   /** Index of the token that its rows led to; null for rows of the prompt. */
   readonly token: number | null;
   readonly hopMs: number | null;
+  /** From its result until its rows, or the token they led to, were ready for the next run on the same worker. */
+  readonly settleMs: number | null;
 }
 
 /** A stretch of a sequence's life, in milliseconds since its request came in. */
@@ -46,7 +48,7 @@ export function timelineSpans(timeline: SequenceTimeline): TimelineSpan[] {
     before = firstMs;
   } else before = firstTokenMs(spans, firstMs) ?? before;
   for (let token = 1; token < tokenMs.length; token++) {
-    const own = placed(tokens.get(token) ?? [], promptRows);
+    const own = placed(tokens.get(token) ?? [], promptRows, tokens.get(token + 1));
     const endMs = Math.max(before, own.length > 0 ? Math.max(...own.map(endOf)) : tokenMs[token]!);
     spans.push({
       name: 'decode',
@@ -117,14 +119,20 @@ function chunkOf(chunks: TimedRun[][], { start, rows }: TimedRun): TimedRun[] {
   return chunk;
 }
 
-/** Runs in the order of time, each with the hop behind it. */
-function placed(runs: readonly TimedRun[], promptRows: number): PlacedRun[] {
+/** Runs in the order of time, each with what is between it and the next; `behind` come after them. */
+function placed(
+  runs: readonly TimedRun[],
+  promptRows: number,
+  behind: readonly TimedRun[] = [],
+): PlacedRun[] {
   const ordered = runs.toSorted((a, b) => a.startMs - b.startMs || a.depth - b.depth);
+  const after = behind.toSorted((a, b) => a.startMs - b.startMs)[0];
   return ordered.map((run, index) => {
-    const next = ordered[index + 1];
-    const hops = next !== undefined && next.worker !== run.worker;
-    const hopMs = hops ? Math.max(0, next.startMs - endOf(run)) : null;
-    return { ...run, token: tokenOf(run, promptRows), hopMs };
+    const next = ordered[index + 1] ?? after;
+    const gapMs = next ? Math.max(0, next.startMs - endOf(run)) : null;
+    const stays = next?.worker === run.worker;
+    const token = tokenOf(run, promptRows);
+    return { ...run, token, hopMs: stays ? null : gapMs, settleMs: stays ? gapMs : null };
   });
 }
 

@@ -10,6 +10,7 @@ import {
   type WorkerClient,
   type WorkerDescription,
 } from '@rondo/wire';
+import { ClockOffset } from './clock-offset.ts';
 import { LinkLife, type LinkState } from './link-life.ts';
 import { hanging, type Movement } from './patience.ts';
 
@@ -58,6 +59,7 @@ export class WorkerLink {
   readonly #ways: LinkWays;
   readonly #end = new AbortController();
   readonly #joined = Promise.withResolvers<void>();
+  readonly #offset = new ClockOffset();
   #linked: LinkedWorker | undefined;
   #known: KnownWorker | undefined;
   #failure: RondoError | undefined;
@@ -93,6 +95,11 @@ export class WorkerLink {
   /** Why there is no worker to talk to. */
   get failure(): RondoError | undefined {
     return this.#failure;
+  }
+
+  /** How far its clock is behind this one's, in milliseconds. */
+  get behindMs(): number {
+    return this.#offset.ms;
   }
 
   get suspected(): boolean {
@@ -205,6 +212,8 @@ export class WorkerLink {
   }
 
   #pulsed(worker: WorkerRef, client: WorkerClient, { provider }: WorkerDescription, pulse: Pulse): void {
+    if (pulse.clockMs !== undefined)
+      this.#offset.heard(pulse.clockMs, performance.timeOrigin + performance.now());
     const before = [this.open, this.state];
     const joins = this.#linked?.client !== client;
     this.#linked = { worker, client, load: pulse.load, work: pulse.work };

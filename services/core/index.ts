@@ -26,4 +26,5 @@ export { LIMITS } from './limits.ts';
 export { isHomed, type Route, type Stage, stageAt, type WorkerRef } from './route.ts';
 export type { RunPhase, RunRecord, RunsEvent } from './run-record.ts';
 export type { SamplingParams, TokenLogprob } from './sampling.ts';
+export { runParts, stepParts } from './span-names.ts';
 export type { TlsIdentity, TlsMaterial } from './tls-identity.ts';

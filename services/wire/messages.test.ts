@@ -26,10 +26,11 @@ test('a worker description survives the wire, with and without an advertised add
 test('a pulse survives the wire, and one without a state is refused', () => {
   const { load } = description;
   roundTrip(watchResponse, { state: 'serving', load, progress, work });
+  roundTrip(watchResponse, { state: 'serving', load, progress, work, clockMs: 1_764_258_000_123.5 });
   roundTrip(watchResponse, { state: 'draining', load, progress: { ...progress, runningMs: 0 }, work });
-  const stateless = messageTypes.watchResponse.encode({ state: 0, load, progress });
+  const stateless = messageTypes.watchResponse.encode({ state: 0, load, progress, clockMs: 0 });
   assert.throws(() => watchResponse.decode(stateless), mismatch(/WorkerState: it is unspecified/));
-  const still = messageTypes.watchResponse.encode({ state: 1, load });
+  const still = messageTypes.watchResponse.encode({ state: 1, load, clockMs: 0 });
   assert.throws(() => watchResponse.decode(still), mismatch(/progress is missing/));
 });
 

@@ -50,6 +50,8 @@ export interface Pulse {
   readonly load: Load;
   readonly progress: Progress;
   readonly work: Work;
+  /** What its clock says, in milliseconds since 1970; absent where it does not tell. */
+  readonly clockMs?: number | undefined;
 }
 
 /** What a worker's block has run so far. */
@@ -144,7 +146,13 @@ export const describeResponse: Codec<WorkerDescription> = {
 };
 
 export const watchResponse: Codec<Pulse> = {
-  encode: ({ state, load, progress: { steps, stillMs, runningMs }, work: { runs, depthRows } }) =>
+  encode: ({
+    state,
+    load,
+    progress: { steps, stillMs, runningMs },
+    work: { runs, depthRows },
+    clockMs = 0,
+  }) =>
     messageTypes.watchResponse.encode({
       state: workerState.encode(state),
       load: loadToProto(load),
@@ -153,6 +161,7 @@ export const watchResponse: Codec<Pulse> = {
         runs: uint32(runs, 'work.runs'),
         depthRows: depthRows.map((rows) => uint32(rows, 'work.depthRows')),
       },
+      clockMs,
     }),
   decode(bytes) {
     const message = messageTypes.watchResponse.decode(bytes);
@@ -164,6 +173,7 @@ export const watchResponse: Codec<Pulse> = {
       load: loadFromProto(message.load, 'WatchResponse'),
       progress: { steps, stillMs, runningMs },
       work: { runs, depthRows },
+      ...(message.clockMs !== 0 && { clockMs: message.clockMs }),
     };
   },
 };

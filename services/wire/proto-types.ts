@@ -40,6 +40,8 @@ export interface WatchResponse {
   load?: Load | null;
   progress?: Progress | null;
   work?: Work | null;
+  /** What its clock says, in milliseconds since 1970; 0: it does not tell. */
+  clockMs: number;
 }
 
 /** What the block has run so far, for whoever shows it. */

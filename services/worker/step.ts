@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import { LIMITS, RondoError, type WorkerId } from '@rondo/core';
 import type { Engine, HeadRows } from '@rondo/engine';
@@ -5,9 +6,10 @@ import { headBatch, headRows, inDepthOrder, rowsOf, stackBatch } from './batch.t
 import { type Chunk, depthOf, type Phase } from './chunk.ts';
 import type { Front, Inbox } from './inbox.ts';
 import type { Propagation } from './propagation.ts';
-import { recordRun } from './run-recorder.ts';
+import { type EndedRun, recordRun } from './run-recorder.ts';
 import type { Settlement } from './settle.ts';
 import { decide, type StepPolicy } from './step-policy.ts';
+import type { StepSpans } from './step-spans.ts';
 import type { Tenant } from './tenant.ts';
 import type { RunTimes, Tenants } from './tenants.ts';
 
@@ -47,6 +49,8 @@ export interface StepOptions {
   readonly times: () => RunTimes;
   readonly propagation: Propagation;
   readonly settlement: Settlement;
+  /** Where steps with rows of sampled requests are traced; absent: nowhere. */
+  readonly spans?: StepSpans | undefined;
 }
 
 const STEP_LIMITS = {
@@ -62,8 +66,8 @@ export class Step {
   /** With the static policy: the sequences that run; nobody joins before all of them have ended. */
   #cohort: readonly Tenant[] = [];
   #failures = 0;
-  /** Runs so far, modulo 2^32. */
-  #number = 0;
+  /** Rises by one with each run, modulo 2^32. It begins anywhere: a worker that comes back under its name counts anew. */
+  #number = randomInt(2 ** 32);
   #turning: Promise<void> | undefined;
 
   constructor(rooms: StepOptions, ways: Ways) {
@@ -156,7 +160,7 @@ export class Step {
     if (phase === 'head') {
       const batch = headBatch(chunks, hidden);
       const result = await this.#timed(() => engine.runHead(batch));
-      recordRun({ ...ran, endedMs: performance.now() });
+      this.#ran({ ...ran, endedMs: performance.now() });
       settlement.head(chunks, result);
       return { runMs: result.runMs, headMs: 0 };
     }
@@ -164,9 +168,14 @@ export class Step {
     const result = await this.#timed(() => engine.runStack(batch));
     // Before rows are settled: what a token tells of must be written down by then.
     const heads = head && { head: { ...head, runMs: result.head!.runMs } };
-    recordRun({ ...ran, endedMs: performance.now(), ...heads });
+    this.#ran({ ...ran, endedMs: performance.now(), ...heads });
     settlement.stack(phase, chunks, result, head);
     return { runMs: result.runMs, headMs: result.head?.runMs ?? 0 };
+  }
+
+  #ran(run: EndedRun): void {
+    recordRun(run);
+    this.#rooms.spans?.ran(run);
   }
 
   async #timed<Result>(run: () => Promise<Result>): Promise<Result> {

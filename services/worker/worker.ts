@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Bundle } from '@rondo/bundle';
-import type { Logger, Metrics } from '@rondo/chassis';
+import type { Logger, Metrics, Telemetry } from '@rondo/chassis';
 import { type Address, LIMITS, RondoError, systemClock, type TlsIdentity, workerId } from '@rondo/core';
 import type { Engine, Stack } from '@rondo/engine';
 import { type Activations, PROTOCOL_REVISION, serveWorker, type WorkerDescription } from '@rondo/wire';
@@ -22,6 +22,7 @@ import { StageHost } from './stage-host.ts';
 import { Step } from './step.ts';
 import type { StepPolicy } from './step-policy.ts';
 import { StepProgress } from './step-progress.ts';
+import { StepSpans } from './step-spans.ts';
 import type { Tenant } from './tenant.ts';
 import { Tenants } from './tenants.ts';
 import { WorkDone } from './work-done.ts';
@@ -49,6 +50,8 @@ export interface WorkerOptions extends EngineChoice {
   readonly poisonFreed?: boolean | undefined;
   /** How states travel to other workers: the same on all workers of a cluster; f32 by default. */
   readonly activations?: Activations | undefined;
+  /** Where spans of steps go; absent: nowhere. */
+  readonly telemetry?: Telemetry | undefined;
   readonly log: Logger;
   readonly metrics: Metrics;
 }
@@ -108,7 +111,8 @@ export async function serveEngine(
   const work = new WorkDone(maxDepth);
   const heartbeat = new Heartbeat(() => {
     const state = draining ? 'draining' : 'serving';
-    return { state, load: load(), progress: progress.now, work: work.now };
+    const clockMs = performance.timeOrigin + performance.now();
+    return { state, load: load(), progress: progress.now, work: work.now, clockMs };
   });
   const meters = new WorkerMetrics(metrics.labelled({ worker: self }), load, pools);
   const { promise: broken, resolve: settleBroken } = Promise.withResolvers<RondoError>();
@@ -180,7 +184,7 @@ export async function serveEngine(
     settlement,
   };
   const step = new Step(
-    { ...rooms, times },
+    { ...rooms, times, spans: options.telemetry?.exports ? new StepSpans(options.telemetry) : undefined },
     {
       began: () => progress.began(),
       ended: () => progress.ended(),
