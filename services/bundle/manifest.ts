@@ -128,6 +128,8 @@ export const manifestSchema = z.strictObject({
       file: z.string(),
       ffn: positive,
       normEpsilon: z.number().positive(),
+      /** A pass ends with damping and the latent difference alone: no norm, no gate. */
+      plainPassEnd: z.boolean().optional(),
       prelude: z.array(layerPlace),
       block: z.array(layerPlace),
       coda: z.array(layerPlace),

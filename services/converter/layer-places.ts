@@ -31,6 +31,7 @@ export function layerPlaces({ model, weights, plan }: GraphOptions): LayerPlaces
     file: weights.embedding.file,
     ffn,
     normEpsilon,
+    plainPassEnd: !plan.normAfterPass && !weights.exitGate,
     prelude: of(plan.prelude),
     block: of(plan.block),
     coda: of(plan.coda),

@@ -56,18 +56,15 @@ export class LayerKernel {
   /** Reads the weights. @throws RondoError BUNDLE_INVALID for a file that ends before they do. */
   load(bundle: Bundle): void {
     readingWeights(bundle, this.#plan.file, (read) => {
-      const { segments, entries } = this.#plan;
-      const middles = Object.values(segments).flat();
-      const all = [...middles, ...Object.values(entries).filter((entry) => entry !== undefined)];
-      for (const { address, offset } of [
-        ...middles.map(({ ffnNorm }) => ffnNorm),
-        ...all.map(({ attentionNorm }) => attentionNorm),
-      ]) {
-        this.#floats.set(new Float32Array(read(offset, this.#plan.hidden * 4)), address / 4);
+      const layers = Object.values(this.#plan.layers).flat();
+      const projections = layers.flatMap(({ before }) => before ?? []);
+      const sublayers = layers.flatMap(({ after }) => after ?? []);
+      for (const { norm } of [...projections, ...sublayers]) {
+        this.#floats.set(new Float32Array(read(norm.offset, this.#plan.hidden * 4)), norm.address / 4);
       }
       for (const matrix of [
-        ...middles.flatMap(({ output, gateUp, down }) => [output, gateUp, down]),
-        ...all.map(({ qkv }) => qkv),
+        ...projections.map(({ qkv }) => qkv),
+        ...sublayers.flatMap(({ output, gateUp, down }) => [output, gateUp, down]),
       ]) {
         packMatrix(this.#words.buffer as SharedArrayBuffer, matrix, this.#plan, this.#threads.count, read);
       }
@@ -75,40 +72,49 @@ export class LayerKernel {
   }
 
   takes(stack: Stack, rows: number): boolean {
-    return rows <= LIMITS.kernelRowsMax && this.#plan.segments[stack].length > 0;
+    return rows <= LIMITS.kernelRowsMax && this.#plan.layers[stack].length > 0;
   }
 
   /** Whether `run` begins with the state and needs no queries, keys and values. */
   enters(stack: Stack): boolean {
-    return this.#plan.entries[stack] !== undefined;
+    return this.#plan.layers[stack][0]?.before !== undefined;
+  }
+
+  /** Whether `run` ends with the stream behind the last layer, not before what follows its attention. */
+  leaves(stack: Stack): boolean {
+    return this.#plan.layers[stack].at(-1)?.after !== undefined;
   }
 
   /**
-   * From the residual stream [rows, hidden] before the first layer's attention, whose queries, keys and values are in
-   * place unless it `enters`, to that before the last one's, which takes its place in `residual`. `attend` attends in a layer.
+   * Takes `residual` [rows, hidden], the stream before the stack's first layer, through all of them, and puts the stream
+   * there that they end with. The first layer's queries, keys and values are in place unless it `enters`, and unless it
+   * `leaves` only the last one's attention is done. `attend` attends in a layer.
    */
   run(stack: Stack, rows: number, residual: Float32Array, attend: (layer: number) => void): void {
-    const { attended, delta, normed, active, segments } = this.#plan;
+    const { layers, attended, delta, normed, active } = this.#plan;
     const start = this.#plan.residual / 4;
     this.#floats.set(residual, start);
     this.#threads.gather();
-    const entry = this.#plan.entries[stack];
-    if (entry) {
-      this.#addNorm(entry.attentionNorm, this.#plan.zeros, rows);
-      this.#multiply(entry.qkv, normed, rows);
-    }
-    segments[stack].forEach(({ output, ffnNorm, gateUp, down, attentionNorm, qkv }, layer) => {
+    /** What is still to be added to the stream. */
+    let due = this.#plan.zeros;
+    layers[stack].forEach(({ before, after }, layer) => {
+      if (before) {
+        this.#addNorm(before.norm, due, rows);
+        this.#multiply(before.qkv, normed, rows);
+      }
       attend(layer);
-      this.#multiply(output, attended, rows);
-      this.#addNorm(ffnNorm, delta, rows);
-      this.#multiply(gateUp, normed, rows);
-      this.#multiply(down, active, rows);
-      this.#addNorm(attentionNorm, delta, rows);
-      this.#multiply(qkv, normed, rows);
+      if (!after) return;
+      this.#multiply(after.output, attended, rows);
+      this.#addNorm(after.norm, delta, rows);
+      this.#multiply(after.gateUp, normed, rows);
+      this.#multiply(after.down, active, rows);
+      due = delta;
     });
-    attend(segments[stack].length);
     this.#threads.dismiss();
-    residual.set(this.#floats.subarray(start, start + residual.length));
+    const added = (this.leaves(stack) ? delta : this.#plan.zeros) / 4;
+    for (let at = 0; at < residual.length; at++) {
+      residual[at] = this.#floats[start + at]! + this.#floats[added + at]!;
+    }
   }
 
   #multiply({ worker, address, blocks }: PlannedMatrix, input: number, rows: number): void {

@@ -31,18 +31,25 @@ export interface PlannedNorm {
   readonly offset: number;
 }
 
-/** What lies between the attentions of two layers: a segment of the stack that is neither its first nor its last. */
-export interface PlannedSegment {
-  readonly output: PlannedMatrix;
-  readonly ffnNorm: PlannedNorm;
-  readonly gateUp: PlannedMatrix;
-  readonly down: PlannedMatrix;
-  readonly attentionNorm: PlannedNorm;
+/** What lies before a layer's attention: its norm, and its queries, keys and values. */
+export interface PlannedProjection {
+  readonly norm: PlannedNorm;
   readonly qkv: PlannedMatrix;
 }
 
-/** What lies before the attention of a stack's first layer: its first segment, without the embedding. */
-export type PlannedEntry = Pick<PlannedSegment, 'attentionNorm' | 'qkv'>;
+/** What lies behind it: the output projection and the feed-forward sublayer. */
+export interface PlannedSublayers {
+  readonly output: PlannedMatrix;
+  readonly norm: PlannedNorm;
+  readonly gateUp: PlannedMatrix;
+  readonly down: PlannedMatrix;
+}
+
+/** A layer in the kernel; `before` is the graph's where a stack begins with the embedding, `after` where a pass ends with more than damping. */
+export interface PlannedLayer {
+  readonly before: PlannedProjection | undefined;
+  readonly after: PlannedSublayers | undefined;
+}
 
 /** Where the layers' weights and the values of a few rows lie in the kernel's memory. */
 export interface LayerPlan {
@@ -50,9 +57,7 @@ export interface LayerPlan {
   readonly hidden: number;
   readonly normEpsilon: number;
   readonly file: string;
-  readonly segments: Readonly<Record<Stack, readonly PlannedSegment[]>>;
-  /** Of stacks that begin with states and have segments. */
-  readonly entries: Readonly<Partial<Record<Stack, PlannedEntry | undefined>>>;
+  readonly layers: Readonly<Record<Stack, readonly PlannedLayer[]>>;
   /** Address of a row of zeros for each row. */
   readonly zeros: number;
   /** Addresses of f32 rows, and of rounded ones, that all layers share. */
@@ -117,34 +122,32 @@ export function planLayers(
     return { place, worker, outputs, blocks, address, weights, scales, zeros, target };
   };
   const norm = (offset: number): PlannedNorm => ({ address: plan.floats(hidden), offset });
-  const segments = (stack: Stack): PlannedSegment[] =>
-    layerWeights[stack].slice(1).map((after, index) => {
-      const before = layerWeights[stack][index]!;
-      return {
-        output: matrix(before.output, [hidden, queries], delta),
-        ffnNorm: norm(before.ffnNorm),
-        gateUp: matrix(before.gateUp, [2 * ffn, hidden], active, 'gated'),
-        down: matrix(before.down, [hidden, ffn], delta),
-        attentionNorm: norm(after.attentionNorm),
-        qkv: matrix(after.qkv, [projected, hidden], qkv),
-      };
-    });
-  const entry = (stack: 'block' | 'coda'): PlannedEntry | undefined => {
-    const [first, second] = layerWeights[stack];
-    if (!first || !second) return undefined;
-    return {
-      attentionNorm: norm(first.attentionNorm),
-      qkv: matrix(first.qkv, [projected, hidden], qkv),
-    };
-  };
-  const entries = { block: entry('block'), coda: entry('coda') };
+  const layersOf = (stack: Stack): PlannedLayer[] =>
+    layerWeights[stack].map(
+      ({ attentionNorm, qkv: projection, output, ffnNorm, gateUp, down }, index, all) => {
+        const inGraph = stack === 'block' && index === all.length - 1 && !layerWeights.plainPassEnd;
+        return {
+          before:
+            stack === 'prelude' && index === 0
+              ? undefined
+              : { norm: norm(attentionNorm), qkv: matrix(projection, [projected, hidden], qkv) },
+          after: inGraph
+            ? undefined
+            : {
+                output: matrix(output, [hidden, queries], delta),
+                norm: norm(ffnNorm),
+                gateUp: matrix(gateUp, [2 * ffn, hidden], active, 'gated'),
+                down: matrix(down, [hidden, ffn], delta),
+              },
+        };
+      },
+    );
   return {
     precision,
     hidden,
     normEpsilon,
     file,
-    segments: { prelude: segments('prelude'), block: segments('block'), coda: segments('coda') },
-    entries,
+    layers: { prelude: layersOf('prelude'), block: layersOf('block'), coda: layersOf('coda') },
     zeros,
     residual,
     delta,

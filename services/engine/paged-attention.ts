@@ -228,9 +228,14 @@ export class PagedAttention {
     return this.#layerKernel?.enters(stack) ?? false;
   }
 
+  /** Whether `throughLayers` puts out the stream behind the last layer. */
+  leavesLayers(stack: Stack): boolean {
+    return this.#layerKernel?.leaves(stack) ?? false;
+  }
+
   /**
-   * All of a stack from the first layer's attention, whose `qkv` is given as to `run` unless it `entersLayers`, to the last
-   * one's, which fills `out`. `residual` [rows, hidden] is the stream before the first and then before the last.
+   * All layers of a stack, from the first one's attention on unless it `entersLayers`: its `qkv` is then given as to `run`. `residual` [rows, hidden] is
+   * the stream before the first and then behind the last; unless it `leavesLayers`, before the last, whose attention fills `out`.
    */
   throughLayers(
     stack: Stack,

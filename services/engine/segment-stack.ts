@@ -9,6 +9,7 @@ import { discard, openSession, type Session, type SessionOptions, type Tensors }
 /** A stack run segment by segment in the graph runtime, with attention over pages between them. */
 export class SegmentStack {
   readonly #hidden: number;
+  readonly #damping: number;
   readonly #segments: readonly Session[];
   readonly #attention: PagedAttention;
   /** What attention hands to the next segment, for the longest run. */
@@ -18,8 +19,9 @@ export class SegmentStack {
   readonly #depthRows: { readonly feed: Int64Feed; readonly counts: Int32Array } | undefined;
 
   private constructor(bundle: Bundle, segments: readonly Session[], attention: PagedAttention) {
-    const { shape, maxDepth } = bundle.manifest;
+    const { shape, maxDepth, loop } = bundle.manifest;
     this.#hidden = shape.hidden;
+    this.#damping = Math.fround(loop.damping);
     this.#segments = segments;
     this.#attention = attention;
     this.#attendedFloats = shape.heads * shape.headDim;
@@ -64,6 +66,10 @@ export class SegmentStack {
     if (inKernel) {
       const stream = Float32Array.from(entering().data as Float32Array);
       attention.throughLayers(batch.stack, out.qkv?.data as Float32Array | undefined, stream, attended);
+      if (attention.leavesLayers(batch.stack)) {
+        const ended = batch.stack === 'block' ? this.#endPass(batch.input as Float32Array, stream) : {};
+        return { state: stream, ...ended, runMs: performance.now() - begin };
+      }
       out = this.#segments[last]!.run(feedsOf(last, new Tensor('float32', stream, [rows, this.#hidden])));
     } else {
       for (let layer = 0; layer < last; layer++) {
@@ -86,6 +92,22 @@ export class SegmentStack {
 
   release(): void {
     for (const segment of this.#segments) segment.release();
+  }
+
+  /** As the block's graph ends a pass: `state` becomes before + damping · (state − before). */
+  #endPass(before: Float32Array, state: Float32Array): { latentDiff: Float32Array } {
+    const latentDiff = new Float32Array(state.length / this.#hidden);
+    for (let row = 0; row < latentDiff.length; row++) {
+      let [changes, squares] = [0, 0];
+      for (let at = row * this.#hidden; at < (row + 1) * this.#hidden; at++) {
+        const change = Math.fround(state[at]! - before[at]!);
+        if (this.#damping !== 1) state[at] = before[at]! + Math.fround(change * this.#damping);
+        changes += (state[at]! - before[at]!) ** 2;
+        squares += state[at]! ** 2;
+      }
+      latentDiff[row] = Math.sqrt(changes / squares);
+    }
+    return { latentDiff };
   }
 
   #entry({ stack, input }: StackBatch): { feeds: Tensors; rows: number } {
