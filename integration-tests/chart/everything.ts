@@ -46,6 +46,7 @@ export const EVERYTHING = {
       name: 'lean',
       bundle: 'looped',
       autoscaling: { enabled: true, kind: 'hpa' },
+      provider: 'cuda',
       resources: { gpus: 1 },
       runtimeClassName: 'nvidia',
     },

@@ -81,6 +81,18 @@ describe('scaling', { skip: HELM_MISSING }, () => {
     }
   });
 
+  test('a pool on a device has the image with its libraries and asks for its provider, all others the small one', () => {
+    const drawn = objects
+      .filter(({ kind }) => kind === 'StatefulSet')
+      .map((object) => podOf(object)!.containers[0]!)
+      .map(({ image, args }) => [image.replace(/.*\//, ''), argument(args, 'provider')]);
+    assert.deepEqual(drawn, [
+      ['rondo-worker:0.1.0', 'cpu'],
+      ['rondo-worker-gpu:0.1.0', 'cuda'],
+      ['rondo-worker:0.1.0', 'cpu'],
+    ]);
+  });
+
   test('an engine has as many threads as whole processors, at least one', async () => {
     const threads = async (cpu: string) => {
       const drawn = await chart.render({ ...LEAST, worker: { resources: { cpu } } });

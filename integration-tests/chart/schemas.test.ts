@@ -16,7 +16,7 @@ describe('the chart', { skip: HELM_MISSING }, () => {
   test('there are examples', () => {
     assert.deepEqual(
       EXAMPLES.map(({ name }) => name),
-      ['air-gapped', 'laptop'],
+      ['air-gapped', 'eight-gpu-nodes', 'laptop', 'one-gpu-node'],
     );
   });
 

@@ -26,7 +26,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end -}}
 
-{{/* An image: list root, "coordinator" or "worker". */}}
+{{/* An image: list root, "coordinator", "worker" or "workerGpu". */}}
 {{- define "rondo.image" -}}
 {{- $root := index . 0 -}}
 {{- $image := index $root.Values.images (index . 1) -}}
