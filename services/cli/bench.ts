@@ -104,7 +104,8 @@ async function measure(suite: Suite, flags: BenchFlags): Promise<void> {
   }
   await using json = flags.json === undefined ? undefined : await ResultFile.open(flags.json);
   const interrupt = new AbortController();
-  process.once('SIGINT', () => interrupt.abort(new RondoError('CANCELLED', `bench ${name} was stopped`)));
+  const stop = () => interrupt.abort(new RondoError('CANCELLED', `bench ${name} was stopped`));
+  process.once('SIGINT', stop).once('SIGTERM', stop);
   const { signal } = interrupt;
   const report = await runSuite(suite, {
     quick: flags.quick,

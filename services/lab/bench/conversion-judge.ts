@@ -26,49 +26,41 @@ export interface Conversion extends Quality {
 /** The speed of a bundle's shape, found unless it is known. */
 export type SpeedMemory = (bundle: Bundle, find: () => Promise<number>) => Promise<number>;
 
-/** Makes a bundle of a way and holds it against the original; what that takes stays open. */
+/** Makes a bundle of a way and holds it against the original; what that takes is opened when it is needed, and stays open. */
 export class ConversionJudge {
   readonly #context: SuiteContext;
-  readonly #checkpoint: Checkpoint;
-  readonly #quality: QualityJudge;
-  /** The original, which takes turns in every measurement of speed. */
-  readonly #original: EngineLoop;
+  readonly #suite: EvalSuite;
   readonly #speeds: SpeedMemory;
   /** Where the factors of every nest lie. */
   readonly #nests: string;
+  readonly #checkpoint: Checkpoint;
   #nest: { readonly name: string; readonly factors: NestedFactors } | undefined;
+  #quality: QualityJudge | undefined;
+  /** The original, which takes turns in every measurement of speed. */
+  #original: EngineLoop | undefined;
 
   private constructor(
     context: SuiteContext,
-    checkpoint: Checkpoint,
-    quality: QualityJudge,
-    original: EngineLoop,
+    suite: EvalSuite,
     speeds: SpeedMemory,
     nests: string,
+    checkpoint: Checkpoint,
   ) {
     this.#context = context;
-    this.#checkpoint = checkpoint;
-    this.#quality = quality;
-    this.#original = original;
+    this.#suite = suite;
     this.#speeds = speeds;
     this.#nests = nests;
+    this.#checkpoint = checkpoint;
   }
 
   static async open(
     context: SuiteContext,
-    { settings, ...suite }: EvalSuite,
+    suite: EvalSuite,
     speeds: SpeedMemory,
     nests: string,
   ): Promise<ConversionJudge> {
-    const { threads, seed, signal } = context;
-    const original = await benchBundle(context, { precision: 'f32' });
-    const protocol = await prepareProtocol({ settings, ...suite }, original);
-    const open = (bundle: Bundle) =>
-      Sequences.open(bundle, { threads, pages: pagesOf(bundle.manifest, protocol, settings) });
-    const quality = await QualityJudge.of(original, { protocol, settings, seed, signal, open });
     const checkpoint = await openCheckpoint(await benchCheckpoint(context));
-    const loop = await openLoop(original, threads);
-    return new ConversionJudge(context, checkpoint, quality, loop, speeds, nests);
+    return new ConversionJudge(context, suite, speeds, nests, checkpoint);
   }
 
   async judge(way: ConversionWay): Promise<Conversion> {
@@ -78,8 +70,9 @@ export class ConversionJudge {
     const directory = await mkdtemp(join(parent, 'conversion-'));
     try {
       const bundle = await this.#convert(way, join(directory, 'bundle'));
+      this.#quality ??= await this.#openQuality();
       const quality = await this.#quality.judge(bundle);
-      const speed = await this.#speeds(bundle, () => decodeSpeed(this.#context, bundle, this.#original));
+      const speed = await this.#speeds(bundle, () => this.#speedOf(bundle));
       return { way, ...quality, bytes: bundleBytes(bundle.manifest), speed };
     } finally {
       await rm(directory, { recursive: true, force: true });
@@ -88,8 +81,27 @@ export class ConversionJudge {
 
   async close(): Promise<void> {
     await this.#nest?.factors.close();
-    await this.#original.close();
+    await this.#original?.close();
     await this.#checkpoint.close();
+  }
+
+  async #openQuality(): Promise<QualityJudge> {
+    const { threads, seed, signal } = this.#context;
+    const { settings } = this.#suite;
+    const original = await this.#openOriginal();
+    const protocol = await prepareProtocol(this.#suite, original);
+    const open = (bundle: Bundle) =>
+      Sequences.open(bundle, { threads, pages: pagesOf(bundle.manifest, protocol, settings) });
+    return QualityJudge.of(original, { protocol, settings, seed, signal, open });
+  }
+
+  async #speedOf(bundle: Bundle): Promise<number> {
+    this.#original ??= await openLoop(await this.#openOriginal(), this.#context.threads);
+    return decodeSpeed(this.#context, bundle, this.#original);
+  }
+
+  #openOriginal(): Promise<Bundle> {
+    return benchBundle(this.#context, { precision: 'f32' });
   }
 
   async #convert(way: ConversionWay, out: string): Promise<Bundle> {
