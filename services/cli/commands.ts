@@ -7,6 +7,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   fetch: async () => (await import('./fetch.ts')).fetchCommand(),
   convert: async () => (await import('./convert.ts')).convertCommand(),
   export: async () => (await import('./export.ts')).exportCommand(),
+  inspect: async () => (await import('./inspect.ts')).inspectCommand(),
   run: async () => (await import('./run.ts')).runCommand(),
   worker: async () => (await import('./worker.ts')).workerCommand(),
   coordinator: async () => (await import('./coordinator.ts')).coordinatorCommand(),

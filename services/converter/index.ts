@@ -18,7 +18,7 @@ export { type LoopOptions, type LoopPlan, planLoop, sourceLayer } from './loop-p
 export { FACTORS, LORA_TARGETS, type LoraOptions } from './lora.ts';
 export { type LowRank, type RankWish, truncatedSvd } from './low-rank.ts';
 export { LowRankThreads } from './low-rank-threads.ts';
-export type { Size, SizeReport } from './model-size.ts';
+export { parametersOf, type Size, type SizeReport } from './model-size.ts';
 export { type PullOptions, pull } from './pull.ts';
 export { QUANTIZATION_BLOCK, quantize } from './quantize.ts';
 export { residualFactors } from './residual-factors.ts';

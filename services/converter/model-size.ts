@@ -49,7 +49,8 @@ export function sizeReport({ source, written, weights, plan, adapters }: Written
 
 const total = (counts: readonly number[]): number => counts.reduce((sum, count) => sum + count, 0);
 
-const parametersOf = (model: ModelSpec): number =>
+/** Values of all tensors of a model; a head that is the embedding counts once. */
+export const parametersOf = (model: ModelSpec): number =>
   total([...tensorShapes(model)].map(([, shape]) => shape.reduce((size, side) => size * side, 1)));
 
 /** Bytes of all tensors within `weights`; what two names share counts once. */
