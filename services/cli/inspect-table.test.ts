@@ -31,21 +31,18 @@ const MANIFEST: Manifest = {
   ],
 };
 
-const valueOf = (manifest: Manifest, name: string) =>
+const told = (manifest: Manifest, name: string) =>
   new Map(bundleRows(manifest, 'bundles/looped', 'd'.repeat(64))).get(name);
 
 test('a token takes K and V in every layer of the prelude and the coda, and of the block once for each pass', () => {
   // 4 + 2 · 4 + 22 layers, each K and V of 3 heads of 64 floats.
   assert.equal(kvBytesPerToken(MANIFEST), 34 * 2 * 3 * 64 * 4);
-  assert.equal(valueOf(MANIFEST, 'K and V'), '52,224 bytes a token, 427.8 MB for a whole context');
+  assert.equal(told(MANIFEST, 'K and V'), '52,224 bytes a token, 427.8 MB for a whole context');
 });
 
 test('a repeated block and a tied one are told apart, and so are exits that are there and those that a request may choose', () => {
-  assert.equal(valueOf(MANIFEST, 'loop'), "the source's layers 4-7 repeated, damping 0.5");
-  assert.match(
-    valueOf(MANIFEST, 'exits')!,
-    /^none; a request may choose among none, confidence, latent-diff$/,
-  );
+  assert.equal(told(MANIFEST, 'loop'), "the source's layers 4-7 repeated, damping 0.5");
+  assert.match(told(MANIFEST, 'exits')!, /^none; a request may choose among none, confidence, latent-diff$/);
   const tied: Manifest = {
     ...MANIFEST,
     loop: { first: 0, last: 29, damping: 1 },
@@ -53,9 +50,9 @@ test('a repeated block and a tied one are told apart, and so are exits that are 
     exit: { policy: 'latent-diff', threshold: 0.25, minDepth: 1, signals: ['latent-diff'] },
     adapters: { rank: 64, targets: ['q', 'v'], method: 'integer', energy: 0.9 },
   };
-  assert.match(valueOf(tied, 'loop')!, /layers 0-29 tied, begun as average \(norms average\).* per-depth/);
-  assert.match(valueOf(tied, 'exits')!, /^latent-diff, threshold 0\.25, 1 pass at least; /);
-  assert.equal(valueOf(tied, 'adapters'), 'rank 64 at most, energy 0.9, on q, v, int8, applied integer');
+  assert.match(told(tied, 'loop')!, /layers 0-29 tied, begun as average \(norms average\).* per-depth/);
+  assert.match(told(tied, 'exits')!, /^latent-diff, threshold 0\.25, 1 pass at least; /);
+  assert.equal(told(tied, 'adapters'), 'rank 64 at most, energy 0.9, on q, v, int8, applied integer');
 });
 
 test('segments of a stack are one line, all else is named with its sha256', () => {
@@ -68,7 +65,7 @@ test('segments of a stack are one line, all else is named with its sha256', () =
 
 test('what has one pass is not called a loop', () => {
   const plain: Manifest = { ...MANIFEST, maxDepth: 1, loop: { first: 0, last: 29, damping: 1 } };
-  assert.equal(valueOf(plain, 'depth'), '1 pass: not looped');
-  assert.equal(valueOf(plain, 'loop'), "the source's layers 0-29");
-  assert.equal(valueOf(plain, 'exits'), 'none: there is one pass');
+  assert.equal(told(plain, 'depth'), '1 pass: not looped');
+  assert.equal(told(plain, 'loop'), "the source's layers 0-29");
+  assert.equal(told(plain, 'exits'), 'none: there is one pass');
 });
