@@ -62,6 +62,47 @@ for (const [what, options, file] of smallDisks) {
   });
 }
 
+test('a file system that is read-only ends with a remedy', {
+  skip: mounts ? false : 'this account may not mount a small disk (unshare -rm)',
+}, async () => {
+  const disk = await fresh('read-only');
+  const { code, stderr } = await shell(
+    SMALL_DISK,
+    disk,
+    'ro',
+    `'${RONDO}' convert '${TINY}' --out '${disk}/out'`,
+  );
+  assert.equal(code, 1);
+  assert.match(
+    ownLines(stderr).join('\n'),
+    /read-only\/out.*: the file system is read-only; choose another --out$/,
+  );
+});
+
+test('a bundle given as a checkpoint, and one with a value that is none, are named with what to do', async () => {
+  const directory = await fresh('no-checkpoint');
+  const [bundle, broken] = [join(directory, 'bundle'), join(directory, 'broken')];
+  assert.equal((await shell(`'${RONDO}' convert '${TINY}' --out '${bundle}'`)).code, 0);
+  const again = await shell(`'${RONDO}' convert '${bundle}' --out '${bundle}-2'`);
+  assert.equal(again.code, 1);
+  assert.match(ownLines(again.stderr).join(), /bundle: a bundle, not a checkpoint: .* rondo export$/);
+  await cp(TINY, broken, { recursive: true });
+  const path = join(broken, 'model.safetensors');
+  const { header, data } = safetensors(await readFile(path));
+  const name = 'model.layers.1.mlp.up_proj.weight';
+  assert.equal(header[name]!.dtype, 'F32');
+  data.writeFloatLE(Number.NaN, header[name]!.data_offsets[0] + 8);
+  const file = await readFile(path);
+  await writeFile(path, [file.subarray(0, file.length - data.length), data]);
+  const { code, stderr } = await shell(`'${RONDO}' convert '${broken}' --out '${bundle}-3'`);
+  assert.equal(code, 1);
+  assert.match(
+    ownLines(stderr).join(),
+    /model\.safetensors: tensor model\.layers\.1\.mlp\.up_proj\.weight \[77,48\]: value 2 is NaN/,
+  );
+  assert.deepEqual((await readdir(directory)).sort(), ['broken', 'bundle']);
+});
+
 test('a limit on the size of files ends with the file and a remedy, and nothing is left', async () => {
   const directory = await fresh('limited');
   const { code, stderr } = await shell(

@@ -230,6 +230,10 @@ describe('rondo eval --gate against the baseline of make eval', () => {
     const two = await gate(same.directory, '--b', same.directory);
     assert.equal(two.code, 1);
     assert.match(two.stderr, /number of --b: 2 here, 1 in the baseline/);
+    const idle = await promisify(execFile)(RONDO, [
+      ...['eval', '--a', same.directory, '--b', same.directory, '--tolerance', 'acc=0.1'],
+    ]).catch(({ stderr }: { stderr: string }) => ({ stderr }));
+    assert.match(idle.stderr, /--tolerance: only with --gate/);
     for (const { stderr } of [unwritable, two]) assert.doesNotMatch(stderr, / % of /);
   });
 });

@@ -73,6 +73,9 @@ test('what cannot be told ends with the file at fault and what to do, in one lin
     /model\.safetensors: truncated: tensor .* ends at byte \d+, the file has 60000/,
   );
   await using bundle = await TinyBundle.make(2);
+  for (const part of ['weights.bin', 'bundle.json']) {
+    assert.match(await line(join(bundle.directory, part)), /a file of a bundle; give its directory: /);
+  }
   await appendFile(join(bundle.directory, 'weights.bin'), 'x');
   assert.match(await line(bundle.directory), /weights\.bin: expected \d+ bytes, found \d+/);
 });

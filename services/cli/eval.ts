@@ -118,6 +118,9 @@ async function runEval(flags: EvalFlags): Promise<void> {
   if (from === undefined) {
     throw new RondoError('CONFIG_INVALID', '--a is missing: what to compare with, a bundle or a checkpoint');
   }
+  if (flags.gate === undefined && flags.tolerance !== DEFAULT_TOLERANCES) {
+    throw new RondoError('CONFIG_INVALID', '--tolerance: only with --gate, whose bounds it sets');
+  }
   const suite = await openSuite(flags.suite);
   // Before the long work: what would fail after it is told at once.
   await using json = flags.json === undefined ? undefined : await ResultFile.open(flags.json);

@@ -1,5 +1,5 @@
 import { readdir, stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { bundleBytes, MANIFEST_FILE, openBundle } from '@rondo/bundle';
 import { openCheckpoint, parametersOf } from '@rondo/converter';
 import { RondoError } from '@rondo/core';
@@ -40,6 +40,7 @@ async function inspectBundle(path: string, json: boolean): Promise<string> {
 }
 
 async function inspectCheckpoint(path: string, json: boolean): Promise<string> {
+  await refusePart(path);
   const checkpoint = await openCheckpoint(path).catch((error: unknown) => {
     throw neither(error);
   });
@@ -60,6 +61,15 @@ async function inspectCheckpoint(path: string, json: boolean): Promise<string> {
   } finally {
     await checkpoint.close();
   }
+}
+
+/** A file of a bundle is neither: what is asked for is the directory around it. */
+async function refusePart(path: string): Promise<void> {
+  const parent = dirname(path);
+  const beside = await stat(join(parent, MANIFEST_FILE)).catch(() => undefined);
+  const itself = await stat(path).catch(() => undefined);
+  if (!beside || !itself?.isFile()) return;
+  throw new RondoError('BUNDLE_INVALID', `${path}: a file of a bundle; give its directory: ${parent}`);
 }
 
 /** Of a directory that is no checkpoint either, what would make it a bundle. */

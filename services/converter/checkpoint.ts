@@ -1,5 +1,6 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
+import { MANIFEST_FILE } from '@rondo/bundle';
 import { RondoError } from '@rondo/core';
 import type { ExportedLoop } from './exported-loop.ts';
 import { openGguf } from './gguf-checkpoint.ts';
@@ -61,6 +62,12 @@ async function openSource(path: string): Promise<Source> {
     return openGguf(path);
   }
   const files = await readdir(path);
+  if (files.includes(MANIFEST_FILE)) {
+    throw new RondoError(
+      'CHECKPOINT_INVALID',
+      `${path}: a bundle, not a checkpoint: it can be served as it is, or made a checkpoint by rondo export`,
+    );
+  }
   if (files.includes('config.json') && files.some((file) => file.endsWith('.safetensors'))) {
     return openHuggingFaceDirectory(path, files);
   }
@@ -119,6 +126,7 @@ class OpenedCheckpoint implements Checkpoint {
     const tensor = this.#tensors.get(wanted);
     if (!tensor) throw new RondoError('INTERNAL', `${this.path}: the model has no tensor ${name}`);
     const data = await tensor.file.read(tensor);
+    requireFinite(data, tensor);
     const { normOffset, interleavedRope } = this.#source;
     if (normOffset && /norm$/i.test(name)) return data.map((weight) => weight + normOffset);
     if (interleavedRope && /\.[qk](\.bias)?$/.test(name))
@@ -129,6 +137,17 @@ class OpenedCheckpoint implements Checkpoint {
   async close(): Promise<void> {
     const { files, exported } = this.#source;
     await Promise.all([...files, ...(exported?.files ?? [])].map((file) => file.close()));
+  }
+}
+
+/** Nothing that is computed with such a value is one. */
+function requireFinite(data: Float32Array, { file, name, shape }: StoredTensor): void {
+  for (let at = 0; at < data.length; at++) {
+    if (Number.isFinite(data[at])) continue;
+    throw new RondoError(
+      'CHECKPOINT_INVALID',
+      `${file.path}: tensor ${name} [${shape}]: value ${at} is ${data[at]}, not a finite number`,
+    );
   }
 }
 

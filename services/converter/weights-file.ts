@@ -77,8 +77,12 @@ export class WeightsFile {
 const typeOf = (data: Float32Array | Uint8Array | Int8Array): DataType =>
   data instanceof Float32Array ? 'float32' : data instanceof Int8Array ? 'int8' : 'uint8';
 
-/** Why a file may not grow, in words that say what to do. */
-const NO_ROOM: Readonly<Record<string, string>> = {
+const FORBIDDEN = 'this account may not write there; choose another --out';
+/** Why a file may not be written or grow, in words that say what to do. */
+const REASONS: Readonly<Record<string, string>> = {
+  EACCES: FORBIDDEN,
+  EPERM: FORBIDDEN,
+  EROFS: 'the file system is read-only; choose another --out',
   ENOSPC: 'the disk is full; free some space or choose another --out',
   EDQUOT: 'your disk quota is used up; free some space or choose another --out',
   EFBIG: 'files may not grow that large here (ulimit -f, or the file system); choose another --out',
@@ -86,6 +90,6 @@ const NO_ROOM: Readonly<Record<string, string>> = {
 
 /** Names the file and what was being written, most usefully when the disk is full. */
 export function diskError(path: string, bytes: number, cause: unknown): RondoError {
-  const reason = NO_ROOM[(cause as { code?: string }).code ?? ''] ?? String(cause);
+  const reason = REASONS[(cause as { code?: string }).code ?? ''] ?? String(cause);
   return new RondoError('CONFIG_INVALID', `${path}: writing byte ${bytes} failed: ${reason}`, { cause });
 }
