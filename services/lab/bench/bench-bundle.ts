@@ -51,11 +51,15 @@ export async function benchBundle(context: SuiteContext, options: BenchBundleOpt
 }
 
 /** sha256 of the converter's source: another converter may write other graphs. */
-export async function converterDigest(): Promise<string> {
+export const converterDigest = (): Promise<string> => sourceDigest('**/*.ts');
+
+/** sha256 of what decomposes a matrix: the same one finds the same factors. */
+export const decomposerDigest = (): Promise<string> =>
+  sourceDigest('{low-rank,matrix-rows,randomised-range,seeded-random,symmetric-eigen}.ts');
+
+async function sourceDigest(pattern: string): Promise<string> {
   const cwd = new URL('.', import.meta.resolve('@rondo/converter'));
-  const files = await Array.fromAsync(
-    glob('**/*.ts', { cwd: fileURLToPath(cwd), exclude: ['**/*.test.ts'] }),
-  );
+  const files = await Array.fromAsync(glob(pattern, { cwd: fileURLToPath(cwd), exclude: ['**/*.test.ts'] }));
   const hash = createHash('sha256');
   for (const file of files.sort()) hash.update(await readFile(new URL(file, cwd)));
   return hash.digest('hex');

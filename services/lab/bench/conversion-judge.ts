@@ -31,7 +31,7 @@ export class ConversionJudge {
   readonly #context: SuiteContext;
   readonly #suite: EvalSuite;
   readonly #speeds: SpeedMemory;
-  /** Where the factors of every nest lie. */
+  /** Where factors of full rank lie. */
   readonly #nests: string;
   readonly #checkpoint: Checkpoint;
   #nest: { readonly name: string; readonly factors: NestedFactors } | undefined;
@@ -120,7 +120,7 @@ export class ConversionJudge {
     if (name === undefined) return undefined;
     if (this.#nest?.name !== name) {
       await this.#nest?.factors.close();
-      this.#nest = { name, factors: new NestedFactors(this.#checkpoint, loop, join(this.#nests, name)) };
+      this.#nest = { name, factors: new NestedFactors(this.#checkpoint, loop, this.#nests) };
     }
     const method: AdapterMethod = way.factors === 'int8' ? 'integer' : 'grouped';
     return { ...this.#nest.factors.atRank(way.rank, this.#tellProgress), method };

@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type EvalSuite, openSuite } from '../eval/suite.ts';
-import { converterDigest } from './bench-bundle.ts';
+import { converterDigest, decomposerDigest } from './bench-bundle.ts';
 import { conversionGoals, qualityPlot, rankPlot } from './conversion-findings.ts';
 import { type Conversion, ConversionJudge, type SpeedMemory } from './conversion-judge.ts';
 import { POSITIONS, REPEATS, SEQUENCES, shapeOf } from './conversion-speed.ts';
@@ -45,10 +45,9 @@ async function judgeAll(
 ): Promise<Map<ConversionWay, Conversion>> {
   const { cache, seed, threads, signal, progress } = context;
   const memory = join(cache, 'bench', 'conversion');
-  const converter = await converterDigest();
-  const made = [converter, suite.digest, seed, threads];
+  const made = [await converterDigest(), suite.digest, seed, threads];
   const speeds: SpeedMemory = (bundle, find) => remembered(memory, [...made, 'speed', shapeOf(bundle)], find);
-  const nests = join(cache, 'bench', 'nests', converter.slice(0, 16));
+  const nests = join(cache, 'bench', 'nests', (await decomposerDigest()).slice(0, 16));
   const found = new Map<ConversionWay, Conversion>();
   let judge: ConversionJudge | undefined;
   try {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +10,6 @@ import {
   type LoopOptions,
   LowRankThreads,
   planLoop,
-  residualFactors,
   TiedCheckpoint,
   targetShape,
 } from '@rondo/converter';
@@ -17,19 +17,18 @@ import {
 /**
  * The factors of a tied checkpoint at any rank, from one decomposition of every residual: truncated singular value
  * decompositions nest, so a rank's factors are the first columns of B and rows of A of the full one. They lie in files, 630 MB
- * for SmolLM2-135M, so that a run that was stopped goes on with the next matrix.
+ * for SmolLM2-135M, named by what was decomposed: a run that was stopped goes on with the next matrix, and a converter that
+ * decomposes as before finds them again.
  */
 export class NestedFactors {
   readonly #threads = new LowRankThreads(availableParallelism());
   readonly #directory: string;
-  readonly #decompose: AdapterOptions['factorsOf'];
   readonly #tied: TiedCheckpoint;
 
-  /** @param directory where the factors of this checkpoint, looped so by this converter, are kept. */
+  /** @param directory where factors are kept that are decomposed as now. */
   constructor(checkpoint: Checkpoint, loop: LoopOptions, directory: string) {
     this.#directory = directory;
     this.#tied = new TiedCheckpoint(checkpoint, planLoop(checkpoint.model, loop));
-    this.#decompose = residualFactors(this.#tied, {}, this.#threads);
   }
 
   /** What `rondo convert --lora-rank <rank>` gives every linear. */
@@ -39,9 +38,7 @@ export class NestedFactors {
       onProgress,
       factorsOf: async (layer, depth, target) => {
         const [out, columns] = targetShape(this.#tied.model, target);
-        const whole = await this.#whole(`${layer}-${depth}-${target}`, out, columns, () =>
-          this.#decompose(layer, depth, target),
-        );
+        const whole = await this.#whole(await this.#tied.residual(layer, depth, target), out, columns);
         return firstRanks(whole, out, columns, rank);
       },
     };
@@ -51,21 +48,17 @@ export class NestedFactors {
     return this.#threads.close();
   }
 
-  /** A and B behind each other in one file, whose size tells their rank. */
-  async #whole(
-    name: string,
-    out: number,
-    columns: number,
-    decompose: () => Factors | Promise<Factors>,
-  ): Promise<Factors> {
-    const path = join(this.#directory, `${name}.f32`);
+  /** A and B of `residual` [out, columns] behind each other in one file, whose size tells their rank. */
+  async #whole(residual: Float32Array, out: number, columns: number): Promise<Factors> {
+    const digest = createHash('sha256').update(residual).update(`${out} ${columns}`).digest('hex');
+    const path = join(this.#directory, `${digest}.f32`);
     const known = await readFile(path).catch(() => undefined);
     if (known) {
       const values = new Float32Array(known.buffer, known.byteOffset, known.byteLength / 4);
       const rank = values.length / (out + columns);
       return { a: values.subarray(0, rank * columns), b: values.subarray(rank * columns) };
     }
-    const { a, b } = await decompose();
+    const { a, b } = await this.#threads.decompose(residual, out, columns, {});
     await mkdir(this.#directory, { recursive: true });
     await writeFile(`${path}.${process.pid}`, [a, b]);
     await rename(`${path}.${process.pid}`, path);
