@@ -9,7 +9,7 @@ import type { EvalSuite } from '../eval/suite.ts';
 import { benchBundle, benchCheckpoint } from './bench-bundle.ts';
 import { type Quality, QualityJudge } from './conversion-quality.ts';
 import { decodeSpeed, openLoop } from './conversion-speed.ts';
-import { type ConversionWay, nestOf } from './conversion-ways.ts';
+import { type ConversionWay, mostRank, nestOf } from './conversion-ways.ts';
 import type { EngineLoop } from './engine-loop.ts';
 import { NestedFactors } from './nested-factors.ts';
 import type { SuiteContext } from './suite.ts';
@@ -33,6 +33,8 @@ export class ConversionJudge {
   readonly #speeds: SpeedMemory;
   /** Where factors of full rank lie. */
   readonly #nests: string;
+  /** All that will be judged. */
+  readonly #ways: readonly ConversionWay[];
   readonly #checkpoint: Checkpoint;
   #nest: { readonly name: string; readonly factors: NestedFactors } | undefined;
   #quality: QualityJudge | undefined;
@@ -44,12 +46,14 @@ export class ConversionJudge {
     suite: EvalSuite,
     speeds: SpeedMemory,
     nests: string,
+    ways: readonly ConversionWay[],
     checkpoint: Checkpoint,
   ) {
     this.#context = context;
     this.#suite = suite;
     this.#speeds = speeds;
     this.#nests = nests;
+    this.#ways = ways;
     this.#checkpoint = checkpoint;
   }
 
@@ -58,9 +62,10 @@ export class ConversionJudge {
     suite: EvalSuite,
     speeds: SpeedMemory,
     nests: string,
+    ways: readonly ConversionWay[],
   ): Promise<ConversionJudge> {
     const checkpoint = await openCheckpoint(await benchCheckpoint(context));
-    return new ConversionJudge(context, suite, speeds, nests, checkpoint);
+    return new ConversionJudge(context, suite, speeds, nests, ways, checkpoint);
   }
 
   async judge(way: ConversionWay): Promise<Conversion> {
@@ -120,7 +125,8 @@ export class ConversionJudge {
     if (name === undefined) return undefined;
     if (this.#nest?.name !== name) {
       await this.#nest?.factors.close();
-      this.#nest = { name, factors: new NestedFactors(this.#checkpoint, loop, this.#nests) };
+      const most = mostRank(this.#ways, way);
+      this.#nest = { name, factors: new NestedFactors(this.#checkpoint, loop, this.#nests, most) };
     }
     const method: AdapterMethod = way.factors === 'int8' ? 'integer' : 'grouped';
     return { ...this.#nest.factors.atRank(way.rank, this.#tellProgress), method };

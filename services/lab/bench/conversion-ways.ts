@@ -101,6 +101,10 @@ export const nestOf = ({ kind, loops, kept, norms, rank }: ConversionWay): strin
         norms === undefined ? '' : `-norms-${norms}`,
       ].join('');
 
+/** The highest rank of a way's nest among `ways`. */
+export const mostRank = (ways: readonly ConversionWay[], way: ConversionWay): number =>
+  Math.max(...ways.filter((other) => nestOf(other) === nestOf(way)).map(({ rank }) => rank));
+
 /** The order to judge ways in: those that lose nothing first, since they say whether the others can be believed. */
 export const judgingOrder = (ways: readonly ConversionWay[], fullRank: number): ConversionWay[] => {
   const isWhole = ({ rank, precision }: ConversionWay) => rank === fullRank && !precision;

@@ -55,7 +55,7 @@ async function judgeAll(
       signal.throwIfAborted();
       progress(`${at + 1} of ${ways.length}: ${wayName(way)}`);
       const find = async () => {
-        judge ??= await ConversionJudge.open(context, suite, speeds, nests);
+        judge ??= await ConversionJudge.open(context, suite, speeds, nests, ways);
         return judge.judge(way);
       };
       found.set(way, await remembered(memory, [...made, 'way', way], find));

@@ -13,7 +13,9 @@ test('a rank of the nest makes the bundle that --lora-rank makes', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'rondo-nested-'));
   const checkpoint = await openCheckpoint(TINY);
   const loop = { loops: checkpoint.model.layers % 2 === 0 ? 2 : 3, init: 'average' } as const;
-  const nest = new NestedFactors(checkpoint, loop, join(directory, 'nest'));
+  const kept = join(directory, 'nest');
+  const nest = new NestedFactors(checkpoint, loop, kept, 4096);
+  const small = new NestedFactors(checkpoint, loop, kept, 3);
   try {
     const weights = async (name: string, factors: { adapters?: AdapterOptions; lora?: { rank: number } }) => {
       const out = join(directory, name);
@@ -25,11 +27,15 @@ test('a rank of the nest makes the bundle that --lora-rank makes', async () => {
     for (const rank of [3, 1, 4096]) {
       const own = await weights(`own-${rank}`, { lora: { rank } });
       assert.deepEqual(await weights(`nested-${rank}`, { adapters: nest.atRank(rank, () => {}) }), own);
+      if (rank <= 3) {
+        assert.deepEqual(await weights(`small-${rank}`, { adapters: small.atRank(rank, () => {}) }), own);
+      }
       seen.add(own.sha256);
     }
     assert.equal(seen.size, 3);
   } finally {
     await nest.close();
+    await small.close();
     await checkpoint.close();
     await rm(directory, { recursive: true, force: true });
   }

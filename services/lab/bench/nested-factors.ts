@@ -24,10 +24,15 @@ export class NestedFactors {
   readonly #threads = new LowRankThreads(availableParallelism());
   readonly #directory: string;
   readonly #tied: TiedCheckpoint;
+  readonly #most: number;
 
-  /** @param directory where factors are kept that are decomposed as now. */
-  constructor(checkpoint: Checkpoint, loop: LoopOptions, directory: string) {
+  /**
+   * @param directory where factors are kept that are decomposed as now.
+   * @param most the highest rank that will be asked for: directions beyond it are not sought.
+   */
+  constructor(checkpoint: Checkpoint, loop: LoopOptions, directory: string, most: number) {
     this.#directory = directory;
+    this.#most = most;
     this.#tied = new TiedCheckpoint(checkpoint, planLoop(checkpoint.model, loop));
   }
 
@@ -50,7 +55,9 @@ export class NestedFactors {
 
   /** A and B of `residual` [out, columns] behind each other in one file, whose size tells their rank. */
   async #whole(residual: Float32Array, out: number, columns: number): Promise<Factors> {
-    const digest = createHash('sha256').update(residual).update(`${out} ${columns}`).digest('hex');
+    const wish = this.#most < Math.min(out, columns) ? { rank: this.#most } : {};
+    const shape = [out, columns, wish.rank].join(' ').trimEnd();
+    const digest = createHash('sha256').update(residual).update(shape).digest('hex');
     const path = join(this.#directory, `${digest}.f32`);
     const known = await readFile(path).catch(() => undefined);
     if (known) {
@@ -58,7 +65,7 @@ export class NestedFactors {
       const rank = values.length / (out + columns);
       return { a: values.subarray(0, rank * columns), b: values.subarray(rank * columns) };
     }
-    const { a, b } = await this.#threads.decompose(residual, out, columns, {});
+    const { a, b } = await this.#threads.decompose(residual, out, columns, wish);
     await mkdir(this.#directory, { recursive: true });
     await writeFile(`${path}.${process.pid}`, [a, b]);
     await rename(`${path}.${process.pid}`, path);
