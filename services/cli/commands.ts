@@ -14,6 +14,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   key: async () => (await import('./key.ts')).keyCommand(),
   batch: async () => (await import('./batch.ts')).batchCommand(),
   check: async () => (await import('./check.ts')).checkCommand(),
+  trace: async () => (await import('./trace.ts')).traceCommand(),
   top: async () => (await import('./top.ts')).topCommand(),
   scan: async () => (await import('./scan.ts')).scanCommand(),
   eval: async () => (await import('./eval.ts')).evalCommand(),
