@@ -112,7 +112,7 @@ export class AdminServer {
   readonly #routes: Readonly<Record<string, Readonly<Record<string, Route>>>> = {
     __proto__: null as never,
     '/metrics': {
-      GET: async () => ({ status: 200, type: this.#metrics.contentType, body: await this.#metrics.render() }),
+      GET: async ({ headers }) => ({ status: 200, ...(await this.#metrics.rendered(headers.accept)) }),
     },
     '/healthz': { GET: async () => ({ status: 200, body: { status: 'ok' } }) },
     '/readyz': {

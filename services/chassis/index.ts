@@ -15,7 +15,7 @@ export { endAtOnce } from './end-at-once.ts';
 export type { Attributes, AttributeValue, FinishedSpan } from './finished-span.ts';
 export { collectBuffersYoung } from './heap.ts';
 export { Lifecycle } from './lifecycle.ts';
-export { createLog, type Logger, type LogLevel, type LogOptions } from './log.ts';
+export { createLog, type Logger, type LogLevel, type LogOptions, moduleLog } from './log.ts';
 export { type Counter, type Gauge, type Histogram, Metrics } from './metrics.ts';
 export { OTLP_PROTOCOLS, type OtlpProtocol, openOtlp } from './otlp.ts';
 export { ATTRIBUTES } from './semantic-conventions.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { RondoError } from '@rondo/core';
-import { createLog } from './log.ts';
+import { createLog, moduleLog } from './log.ts';
 
 test('a line is JSON with level, time and name, and an error keeps its code', () => {
   const lines: string[] = [];
@@ -22,4 +22,33 @@ test('a level in RONDO_LOG that does not exist is fatal', () => {
   } finally {
     delete process.env.RONDO_LOG;
   }
+});
+
+test('a module may have a level of its own, and follows the others where it has none', () => {
+  const lines: string[] = [];
+  process.env.RONDO_LOG = 'warn,requests=info';
+  try {
+    const log = createLog('test', { to: { write: (line) => void lines.push(line) } });
+    moduleLog(log, 'requests').info('told');
+    moduleLog(log, 'workers').info('kept');
+    log.level = 'info';
+    moduleLog(log, 'workers').info('told since');
+    assert.deepEqual(
+      lines.map((line) => [JSON.parse(line).module, JSON.parse(line).msg]),
+      [
+        ['requests', 'told'],
+        [undefined, 'told since'],
+      ],
+    );
+  } finally {
+    delete process.env.RONDO_LOG;
+  }
+});
+
+test('a level that is none is refused by the name of its variable', () => {
+  for (const written of ['loud', 'info,requests', 'info,=warn', 'info,requests=loud', 'info,a=warn=info']) {
+    process.env.RONDO_LOG = written;
+    assert.throws(() => createLog('test'), { code: 'CONFIG_INVALID', message: /RONDO_LOG/ }, written);
+  }
+  delete process.env.RONDO_LOG;
 });

@@ -1,5 +1,5 @@
 import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from 'pino';
-import { choice, settings } from './config.ts';
+import { type Setting, settings } from './config.ts';
 
 export type { Logger };
 
@@ -8,6 +8,37 @@ export const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'sile
 export type LogLevel = (typeof LEVELS)[number];
 
 export const isLogLevel = (text: string): text is LogLevel => LEVELS.some((level) => level === text);
+
+/** What RONDO_LOG says: the level of all, and of modules that have one of their own. */
+interface Levels {
+  readonly level: LogLevel;
+  readonly modules: ReadonlyMap<string, LogLevel>;
+}
+
+/** `level[,module=level…]`, such as `info,requests=silent`. */
+const levelsSetting: Setting<Levels> = {
+  variable: 'RONDO_LOG',
+  fallback: { level: 'info', modules: new Map() },
+  expected: `one of ${LEVELS.join(', ')}, and behind it module=level for modules that differ, such as info,requests=silent`,
+  parse(written) {
+    const [level = '', ...others] = written.split(',');
+    const modules = others.map((part) => part.split('='));
+    const sound = modules.every(
+      ([name, own = '', more]) => name !== '' && isLogLevel(own) && more === undefined,
+    );
+    return isLogLevel(level) && sound
+      ? { level, modules: new Map(modules as [string, LogLevel][]) }
+      : undefined;
+  },
+};
+
+const modulesOf = new WeakMap<Logger, Levels['modules']>();
+
+/** The logger of one module, with its own level where RONDO_LOG gives it one; else it is `log` and follows that. */
+export function moduleLog(log: Logger, module: string): Logger {
+  const level = modulesOf.get(log)?.get(module);
+  return level === undefined ? log : log.child({ module }, { level });
+}
 
 export interface LogOptions {
   /** Defaults to RONDO_LOG, else `info`. */
@@ -21,11 +52,11 @@ export interface LogOptions {
  * text are never logged. CONFIG_INVALID when RONDO_LOG is no level.
  */
 export function createLog(name: string, options: LogOptions = {}): Logger {
-  const level = options.level ?? settings({ level: choice('RONDO_LOG', LEVELS, 'info') }).level;
-  return pino(
+  const { level, modules } = settings({ levels: levelsSetting }).levels;
+  const log = pino(
     {
       name,
-      level,
+      level: options.level ?? level,
       timestamp: stdTimeFunctions.isoTime,
       base: { pid: process.pid },
       formatters: { level: (label) => ({ level: label }) },
@@ -33,4 +64,6 @@ export function createLog(name: string, options: LogOptions = {}): Logger {
     // Synchronous: the last line before an exit is the one that matters.
     options.to ?? destination({ dest: 2, sync: true }),
   );
+  modulesOf.set(log, modules);
+  return log;
 }

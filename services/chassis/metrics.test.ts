@@ -27,7 +27,7 @@ test('counters, gauges and histograms render in the text format', async () => {
     'rondo_wait_seconds_sum{kind="cold"} 0.5',
     'rondo_wait_seconds_count{kind="cold"} 1',
   ]);
-  assert.match(metrics.contentType, /text\/plain/);
+  assert.match((await metrics.rendered(undefined)).type, /text\/plain/);
 });
 
 test('a process tells its own CPU and memory, and two registries do not mix', async () => {

@@ -6,6 +6,7 @@ import {
   Histogram as PromHistogram,
   Registry,
 } from 'prom-client';
+import { bucketKey, type Exemplar, OPEN_METRICS, openMetrics } from './open-metrics.ts';
 import { type LabelValues, type Recorded, Series } from './series.ts';
 
 type Labels<L extends string> = Readonly<Record<L, string>>;
@@ -24,7 +25,8 @@ export interface Gauge<L extends string = never> extends Counter<L> {
 
 export interface Histogram<L extends string = never> {
   observe(value: number): void;
-  observe(labels: Labels<L>, value: number): void;
+  /** `traceId`: of the trace in which it was observed, for whoever wants to see why. */
+  observe(labels: Labels<L>, value: number, traceId?: string): void;
 }
 
 interface Registered {
@@ -36,12 +38,14 @@ interface Registered {
 interface Shared {
   readonly registry: Registry;
   readonly registered: Map<string, Registered>;
+  /** Of each histogram's buckets the newest observation that has a trace; no more than there are buckets. */
+  readonly exemplars: Map<string, Map<string, Exemplar>>;
 }
 
 function ownRegistry(): Shared {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  return { registry, registered: new Map() };
+  return { registry, registered: new Map(), exemplars: new Map() };
 }
 
 /**
@@ -115,10 +119,15 @@ export class Metrics {
           registers: [this.#shared.registry],
         }),
     );
+    const exemplars = this.#shared.exemplars.get(name) ?? new Map<string, Exemplar>();
+    this.#shared.exemplars.set(name, exemplars);
     return {
-      observe: (...recorded: Recorded) => {
-        const [labelValues, value = 0] = resolve(recorded);
+      observe(first: number | LabelValues, second?: number, traceId?: string) {
+        const [labelValues, value = 0] = resolve([first, second]);
         metric.observe(labelValues, value);
+        if (traceId === undefined) return;
+        const le = String(buckets.find((bound) => value <= bound) ?? '+Inf');
+        exemplars.set(bucketKey({ ...labelValues, le }), { traceId, value, atMs: Date.now() });
       },
     };
   }
@@ -128,9 +137,12 @@ export class Metrics {
     return this.#shared.registry.metrics();
   }
 
-  /** The content type of what `render` returns. */
-  get contentType(): string {
-    return this.#shared.registry.contentType;
+  /** The same in the format that an Accept header asks for: OpenMetrics, which has exemplars, or Prometheus' own. */
+  async rendered(accept: string | undefined): Promise<{ readonly type: string; readonly body: string }> {
+    const { registry, exemplars } = this.#shared;
+    const text = await registry.metrics();
+    if (!accept?.includes('application/openmetrics-text')) return { type: registry.contentType, body: text };
+    return { type: OPEN_METRICS, body: openMetrics(text, exemplars) };
   }
 
   #labelNames(labels: readonly string[]): string[] {

@@ -18,7 +18,8 @@ From nothing to an answer:
     --loop-layers 4-7 --loops 2 --loop-damping 0.5 --precision int8
   rondo run --model bundles/looped
 
-RONDO_LOG (trace, debug, info, warn, error, silent) sets how much goes to standard error.`,
+RONDO_LOG (trace, debug, info, warn, error, silent) sets how much goes to standard error; modules may differ: with
+RONDO_LOG=info,requests=silent,workers=debug the line at the end of each request is left out (modules: requests, workers).`,
   );
 
 for (const command of await loadCommands(process.argv[2]).catch(exitWith)) program.addCommand(command);

@@ -1,4 +1,4 @@
-import { type Logger, type Metrics, Telemetry } from '@rondo/chassis';
+import { type Logger, type Metrics, moduleLog, Telemetry } from '@rondo/chassis';
 import { type Address, LIMITS, RondoError, systemClock, type TlsIdentity } from '@rondo/core';
 import { connectWorker, type NatsLink, type WorkerClient } from '@rondo/wire';
 import type { ApiKeys } from './api-keys.ts';
@@ -87,8 +87,9 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
   const answers = new OpenAnswers();
   const feed = new LiveFeed(models, systemClock);
   const requests = new RecentRequests({
+    metrics,
     telemetry: options.telemetry ?? new Telemetry({ sample: 0, serviceName: 'rondo', metrics, log }),
-    log,
+    log: moduleLog(log, 'requests'),
     clock: systemClock,
     watched: () => feed.watched,
   });
@@ -135,7 +136,9 @@ async function join(options: CoordinatorOptions, { splits }: Spread): Promise<Mo
   const found = (address: Address, digest: string) => given.found(address, digest);
   const models = new Models(
     await Promise.all(
-      options.models.map((named) => Model.open({ ...named, placement, log, metrics, connect, found })),
+      options.models.map((named) =>
+        Model.open({ ...named, placement, log: moduleLog(log, 'workers'), metrics, connect, found }),
+      ),
     ),
     splits,
   );

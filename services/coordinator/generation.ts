@@ -43,7 +43,12 @@ export class Generation {
     whenFull: WhenFull = 'wait',
   ): AsyncGenerator<GenerateStreamEvent, void, undefined> {
     const { membership, metrics, clock } = this.#options;
-    const watch = metrics.watch(request.promptIds.length, clock);
+    const watch = metrics.watch(
+      request.promptIds.length,
+      request.exit.maxDepth,
+      clock,
+      request.timeline?.traceId,
+    );
     const life = new SequenceLife(id, request, signal, whenFull, this.#options, this.#opening, watch);
     const unsubscribe = [
       membership.onChange(() => life.disturb()),

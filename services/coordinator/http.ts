@@ -196,9 +196,9 @@ export function createHttp(options: HttpOptions): FastifyInstance {
       .send(adminApart ? { status: health.status } : health);
   });
   if (!adminApart) {
-    http.get('/metrics', async (_request, reply) => {
-      reply.header('content-type', metrics.contentType);
-      return metrics.render();
+    http.get('/metrics', async ({ headers }, reply) => {
+      const { type, body } = await metrics.rendered(headers.accept);
+      return reply.header('content-type', type).send(body);
     });
   }
   return http;

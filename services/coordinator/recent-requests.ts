@@ -1,4 +1,4 @@
-import type { Logger, Telemetry } from '@rondo/chassis';
+import type { Logger, Metrics, Telemetry } from '@rondo/chassis';
 import { type Clock, LIMITS, RondoError } from '@rondo/core';
 import { type Owner, owns } from './owner.ts';
 import { requestSpans } from './request-spans.ts';
@@ -11,11 +11,14 @@ const REQUEST_BYTES = 4096;
 
 export interface RecentRequestsOptions {
   readonly telemetry: Telemetry;
+  readonly metrics: Metrics;
   readonly log: Logger;
   readonly clock: Clock;
   /** Whether somebody looks at a console right now. */
   readonly watched: () => boolean;
 }
+
+const SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60, 120, 300, 600, 1800];
 
 /** A request as its client sent it. */
 export interface Arrival extends Omit<RequestFacts, 'context' | 'detailed'> {
@@ -30,10 +33,23 @@ export interface Arrival extends Omit<RequestFacts, 'context' | 'detailed'> {
 export class RecentRequests {
   readonly #options: RecentRequestsOptions;
   readonly #byId = new Map<string, RequestTimeline>();
+  readonly #endedTotal;
+  readonly #seconds;
   #bytes = 0;
 
   constructor(options: RecentRequestsOptions) {
     this.#options = options;
+    this.#endedTotal = options.metrics.counter(
+      'rondo_requests_ended_total',
+      'Requests to generate by the name asked for, the model that got them and how they ended',
+      ['asked', 'model', 'state'],
+    );
+    this.#seconds = options.metrics.histogram(
+      'rondo_request_seconds',
+      'Arrival of a request to the end of its answer',
+      SECONDS,
+      ['model'],
+    );
   }
 
   /** A request has come in; what the client calls it stands for the newest of that name. */
@@ -68,6 +84,9 @@ export class RecentRequests {
     const { telemetry, log } = this.#options;
     const { context, id, model } = timeline.facts;
     const totalMs = timeline.totalMs!;
+    const { asked } = timeline.facts;
+    this.#endedTotal.inc({ asked, model, state: timeline.state });
+    this.#seconds.observe({ model }, totalMs / 1000, context.sampled ? context.traceId : undefined);
     const { slowerThanMs } = telemetry;
     const slow = slowerThanMs !== undefined && totalMs >= slowerThanMs;
     if (telemetry.exports && (context.sampled || slow)) {

@@ -150,7 +150,7 @@ export class SequenceLife {
         const token = this.#history.token(event);
         if (token === undefined) metrics.dropped('repeated');
         else {
-          this.#watch.token();
+          this.#watch.token(event.passes);
           this.#timeline?.token();
           this.#decodes = true;
           this.#losses = [];

@@ -10,6 +10,7 @@ const FIRST_TOKEN_S = [
 const BETWEEN_TOKENS_S = [
   0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80,
 ];
+const PASSES = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32];
 const WHOLE_S = [
   0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60, 120, 240, 480, 960, 1920, 7680,
 ];
@@ -17,7 +18,8 @@ const WHOLE_S = [
 /** Follows one sequence; the calls come in the order of its life. */
 export interface SequenceWatch {
   opened(): void;
-  token(): void;
+  /** One has come whose row spent so many passes. */
+  token(passes: number): void;
   finished(event: FinishedEvent): void;
   /** It ended with this error, and not because nobody wanted it any more. */
   failed(code: ErrorCode): void;
@@ -40,6 +42,10 @@ export class SequenceMetrics {
   readonly #queue;
   readonly #firstToken;
   readonly #betweenTokens;
+  readonly #prefill;
+  readonly #decode;
+  readonly #exits;
+  readonly #allowed;
   readonly #whole;
 
   /** `prefix`: what the names of the metrics begin with. */
@@ -89,6 +95,17 @@ export class SequenceMetrics {
       'Token to next token',
       BETWEEN_TOKENS_S,
     );
+    this.#prefill = metrics.histogram(`${prefix}_prefill_seconds`, 'Open to first token', FIRST_TOKEN_S);
+    this.#decode = metrics.histogram(`${prefix}_decode_seconds`, 'First token to end', WHOLE_S);
+    this.#exits = metrics.histogram(
+      `${prefix}_token_passes`,
+      'Passes that the row of one token spent: the depth at which it left the loop',
+      PASSES,
+    );
+    this.#allowed = metrics.counter(
+      `${prefix}_token_passes_allowed_total`,
+      'Passes that rows of tokens might have spent by their exit rules',
+    );
     this.#whole = metrics.histogram(`${prefix}_sequence_seconds`, 'Arrival to end', WHOLE_S);
   }
 
@@ -108,25 +125,32 @@ export class SequenceMetrics {
     this.#recomputed.inc(tokens);
   }
 
-  watch(promptTokens: number, clock: Clock): SequenceWatch {
+  /** `depthMax`: passes that its exit rule lets a row spend. `traceId`: of its request, when that is sampled. */
+  watch(promptTokens: number, depthMax: number, clock: Clock, traceId?: string): SequenceWatch {
     const arrived = clock.now();
     const seconds = (since: number) => (clock.now() - since) / 1000;
-    let opened = false;
+    let openedMs: number | undefined;
+    let firstTokenMs: number | undefined;
     let lastToken: number | undefined;
     let reason: string = 'aborted';
     this.#waiting.inc();
     return {
       opened: () => {
-        opened = true;
+        openedMs = clock.now();
         this.#waiting.dec();
         this.#running.inc();
         this.#promptTokens.inc(promptTokens);
-        this.#queue.observe(seconds(arrived));
+        this.#queue.observe({}, seconds(arrived), traceId);
       },
-      token: () => {
+      token: (passes) => {
         this.#generatedTokens.inc();
-        if (lastToken === undefined) this.#firstToken.observe(seconds(arrived));
-        else this.#betweenTokens.observe(seconds(lastToken));
+        this.#exits.observe(passes);
+        this.#allowed.inc(depthMax);
+        if (lastToken === undefined) {
+          this.#firstToken.observe({}, seconds(arrived), traceId);
+          this.#prefill.observe({}, seconds(openedMs ?? arrived), traceId);
+          firstTokenMs = clock.now();
+        } else this.#betweenTokens.observe({}, seconds(lastToken), traceId);
         lastToken = clock.now();
       },
       finished: (event) => {
@@ -138,10 +162,11 @@ export class SequenceMetrics {
         reason = code;
       },
       end: () => {
-        if (opened) this.#running.dec();
+        if (openedMs !== undefined) this.#running.dec();
         else this.#waiting.dec();
         this.#ended.inc({ reason });
-        this.#whole.observe(seconds(arrived));
+        if (firstTokenMs !== undefined) this.#decode.observe({}, seconds(firstTokenMs), traceId);
+        this.#whole.observe({}, seconds(arrived), traceId);
       },
     };
   }

@@ -62,6 +62,12 @@ export class SequenceTimeline {
     this.#soughtMs = ways.now();
   }
 
+  /** Of its request, when that is sampled. */
+  get traceId(): string | undefined {
+    const { sampled, traceId } = this.#ways.context;
+    return sampled ? traceId : undefined;
+  }
+
   /** What its workers are asked beyond the request. */
   get asks(): Pick<GenerateSpec, 'traceparent' | 'tellRuns'> {
     const { detailed, context } = this.#ways;

@@ -1,6 +1,6 @@
 import type { TestContext } from 'node:test';
 import type { Bundle } from '@rondo/bundle';
-import { createLog, Metrics } from '@rondo/chassis';
+import { createLog, type Logger, Metrics } from '@rondo/chassis';
 import { address } from '@rondo/core';
 import { type CoordinatorOptions, startCoordinator } from './coordinator.ts';
 import type { Placement } from './placement.ts';
@@ -12,6 +12,7 @@ export interface TestOptions {
   readonly workers?: Readonly<Record<string, ScriptedWorker>>;
   readonly placement?: Placement;
   readonly apiKeys?: CoordinatorOptions['apiKeys'];
+  readonly log?: Logger;
   /** 0 unless told otherwise: most tests wait for no answer at their end. */
   readonly drainMs?: number;
 }
@@ -37,7 +38,7 @@ export async function testCoordinator(context: TestContext, options: TestOptions
     placement,
     apiKeys: options.apiKeys,
     drainMs: options.drainMs ?? 0,
-    log: createLog('test', { level: 'silent' }),
+    log: options.log ?? createLog('test', { level: 'silent' }),
     metrics: new Metrics(),
     connect: connectTo(workers),
   });

@@ -23,6 +23,8 @@ export interface StageHostDeps {
   room(): boolean;
   arrive(tenant: Tenant, chunk: MicrobatchChunk): void;
   closed(stage: HostedStage): void;
+  /** A stage was not opened. */
+  refused(error: RondoError): void;
   /** Rows of a sequence or epoch that is not here (any more). */
   stale(chunk: MicrobatchChunk): void;
 }
@@ -100,7 +102,9 @@ export class StageHost {
       this.#deps.tenants.add(stage);
       reply({ type: 'stage-opened', sequenceId, epoch });
     } catch (thrown) {
-      reply({ type: 'stage-failed', sequenceId, epoch, error: RondoError.from(thrown) });
+      const error = RondoError.from(thrown);
+      this.#deps.refused(error);
+      reply({ type: 'stage-failed', sequenceId, epoch, error });
     }
   }
 

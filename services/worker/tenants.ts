@@ -35,6 +35,16 @@ export class Tenants {
     return false;
   }
 
+  /** What the sequences here are: `home` when some live here, `stage` when all only run stages here; undefined without any. */
+  get role(): 'home' | 'stage' | undefined {
+    let role: 'stage' | undefined;
+    for (const { kind } of this.#byId.values()) {
+      if (kind === 'home') return 'home';
+      role = 'stage';
+    }
+    return role;
+  }
+
   /** Whether some sequence that lives here is not of the background. */
   get hurried(): boolean {
     for (const { background } of this.#byId.values()) if (background === false) return true;

@@ -1,4 +1,5 @@
 import type { Metrics } from '@rondo/chassis';
+import type { ErrorCode, RondoError } from '@rondo/core';
 import type { Load } from '@rondo/wire';
 import { depthOf, PHASES, type Phase } from './chunk.ts';
 import type { KvPools } from './kv-pools.ts';
@@ -8,6 +9,11 @@ const ROW_BUCKETS = [1, 2, 4, 8, 16, 32, 64, 128, 256];
 const SECOND_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
 
 const HOP_BUCKETS = [0.00025, 0.0005, 0.00075, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.01, 0.025, 0.1, 1];
+
+/** What the sequences on an idle worker are: some live here, or all only run stages here. */
+const ROLES = ['home', 'stage'] as const;
+
+const REFUSALS = ['KV_EXHAUSTED', 'OVERLOADED'] as const satisfies readonly ErrorCode[];
 
 /** What a worker tells Prometheus. */
 export class WorkerMetrics {
@@ -26,6 +32,11 @@ export class WorkerMetrics {
   readonly #prefixHits;
   readonly #connectionsRefused;
   readonly #idleChecks;
+  readonly #busySeconds;
+  readonly #bubbleSeconds;
+  readonly #refused;
+  #idleSinceMs: number | undefined;
+  #idleRole: (typeof ROLES)[number] | undefined;
   readonly #hopSeconds;
   readonly #hopRows;
   readonly #hopBytes;
@@ -98,7 +109,48 @@ export class WorkerMetrics {
       'rondo_idle_checks_total',
       'Times that all pages were counted because no sequence was here, and none was missing',
     );
+    this.#busySeconds = metrics.counter(
+      'rondo_step_busy_seconds_total',
+      'Time in steps, runs of the engine included',
+    );
+    this.#bubbleSeconds = metrics.counter(
+      'rondo_step_bubble_seconds_total',
+      'Time without a step while sequences live here or run stages here: they wait for other workers or their clients',
+      ['role'],
+    );
+    for (const role of ROLES) this.#bubbleSeconds.inc({ role }, 0);
+    this.#refused = metrics.counter(
+      'rondo_reservations_refused_total',
+      'Sequences and stages that were refused for want of pages or places',
+      ['reason'],
+    );
+    for (const reason of REFUSALS) this.#refused.inc({ reason }, 0);
     this.occupancy();
+  }
+
+  /** A sequence or a stage was not opened; counted when it is room that is missing. */
+  refused({ code }: RondoError): void {
+    if (REFUSALS.some((reason) => reason === code)) this.#refused.inc({ reason: code });
+  }
+
+  /** Nothing is ready; `role` of the sequences that are here, undefined when none is. */
+  idles(role: (typeof ROLES)[number] | undefined, nowMs: number): void {
+    this.#idleRole = role;
+    this.#idleSinceMs = nowMs;
+  }
+
+  /** Something is ready again. */
+  resumes(nowMs: number): void {
+    if (this.#idleSinceMs !== undefined && this.#idleRole)
+      this.#bubbleSeconds.inc({ role: this.#idleRole }, (nowMs - this.#idleSinceMs) / 1000);
+    this.#idleSinceMs = undefined;
+  }
+
+  /** A sequence has left. */
+  left(role: (typeof ROLES)[number] | undefined, nowMs: number): void {
+    if (this.#idleSinceMs === undefined) return;
+    this.resumes(nowMs);
+    this.idles(role, nowMs);
   }
 
   connectionRefused(): void {
@@ -136,6 +188,7 @@ export class WorkerMetrics {
     this.#rows.observe({ phase }, rows);
     this.#seconds.observe({ phase }, runMs / 1000);
     this.#hostSeconds.observe({ phase }, (stepMs - runMs) / 1000);
+    this.#busySeconds.inc(Math.max(0, stepMs) / 1000);
     if (phase === 'block') this.#depths.observe({}, new Set(chunks.map(depthOf)).size);
     this.occupancy();
   }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Bundle } from '@rondo/bundle';
-import type { Logger, Metrics, Telemetry } from '@rondo/chassis';
+import { type Logger, type Metrics, parseTraceparent, type Telemetry } from '@rondo/chassis';
 import { type Address, LIMITS, RondoError, systemClock, type TlsIdentity, workerId } from '@rondo/core';
 import type { Engine, Stack } from '@rondo/engine';
 import { type Activations, PROTOCOL_REVISION, serveWorker, type WorkerDescription } from '@rondo/wire';
@@ -119,12 +119,14 @@ export async function serveEngine(
   let failure: RondoError | undefined;
 
   const ready = (chunk: Chunk): void => {
+    meters.resumes(performance.now());
     inbox.put(chunk.tenant.recorder ? { ...chunk, readyMs: performance.now() } : chunk);
     step.wake();
   };
   const closed = (tenant: Tenant): void => {
     inbox.remove(tenant);
     tenants.remove(tenant);
+    meters.left(tenants.role, performance.now());
     if (draining && tenants.count === 0) empty.resolve();
     tenant.residency.close();
     peers.drop(tenant.sequenceId, tenant.route.epoch);
@@ -201,6 +203,7 @@ export async function serveEngine(
       broken: breakDown,
       idle() {
         meters.occupancy();
+        meters.idles(tenants.role, performance.now());
         if (tenants.count > 0) return;
         try {
           pools.checkIdle();
@@ -234,6 +237,7 @@ export async function serveEngine(
     room: () => inbox.rows < LIMITS.inboxRows,
     arrive: (tenant, chunk) => settlement.arrive(tenant, chunk),
     closed,
+    refused: (error) => meters.refused(error),
     stale: () => meters.staleChunk(),
   });
   const about = {
@@ -255,7 +259,11 @@ export async function serveEngine(
       stageHost,
       broken: () => failure,
       draining: () => draining,
-      sequenceFailed: ({ sequenceId }, { code, message }) => log.warn({ sequenceId, code }, message),
+      sequenceFailed({ sequenceId, traceparent }, error) {
+        const { code, message } = error;
+        meters.refused(error);
+        log.warn({ sequenceId, traceId: parseTraceparent(traceparent)?.traceId, code }, message);
+      },
     }),
     {
       tls: options.tls,

@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createLog } from '@rondo/chassis';
+import { newApiKey, parseApiKeys } from './api-keys.ts';
+import { testCoordinator } from './test-coordinator.ts';
+import { ScriptedWorker } from './test-worker.ts';
+
+const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
+
+/** A logger at its most talkative, and the lines it has written. */
+function listening() {
+  const lines: string[] = [];
+  const log = createLog('test', { level: 'trace', to: { write: (line) => void lines.push(line) } });
+  const requests = () => lines.map((line) => JSON.parse(line)).filter(({ msg }) => msg === 'request');
+  return { lines, log, requests };
+}
+
+test('a request leaves one line at its end, with its ids, times, tokens, passes and workers', async (context) => {
+  const { log, requests } = listening();
+  const { post } = await testCoordinator(context, { log });
+  const headers = { 'x-request-id': 'r-1', traceparent: `00-${TRACE}-00f067aa0ba902b7-01` };
+  const { status } = await post('/v1/completions', { model: 'tiny', prompt: [1, 2], max_tokens: 3 }, headers);
+  assert.equal(status, 200);
+  const [line, ...others] = requests();
+  assert.equal(others.length, 0);
+  const { requestId, traceId, model, state, finishReason, promptTokens, completionTokens, passes, workers } =
+    line;
+  assert.deepEqual(
+    [requestId, traceId, model, state, finishReason, promptTokens, completionTokens, passes, workers],
+    ['r-1', TRACE, 'tiny', 'finished', 'length', 2, 3, 16, ['w1']],
+  );
+  for (const time of ['queueMs', 'firstTokenMs', 'totalMs']) assert.equal(typeof line[time], 'number', time);
+});
+
+test('a request that fails leaves its line, too, with the code of its error', async (context) => {
+  const { log, requests } = listening();
+  const workers = { 'a:1': new ScriptedWorker({ positions: 100, heldByOthers: 99 }) };
+  const { post } = await testCoordinator(context, { log, workers });
+  const { status } = await post('/v1/completions', { model: 'tiny', prompt: [1, 2], max_tokens: 3 });
+  assert.equal(status, 429);
+  assert.deepEqual(
+    requests().map(({ state, code }) => [state, code]),
+    [['failed', 'KV_EXHAUSTED']],
+  );
+});
+
+test('neither keys nor prompts nor answers are logged, at any level', async (context) => {
+  const { log, lines } = listening();
+  const { key, line } = newApiKey('reader', {});
+  const workers = { 'a:1': new ScriptedWorker({ reply: () => [115, 101, 99, 114, 101, 116] }) };
+  const apiKeys = { current: parseApiKeys('keys', line) };
+  const { post } = await testCoordinator(context, { log, workers, apiKeys });
+  const authorization = `Bearer ${key}`;
+  const body = { model: 'tiny', prompt: 'a private matter', max_tokens: 6 };
+  const answer = await post('/v1/completions', body, { authorization });
+  assert.equal(answer.body.choices[0].text, 'secret');
+  await post('/v1/completions', { ...body, temperature: 'private' }, { authorization });
+  await post('/v1/completions', body, { authorization: 'Bearer private' });
+  assert.ok(lines.length > 0);
+  for (const text of [key, 'private', 'secret', '115'])
+    assert.ok(!lines.join('').includes(text), `${text} is in the log`);
+});
