@@ -207,6 +207,18 @@ $(NATS_SERVER):
 	  go install -ldflags='-s -w' github.com/nats-io/nats-server/v2@v$(NATS_VERSION); \
 	mv "$$building/nats-server" $@
 
+# A loop deep enough to leave, and a threshold at which about half the tokens do.
+CONSOLE_BUNDLE := .cache/bundles/console
+.PHONY: screenshots
+screenshots: $(CONSOLE_BUNDLE)/bundle.json ## take the pictures of the console that docs/ shows, with Chromium
+	@node integration-tests/screenshots.ts $(CONSOLE_BUNDLE) docs
+
+$(CONSOLE_BUNDLE)/bundle.json: $(CONVERTER) | setup
+	@checkpoint=$$(./rondo pull smollm2-135m-instruct); \
+	./rondo convert "$$checkpoint" --out $(CONSOLE_BUNDLE) --name smollm2-135m-looped --precision int8 \
+	  --loop-layers 4-7 --loops 4 --loop-damping 0.25 --exit-policy latent-diff --exit-threshold 0.1
+	@touch $@
+
 .PHONY: dashboards
 dashboards: setup ## rewrite infra/grafana/dashboards after a change to infra/grafana/dashboards.ts
 	@node infra/grafana/dashboards.ts

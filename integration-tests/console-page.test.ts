@@ -65,16 +65,18 @@ describe('the console in a browser', { skip: BROWSER_MISSING }, () => {
     }
   }
 
-  /** Sends a message; what is answered is the same each time, and its tokens leave after `passes`, one after the other. */
-  async function chat(page: Page, passes: readonly number[] = [LOOPS]): Promise<void> {
+  /** Sends a message and returns the id of its request; what is answered is the same each time, and its tokens leave after `passes`, one after the other. */
+  async function chat(page: Page, passes: readonly number[] = [LOOPS]): Promise<string> {
     const dictated = { seed: 7, ignore_eos: true, max_tokens: ANSWER, exit_depths: passes };
     await page.route('**/v1/chat/completions', (route) =>
       route.continue({ postData: { ...route.request().postDataJSON(), ...dictated } }),
     );
+    const answered = page.waitForResponse('**/v1/chat/completions');
     await page.keyboard.press('/');
     await page.keyboard.type('What goes around?');
     await page.keyboard.press('Enter');
     await page.locator(`#answer[aria-busy="false"] span:nth-child(${ANSWER})`).waitFor({ state: 'attached' });
+    return (await (await answered).allHeaders())['x-request-id']!;
   }
 
   test('it streams a chat whose tokens have the colour of the depth at which they left', async () => {
@@ -103,6 +105,43 @@ describe('the console in a browser', { skip: BROWSER_MISSING }, () => {
     });
   });
 
+  /** Opens a request once it has ended, as a keyboard does. */
+  const openRequest = async (page: Page, id: string) => {
+    await page.locator(`tr:has([data-state="finished"]) button[title="${id}"]`).focus();
+    await page.keyboard.press('Enter');
+    await page.locator('.scroll:focus').waitFor();
+  };
+
+  test('a request opens into its passes by worker and depth, and the keyboard walks through them', async () => {
+    await visit(DESKTOP, async (page) => {
+      await openRequest(page, await chat(page, [1, 3, 2]));
+      // The prompt's pass at each depth, and those of every token but the first, which the prompt's last row gives.
+      const taken = Array.from({ length: ANSWER - 1 }, (_, index) => [1, 3, 2][(index + 1) % 3]!);
+      const passes = LOOPS + taken.reduce((sum, count) => sum + count, 0);
+      assert.equal(await page.locator('.pass').count(), passes);
+      const lanes = await page.locator('.lane-names li').allInnerTexts();
+      assert.deepEqual(
+        lanes.map((lane) => lane.replace(/^worker-\d\s+/, 'depth ')),
+        ['queue', 'place', 'prefill', 'decode', 'depth 0', 'depth 1', 'depth 2'],
+      );
+      const told = () => page.locator('#chosen-pass').innerText();
+      assert.match(
+        await told(),
+        /^\d+ prompt rows from position \d+, depth 0 on worker-\d: waited .* ms, ran/,
+      );
+      await page.keyboard.press('ArrowDown');
+      assert.match(await told(), /^\d+ prompt rows from position \d+, depth 1 on/);
+      await page.keyboard.press('End');
+      assert.match(await told(), new RegExp(`^token ${ANSWER - 1}, depth .*left the loop here`));
+      const [, slowest] = /^slowest token (\d+)/.exec(await page.locator('.times button').innerText())!;
+      await page.keyboard.press('s');
+      assert.match(await told(), new RegExp(`^token ${slowest}, `));
+      await page.keyboard.press('Escape');
+      assert.equal(await page.locator('.waterfall').count(), 0);
+      assert.equal(await page.evaluate('document.activeElement.ariaExpanded'), 'false');
+    });
+  });
+
   test('nothing moves for whoever prefers that', async () => {
     await visit({ ...DESKTOP, reducedMotion: 'reduce' }, async (page) => {
       await new ToldStream(url(), { prompt: [5, 6], max_tokens: 50 }).ended;
@@ -125,7 +164,7 @@ describe('the console in a browser', { skip: BROWSER_MISSING }, () => {
   for (const colorScheme of ['dark', 'light'] as const) {
     test(`axe has nothing against it in ${colorScheme}`, async () => {
       await visit({ ...DESKTOP, colorScheme }, async (page) => {
-        await chat(page);
+        await openRequest(page, await chat(page));
         assert.deepEqual(await accessibilityFaults(page), []);
       });
     });
@@ -133,7 +172,7 @@ describe('the console in a browser', { skip: BROWSER_MISSING }, () => {
 
   test('on a phone nothing is wider than the screen, and axe has nothing against it', async () => {
     await visit(PHONE, async (page) => {
-      await chat(page);
+      await openRequest(page, await chat(page));
       assert.ok((await page.evaluate<number>('document.documentElement.scrollWidth - innerWidth')) <= 0);
       assert.deepEqual(await accessibilityFaults(page), []);
     });

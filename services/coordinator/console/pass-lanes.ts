@@ -30,7 +30,7 @@ export function lanesOf({ passes_run }: Pick<RequestDetail, 'passes_run'>): {
   return { passes, lanes };
 }
 
-/** The token that took longest after the one before, and the pass of it that cost most. */
+/** The token whose passes took longest from first to last, and the pass of it that cost most. */
 export function slowestToken(
   passes: readonly PassRun[],
 ): { readonly token: number; readonly ms: number; readonly pass: PassRun } | undefined {
@@ -60,6 +60,10 @@ export const timesOf = (passes: readonly PassRun[]) => ({
 });
 
 const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
+
+/** Names a pass in every copy of its request. */
+export const passKey = ({ token, position, depth, worker, step }: PassRun): string =>
+  [token, position, depth, worker, step].join(' ');
 
 /** The pass that a key leads to from `chosen`; undefined when the key means nothing here. */
 export function passAfterKey(

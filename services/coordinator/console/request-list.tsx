@@ -22,7 +22,7 @@ function usePolled<T>(path: string | undefined, active: boolean): T | null | und
         if (error instanceof Refused && error.status === 404) setState({ path, value: null });
       }
     };
-    void ask();
+    if (state?.path !== path || active) void ask();
     const timer = active ? setInterval(() => void ask(), EVERY_MS) : undefined;
     return () => {
       clearInterval(timer);

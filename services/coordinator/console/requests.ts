@@ -15,7 +15,7 @@ export interface RequestSummary {
   readonly workers: readonly string[];
 }
 
-type Attributes = Readonly<Record<string, string | number | boolean>>;
+type Attributes = Readonly<Record<string, unknown>>;
 
 export interface RequestSpan {
   readonly name: string;
@@ -24,7 +24,7 @@ export interface RequestSpan {
   readonly attributes: Attributes;
 }
 
-/** One pass that rows of a request ran. Times are since the request began. */
+/** One pass that rows of a request ran: ready at `start_ms` of the request, they waited, ran and, where the next worker is another, travelled on. */
 export interface PassRun {
   /** Index of the token; null for rows of the prompt. */
   readonly token: number | null;

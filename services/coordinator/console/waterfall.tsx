@@ -1,7 +1,16 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { depthColour } from './colour.ts';
 import { ms } from './figures.ts';
-import { endOf, lanesOf, passAfterKey, runFrom, slowestToken, tellPass, timesOf } from './pass-lanes.ts';
+import {
+  endOf,
+  lanesOf,
+  passAfterKey,
+  passKey,
+  runFrom,
+  slowestToken,
+  tellPass,
+  timesOf,
+} from './pass-lanes.ts';
 import type { PassRun, RequestDetail } from './requests.ts';
 
 const LANE = 22;
@@ -30,7 +39,9 @@ export function Waterfall({ detail, maxDepth, onClose }: Props) {
   const { spans, events } = detail;
   const ordered = useMemo(() => lanesOf(detail), [detail]);
   const { passes, lanes } = ordered;
-  const [chosen, setChosen] = useState<PassRun | undefined>(passes[0]);
+  const [chosenKey, setChosenKey] = useState<string>();
+  const chosen = passes.find((pass) => passKey(pass) === chosenKey) ?? passes[0];
+  const setChosen = (pass: PassRun) => setChosenKey(passKey(pass));
   const [zoom, setZoom] = useState(1);
   const [width, setWidth] = useState(600);
   const scroll = useRef<HTMLDivElement>(null);
@@ -72,7 +83,7 @@ export function Waterfall({ detail, maxDepth, onClose }: Props) {
     const [from, to] = [x(chosen.start_ms), x(endOf(chosen))];
     if (from < element.scrollLeft || to > element.scrollLeft + element.clientWidth)
       element.scrollLeft = from - element.clientWidth / 3;
-  }, [chosen, zoom]);
+  }, [chosenKey, zoom]);
 
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
