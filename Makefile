@@ -207,7 +207,7 @@ $(NATS_SERVER):
 	  go install -ldflags='-s -w' github.com/nats-io/nats-server/v2@v$(NATS_VERSION); \
 	mv "$$building/nats-server" $@
 
-# A loop deep enough to leave, and a threshold at which about half the tokens do.
+# A loop deep enough to leave, and a threshold at which some tokens do.
 CONSOLE_BUNDLE := .cache/bundles/console
 .PHONY: screenshots
 screenshots: $(CONSOLE_BUNDLE)/bundle.json ## take the pictures of the console that docs/ shows, with Chromium

@@ -11,6 +11,7 @@ interface Service {
   readonly image: string;
   readonly build?: { readonly dockerfile: string; readonly target: string };
   readonly command?: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
   readonly volumes?: readonly string[];
   readonly ports?: readonly string[];
 }
@@ -54,6 +55,21 @@ test('Prometheus scrapes the admin port of every process of Rondo, and of no oth
   });
   assert.ok(admin.length > 0);
   assert.deepEqual([...jobs[0].static_configs[0].targets].sort(), admin.sort());
+});
+
+test('traces go to the collector by the way it listens to, and from there to Jaeger', () => {
+  const { receivers, exporters } = read<{
+    readonly receivers: {
+      readonly otlp: { readonly protocols: { readonly grpc: { readonly endpoint: string } } };
+    };
+    readonly exporters: { readonly otlp: { readonly endpoint: string } };
+  }>('otel-collector.yaml');
+  const [, port] = receivers.otlp.protocols.grpc.endpoint.split(':');
+  for (const [, { build, environment }] of all) {
+    if (build) assert.equal(environment?.['OTEL_EXPORTER_OTLP_ENDPOINT'], `http://otel-collector:${port}`);
+  }
+  assert.equal(exporters.otlp.endpoint, 'jaeger:4317');
+  assert.ok('jaeger' in services && 'otel-collector' in services);
 });
 
 test('workers announce the name that the network knows them by', () => {

@@ -11,6 +11,8 @@ const QUESTION = 'What is the capital of France, and what is it known for?';
 const OTHERS = ['Tell me about the sea.', 'Why is the sky blue?', 'Write a short poem about a clock.'];
 /** Long enough that the plots have something to show. */
 const LOAD_MS = 20_000;
+/** A whole answer on a busy machine. */
+const SLOW_MS = 180_000;
 
 if (BROWSER_MISSING !== false) throw new Error(BROWSER_MISSING);
 const [bundle = '', directory = ''] = process.argv.slice(2);
@@ -53,6 +55,7 @@ const browser = await openBrowser();
 /** Opens the page, asks, and takes a picture once the answer is there. */
 async function picture(name: string, scheme: 'dark' | 'light', size: { width: number; height: number }) {
   const page = await browser.newPage({ colorScheme: scheme, viewport: size });
+  page.setDefaultTimeout(SLOW_MS);
   await page.goto(`${url}/console`);
   await page.locator('#status[data-state="live"]').waitFor();
   await page.waitForTimeout(LOAD_MS);
