@@ -64,7 +64,7 @@ export const EVERYTHING = {
     rules: true,
     dashboards: true,
     labels: { release: 'prometheus' },
-    otlpEndpoint: 'http://collector.monitoring:4318',
+    otlpEndpoint: 'http://collector.monitoring:4317',
   },
   serviceAccount: { annotations: { a: 'b' } },
   tests: { apiKeySecret: 'test-key' },

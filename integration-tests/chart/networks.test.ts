@@ -86,6 +86,21 @@ describe('networks', { skip: HELM_MISSING }, () => {
     assert.equal(outside(await chart.render(EVERYTHING)).length, 3);
   });
 
+  test('coordinators alone send traces, so they alone are told where and let out', async () => {
+    const objects = await chart.render(EVERYTHING);
+    const telling = objects.filter((object) =>
+      JSON.stringify(podOf(object) ?? '').includes('OTEL_EXPORTER_OTLP_ENDPOINT'),
+    );
+    const letOut = objects.filter(
+      ({ kind, spec }) =>
+        kind === 'NetworkPolicy' && JSON.stringify(spec.egress ?? '').includes('"monitoring"'),
+    );
+    assert.deepEqual(
+      [telling, letOut].map((found) => found.map(({ metadata }) => metadata.name)),
+      [['rondo'], ['rondo-coordinator']],
+    );
+  });
+
   test('without policies none is left behind', async () => {
     const objects = await chart.render({ ...LEAST, networkPolicies: { enabled: false } });
     assert.ok(objects.every(({ kind }) => kind !== 'NetworkPolicy'));

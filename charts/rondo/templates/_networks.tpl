@@ -6,7 +6,7 @@
       app.kubernetes.io/component: {{ index . 1 }}
 {{- end -}}
 
-{{/* What coordinators and workers reach alike: names, NATS, and where bundles and traces go. */}}
+{{/* What coordinators and workers reach alike: names, NATS, and where bundles come from. */}}
 {{- define "rondo.sharedEgress" -}}
 - to:
     {{- toYaml .Values.networkPolicies.dns | nindent 4 }}
@@ -28,10 +28,6 @@
     - port: 4222
     {{- end }}
 {{- with .Values.networkPolicies.bundles }}
-- to:
-    {{- toYaml . | nindent 4 }}
-{{- end }}
-{{- with .Values.networkPolicies.otlp }}
 - to:
     {{- toYaml . | nindent 4 }}
 {{- end }}
