@@ -8,6 +8,7 @@ import type { Chunk } from './chunk.ts';
 import { FrontDoor } from './front-door.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { HopTime } from './hop-time.ts';
+import { IdleCheck } from './idle-check.ts';
 import { Inbox } from './inbox.ts';
 import { leavesNext, otherStageWorkers } from './itinerary.ts';
 import { KvPools } from './kv-pools.ts';
@@ -168,6 +169,17 @@ export async function serveEngine(
     },
     options.tls,
   );
+  const idleCheck = new IdleCheck(
+    () => tenants.count === 0,
+    () => {
+      try {
+        pools.checkIdle();
+        meters.checkedIdle();
+      } catch (thrown) {
+        breakDown(RondoError.from(thrown));
+      }
+    },
+  );
   const propagation = new Propagation();
   const { hidden } = shape;
   const settlement = new Settlement(
@@ -204,13 +216,7 @@ export async function serveEngine(
       idle() {
         meters.occupancy();
         meters.idles(tenants.role, performance.now());
-        if (tenants.count > 0) return;
-        try {
-          pools.checkIdle();
-          meters.checkedIdle();
-        } catch (thrown) {
-          breakDown(RondoError.from(thrown));
-        }
+        idleCheck.due();
       },
     },
   );
@@ -299,6 +305,7 @@ export async function serveEngine(
       if (failure?.code === 'WORKER_STUCK') return;
       await step.quiet();
       watchdog.end();
+      idleCheck.end();
       await engine.close();
     },
   };
