@@ -5,6 +5,8 @@ import { BatchCluster, batchWhen, completionLine, isOver, outputLines, upload } 
 import { NATS_MISSING } from './nats-server.ts';
 
 const ENDPOINT = '/v1/completions';
+/** What a killed coordinator held is another's soon: these tests wait for little else. */
+const options = ['--batch-silence-seconds', '2'];
 
 const metricsOf = async (cluster: BatchCluster): Promise<string> =>
   (await fetch(`${cluster.url(0)}/metrics`)).text();
@@ -31,7 +33,7 @@ const answersOf = (lines: Awaited<ReturnType<typeof outputLines>>) =>
 test('a batch outlives its coordinator, a worker and the NATS server, and answers each line exactly once', {
   skip: NATS_MISSING,
 }, async () => {
-  await using cluster = await BatchCluster.start({ workers: 2, coordinators: 2 });
+  await using cluster = await BatchCluster.start({ workers: 2, coordinators: 2, options });
   const total = 300;
   const lines = Array.from({ length: total }, (_, index) =>
     completionLine(`line-${index}`, { max_tokens: 24 }),
@@ -73,9 +75,9 @@ test('a batch outlives its coordinator, a worker and the NATS server, and answer
 test('a batch whose coordinator dies while it reads the input is read by another', {
   skip: NATS_MISSING,
 }, async () => {
-  await using cluster = await BatchCluster.start({ workers: 1, coordinators: 2 });
+  await using cluster = await BatchCluster.start({ workers: 1, coordinators: 2, options });
   const client = cluster.client(1);
-  const lines = Array.from({ length: 20_000 }, (_, index) => completionLine(`${index}`, { max_tokens: 1 }));
+  const lines = Array.from({ length: 8000 }, (_, index) => completionLine(`${index}`, { max_tokens: 1 }));
   const file = await upload(client, lines);
   const { id } = await cluster.client(0).batches.create({
     input_file_id: file.id,
@@ -92,7 +94,7 @@ test('a batch whose coordinator dies while it reads the input is read by another
 });
 
 test('with no worker left lines wait for one, until the window closes', { skip: NATS_MISSING }, async () => {
-  await using cluster = await BatchCluster.start({ workers: 1, coordinators: 1 });
+  await using cluster = await BatchCluster.start({ workers: 1, coordinators: 1, options });
   const client = cluster.client();
   const create = async (names: readonly string[], completion_window: string) =>
     client.batches.create({
@@ -106,7 +108,7 @@ test('with no worker left lines wait for one, until the window closes', { skip: 
       completion_window: completion_window as '24h',
     });
   cluster.workers[0]!.kill('SIGKILL');
-  const hasty = await create(['late'], '10s');
+  const hasty = await create(['late'], '4s');
   const patient = await create(['patient'], '24h');
   const expired = await batchWhen(client, hasty.id, isOver);
   assert.equal(expired.status, 'expired');
@@ -122,10 +124,10 @@ test('with no worker left lines wait for one, until the window closes', { skip: 
 test('interactive requests are served while a batch fills the machine, and the batch goes on after them', {
   skip: NATS_MISSING,
 }, async () => {
-  await using cluster = await BatchCluster.start({ workers: 1, coordinators: 1 });
+  await using cluster = await BatchCluster.start({ workers: 1, coordinators: 1, options });
   const client = cluster.client();
   const total = 200;
-  const lines = Array.from({ length: total }, (_, index) => completionLine(`${index}`, { max_tokens: 200 }));
+  const lines = Array.from({ length: total }, (_, index) => completionLine(`${index}`, { max_tokens: 120 }));
   const { id } = await client.batches.create({
     input_file_id: (await upload(client, lines)).id,
     endpoint: ENDPOINT,
@@ -150,7 +152,7 @@ test('a line that takes its coordinator down each time is given up, and all othe
 }, async () => {
   // Passes take their time, so that the long line is sure to run when its coordinator is killed.
   const workerOptions = ['--engine', 'timed', '--timed-pass-ms', '20'];
-  await using cluster = await BatchCluster.start({ workers: 1, coordinators: 1, workerOptions });
+  await using cluster = await BatchCluster.start({ workers: 1, coordinators: 1, options, workerOptions });
   const poison = completionLine('poison', { max_tokens: 200 });
   const others = Array.from({ length: 30 }, (_, index) => completionLine(`${index}`, { max_tokens: 3 }));
   const { id } = await cluster.client().batches.create({
@@ -188,7 +190,7 @@ test('a line that lost all workers in the middle of its run counts it, and is an
   skip: NATS_MISSING,
 }, async () => {
   const workerOptions = ['--engine', 'timed', '--timed-pass-ms', '20'];
-  await using cluster = await BatchCluster.start({ workers: 1, coordinators: 1, workerOptions });
+  await using cluster = await BatchCluster.start({ workers: 1, coordinators: 1, options, workerOptions });
   const { id } = await cluster.client().batches.create({
     input_file_id: (await upload(cluster.client(), [completionLine('long', { max_tokens: 40 })])).id,
     endpoint: ENDPOINT,

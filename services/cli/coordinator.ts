@@ -19,7 +19,7 @@ import { addClientOptions, CLIENT_HELP, type ClientFlags, clientOptions } from '
 import { drainOption } from './drain-option.ts';
 import { type ModelFlag, modelsOption, openModels } from './model-options.ts';
 import { addNatsOptions, NATS_HELP, type NatsFlags, openNatsLink } from './nats-options.ts';
-import { addressesOption, addressOption } from './options.ts';
+import { addressesOption, addressOption, secondsOption } from './options.ts';
 import { addRouteOptions, ROUTE_HELP, type RouteFlags, spreadOf } from './route-options.ts';
 import { type Chassis, serve } from './serve.ts';
 import { addTlsOptions, openTls, TLS_HELP, type TlsFlags } from './tls-options.ts';
@@ -40,6 +40,7 @@ interface CoordinatorFlags extends TlsFlags, ClientFlags, AdminFlags, NatsFlags,
   readonly listen: Address;
   readonly placement: Placement;
   readonly drainSeconds: number;
+  readonly batchSilenceSeconds: number;
 }
 
 /** `rondo coordinator`: the HTTP API over workers that run elsewhere. */
@@ -61,6 +62,12 @@ export const coordinatorCommand = (): Command =>
     .option('--listen <host:port>', 'where to listen', addressOption('--listen'), address('127.0.0.1:8080'))
     .addOption(placementOption())
     .addOption(drainOption('running answers may take to end', LIMITS.answerDrainMaxMs))
+    .option(
+      '--batch-silence-seconds <n>',
+      'a line of a batch whose coordinator is silent so long goes to another; the same at all coordinators',
+      secondsOption('--batch-silence-seconds', LIMITS.batchSilenceMaxMs / 1000, 1),
+      LIMITS.batchSilenceMs / 1000,
+    )
     .addHelpText(
       'after',
       `
@@ -107,6 +114,7 @@ async function start(flags: CoordinatorFlags, chassis: Chassis): Promise<void> {
     drainMs: flags.drainSeconds * 1000,
     nats,
     telemetry: await openTelemetry('rondo-coordinator', flags, chassis),
+    batchSilenceMs: flags.batchSilenceSeconds * 1000,
     tls: await openTls(flags, chassis),
     adminApart: admin !== undefined,
     ...(await clientOptions(flags, chassis)),

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '@rondo/chassis';
-import { type Clock, LIMITS, RondoError } from '@rondo/core';
+import { type Clock, RondoError } from '@rondo/core';
 import type { Stored } from '@rondo/wire';
 import { type BatchDuty, batchDuty } from './batch-duty.ts';
 import { readInput } from './batch-input.ts';
@@ -124,7 +124,7 @@ export class BatchKeeper {
       this.#seen.set(stored.key, { revision: stored.revision, sinceMs: clock.now() });
       return undefined;
     }
-    if (clock.now() - seen.sinceMs < LIMITS.batchSilenceMs) return undefined;
+    if (clock.now() - seen.sinceMs < stores.silenceMs) return undefined;
     log.warn({ batch: stored.key, keeper: stored.value.keeper.id }, 'a batch was left lying: taken over');
     return stores.open.replace(stored, { ...stored.value, keeper: { id, beat: 0 } });
   }
@@ -132,7 +132,7 @@ export class BatchKeeper {
   /** Does the duty beside everything else. */
   #begin(stored: Stored<BatchRecord>, duty: Exclude<BatchDuty['do'], 'nothing' | 'seal'>): void {
     const { stores, log, now } = this.#options;
-    const tenure = new BatchTenure(stores.open, stored);
+    const tenure = new BatchTenure(stores, stored);
     const work = duty === 'read-input' ? readInput : writeOutput;
     const done = work(tenure, stores, now)
       .then(async () => {

@@ -41,7 +41,11 @@ test('a batch whose model has no workers holds up no other, and is not asked aga
   };
   const log = { warn: () => undefined } as unknown as BatchRunnerOptions['log'];
   const runner = new BatchRunner({
-    stores: { queue: { take }, results: { get: async () => undefined, put } } as unknown as never,
+    stores: {
+      queue: { take },
+      results: { get: async () => undefined, put },
+      silenceMs: 10_000,
+    } as unknown as never,
     models: {
       serve: (body) => {
         // What a client did wrong is an answer, too.

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '@rondo/chassis';
-import { type Clock, LIMITS, RondoError } from '@rondo/core';
+import { type Clock, RondoError } from '@rondo/core';
 import type { Job } from '@rondo/wire';
 import { answerLine, encodeResult, givenUp, type LineOutcome, type StoredOutcome } from './batch-answer.ts';
 import { type BatchLine, isBatchError, parseLine } from './batch-lines.ts';
@@ -12,7 +12,7 @@ import type { Models } from './models.ts';
 import { RefusalPause } from './refusal-pause.ts';
 
 export interface BatchRunnerOptions {
-  readonly stores: Pick<BatchStores, 'queue' | 'results'>;
+  readonly stores: Pick<BatchStores, 'queue' | 'results' | 'silenceMs'>;
   readonly models: Pick<Models, 'serve'>;
   /** What the coordinator knows of its own load. */
   readonly load: () => Omit<BatchRoomView, 'lines' | 'lone' | 'refusedForMs'>;
@@ -105,7 +105,7 @@ export class BatchRunner {
       const told = { batch: batch.id, line: job.key, deliveries, course };
       log.warn(told, 'a line of a batch was taken before and not answered');
     }
-    const keeping = setInterval(() => job.keep(), LIMITS.batchSilenceMs / 3);
+    const keeping = setInterval(() => job.keep(), stores.silenceMs / 3);
     try {
       if ((await stores.results.get(batch.id, job.key)) !== undefined) {
         metrics.lines.inc({ outcome: 'answered-before' });

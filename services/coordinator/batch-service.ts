@@ -16,6 +16,8 @@ export interface BatchServiceOptions {
   readonly models: Models;
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** `LIMITS.batchSilenceMs` unless told otherwise. */
+  readonly silenceMs?: number | undefined;
 }
 
 /** How often opening the stores is tried while NATS is away, in milliseconds. */
@@ -98,9 +100,10 @@ export class BatchService {
   }
 
   async #open(signal: AbortSignal): Promise<BatchStores | undefined> {
+    const { silenceMs = LIMITS.batchSilenceMs } = this.#options;
     while (!signal.aborted) {
       try {
-        return await openBatchStores(this.#options.link);
+        return await openBatchStores(this.#options.link, silenceMs);
       } catch (thrown) {
         this.#tried.resolve();
         this.#options.log.debug({ err: thrown }, 'the stores of files and batches are not open yet');

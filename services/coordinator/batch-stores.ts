@@ -14,18 +14,20 @@ export interface BatchStores {
   readonly queue: JobQueue;
   /** Their answers under the same groups and keys. */
   readonly results: KeyedResults;
+  /** A line or a batch whose coordinator is silent so long goes to another, in milliseconds. */
+  readonly silenceMs: number;
 }
 
 /** @throws RondoError NATS_UNAVAILABLE */
-export async function openBatchStores(link: NatsLink): Promise<BatchStores> {
+export async function openBatchStores(link: NatsLink, silenceMs: number): Promise<BatchStores> {
   const { subjects } = link;
   const [contents, files, open, ended, queue, results] = await Promise.all([
     ObjectStore.open(link, subjects.contentsBucket),
     RecordStore.open<FileRecord>(link, subjects.filesBucket),
     RecordStore.open<BatchRecord>(link, subjects.openBatchesBucket),
     RecordStore.open<BatchRecord>(link, subjects.endedBatchesBucket, { keptMs: LIMITS.batchKeptMs }),
-    JobQueue.open(link, { ...subjects.batchLines, silenceMs: LIMITS.batchSilenceMs }),
+    JobQueue.open(link, { ...subjects.batchLines, silenceMs }),
     KeyedResults.open(link, { ...subjects.batchResults, keptMs: LIMITS.batchKeptMs }),
   ]);
-  return { contents, files, open, ended, queue, results };
+  return { contents, files, open, ended, queue, results, silenceMs };
 }

@@ -1,10 +1,10 @@
-import { LIMITS } from '@rondo/core';
 import type { RecordStore, Stored } from '@rondo/wire';
 import type { BatchRecord } from './batch-record.ts';
+import type { BatchStores } from './batch-stores.ts';
 
 /**
  * The time in which one coordinator reads a batch's input or writes its output. It raises the record's beat while it does: when that
- * stands still for `batchSilenceMs`, another coordinator takes over. Both may then work for a moment, and come to the same.
+ * stands still for the stores' silence, another coordinator takes over. Both may then work for a moment, and come to the same.
  */
 export class BatchTenure {
   readonly #store: RecordStore<BatchRecord>;
@@ -13,13 +13,13 @@ export class BatchTenure {
   #writing: Promise<unknown> = Promise.resolve();
   readonly #timer: NodeJS.Timeout;
 
-  constructor(store: RecordStore<BatchRecord>, stored: Stored<BatchRecord>) {
-    this.#store = store;
+  constructor({ open, silenceMs }: Pick<BatchStores, 'open' | 'silenceMs'>, stored: Stored<BatchRecord>) {
+    this.#store = open;
     this.#stored = stored;
     this.#timer = setInterval(() => {
       // A beat that fails is no harm unless they all do.
       void this.write(raiseBeat).catch(() => undefined);
-    }, LIMITS.batchSilenceMs / 4);
+    }, silenceMs / 4);
   }
 
   get batch(): BatchRecord {

@@ -43,6 +43,8 @@ export interface CoordinatorOptions {
   readonly https?: TlsIdentity | undefined;
   /** Where files and batches are kept; absent: there are none. */
   readonly nats?: NatsLink | undefined;
+  /** A line of a batch whose coordinator is silent so long goes to another, in milliseconds; `LIMITS.batchSilenceMs` unless told otherwise. */
+  readonly batchSilenceMs?: number | undefined;
   /** How to reach a worker; gRPC unless told otherwise. */
   readonly connect?: (address: Address) => WorkerClient;
   /** How long a worker may be unreachable at start, in milliseconds. */
@@ -82,7 +84,8 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     ...(await checkHealth(models.all, models.draining)),
     roster: options.roster?.health?.(),
   });
-  const batches = options.nats && new BatchService({ link: options.nats, models, log, metrics });
+  const { nats, batchSilenceMs: silenceMs } = options;
+  const batches = nats && new BatchService({ link: nats, models, log, metrics, silenceMs });
   await batches?.tried();
   const answers = new OpenAnswers();
   const feed = new LiveFeed(models, systemClock);

@@ -76,6 +76,8 @@ export const LIMITS = {
   stepRowsMax: 256,
   /** Rows of background sequences in one engine run while a worker has others: what their tokens wait for. */
   backgroundRows: 8,
+  /** Runs in a row that may leave background sequences out, as runs beside prompts of others do. */
+  backgroundWaitRuns: 8,
   /** Prompt rows per pass of a background sequence. */
   backgroundChunkRows: 16,
   /** Rows of a run that our own kernel computes: with more the graph runtime's wider products win. */
@@ -181,6 +183,8 @@ export const LIMITS = {
   batchInFlightShare: 0.5,
   /** A line or a batch whose coordinator is silent so long goes to another, in milliseconds. */
   batchSilenceMs: 10_000,
+  /** The longest `--batch-silence-seconds`, in milliseconds. */
+  batchSilenceMaxMs: 600_000,
   /** Times that a line is taken and not answered, its coordinator or its workers being lost with it; the last ones it runs alone. */
   batchDeliveriesMax: 4,
   /** How long a cancelled batch waits for its running lines, in seconds. */

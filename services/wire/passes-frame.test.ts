@@ -33,6 +33,7 @@ test('every frame survives the wire', () => {
       exit: spec.exit,
       promptRows: 17,
       promptStates: true,
+      background: true,
     },
     {
       type: 'open-stage',
@@ -42,6 +43,7 @@ test('every frame survives the wire', () => {
       exit: spec.exit,
       promptRows: 17,
       promptStates: false,
+      background: true,
       traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
       tellRuns: true,
     },

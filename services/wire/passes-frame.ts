@@ -20,6 +20,8 @@ export type PassesFrame =
       readonly promptRows: number;
       /** Whether all prompt rows come home from the last stage; else the last of each chunk stands for all of it. */
       readonly promptStates: boolean;
+      /** Whether it gives way to sequences that are not. */
+      readonly background: boolean;
       /** Of a request that is sampled. */
       readonly traceparent?: string | undefined;
       /** Whether chunks that go on from there bring the runs of their sequence along. */
@@ -46,7 +48,7 @@ const tooLarge = (bytes: number): string | undefined =>
 function frameToProto(frame: PassesFrame, activations: Activations): pb.PassesRequest {
   switch (frame.type) {
     case 'open-stage': {
-      const { sequenceId, route, positions, exit, promptRows, promptStates } = frame;
+      const { sequenceId, route, positions, exit, promptRows, promptStates, background } = frame;
       const { traceparent = '', tellRuns = false } = frame;
       return {
         openStage: {
@@ -58,6 +60,7 @@ function frameToProto(frame: PassesFrame, activations: Activations): pb.PassesRe
           promptStates,
           traceparent,
           tellRuns,
+          background,
         },
       };
     }
@@ -83,6 +86,7 @@ function frameFromProto({ openStage, microbatch, closeStage, ping, hello }: pb.P
       promptStates: openStage.promptStates,
       ...(openStage.traceparent !== '' && { traceparent: openStage.traceparent }),
       ...(openStage.tellRuns && { tellRuns: true }),
+      background: openStage.background,
     };
   }
   if (closeStage) {

@@ -42,6 +42,7 @@ test('a stage is opened, fed and closed over one stream, and floats arrive bit f
       exit: spec.exit,
       promptRows: 3,
       promptStates: false,
+      background: false,
     },
     microbatch({ state: floats }, { rows: 2, start: 7, state: new Float32Array([1, 2, 3, 4, 5, 6, 7, 8]) }),
     { type: 'close-stage', sequenceId: id, epoch: 3 },

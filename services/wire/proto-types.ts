@@ -234,6 +234,8 @@ export interface OpenStage {
   traceparent: string;
   /** Chunks that go on from here bring the runs of their sequence along. */
   tellRuns: boolean;
+  /** Nobody waits for its tokens one by one: its rows give way to those of sequences without this. */
+  background: boolean;
 }
 
 export interface StageOpened {

@@ -47,7 +47,8 @@ export class FrontDoor {
       const { positions } = home.residency;
       const promptStates = promptLogprobs || manifest.layers.coda > 0;
       const { traceparent, tellRuns } = spec;
-      const told = { promptRows: promptIds.length, promptStates, traceparent, tellRuns };
+      const { background } = home;
+      const told = { promptRows: promptIds.length, promptStates, background, traceparent, tellRuns };
       const stage = { sequenceId, route, positions, exit, ...told };
       await Promise.all(otherStageWorkers(route, self).map(({ address }) => peers.openStage(address, stage)));
     } catch (thrown) {

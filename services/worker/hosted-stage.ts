@@ -22,12 +22,13 @@ export interface StageTerms {
   readonly traceparent?: string | undefined;
   /** Whether it sends along what has run for the sequence. */
   readonly tellRuns?: boolean | undefined;
+  /** Whether its rows give way to those of sequences that are not of the background. */
+  readonly background: boolean;
 }
 
 /** A sequence that lives elsewhere and runs some of its passes here. */
 export class HostedStage implements Resident {
   readonly kind = 'stage';
-  readonly background = undefined;
   readonly residency: Residency;
   readonly recorder: RunRecorder | undefined;
   readonly #terms: StageTerms;
@@ -51,6 +52,10 @@ export class HostedStage implements Resident {
 
   get route(): Route {
     return this.#terms.route;
+  }
+
+  get background(): boolean {
+    return this.#terms.background;
   }
 
   isGenerated(position: number): boolean {

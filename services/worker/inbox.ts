@@ -47,7 +47,7 @@ export class Inbox {
         const [chunk] = queue as [Chunk];
         const { phase, passes, rows, owed } = chunk;
         const deferred = queue.length === 1 && owed === rows && rows < LIMITS.prefillChunkRows;
-        const background = chunk.tenant.background === true;
+        const { background } = chunk.tenant;
         const passesHere = passes - (stageAt(chunk.tenant.route, passes)?.depths.first ?? 0);
         const decodes = rows - owed === 1;
         const leaves = this.#leavesNext(chunk);

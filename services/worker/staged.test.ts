@@ -361,6 +361,7 @@ test('of a prompt chunk only the last row comes home from the last stage, unless
       exit,
       promptRows: 3,
       promptStates,
+      background: false,
     });
     await link.send({ type: 'microbatch', chunks: [{ ...sent, sequenceId, state: new Float32Array(12) }] });
     await home.reaches(rows);
@@ -397,7 +398,7 @@ test('rows of unknown sequences and old epochs are dropped and counted', async (
   const sequence = testSpec(route).sequenceId;
   const opening = { type: 'open-stage', sequenceId: sequence, route, positions: 16 } as const;
   const { exit } = testSpec(route);
-  await link.send({ ...opening, exit, promptRows: 3, promptStates: true });
+  await link.send({ ...opening, exit, promptRows: 3, promptStates: true, background: false });
   assert.deepEqual((await replies.next()).value, { type: 'credit', rows: LIMITS.linkCreditRows });
   assert.equal((await replies.next()).value?.type, 'stage-opened');
   const chunk: MicrobatchChunk = {
@@ -421,7 +422,14 @@ test('rows of unknown sequences and old epochs are dropped and counted', async (
   assert.ok(reply?.type === 'stage-failed');
   assert.match(reply.error.message, /position 3 came while 0 positions were written/);
   assert.match(await worker.metrics.render(), /rondo_stale_chunks_total\{worker="wren"\} 2\b/);
-  await link.send({ ...opening, route: { ...route, epoch: 6 }, exit, promptRows: 3, promptStates: true });
+  await link.send({
+    ...opening,
+    route: { ...route, epoch: 6 },
+    exit,
+    promptRows: 3,
+    promptStates: true,
+    background: false,
+  });
   assert.equal((await replies.next()).value?.type, 'stage-opened');
   link.close();
   await whenEmpty(worker);

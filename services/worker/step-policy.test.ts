@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Phase } from './chunk.ts';
-import { decide, type ReadyChunk, STEP_POLICIES, type StepPolicy } from './step-policy.ts';
+import { decide, leavesBackground, type ReadyChunk, STEP_POLICIES, type StepPolicy } from './step-policy.ts';
 
-const LIMITS = { rowsMax: 256, prefillRows: 64, backgroundRows: 8 };
+const LIMITS = { rowsMax: 256, prefillRows: 64, backgroundRows: 8, backgroundWaitRuns: 8 };
 
 const row = (phase: Phase, passes = 0, passesHere = passes): ReadyChunk => ({
   phase,
@@ -42,7 +42,13 @@ const next = (
   policy: StepPolicy = 'depth',
   decoding = true,
   decodingShare = 64,
-) => decide({ ready, exitPhase: 'coda', decoding, hurried: true, decodingShare }, LIMITS, policy);
+  backgroundWaited = 0,
+) =>
+  decide(
+    { ready, exitPhase: 'coda', decoding, hurried: true, decodingShare, backgroundWaited },
+    LIMITS,
+    policy,
+  );
 
 test('nothing ready, nothing to run', () => {
   assert.equal(next([]), undefined);
@@ -87,7 +93,14 @@ test('after the coda the head, then the prelude: both make the next run of the b
 
 test('without coda layers the head is the way out', () => {
   const ready = [row('head', 1), row('block', 1), row('block', 1), row('block', 0)];
-  const view = { ready, exitPhase: 'head', decoding: true, hurried: true, decodingShare: 64 } as const;
+  const view = {
+    ready,
+    exitPhase: 'head',
+    decoding: true,
+    hurried: true,
+    decodingShare: 64,
+    backgroundWaited: 0,
+  } as const;
   assert.equal(decide(view, LIMITS, 'depth')!.phase, 'block');
 });
 
@@ -159,8 +172,9 @@ test('a run is of one phase, within its rows, and never empty while something is
       fc.array(readyChunk, { maxLength: 60 }),
       fc.constantFrom(...STEP_POLICIES),
       fc.boolean(),
-      (ready, policy, decoding) => {
-        const decision = next(ready, policy, decoding);
+      fc.integer({ min: 0, max: 10 }),
+      (ready, policy, decoding, waited) => {
+        const decision = next(ready, policy, decoding, 64, waited);
         assert.equal(decision === undefined, ready.length === 0);
         if (!decision) return;
         const { phase, chunks } = decision;
@@ -189,7 +203,14 @@ test('beside others, background rows take part with as many as their budget, who
   const { chunks } = next([...lines, one])!;
   assert.deepEqual(new Set(chunks), new Set([...lines.slice(0, 8), one]));
   const alone = decide(
-    { ready: lines, exitPhase: 'coda', decoding: true, hurried: false, decodingShare: 64 },
+    {
+      ready: lines,
+      exitPhase: 'coda',
+      decoding: true,
+      hurried: false,
+      decodingShare: 64,
+      backgroundWaited: 0,
+    },
     LIMITS,
     'depth',
   )!;
@@ -218,4 +239,24 @@ test('background rows that wait keep no other row from its way out', () => {
   const lines = Array.from({ length: 60 }, () => ({ ...row('block'), background: true }));
   const leaving = Array.from({ length: 4 }, () => row('coda', 2));
   assert.equal(next([...lines, ...leaving])!.phase, 'coda');
+});
+
+test('beside prompts that come without end, the background has its share of runs', () => {
+  const line = { ...row('block', 1), background: true };
+  const linePrompt = { ...prompt('block', 16), background: true };
+  const endless = [prompt('block', 64), row('block', 1)];
+  for (const behind of [line, linePrompt]) {
+    let waited = 0;
+    const had: boolean[] = [];
+    for (let run = 0; run < 18; run++) {
+      const ready = [...endless, behind];
+      const decision = next(ready, 'depth', true, 1, waited)!;
+      had.push(decision.chunks.includes(behind));
+      waited = leavesBackground(ready, decision) ? waited + 1 : 0;
+    }
+    assert.deepEqual(
+      had.flatMap((took, run) => (took ? [run] : [])),
+      [8, 17],
+    );
+  }
 });

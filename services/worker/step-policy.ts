@@ -35,6 +35,8 @@ export interface StepView<Ready> {
   readonly hurried: boolean;
   /** Decoding chunks in one run of the block: each sequence counts for the share of it that one of its stages is. */
   readonly decodingShare: number;
+  /** Runs in a row in which chunks of the background could have taken part and none did. */
+  readonly backgroundWaited: number;
 }
 
 export interface StepLimits {
@@ -44,6 +46,8 @@ export interface StepLimits {
   readonly prefillRows: number;
   /** Rows of background sequences in one run while others are here: with the run under way what these wait for. */
   readonly backgroundRows: number;
+  /** Runs in a row that may go without the background while some of it is ready: the share of runs that it has at least. */
+  readonly backgroundWaitRuns: number;
 }
 
 export interface Decision<Ready> {
@@ -56,13 +60,13 @@ export interface Decision<Ready> {
 /**
  * Which chunks run next, or undefined when nothing is ready.
  * Beside others, background sequences take part with a few rows, whoever waited longest, and with none while a prompt of others is
- * here; the rest is as if it were not there.
+ * here, unless that has been so for `backgroundWaitRuns` runs; the rest is as if it were not there.
  * Phase: 1. head, where rows come to it from a coda; 2. prelude: what comes out of both makes the block's run fuller;
  * 3. the way out (coda, or a head without one) when half as many rows wait there as decode on in the loop; 4. the block;
  * 5. the way out with fewer; 6. rows that nobody waits for.
  * Chunks: decoding rows first, those longest here before others, so that rows leave and make room, and no more than the share
  * that leaves the other stages work: rows that run together arrive together, and would go round as one; then prompt rows within
- * their budget; those of the background last; as they came; as many as fit.
+ * their budget; those of the background last, unless they have waited so long; as they came; as many as fit.
  * Head: with the coda always, it is what comes next; with the block when all rows that decode leave together, else it waits for more.
  */
 export function decide<Ready extends ReadyChunk>(
@@ -71,7 +75,8 @@ export function decide<Ready extends ReadyChunk>(
   policy: StepPolicy,
 ): Decision<Ready> | undefined {
   const awaited = view.ready.filter((chunk) => !chunk.deferred);
-  const ready = view.hurried ? givingWay(awaited, limits.backgroundRows) : awaited;
+  const due = view.backgroundWaited >= limits.backgroundWaitRuns;
+  const ready = view.hurried ? givingWay(awaited, limits.backgroundRows, due) : awaited;
   if (ready.length === 0) {
     const deferred = fill(view.ready, limits, true);
     return deferred.length > 0 ? { phase: 'block', chunks: deferred, withHead: false } : undefined;
@@ -86,7 +91,7 @@ export function decide<Ready extends ReadyChunk>(
   const deepest =
     policy === 'depth' || phase !== 'block' ? queue : atDepth(queue, Math.max(...queue.map(passesOf)));
   const share = phase === 'block' ? view.decodingShare : Number.POSITIVE_INFINITY;
-  const chunks = fill(deepest, limits, view.decoding, share);
+  const chunks = fill(deepest, limits, view.decoding, share, due);
   return { phase, chunks, withHead: phase === 'coda' || (phase === 'block' && allLeave(chunks, ready)) };
 }
 
@@ -100,11 +105,16 @@ function allLeave(chunks: readonly ReadyChunk[], ready: readonly ReadyChunk[]): 
 
 /**
  * All but background chunks beyond `rowsMax` rows, or the first of them when it has more. None of them beside a prompt: the runs that
- * it is in are the longest that a decoding row waits for, and a prompt is soon through.
+ * it is in are the longest that a decoding row waits for, and a prompt is soon through; where prompts come without end, the background
+ * is `due` now and then.
  */
-function givingWay<Ready extends ReadyChunk>(ready: readonly Ready[], rowsMax: number): Ready[] {
+function givingWay<Ready extends ReadyChunk>(
+  ready: readonly Ready[],
+  rowsMax: number,
+  due: boolean,
+): Ready[] {
   const others = ready.filter((chunk) => !chunk.background);
-  if (others.some((chunk) => !chunk.decodes)) return others;
+  if (!due && others.some((chunk) => !chunk.decodes)) return others;
   let rows = 0;
   return ready.filter((chunk) => {
     if (!chunk.background) return true;
@@ -134,6 +144,14 @@ function phaseBySequence(inPhase: InPhase): Phase | undefined {
   return (['coda', 'head', 'prelude', 'block'] as const).find((phase) => inPhase(phase).length > 0);
 }
 
+/** Whether chunks of the background were ready for the run that `decision` makes and none is in it. */
+export const leavesBackground = <Ready extends ReadyChunk>(
+  ready: readonly Ready[],
+  { phase, chunks }: Decision<Ready>,
+): boolean =>
+  ready.some((chunk) => chunk.background && !chunk.deferred && chunk.phase === phase) &&
+  !chunks.some((chunk) => chunk.background);
+
 const passesOf = (chunk: ReadyChunk): number => chunk.passes;
 const atDepth = <Ready extends ReadyChunk>(queue: readonly Ready[], passes: number): Ready[] =>
   queue.filter((chunk) => chunk.passes === passes);
@@ -143,11 +161,13 @@ function fill<Ready extends ReadyChunk>(
   { rowsMax, prefillRows }: StepLimits,
   decoding: boolean,
   share = Number.POSITIVE_INFINITY,
+  backgroundFirst = false,
 ): Ready[] {
+  const last = backgroundFirst ? -1 : 1;
   const byUrgency = queue.toSorted(
     (a, b) =>
       Number(b.decodes) - Number(a.decodes) ||
-      Number(a.background) - Number(b.background) ||
+      last * (Number(a.background) - Number(b.background)) ||
       b.passesHere - a.passesHere,
   );
   const chunks: Ready[] = [];

@@ -8,7 +8,7 @@ import type { Front, Inbox } from './inbox.ts';
 import type { Propagation } from './propagation.ts';
 import { type EndedRun, recordRun } from './run-recorder.ts';
 import type { Settlement } from './settle.ts';
-import { decide, type StepPolicy } from './step-policy.ts';
+import { decide, leavesBackground, type StepPolicy } from './step-policy.ts';
 import type { StepSpans } from './step-spans.ts';
 import type { Tenant } from './tenant.ts';
 import type { RunTimes, Tenants } from './tenants.ts';
@@ -57,6 +57,7 @@ const STEP_LIMITS = {
   rowsMax: LIMITS.stepRowsMax,
   prefillRows: LIMITS.prefillBudgetRows,
   backgroundRows: LIMITS.backgroundRows,
+  backgroundWaitRuns: LIMITS.backgroundWaitRuns,
 };
 
 /** The heart of a worker: take ready chunks, decide which run together, run them, settle every row. */
@@ -68,6 +69,8 @@ export class Step {
   #failures = 0;
   /** Rises by one with each run, modulo 2^32. It begins anywhere: a worker that comes back under its name counts anew. */
   #number = randomInt(2 ** 32);
+  /** Runs in a row that left out ready chunks of the background. */
+  #backgroundWaited = 0;
   #turning: Promise<void> | undefined;
 
   constructor(rooms: StepOptions, ways: Ways) {
@@ -104,9 +107,11 @@ export class Step {
     const ready = this.#admitted(inbox.fronts());
     const decodingShare = tenants.decodingShare(this.#rooms.times());
     const { decoding, hurried } = tenants;
-    const view = { ready, exitPhase, decoding, hurried, decodingShare } as const;
+    const backgroundWaited = this.#backgroundWaited;
+    const view = { ready, exitPhase, decoding, hurried, decodingShare, backgroundWaited } as const;
     const decision = decide(view, STEP_LIMITS, policy);
     if (!decision) return false;
+    this.#backgroundWaited = leavesBackground(ready, decision) ? backgroundWaited + 1 : 0;
     const taken = decision.chunks.map((front) => front.chunk);
     inbox.take(taken);
     const chunks = inDepthOrder(taken.filter(isInOrder));

@@ -12,8 +12,8 @@ export interface Resident {
   readonly residency: Residency;
   /** False from its end on: its chunks and results are dropped. */
   readonly open: boolean;
-  /** Others come first; undefined where nobody says: it is not held back, and holds nobody back. */
-  readonly background: boolean | undefined;
+  /** Those that are not of the background come first. */
+  readonly background: boolean;
   /** Keeps what runs for it, when its request asks for that. */
   readonly recorder: RunRecorder | undefined;
   /** W3C trace context of a request that is sampled. */

@@ -45,9 +45,9 @@ export class Tenants {
     return role;
   }
 
-  /** Whether some sequence that lives here is not of the background. */
+  /** Whether some sequence here is not of the background. */
   get hurried(): boolean {
-    for (const { background } of this.#byId.values()) if (background === false) return true;
+    for (const { background } of this.#byId.values()) if (!background) return true;
     return false;
   }
 
