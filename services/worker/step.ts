@@ -72,6 +72,8 @@ export class Step {
   /** Runs in a row that left out ready chunks of the background. */
   #backgroundWaited = 0;
   #turning: Promise<void> | undefined;
+  /** Runs that have ended and of which nobody was told yet. */
+  readonly #untold: StepReport[] = [];
 
   constructor(rooms: StepOptions, ways: Ways) {
     this.#rooms = rooms;
@@ -82,6 +84,7 @@ export class Step {
   wake(): void {
     this.#turning ??= this.#turnWhileReady().finally(() => {
       this.#turning = undefined;
+      this.#tell();
       if (this.#rooms.inbox.empty) this.#ways.idle();
       else this.wake();
     });
@@ -142,9 +145,9 @@ export class Step {
           const { runMs, headMs } = await this.#run(phase, chunks, begin, head);
           this.#failures = 0;
           const stepMs = performance.now() - begin - headMs;
-          this.#ways.ran({ phase, chunks, rows: rowsOf(chunks), runMs, stepMs });
+          this.#untold.push({ phase, chunks, rows: rowsOf(chunks), runMs, stepMs });
           const headRun = { phase: 'head', chunks: [], runMs: headMs, stepMs: headMs } as const;
-          if (head) this.#ways.ran({ ...headRun, rows: head.rows.length });
+          if (head) this.#untold.push({ ...headRun, rows: head.rows.length });
         } catch (thrown) {
           this.#fail(phase, chunks, thrown);
         }
@@ -186,10 +189,17 @@ export class Step {
   async #timed<Result>(run: () => Promise<Result>): Promise<Result> {
     this.#ways.began();
     try {
-      return await run();
+      const running = run();
+      // Telling takes time, which the engine need not wait for.
+      this.#tell();
+      return await running;
     } finally {
       this.#ways.ended();
     }
+  }
+
+  #tell(): void {
+    for (const report of this.#untold.splice(0)) this.#ways.ran(report);
   }
 
   /** What exited rows leave behind must be there before a deeper pass reads it. */

@@ -43,3 +43,18 @@ test('a stage of a line gives way to others and hurries nobody, a stage of any o
     [true, false],
   );
 });
+
+test('the share of a run follows who comes and goes, and an epoch that takes the place of an older one counts once', () => {
+  const times = { stepMs: 4, hopMs: 0 };
+  const tenants = new Tenants();
+  const sequences = Array.from({ length: 8 }, (_, index) => stage(`s${index}`, false));
+  for (const sequence of sequences) tenants.add(sequence);
+  assert.equal(tenants.decodingShare(times), 4);
+  tenants.add(stage('s0', false));
+  assert.equal(tenants.decodingShare(times), 4);
+  tenants.remove(sequences[0]!);
+  assert.equal(tenants.decodingShare(times), 4, 'it had gone before');
+  for (const sequence of sequences.slice(1, 5)) tenants.remove(sequence);
+  assert.equal(tenants.decodingShare(times), 2);
+  assert.equal(tenants.decodingShare({ stepMs: 4, hopMs: 100 }), 1);
+});

@@ -22,6 +22,8 @@ function shareOf(route: Route, { stepMs, hopMs }: RunTimes): number {
 /** The sequences on this worker, at most one epoch of each. */
 export class Tenants {
   readonly #byId = new Map<SequenceId, Tenant>();
+  /** How many there are of each number of stages, which is all that counts of a route for its share of a run. */
+  readonly #byStages = new Map<number, { route: Route; count: number }>();
 
   get count(): number {
     return this.#byId.size;
@@ -56,7 +58,7 @@ export class Tenants {
    */
   decodingShare(times: RunTimes): number {
     let share = 0;
-    for (const { route } of this.#byId.values()) share += shareOf(route, times);
+    for (const { route, count } of this.#byStages.values()) share += count * shareOf(route, times);
     // The sum of three thirds is a little more or less than one.
     return Math.max(1, Math.ceil(share - 1e-6));
   }
@@ -82,11 +84,21 @@ export class Tenants {
   }
 
   add(tenant: Tenant): void {
+    const before = this.#byId.get(tenant.sequenceId);
+    if (before) this.remove(before);
     this.#byId.set(tenant.sequenceId, tenant);
+    const { route } = tenant;
+    const alike = this.#byStages.get(route.stages.length) ?? { route, count: 0 };
+    this.#byStages.set(route.stages.length, { route, count: alike.count + 1 });
   }
 
   remove(tenant: Tenant): void {
-    if (this.#byId.get(tenant.sequenceId) === tenant) this.#byId.delete(tenant.sequenceId);
+    if (this.#byId.get(tenant.sequenceId) !== tenant) return;
+    this.#byId.delete(tenant.sequenceId);
+    const stages = tenant.route.stages.length;
+    const { route, count } = this.#byStages.get(stages)!;
+    if (count > 1) this.#byStages.set(stages, { route, count: count - 1 });
+    else this.#byStages.delete(stages);
   }
 
   /** The sequence in exactly this epoch; undefined for anything stale. */
