@@ -77,7 +77,7 @@ export const rankPlot: Plot = {
       x: { field: 'rank', type: 'ordinal' },
       y: { field: 'KL, nats', type: 'quantitative' },
       color: { field: 'kind', type: 'nominal', title: 'init' },
-      strokeDash: { field: 'loops', type: 'nominal' },
+      strokeDash: { field: 'loops', type: 'nominal', legend: { symbolType: 'stroke' } },
     },
   },
 };
