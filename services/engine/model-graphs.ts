@@ -202,6 +202,6 @@ export class ModelGraphs {
   }
 }
 
-/** Layers that the kernel takes whole would run on the host, whatever the provider. */
+/** Layers and a head that the kernel takes whole would run on the host, whatever the provider. */
 const attendedBy = (provider: Provider, manifest: Manifest): Manifest =>
-  provider === 'cpu' ? manifest : { ...manifest, layerWeights: undefined };
+  provider === 'cpu' ? manifest : { ...manifest, layerWeights: undefined, headWeights: undefined };
