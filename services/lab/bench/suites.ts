@@ -10,6 +10,7 @@ import { peers, peersLong } from './peers/peers.ts';
 import { scale } from './scale.ts';
 import { staged } from './staged.ts';
 import type { Suite } from './suite.ts';
+import { tracing } from './tracing.ts';
 
 /** Every suite of `rondo bench`, in the order in which `make bench` runs them. */
 export const SUITES: readonly Suite[] = [
@@ -21,6 +22,7 @@ export const SUITES: readonly Suite[] = [
   scale,
   staged,
   overload,
+  tracing,
   batch,
   chaos,
   conversion,

@@ -23,7 +23,7 @@ export class LoadClient {
 
   /** Sends `request` and reads its answer to the end, or leaves when `signal` fires. Never rejects. */
   send(request: LoadRequest, signal?: AbortSignal): Promise<RequestRecord> {
-    const { promptIds, maxTokens, seed, fields } = request;
+    const { promptIds, maxTokens, seed, fields, headers } = request;
     const body = JSON.stringify({
       model: this.#options.model,
       prompt: promptIds,
@@ -44,7 +44,7 @@ export class LoadClient {
     const outgoing = httpRequest(`${this.#options.url}/v1/completions`, {
       method: 'POST',
       agent: this.#agent,
-      headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) },
+      headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body), ...headers },
       ...(signal && { signal }),
     });
     // An abort shows here, or in the response, or in both: the first to come ends the record, with its tokens.

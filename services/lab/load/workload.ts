@@ -7,6 +7,7 @@ export interface LoadRequest {
   readonly seed: number;
   /** Further fields of the request body. */
   readonly fields?: Readonly<Record<string, unknown>>;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** A range of lengths, both ends included. */

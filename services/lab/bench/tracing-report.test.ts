@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type TracingTurn, tracingGoals, tracingRows } from './tracing-report.ts';
+
+const turn = (round: number, share: TracingTurn['share'], tokensPerS: number): TracingTurn => ({
+  ...{ round, share, tokensPerS, tokens: 100, cpuMs: 50, requests: 4, gapP50Ms: 10, failed: 0 },
+  ...{ spans: share * 1000, bytes: share * 400_000, lost: 0 },
+});
+
+const turns = [
+  turn(0, 0, 100),
+  turn(0, 0.01, 99.5),
+  turn(0, 1, 90),
+  turn(1, 0, 200),
+  turn(1, 0.01, 199),
+  turn(1, 1, 190),
+];
+
+test('a turn is held against the one without tracing in the same round', () => {
+  const lost = tracingRows(turns).map((row) => row['throughput lost %']);
+  assert.deepEqual(
+    lost.map((value) => Number(Number(value).toFixed(6))),
+    [0, 0.5, 7.5],
+  );
+  assert.deepEqual(
+    tracingRows(turns).map((row) => row['spans/token']),
+    [0, 0.1, 10],
+  );
+});
+
+test('the goals are missed by a loss above 1 % and by lost spans', () => {
+  assert.deepEqual(
+    tracingGoals(turns).map(({ met }) => met),
+    [true, true],
+  );
+  const bad = [turn(0, 0, 100), { ...turn(0, 0.01, 98), lost: 3 }, turn(0, 1, 90)];
+  assert.deepEqual(
+    tracingGoals(bad).map(({ met }) => met),
+    [false, false],
+  );
+});

@@ -1,0 +1,148 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { closedLoop } from '../load/closed-loop.ts';
+import { LoadClient } from '../load/load-client.ts';
+import { summarize } from '../load/load-summary.ts';
+import { processCpuMs } from '../load/process-cpu.ts';
+import { Scrape } from '../load/scrape.ts';
+import { Workload } from '../load/workload.ts';
+import { benchBundle } from './bench-bundle.ts';
+import { LOOPED } from './depth-bundle.ts';
+import type { RondoProcess } from './rondo-process.ts';
+import { SpanSink } from './span-sink.ts';
+import type { Suite, SuiteContext, SuiteResult } from './suite.ts';
+import { SHARES, type Share, type TracingTurn, tracingGoals, tracingRows } from './tracing-report.ts';
+
+const CLIENTS = 16;
+const ROUNDS = 8;
+const ROUNDS_QUICK = 3;
+const RAMP_MS = 1000;
+const WINDOW_MS = 4000;
+
+/** What traces cost, on one server, in turns. */
+export const tracing: Suite = {
+  name: 'tracing',
+  summary: 'throughput and processor time with no request traced, 1 % and all, in turns on one server',
+  run,
+};
+
+async function run(context: SuiteContext): Promise<SuiteResult> {
+  const bundle = await benchBundle(context, LOOPED);
+  await using sink = await SpanSink.open();
+  await using server = await context.launch(
+    ...['run', '--model', bundle.directory, '--listen', '127.0.0.1:0', '--workers', '1', '--kv-mb', '512'],
+    ...[
+      '--threads',
+      String(context.threads),
+      '--otlp-endpoint',
+      sink.url,
+      '--otlp-protocol',
+      'http/protobuf',
+    ],
+  );
+  const load = new TracedLoad(context, server, sink, bundle.manifest.name);
+  const rounds = context.quick ? ROUNDS_QUICK : ROUNDS;
+  const turns: TracingTurn[] = [];
+  await load.turn(0, 0);
+  for (let round = 0; round < rounds; round++) {
+    // Each goes first in its turn: a machine that drifts favours none.
+    for (let index = 0; index < SHARES.length; index++) {
+      const share = SHARES[(round + index) % SHARES.length]!;
+      context.progress(`round ${round + 1} of ${rounds}, ${100 * share} % traced`);
+      turns.push(await load.turn(round, share));
+    }
+  }
+  load.close();
+  return { rows: tracingRows(turns), goals: tracingGoals(turns), plots: [], notes: notes(rounds) };
+}
+
+/** A closed loop whose clients say themselves which of their requests are traced: one server runs all turns. */
+class TracedLoad {
+  readonly #context: SuiteContext;
+  readonly #server: RondoProcess;
+  readonly #sink: SpanSink;
+  readonly #client: LoadClient;
+  readonly #workload: Workload;
+  #sent = 0;
+
+  constructor(context: SuiteContext, server: RondoProcess, sink: SpanSink, model: string) {
+    this.#context = context;
+    this.#server = server;
+    this.#sink = sink;
+    this.#client = new LoadClient({ url: this.#url, model });
+    this.#workload = new Workload({
+      seed: context.seed,
+      promptTokens: { least: 8, most: 32 },
+      outputTokens: { least: 32, most: 64 },
+      ids: { first: 1000, last: 40_000 },
+    });
+  }
+
+  get #url(): string {
+    return this.#server.ready.replace(/\/$/, '');
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+
+  async turn(round: number, share: Share): Promise<TracingTurn> {
+    const stop = new AbortController();
+    const signal = AbortSignal.any([stop.signal, this.#context.signal]);
+    const workload = {
+      request: (index: number) => ({
+        ...this.#workload.request(index),
+        headers: { traceparent: parent(share, index) },
+      }),
+    };
+    const before = await this.#spans();
+    const running = closedLoop({
+      client: this.#client,
+      workload,
+      clients: CLIENTS,
+      first: this.#sent,
+      signal,
+    });
+    await delay(RAMP_MS, undefined, { signal });
+    const [fromMs, fromCpuMs] = [performance.now(), await processCpuMs(this.#server.pid)];
+    await delay(WINDOW_MS, undefined, { signal });
+    const [toMs, toCpuMs] = [performance.now(), await processCpuMs(this.#server.pid)];
+    stop.abort();
+    const records = await running;
+    this.#sent += records.length;
+    // What was traced leaves within a second; the next turn must not pay for it.
+    await delay(RAMP_MS, undefined, { signal: this.#context.signal });
+    const after = await this.#spans();
+    const { tokens, steadyTokensPerS, gapMs, failed, refused } = summarize(records, { fromMs, toMs });
+    return {
+      round,
+      share,
+      tokens,
+      tokensPerS: steadyTokensPerS,
+      cpuMs: toCpuMs - fromCpuMs,
+      requests: records.length,
+      gapP50Ms: gapMs.p50,
+      failed: failed + refused,
+      spans: after.exported - before.exported,
+      lost: after.lost - before.lost,
+      bytes: after.bytes - before.bytes,
+    };
+  }
+
+  async #spans(): Promise<{ readonly exported: number; readonly lost: number; readonly bytes: number }> {
+    const scrape = await Scrape.of(this.#url);
+    const of = (outcome: string) => scrape.sum('rondo_trace_spans_total', `outcome="${outcome}"`);
+    return { exported: of('exported'), lost: of('dropped') + of('failed'), bytes: this.#sink.bytes };
+  }
+}
+
+/** A client's context that samples a share of the requests: at 1 % every hundredth. */
+function parent(share: Share, index: number): string {
+  const sampled = share > 0 && index % Math.round(1 / share) === 0;
+  return `00-${randomBytes(16).toString('hex')}-${randomBytes(8).toString('hex')}-${sampled ? '01' : '00'}`;
+}
+
+const notes = (rounds: number): string[] => [
+  `SmolLM2-135M-Instruct, int4, layers 1 to 28 twice, one worker, ${CLIENTS} clients with streamed completions of 32 to 64 tokens, each sending its next when its last has ended. Which requests are traced their clients say in \`traceparent\`, so that one server runs all turns: ${rounds} rounds of three turns of ${WINDOW_MS / 1000} s, each share first in its turn; losses are medians against the turn of the same round without tracing. Spans leave over HTTP to a receiver in the load generator that only counts bytes.`,
+  'Spans are those of requests and of steps; a turn breaks off its last requests, whose spans are counted though their last tokens are not. Server µs/token is all processor time of coordinator, worker and engine in one process.',
+];
