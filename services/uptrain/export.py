@@ -22,14 +22,14 @@ Trained from nothing by `services/uptrain`; see its model card there.
 """
 
 
-def export(directory: Path, recipe_file: Path, out: Path, threshold: float, kv_policy: str) -> None:
+def export(directory: Path, recipe_file: Path, out: Path, exit: tuple[str, float], kv_policy: str) -> None:
     recipe = read_recipe(recipe_file)
     tokenizer = read_tokenizer(directory)
     shape = recipe.shape_for(tokenizer.get_vocab_size())
     model = RecursiveModel(shape)
     model.load_state_dict(torch.load(directory / "state.pt", weights_only=True)["model"])
-    config = ouro_config(shape, tokenizer.token_to_id(END), threshold)
-    manifest = trained_manifest(shape, recipe.name, recipe.seed, threshold, kv_policy)
+    config = ouro_config(shape, tokenizer.token_to_id(END))
+    manifest = trained_manifest(shape, recipe.name, recipe.seed, exit, kv_policy)
     write_directory(model, directory, out, config, manifest, CARD.format(name=recipe.name))
 
 
@@ -38,7 +38,8 @@ if __name__ == "__main__":
     parser.add_argument("directory", type=Path)
     parser.add_argument("--recipe", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--threshold", type=float, default=1.0, help="of the gate: 1 never leaves early")
+    parser.add_argument("--policy", default="confidence", choices=("none", "gate", "confidence"), help="how rows leave the loop")
+    parser.add_argument("--threshold", type=float, default=0.9, help="from which on they do")
     parser.add_argument("--kv-policy", default="last-exited", choices=("last-exited", "catch-up"))
     options = parser.parse_args()
-    export(options.directory, options.recipe, options.out, options.threshold, options.kv_policy)
+    export(options.directory, options.recipe, options.out, (options.policy, options.threshold), options.kv_policy)

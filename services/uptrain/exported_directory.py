@@ -104,12 +104,12 @@ def adapter_config(shape: Shape) -> dict:
     }
 
 
-def ouro_config(shape: Shape, eos: int, threshold: float) -> dict:
+def ouro_config(shape: Shape, eos: int) -> dict:
     """config.json of a model that was trained here from nothing."""
     return {
         "architectures": ["OuroForCausalLM"],
         "dtype": "float32",
-        "early_exit_threshold": threshold,
+        "early_exit_threshold": 1.0,
         "eos_token_id": eos,
         "head_dim": shape.head_dim,
         "hidden_act": "silu",
@@ -128,8 +128,8 @@ def ouro_config(shape: Shape, eos: int, threshold: float) -> dict:
     }
 
 
-def trained_manifest(shape: Shape, name: str, seed: int, threshold: float, kv_policy: str) -> dict:
-    """rondo.json of a model that was trained here from nothing."""
+def trained_manifest(shape: Shape, name: str, seed: int, exit: tuple[str, float], kv_policy: str) -> dict:
+    """rondo.json of a model that was trained here from nothing; `exit` is a policy and its threshold."""
     return {
         "name": name,
         "source": {"checkpoint": name, "architecture": "ouro", "licence": "apache-2.0"},
@@ -138,8 +138,8 @@ def trained_manifest(shape: Shape, name: str, seed: int, threshold: float, kv_po
         "loop": {"first": shape.prelude, "last": shape.prelude + shape.block - 1, "damping": shape.damping},
         "tied": {"init": "random", "initSeed": seed, "norms": "per-depth" if shape.per_depth_norms else "shared"},
         "exit": {
-            "policy": "gate" if threshold < 1 else "none",
-            "threshold": threshold,
+            "policy": exit[0],
+            "threshold": exit[1],
             "minDepth": 1,
             "signals": ["gate", "latent-diff"],
         },

@@ -39,8 +39,8 @@ class Uptraining(unittest.TestCase):
         shape = replace(RECIPE.shape_for(tokenizer.get_vocab_size()), depths=depths)
         model = RecursiveModel(shape)
         model.initialise(seed)
-        config = ouro_config(shape, tokenizer.token_to_id(END), 1.0)
-        write_directory(model, out, out, config, trained_manifest(shape, name, seed, 1.0, "last-exited"), "")
+        config = ouro_config(shape, tokenizer.token_to_id(END))
+        write_directory(model, out, out, config, trained_manifest(shape, name, seed, ("none", 1.0), "last-exited"), "")
         return out
 
     def test_the_loss_falls_and_the_directory_holds_what_was_trained(self):

@@ -35,8 +35,8 @@ def main(out: Path, coda: int) -> None:
                     parameter.normal_(std=0.1, generator=random)
                 elif "norm" in name:
                     parameter.add_(0.2 * torch.randn(parameter.shape, generator=random))
-        config = ouro_config(shape, tokenizer.token_to_id(END), 1.0)
-        manifest = trained_manifest(shape, "random", recipe.seed, 1.0, "last-exited")
+        config = ouro_config(shape, tokenizer.token_to_id(END))
+        manifest = trained_manifest(shape, "random", recipe.seed, ("none", 1.0), "last-exited")
         write_directory(model, Path(made), out, config, manifest, "---\nlicense: apache-2.0\n---\n")
     again, _, _ = read_directory(out)
     for (name, one), other in zip(model.named_parameters(), again.parameters()):
