@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import { RondoError } from '@rondo/core';
 import { closedLoop } from '../load/closed-loop.ts';
 import { LoadClient } from '../load/load-client.ts';
 import { summarize } from '../load/load-summary.ts';
@@ -18,6 +19,8 @@ const ROUNDS = 8;
 const ROUNDS_QUICK = 3;
 const RAMP_MS = 1000;
 const WINDOW_MS = 4000;
+/** Fewer in a window say nothing of a percent. */
+const TOKENS_MIN = 100;
 
 /** What traces cost, on one server, in turns. */
 export const tracing: Suite = {
@@ -114,6 +117,10 @@ class TracedLoad {
     await delay(RAMP_MS, undefined, { signal: this.#context.signal });
     const after = await this.#spans();
     const { tokens, steadyTokensPerS, gapMs, failed, refused } = summarize(records, { fromMs, toMs });
+    if (tokens < TOKENS_MIN) {
+      const found = `${tokens} tokens came in ${WINDOW_MS / 1000} s`;
+      throw new RondoError('ENGINE_FAILED', `${found}: too few to compare by; leave the machine to this run`);
+    }
     return {
       round,
       share,
