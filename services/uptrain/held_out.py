@@ -2,7 +2,7 @@
 
     python held_out.py --count 600 --seed built-in --out questions.jsonl [--digits 5]
 
-With --digits, sums, differences and products of numbers that long, which no model was trained on.
+With --digits, sums, differences and products of numbers up to that long: beyond 4 (3 in products) none was trained on.
 """
 
 import argparse
