@@ -39,7 +39,7 @@ if __name__ == "__main__":
     parser.add_argument("--recipe", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--policy", default="confidence", choices=("none", "gate", "confidence"), help="how rows leave the loop")
-    parser.add_argument("--threshold", type=float, default=0.9, help="from which on they do")
+    parser.add_argument("--threshold", type=float, default=0.999, help="from which on they do")
     parser.add_argument("--kv-policy", default="last-exited", choices=("last-exited", "catch-up"))
     options = parser.parse_args()
     export(options.directory, options.recipe, options.out, (options.policy, options.threshold), options.kv_policy)
