@@ -9,6 +9,7 @@ const exportedManifestSchema = manifestSchema
   .pick({
     name: true,
     source: true,
+    examples: true,
     layers: true,
     maxDepth: true,
     loop: true,

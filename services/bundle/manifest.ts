@@ -39,6 +39,8 @@ export const manifestSchema = z.strictObject({
     /** Longest sequence in positions. */
     context: positive,
   }),
+  /** What it can be asked, suggested to whoever starts it; absent for a model of wide knowledge. */
+  examples: z.array(z.string().min(1).max(200)).min(1).max(3).optional(),
   /** Unlooped layers before, unique layers inside, unlooped layers after the loop. */
   layers: z.strictObject({ prelude: z.int().nonnegative(), block: positive, coda: z.int().nonnegative() }),
   maxDepth: positive.max(LIMITS.passesMax),

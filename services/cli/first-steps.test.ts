@@ -41,3 +41,12 @@ test('where keys are asked for, each way to ask shows one', () => {
   assert.match(text, /export RONDO_KEY=/);
   assert.doesNotMatch(firstSteps('http://127.0.0.1:8080', 'smol', 'text', false), /RONDO_KEY/);
 });
+
+test('a model that says what it can be asked is asked that', () => {
+  const text = firstSteps('http://127.0.0.1:8080', 'sums', 'text', false, ['What is 2 + 2?', 'Sort 3, 1.']);
+  assert.deepEqual(
+    bodies(text).map(({ prompt }) => prompt),
+    ['What is 2 + 2?', 'Sort 3, 1.'],
+  );
+  assert.ok(bodies(text).every(({ temperature }) => temperature === 0));
+});

@@ -117,7 +117,7 @@ async function start(flags: RunFlags, chassis: Chassis): Promise<void> {
   announceCoordinator(admin, coordinator, chassis);
   const keyed = flags.apiKeys !== undefined;
   const [{ name, bundle }] = models as [NamedBundle];
-  const steps = firstSteps(coordinator.url, name, await speechOf(bundle), keyed);
+  const steps = firstSteps(coordinator.url, name, await speechOf(bundle), keyed, bundle.manifest.examples);
   process.stdout.write(`ready ${coordinator.url}\n${steps}`);
 }
 

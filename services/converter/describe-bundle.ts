@@ -35,6 +35,7 @@ export function describeBundle(
       architecture: model.architecture,
       licence: checkpoint.licence,
     },
+    ...(exported?.examples && { examples: exported.examples }),
     shape: {
       hidden: model.hidden,
       heads: model.heads,

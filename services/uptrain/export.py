@@ -29,7 +29,7 @@ def export(directory: Path, recipe_file: Path, out: Path, exit: tuple[str, float
     model = RecursiveModel(shape)
     model.load_state_dict(torch.load(directory / "state.pt", weights_only=True)["model"])
     config = ouro_config(shape, tokenizer.token_to_id(END))
-    manifest = trained_manifest(shape, recipe.name, recipe.seed, exit, kv_policy)
+    manifest = trained_manifest(shape, recipe.name, recipe.seed, exit, kv_policy, recipe.examples)
     write_directory(model, directory, out, config, manifest, CARD.format(name=recipe.name))
 
 

@@ -128,11 +128,14 @@ def ouro_config(shape: Shape, eos: int) -> dict:
     }
 
 
-def trained_manifest(shape: Shape, name: str, seed: int, exit: tuple[str, float], kv_policy: str) -> dict:
+def trained_manifest(
+    shape: Shape, name: str, seed: int, exit: tuple[str, float], kv_policy: str, examples: tuple[str, ...] = ()
+) -> dict:
     """rondo.json of a model that was trained here from nothing; `exit` is a policy and its threshold."""
     return {
         "name": name,
         "source": {"checkpoint": name, "architecture": "ouro", "licence": "apache-2.0"},
+        **({"examples": list(examples)} if examples else {}),
         "layers": {"prelude": shape.prelude, "block": shape.block, "coda": shape.coda},
         "maxDepth": shape.depths,
         "loop": {"first": shape.prelude, "last": shape.prelude + shape.block - 1, "damping": shape.damping},

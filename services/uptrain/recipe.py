@@ -37,6 +37,8 @@ class Recipe:
     checkpointing: bool
     shape: dict
     phases: tuple[Phase, ...]
+    # Up to three questions that whoever serves the model is told to try.
+    examples: tuple[str, ...] = ()
 
     def shape_for(self, vocab: int) -> Shape:
         return Shape.of({**self.shape, "vocab": vocab})
