@@ -11,6 +11,8 @@ NODE_VERSION := $(shell cat .nvmrc)
 NODE_MAJOR := $(firstword $(subst ., ,$(NODE_VERSION)))
 LOCAL_NODE := .node/bin/node
 export PATH := $(CURDIR)/.node/bin:$(PATH)
+# As the rondo script does: ONNX Runtime tells Microsoft of what it runs unless it is told not to.
+export ORT_DISABLE_TELEMETRY ?= 1
 NODE_ON_PATH := $(shell node --version 2>/dev/null | sed 's/^v\([0-9]*\).*/\1/')
 ifneq ($(shell test -x $(LOCAL_NODE) || test $(or $(NODE_ON_PATH),0) -lt $(NODE_MAJOR) && echo local),)
 NODE := $(LOCAL_NODE)
