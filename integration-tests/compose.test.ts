@@ -66,7 +66,7 @@ test('traces go to the collector by the way it listens to, and from there to Jae
   }>('otel-collector.yaml');
   const [, port] = receivers.otlp.protocols.grpc.endpoint.split(':');
   for (const [, { build, environment }] of all) {
-    if (build) assert.equal(environment?.['OTEL_EXPORTER_OTLP_ENDPOINT'], `http://otel-collector:${port}`);
+    if (build) assert.equal(environment?.OTEL_EXPORTER_OTLP_ENDPOINT, `http://otel-collector:${port}`);
   }
   assert.equal(exporters.otlp.endpoint, 'jaeger:4317');
   assert.ok('jaeger' in services && 'otel-collector' in services);

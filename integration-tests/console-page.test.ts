@@ -144,6 +144,8 @@ describe('the console in a browser', { skip: BROWSER_MISSING }, () => {
 
   test('nothing moves for whoever prefers that', async () => {
     await visit({ ...DESKTOP, reducedMotion: 'reduce' }, async (page) => {
+      // What happens before the first frame shows in none.
+      await page.locator('.rate').waitFor();
       await new ToldStream(url(), { prompt: [5, 6], max_tokens: 50 }).ended;
       await page.waitForFunction(`document.querySelector('.rate').textContent !== '0'`);
       assert.equal(await page.evaluate(DRAWN), false);
