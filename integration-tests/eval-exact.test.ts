@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -9,6 +10,8 @@ import { type AskedExactly, exactMatch, exactScore, readExactQuestions } from '@
 import { logitsOf } from './logits.ts';
 
 const CHECKPOINT = new URL('./fixtures/tiny/llama-gqa/checkpoint', import.meta.url).pathname;
+const RONDO = new URL('../rondo', import.meta.url).pathname;
+const BUILT_IN = new URL('../models/built-in', import.meta.url).pathname;
 const DEPTHS = 3;
 const PROMPT = [5, 42, 7, 91, 12];
 
@@ -72,4 +75,37 @@ test('a question longer than the context, and a line that is none, are refused',
   refused('\n{"task": "sum", "question": "1 + 1"}\n', /q\.jsonl:2: answer: /);
   refused('{', /q\.jsonl:1: not JSON/);
   refused('\n', /q\.jsonl: no question in it/);
+});
+
+/** What `rondo eval --exact` says of two questions, the second of which has no such answer, to the built-in model. */
+async function evalTwo(...options: string[]): Promise<{ code: unknown; stdout: string; stderr: string }> {
+  const lines = (await readFile(`${BUILT_IN}.jsonl`, 'utf8')).split('\n', 1);
+  lines.push(JSON.stringify({ task: 'none', question: 'How much is 1 + 1?', answer: 'It is a fish.' }));
+  const file = join(directory, 'two.jsonl');
+  await writeFile(file, lines.join('\n'));
+  return new Promise((resolve) => {
+    execFile(RONDO, ['eval', '--exact', file, '--b', BUILT_IN, ...options], (error, stdout, stderr) =>
+      resolve({ code: error?.code ?? 0, stdout, stderr }),
+    );
+  });
+}
+
+test('too few right answers end the command with 1, after its table and a whole report', async () => {
+  const out = join(directory, 'exact.json');
+  const { code, stdout, stderr } = await evalTwo('--json', out, '--least', '0.6');
+  assert.equal(code, 1);
+  assert.match(
+    stderr,
+    /rondo-small-numbers answers 50\.0 % of .*two\.jsonl exactly with all passes; --least 0\.6/,
+  );
+  assert.match(stdout, /rondo-small-numbers, int8, 2 questions/);
+  const { asked, reports } = JSON.parse(await readFile(out, 'utf8'));
+  assert.deepEqual([asked.length, reports.length, reports[0].scores[2].all], [2, 1, 0.5]);
+  assert.equal((await readdir(directory)).filter((name) => name.includes('partial')).length, 0);
+});
+
+test('a report that cannot be written is told before the questions are asked', async () => {
+  const { code, stdout, stderr } = await evalTwo('--json', join(directory, 'nowhere', 'exact.json'));
+  assert.deepEqual([code, stdout], [1, '']);
+  assert.match(stderr, /exact\.json: cannot be written/);
 });

@@ -1,11 +1,20 @@
-import { writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { type Bundle, openBundle } from '@rondo/bundle';
 import { openText } from '@rondo/coordinator';
-import { type ExitPolicy, type ExitRule, RondoError } from '@rondo/core';
-import { type AskedExactly, exactMatch, exactScore, exactText, readExactQuestions } from '@rondo/lab';
+import { RondoError } from '@rondo/core';
+import {
+  type AskedExactly,
+  type ExactQuestion,
+  exactMatch,
+  exactScore,
+  exactText,
+  LIVE_POLICIES,
+  type LivePolicy,
+  readExactQuestions,
+} from '@rondo/lab';
 import { InvalidArgumentError } from 'commander';
 import { progressBar } from './progress.ts';
+import { ResultFile } from './result-file.ts';
 
 export interface ExactFlags {
   readonly b: readonly string[];
@@ -17,21 +26,20 @@ export interface ExactFlags {
 }
 
 /** A way of leaving the loop, `gate:0.5`. */
-export type ExactExit = Pick<ExitRule, 'threshold'> & {
-  readonly policy: Exclude<ExitPolicy, 'none' | 'replay'>;
-};
-
-const LIVE = ['gate', 'latent-diff', 'confidence'] as const;
+export interface ExactExit {
+  readonly policy: LivePolicy;
+  readonly threshold: number;
+}
 
 /** Parses `policy:threshold,…`. */
 export function exactExits(value: string): ExactExit[] {
   return value.split(',').map((part) => {
     const [name, number] = part.split(':');
-    const policy = LIVE.find((live) => live === name);
+    const policy = LIVE_POLICIES.find((live) => live === name);
     const threshold = Number(number);
     if (policy && number && threshold > 0) return { policy, threshold };
     throw new InvalidArgumentError(
-      `${part}: expected policy:threshold, of ${LIVE.join(', ')}, such as gate:0.5`,
+      `${part}: expected policy:threshold, of ${LIVE_POLICIES.join(', ')}, such as gate:0.5`,
     );
   });
 }
@@ -39,7 +47,9 @@ export function exactExits(value: string): ExactExit[] {
 /** `rondo eval --exact`: questions that have one right answer, after every number of passes and at given exits. */
 export async function evalExact(flags: ExactFlags, lines: string): Promise<void> {
   const questions = readExactQuestions(flags.exact, lines);
+  await using json = flags.json === undefined ? undefined : await ResultFile.open(flags.json);
   const reports = [];
+  const shares: { readonly name: string; readonly right: number }[] = [];
   for (const directory of flags.b) {
     const bundle = await openBundle(directory);
     const { maxDepth, exit, kvPolicy, precision } = bundle.manifest;
@@ -72,28 +82,23 @@ export async function evalExact(flags: ExactFlags, lines: string): Promise<void>
           right: answers.map(({ right }) => right),
         })),
       });
-      const full = scores[maxDepth - 1]!;
-      if (flags.least !== undefined && full.all < flags.least) {
-        throw new RondoError(
-          'QUALITY_WORSE',
-          `${bundle.manifest.name} answers ${(100 * full.all).toFixed(1)} % of ${flags.exact} exactly with all passes; --least ${flags.least} asks for ${100 * flags.least} %`,
-        );
-      }
+      shares.push({ name: bundle.manifest.name, right: scores[maxDepth - 1]!.all });
     } finally {
       progress.stop();
     }
   }
-  if (flags.json !== undefined) {
-    const report = { questions: flags.exact, asked: questions, reports };
-    await writeFile(flags.json, `${JSON.stringify(report)}\n`);
+  await json?.write(`${JSON.stringify({ questions: flags.exact, asked: questions, reports })}\n`);
+  for (const { name, right } of shares) {
+    if (flags.least === undefined || right >= flags.least) continue;
+    throw new RondoError(
+      'QUALITY_WORSE',
+      `${name} answers ${(100 * right).toFixed(1)} % of ${flags.exact} exactly with all passes; --least ${flags.least} asks for ${100 * flags.least} %`,
+    );
   }
 }
 
 /** Prompts as a chat with one message is served, answers up to the token that ends them. */
-async function asServed(
-  bundle: Bundle,
-  questions: readonly { readonly task: string; readonly question: string; readonly answer: string }[],
-): Promise<AskedExactly[]> {
+async function asServed(bundle: Bundle, questions: readonly ExactQuestion[]): Promise<AskedExactly[]> {
   const text = await openText(bundle);
   const end = bundle.manifest.tokens.eos[0];
   if (!text?.chatTemplate || end === undefined) {

@@ -18,7 +18,6 @@ import { blockGraph, codaGraph, headGraph, preludeGraph } from './graphs.ts';
 import { huggingFaceConfig } from './huggingface-config.ts';
 import { kvCopyGraph, kvStoreGraph } from './kv-graphs.ts';
 import { embeddingPlace, headPlace, layerPlaces } from './layer-places.ts';
-
 import { TiedCheckpoint } from './loop-init.ts';
 import { type LoopOptions, type LoopPlan, planLoop, type StackName } from './loop-plan.ts';
 import { type LoraOptions, openLora } from './lora.ts';

@@ -1,5 +1,6 @@
 import { RondoError } from '@rondo/core';
 import { z } from 'zod';
+import { checkedLines } from './checked-json.ts';
 
 /** A question with the one answer that is right, as the lines of a file say it. */
 export interface ExactQuestion {
@@ -17,26 +18,10 @@ const schema = z.looseObject({ task: text, question: text, answer: text });
  * @throws RondoError CONFIG_INVALID naming file and line, or for a file without any.
  */
 export function readExactQuestions(name: string, lines: string): ExactQuestion[] {
-  const questions = lines.split('\n').flatMap((line, at) => {
-    if (line.trim() === '') return [];
-    return [parseLine(`${name}:${at + 1}`, line)];
-  });
+  const questions = checkedLines(schema, name, lines).map(({ value }) => value);
   if (questions.length > 0) return questions;
   throw new RondoError(
     'CONFIG_INVALID',
     `${name}: no question in it: a line is {"task": …, "question": …, "answer": …}`,
   );
-}
-
-function parseLine(place: string, line: string): ExactQuestion {
-  let json: unknown;
-  try {
-    json = JSON.parse(line);
-  } catch (cause) {
-    throw new RondoError('CONFIG_INVALID', `${place}: not JSON`, { cause });
-  }
-  const parsed = schema.safeParse(json);
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0]!;
-  throw new RondoError('CONFIG_INVALID', `${place}: ${[...issue.path, issue.message].join(': ')}`);
 }

@@ -7,7 +7,9 @@ import type { Sequences } from './sequences.ts';
 import type { SuiteSettings } from './suite.ts';
 import type { Window } from './windows.ts';
 
-export type LivePolicy = 'gate' | 'latent-diff' | 'confidence';
+/** Policies that decide while rows run. */
+export const LIVE_POLICIES = ['gate', 'latent-diff', 'confidence'] as const;
+export type LivePolicy = (typeof LIVE_POLICIES)[number];
 
 /** A threshold of one policy: given, or to be found where about a share `saving` of the passes that can be saved is. */
 export type AskedExit =
@@ -26,12 +28,12 @@ const leavesAbove = (policy: LivePolicy): boolean => policy !== 'latent-diff';
 /** What of a suite's exits a model can be served with; none for one that must run every pass. */
 export function askedExits({ maxDepth, exit }: Manifest, exits: SuiteSettings['exits']): AskedExit[] {
   if (exit.minDepth >= maxDepth) return [];
-  return (['gate', 'latent-diff', 'confidence'] as const)
-    .filter((policy) => policy === 'confidence' || exit.signals.includes(policy))
-    .flatMap((policy) => [
+  return LIVE_POLICIES.filter((policy) => policy === 'confidence' || exit.signals.includes(policy)).flatMap(
+    (policy) => [
       ...exits[policy].map((threshold) => ({ policy, threshold })),
       ...exits.saving.map((saving) => ({ policy, saving })),
-    ]);
+    ],
+  );
 }
 
 /**

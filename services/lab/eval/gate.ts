@@ -2,6 +2,7 @@ import { RondoError } from '@rondo/core';
 import { z } from 'zod';
 import { bootstrap, type Estimate } from './bootstrap.ts';
 import type { Cell } from './cells.ts';
+import { checkedJson } from './checked-json.ts';
 import { METRICS, type MetricName, type Scores } from './metrics.ts';
 import { type EvalReport, exitName, fullCell } from './report.ts';
 import type { SuiteSettings } from './suite.ts';
@@ -76,21 +77,8 @@ const schema = z.looseObject({
 export type Baseline = z.infer<typeof schema>;
 
 /** @throws RondoError CONFIG_INVALID for what is not such a report. */
-export function parseBaseline(path: string, text: string): Baseline {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new RondoError('CONFIG_INVALID', `${path}: not JSON`, { cause });
-  }
-  const parsed = schema.safeParse(json);
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0]!;
-  throw new RondoError(
-    'CONFIG_INVALID',
-    `${path}: ${issue.path.join('.')}: ${issue.message}: expected what 'rondo eval --json' writes of one --b`,
-  );
-}
+export const parseBaseline = (path: string, text: string): Baseline =>
+  checkedJson(schema, path, text, "expected what 'rondo eval --json' writes of one --b");
 
 /**
  * Holds the one B of `report` against the baseline's, run in each way that both know, paired by unit. A metric passes when the

@@ -1,5 +1,6 @@
 import { RondoError } from '@rondo/core';
 import { z } from 'zod';
+import { checkedLines } from './checked-json.ts';
 import type { TextTokenizer } from './text-tokenizer.ts';
 
 type Encoding = Pick<TextTokenizer, 'prefixId' | 'addsPrefix' | 'encode'>;
@@ -48,10 +49,8 @@ export function readQuestions(
 ): Question[] {
   const begins = bos === 'always' || (bos === 'as-tokenizer' && tokenizer.addsPrefix);
   const prefix = begins ? [tokenizer.prefixId] : [];
-  return text.split('\n').flatMap((line, at) => {
-    if (line.trim() === '') return [];
-    const place = `${name}:${at + 1}`;
-    const { query, context = query!, choices, gold } = parseLine(place, line);
+  return checkedLines(schema, name, text).map(({ place, value }) => {
+    const { query, context = query!, choices, gold } = value;
     const given = context.trimEnd();
     const spaces = context.slice(given.length) + DELIMITER;
     const ids = tokenizer.encode(given);
@@ -60,21 +59,8 @@ export function readQuestions(
       throw new RondoError('CONFIG_INVALID', `${place}: a choice adds no token to its question`);
     }
     const lengths = choices.map((choice) => Array.from(choice).length);
-    return [{ name: place, context: [...prefix, ...ids], choices: encoded, lengths, gold }];
+    return { name: place, context: [...prefix, ...ids], choices: encoded, lengths, gold };
   });
-}
-
-function parseLine(place: string, line: string): z.infer<typeof schema> {
-  let json: unknown;
-  try {
-    json = JSON.parse(line);
-  } catch (cause) {
-    throw new RondoError('CONFIG_INVALID', `${place}: not JSON`, { cause });
-  }
-  const parsed = schema.safeParse(json);
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0]!;
-  throw new RondoError('CONFIG_INVALID', `${place}: ${[...issue.path, issue.message].join(': ')}`);
 }
 
 /** Positions of the longest row of ids that `question` asks for. */
