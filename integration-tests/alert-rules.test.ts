@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { RondoProcess } from './rondo-process.ts';
 import { TinyBundle } from './tiny-bundle.ts';
-import { alertQueries, dashboardQueries, metricsOf } from './watched-queries.ts';
+import { alertQueries, dashboardQueries, metricsOf, UNTRACED } from './watched-queries.ts';
 
 const INFRA = new URL('../infra/', import.meta.url);
 const read = (name: string) => readFileSync(new URL(name, INFRA), 'utf8');
@@ -33,6 +33,7 @@ test('alerts and dashboards ask only for metrics that a running cluster tells', 
   await using bundle = await TinyBundle.make(2);
   await using cluster = await RondoProcess.start(
     ...['run', '--model', bundle.directory, '--listen', '127.0.0.1:0', '--kv-mb', '16'],
+    ...UNTRACED,
   );
   const told = await (await fetch(`${cluster.ready}/metrics`)).text();
   const types = new Map([...told.matchAll(/^# TYPE (\w+) (\w+)$/gm)].map(([, name, type]) => [name!, type!]));

@@ -5,7 +5,7 @@ import { PROMETHEUS_MISSING, PrometheusServer } from './prometheus-server.ts';
 import { RondoProcess } from './rondo-process.ts';
 import { TinyBundle } from './tiny-bundle.ts';
 import { ToldStream } from './told-stream.ts';
-import { alertQueries, dashboardQueries, labelsOf, metricsOf } from './watched-queries.ts';
+import { alertQueries, dashboardQueries, labelsOf, metricsOf, UNTRACED } from './watched-queries.ts';
 
 /** So many that an answer takes longer than a worker to be killed. */
 const LOOPS = 24;
@@ -37,7 +37,7 @@ describe('a cluster that Prometheus scrapes', { skip: PROMETHEUS_MISSING }, () =
         await RondoProcess.start(
           ...['coordinator', '--model', bundle.directory, '--listen', '127.0.0.1:0'],
           ...workers.flatMap(({ worker }) => ['--worker', worker.ready]),
-          ...['--placement', placement],
+          ...['--placement', placement, ...UNTRACED],
         ),
       ).ready;
     const [homed, staged] = [await startCoordinator('homed'), await startCoordinator('staged')];

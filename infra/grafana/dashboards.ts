@@ -108,6 +108,12 @@ const DASHBOARDS: readonly Dashboard[] = [
         ...{ unit: 'tokens/s', curves: [['{{model}}', rate('rondo_recomputed_tokens_total', 'model')]] },
       },
       {
+        title: 'Spans',
+        means:
+          'Of traces: exported, dropped because too many waited, or failed to export; none without OTLP.',
+        ...{ unit: 'reqps', curves: [['{{outcome}}', rate('rondo_trace_spans_total', 'outcome')]] },
+      },
+      {
         title: 'Event loop delay',
         means: '99th percentile in each process: above some ten milliseconds, tokens wait for JavaScript.',
         ...{ unit: 's', curves: [['{{instance}}', 'max by (instance) (nodejs_eventloop_lag_p99_seconds)']] },
@@ -127,6 +133,16 @@ const DASHBOARDS: readonly Dashboard[] = [
         title: 'Time to first token',
         means: 'From arrival at the coordinator.',
         ...{ unit: 's', curves: quantiles('rondo_time_to_first_token_seconds') },
+      },
+      {
+        title: 'Prompt',
+        means: 'From the opening on a worker to the first token.',
+        ...{ unit: 's', curves: quantiles('rondo_prefill_seconds') },
+      },
+      {
+        title: 'Answer',
+        means: 'From the first token to the end.',
+        ...{ unit: 's', curves: quantiles('rondo_decode_seconds') },
       },
       {
         title: 'Token to token',
@@ -198,6 +214,28 @@ const DASHBOARDS: readonly Dashboard[] = [
         title: 'Passes',
         means: 'Passes that ended sequences took, for prompts and for generated rows.',
         ...{ unit: 'rows/s', curves: [['{{kind}}', rate('rondo_passes_total', 'kind')]] },
+      },
+      {
+        title: 'Passes of a token',
+        means: 'Mean depth at which rows of answers leave the loop, and what their exit rules allow.',
+        unit: 'passes',
+        curves: [
+          ['{{model}}', mean('rondo_token_passes', 'model')],
+          [
+            '{{model}} allowed',
+            `${rate('rondo_token_passes_allowed_total', 'model')} / ${rate('rondo_token_passes_count', 'model')}`,
+          ],
+        ],
+      },
+      {
+        title: 'What workers do',
+        means:
+          'Share of the time in steps, and in bubbles: sequences live or run stages there, and nothing is ready.',
+        unit: 'percentunit',
+        curves: [
+          ['{{worker}} steps', rate('rondo_step_busy_seconds_total', 'worker')],
+          ['{{worker}} bubble, {{role}}', rate('rondo_step_bubble_seconds_total', 'worker, role')],
+        ],
       },
       {
         title: 'Time of a step in the engine',
