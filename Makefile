@@ -251,8 +251,8 @@ proto: setup ## rewrite services/wire/proto-types.ts after a change under proto/
 	@node services/wire/compile-proto.ts
 
 .PHONY: clean
-clean: ## remove all that was installed or made here, but not pulled checkpoints
-	@rm -rf node_modules .node services/coordinator/console/built .cache/bin .cache/bundles .cache/bench .cache/eval .cache/peers .cache/compile .cache/kubernetes .cache/sbom .cache/types.tsbuildinfo .cache/console-types.tsbuildinfo .cache/scan-*
+clean: ## remove all that was installed or made here, but neither pulled checkpoints nor trained models
+	@rm -rf node_modules .node services/coordinator/console/built .cache/bin .cache/bundles .cache/bench .cache/eval .cache/peers .cache/compile .cache/kubernetes .cache/sbom .cache/uptrain .cache/types.tsbuildinfo .cache/console-types.tsbuildinfo .cache/scan-*
 
 .PHONY: help
 help: ## this page

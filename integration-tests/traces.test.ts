@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { RequestDetail, RequestSummary } from '@rondo/coordinator';
-import { Cluster } from './cluster.ts';
+import { Cluster, type ClusterOptions } from './cluster.ts';
 import { OtlpReceiver, type ReceivedSpan } from './otlp/receiver.ts';
 import { TinyBundle } from './tiny-bundle.ts';
+import { ToldStream } from './told-stream.ts';
 
 const LOOPS = 6;
 const TRACEPARENT = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
@@ -19,16 +20,28 @@ const sum = (values: readonly number[]) => values.reduce((total, value) => total
 const number = (span: ReceivedSpan, name: string) => Number(span.attributes[`rondo.${name}`] ?? 0);
 
 /** Asks for a completion of so many tokens; returns how long that took, in milliseconds. */
-async function complete(url: string, tokens: number, headers: Record<string, string> = {}): Promise<number> {
+async function complete(
+  cluster: Cluster,
+  tokens: number,
+  headers: Record<string, string> = {},
+): Promise<number> {
+  const body = { model: 'tiny', prompt: 'once upon a time', max_tokens: tokens, ignore_eos: true };
   const began = performance.now();
-  const response = await fetch(`${url}/v1/completions`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', ...headers },
-    body: JSON.stringify({ model: 'tiny', prompt: 'once upon a time', max_tokens: tokens, ignore_eos: true }),
-  });
+  const response = await cluster.post('/v1/completions', body, headers);
   assert.equal(response.status, 200, await response.text());
   return performance.now() - began;
 }
+
+/** A cluster that traces every request, whose processes all send their spans by `otlp`, options of each. */
+const startTraced = (
+  options: Pick<ClusterOptions, 'bundle' | 'workers' | 'placement'>,
+  ...otlp: readonly string[]
+): Promise<Cluster> =>
+  Cluster.start({
+    ...options,
+    workerOptions: otlp,
+    coordinatorOptions: [...otlp, '--trace-sample', '1'],
+  });
 
 /** Once the server span is there and every run's step, from whichever worker. */
 const whole = (spans: readonly ReceivedSpan[]): boolean => {
@@ -69,16 +82,13 @@ test(
   async () => {
     await using bundle = await TinyBundle.make(LOOPS);
     await using receiver = await OtlpReceiver.start();
-    await using cluster = await Cluster.start({
-      bundle: bundle.directory,
-      workers: 1,
-      placement: 'homed',
-      workerOptions: ['--otlp-endpoint', receiver.grpcUrl],
-      coordinatorOptions: ['--otlp-endpoint', receiver.grpcUrl, '--trace-sample', '1'],
-    });
+    await using cluster = await startTraced(
+      { bundle: bundle.directory, workers: 1, placement: 'homed' },
+      ...['--otlp-endpoint', receiver.grpcUrl],
+    );
     const tokens = 8;
-    await complete(cluster.url, 3, { traceparent: TRACEPARENT.replace(/01$/, '00') });
-    await complete(cluster.url, tokens, { traceparent: TRACEPARENT, 'x-request-id': 'traced' });
+    await complete(cluster, 3, { traceparent: TRACEPARENT.replace(/01$/, '00') });
+    await complete(cluster, tokens, { traceparent: TRACEPARENT, 'x-request-id': 'traced' });
     const spans = await receiver.until(whole);
 
     const server = assertConnected(spans);
@@ -112,20 +122,14 @@ test(
   async () => {
     await using bundle = await TinyBundle.make(LOOPS);
     await using receiver = await OtlpReceiver.start();
-    await using cluster = await Cluster.start({
-      bundle: bundle.directory,
-      workers: 3,
-      placement: 'staged',
-      workerOptions: ['--otlp-endpoint', receiver.httpUrl, '--otlp-protocol', 'http/protobuf'],
-      coordinatorOptions: [
-        ...['--otlp-endpoint', receiver.httpUrl, '--otlp-protocol', 'http/protobuf'],
-        ...['--trace-sample', '1'],
-      ],
-    });
+    await using cluster = await startTraced(
+      { bundle: bundle.directory, workers: 3, placement: 'staged' },
+      ...['--otlp-endpoint', receiver.httpUrl, '--otlp-protocol', 'http/protobuf'],
+    );
     const tokens = 48;
     // Neither the first connection nor cold code is what is measured; a client that samples nothing is not traced.
-    await complete(cluster.url, tokens, { traceparent: TRACEPARENT.replace(/01$/, '00') });
-    const latencyMs = await complete(cluster.url, tokens);
+    await complete(cluster, tokens, { traceparent: TRACEPARENT.replace(/01$/, '00') });
+    const latencyMs = await complete(cluster, tokens);
     const spans = await receiver.until(whole);
     const server = assertConnected(spans);
     assert.ok(spans.every(({ way }) => way === 'http'));
@@ -175,23 +179,11 @@ test('a trace goes on through the loss of a worker, with its cause', LIMIT, asyn
     coordinatorOptions: ['--otlp-endpoint', receiver.grpcUrl, '--trace-sample', '1'],
   });
   const tokens = 24;
-  const response = await fetch(`${cluster.url}/v1/completions`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({
-      model: 'tiny',
-      prompt: 'once',
-      max_tokens: tokens,
-      ignore_eos: true,
-      stream: true,
-    }),
-  });
-  let heard = '';
-  for await (const bytes of response.body!) {
-    heard += new TextDecoder().decode(bytes);
-    if (heard.split('data: ').length === tokens / 2) cluster.workers[1]!.kill('SIGKILL');
-  }
-  assert.match(heard, /\[DONE\]/);
+  const stream = new ToldStream(cluster.url, { prompt: 'once', max_tokens: tokens });
+  await stream.told(tokens / 2);
+  cluster.workers[1]!.kill('SIGKILL');
+  await stream.ended;
+  assert.deepEqual([stream.error, stream.tokens], [undefined, tokens]);
   const spans = await receiver.until((found) => found.some(isServer));
   const [server] = spans.filter(isServer);
   const ids = new Set(spans.map(({ spanId }) => spanId));

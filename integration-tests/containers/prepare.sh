@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Gets ready what tests in containers need, without a registry: a Docker engine (Debian's, when we are root and there is
-# none; its process id is left in .cache/dockerd.pid), and and images made of what is at hand. Says in one line what is
+# none; its process id is left in .cache/dockerd.pid), and images made of what is at hand. Says in one line what is
 # missing; those tests then skip.
 set -eu -o pipefail
 cd "$(dirname "$0")/../.."
