@@ -65,7 +65,7 @@ export class Sequences {
       if (!exits.includes(passes)) continue;
       const keep = Float32Array.from(state);
       const last = await this.#runs.coda(state, passes, pieces);
-      const heads = await this.#runs.heads(pickRows(last, asked, shape.hidden).slice());
+      const heads = await this.#runs.heads(pickRows(last, asked, shape.hidden));
       read(
         passes,
         heads.map((head, at) => ({
