@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,9 +7,9 @@ import { type Bundle, openBundle } from '@rondo/bundle';
 import { convert, openCheckpoint } from '@rondo/converter';
 import { type AskedExactly, exactMatch, exactScore, readExactQuestions } from '@rondo/lab';
 import { logitsOf } from './logits.ts';
+import { RondoProcess } from './rondo-process.ts';
 
 const CHECKPOINT = new URL('./fixtures/tiny/llama-gqa/checkpoint', import.meta.url).pathname;
-const RONDO = new URL('../rondo', import.meta.url).pathname;
 const BUILT_IN = new URL('../models/built-in', import.meta.url).pathname;
 const DEPTHS = 3;
 const PROMPT = [5, 42, 7, 91, 12];
@@ -78,16 +77,12 @@ test('a question longer than the context, and a line that is none, are refused',
 });
 
 /** What `rondo eval --exact` says of two questions, the second of which has no such answer, to the built-in model. */
-async function evalTwo(...options: string[]): Promise<{ code: unknown; stdout: string; stderr: string }> {
+async function evalTwo(...options: string[]) {
   const lines = (await readFile(`${BUILT_IN}.jsonl`, 'utf8')).split('\n', 1);
   lines.push(JSON.stringify({ task: 'none', question: 'How much is 1 + 1?', answer: 'It is a fish.' }));
   const file = join(directory, 'two.jsonl');
   await writeFile(file, lines.join('\n'));
-  return new Promise((resolve) => {
-    execFile(RONDO, ['eval', '--exact', file, '--b', BUILT_IN, ...options], (error, stdout, stderr) =>
-      resolve({ code: error?.code ?? 0, stdout, stderr }),
-    );
-  });
+  return RondoProcess.run('eval', '--exact', file, '--b', BUILT_IN, ...options);
 }
 
 test('too few right answers end the command with 1, after its table and a whole report', async () => {

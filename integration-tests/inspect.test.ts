@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { appendFile, cp, mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { openBundle } from '@rondo/bundle';
+import { RondoProcess } from './rondo-process.ts';
 import { TinyBundle } from './tiny-bundle.ts';
 
-const RONDO = new URL('../rondo', import.meta.url).pathname;
 const fixture = (name: string) => new URL(`./fixtures/tiny/${name}/checkpoint`, import.meta.url).pathname;
 
 let root: string;
@@ -16,12 +15,7 @@ before(async () => {
 });
 after(() => rm(root, { recursive: true, force: true }));
 
-const inspect = (...args: string[]) =>
-  new Promise<{ code: unknown; stdout: string; stderr: string }>((resolve) => {
-    execFile(RONDO, ['inspect', ...args], (error, stdout, stderr) =>
-      resolve({ code: error?.code ?? 0, stdout, stderr }),
-    );
-  });
+const inspect = (...args: string[]) => RondoProcess.run('inspect', ...args);
 
 test('a bundle is told as its manifest says, under the digest that workers announce', async () => {
   await using bundle = await TinyBundle.make(3);

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,8 +8,8 @@ import { openCheckpoint, planLoop, TiedCheckpoint, targetShape, truncatedSvd } f
 import { ALL_TARGETS } from './adapted-checkpoint.ts';
 import { distance, logitsOf } from './logits.ts';
 import { relaxedLogits, relaxedModel, writeRelaxedCheckpoint } from './relaxed-cases.ts';
+import { RondoProcess } from './rondo-process.ts';
 
-const RONDO = new URL('../rondo', import.meta.url).pathname;
 const LOOP = ['--loops', '3', '--init', 'average'];
 const PROMPT = [...relaxedLogits('llama').get('prompt')!];
 
@@ -22,15 +21,17 @@ before(async () => {
 });
 after(() => rm(directory, { recursive: true, force: true }));
 
-const run = (...args: string[]) =>
-  new Promise<{ code: unknown; stdout: string; stderr: string }>((resolve) => {
-    execFile(RONDO, args, (error, stdout, stderr) => resolve({ code: error?.code ?? 0, stdout, stderr }));
-  });
-
 /** `rondo convert` into a bundle of this name. */
 async function converted(name: string, ...options: string[]) {
   const out = join(directory, name);
-  const { code, stdout, stderr } = await run('convert', checkpoint, '--out', out, ...LOOP, ...options);
+  const { code, stdout, stderr } = await RondoProcess.run(
+    'convert',
+    checkpoint,
+    '--out',
+    out,
+    ...LOOP,
+    ...options,
+  );
   assert.equal(code, 0, stderr);
   return { out, stdout, ...(await openBundle(out)) };
 }
@@ -114,7 +115,14 @@ describe('rondo convert --lora-precision', () => {
       [['--lora-precision', 'int8'], /--lora-precision int8: needs --lora-rank or --lora-energy/],
       [['--lora-energy', '1.5'], /--lora-energy 1\.5: expected a number above 0 and at most 1/],
     ] as const) {
-      const { code, stdout, stderr } = await run('convert', checkpoint, '--out', out, ...LOOP, ...options);
+      const { code, stdout, stderr } = await RondoProcess.run(
+        'convert',
+        checkpoint,
+        '--out',
+        out,
+        ...LOOP,
+        ...options,
+      );
       assert.deepEqual([code, stdout], [1, '']);
       assert.match(stderr, reason);
       assert.equal(
@@ -128,7 +136,7 @@ describe('rondo convert --lora-precision', () => {
 test('more loops than a model may have are refused with the limit', async () => {
   const out = join(directory, 'endless');
   const loop = ['--loop-layers', '1-2', '--loops', '1000000'];
-  const { code, stderr } = await run('convert', checkpoint, '--out', out, ...loop);
+  const { code, stderr } = await RondoProcess.run('convert', checkpoint, '--out', out, ...loop);
   assert.equal(code, 1);
   assert.match(stderr, /--loops 1000000: a model has at most 256 passes \(passesMax\); choose fewer/);
 });

@@ -98,7 +98,7 @@ async function readWindows(bundle: Bundle, options: QualityOptions, read: Read):
 }
 
 /** max |a − b| */
-export function largestDifference(a: Float32Array, b: Float32Array): number {
+function largestDifference(a: Float32Array, b: Float32Array): number {
   let largest = 0;
   for (let at = 0; at < a.length; at++) largest = Math.max(largest, Math.abs(a[at]! - b[at]!));
   return largest;

@@ -20,7 +20,7 @@ export interface ConversionWay {
   readonly factors?: 'int8';
 }
 
-export const ORIGINAL: ConversionWay = { kind: 'original', loops: 1, rank: 0 };
+const ORIGINAL: ConversionWay = { kind: 'original', loops: 1, rank: 0 };
 
 const repeat = (first: number, last: number, loops: number, damping: number): ConversionWay => ({
   kind: 'repeat',

@@ -1,4 +1,4 @@
-import { quantile } from '../load/quantile.ts';
+import { median } from '../load/quantile.ts';
 import { atMost, type Goal, type Row } from './suite.ts';
 
 /** Which share of the requests is traced. */
@@ -24,8 +24,6 @@ export interface TracingTurn {
 }
 
 const GOAL_LOSS = 1;
-
-const median = (values: readonly number[]): number => quantile(values, 0.5);
 
 /** How much less than without tracing a turn did, in percent, against the turn of the same round. */
 function losses(turns: readonly TracingTurn[], share: Share, of: (turn: TracingTurn) => number): number[] {
