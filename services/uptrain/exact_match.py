@@ -10,7 +10,7 @@ from itertools import islice
 import torch
 
 from batches import IGNORED, Encoder, pack
-from model import Exits, RecursiveModel
+from model import RecursiveModel
 from questions import questions
 
 
@@ -19,24 +19,15 @@ def held_out_questions(seed: str, count: int) -> list:
 
 
 @torch.no_grad()
-def exact_match(model: RecursiveModel, encoder: Encoder, asked: list, depth: int | None = None, exits=None, length: int = 384):
-    """→ {task: share of questions answered exactly}, mean passes of generated tokens. `depth` passes (all by default), or `exits` (policy,
-    threshold)."""
+def exact_match(model: RecursiveModel, encoder: Encoder, asked: list, depth: int, length: int = 384) -> dict[str, float]:
+    """→ {task: share of questions answered exactly} after `depth` passes, and of "all"."""
     right, total = defaultdict(int), defaultdict(int)
-    passes_sum = rows = 0
     left = list(asked)
     while left:
         batch = pack(encoder, ([question] for question in left), 8, length)
-        rule = Exits(exits[0], torch.full((8, 1), exits[1]), batch.generated) if exits else None
-        states, passes = model(batch.ids, batch.mask, rule)
-        state = torch.stack(states)[-1 if depth is None else depth - 1]
-        if rule:
-            index = (passes - 1)[None, :, :, None].expand(1, *state.shape)
-            state = torch.stack(states).gather(0, index)[0]
+        states, _ = model(batch.ids, batch.mask)
         counted = batch.targets != IGNORED
-        wrong = counted & (model.logits(state).argmax(-1) != batch.targets)
-        passes_sum += passes[batch.generated].sum().item()
-        rows += batch.generated.sum().item()
+        wrong = counted & (model.logits(states[depth - 1]).argmax(-1) != batch.targets)
         failed = set(batch.owner[wrong].tolist())
         done = {id(question) for question in batch.questions}
         for index, question in enumerate(batch.questions):
@@ -45,4 +36,4 @@ def exact_match(model: RecursiveModel, encoder: Encoder, asked: list, depth: int
         left = [question for question in left if id(question) not in done]
     scores = {task: right[task] / total[task] for task in sorted(total)}
     scores["all"] = sum(right.values()) / sum(total.values())
-    return scores, passes_sum / max(1, rows)
+    return scores

@@ -18,7 +18,7 @@ license: apache-2.0
 ---
 # {name}
 
-Trained from nothing by `services/uptrain`; see its model card there.
+Trained from nothing by `services/uptrain`.
 """
 
 

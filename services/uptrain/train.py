@@ -2,8 +2,8 @@
 
     python train.py recipes/built-in.json --out directory
 
-`directory` gets the tokenizer, state.pt (model, optimizer, step; every two minutes), log.jsonl and in the end the model as `rondo
-export` would write it, in model/.
+`directory` gets the tokenizer, state.pt (model, optimizer, step; every two minutes) and log.jsonl. export.py makes of it what `rondo
+export` would write.
 """
 
 import argparse
@@ -113,7 +113,7 @@ class Trainer:
         """Held-out questions answered exactly after every number of passes."""
         records = []
         for depth in range(1, self.model.shape.depths + 1):
-            scores, _ = exact_match(self.model, self.encoder, self.held_out, depth=depth)
+            scores = exact_match(self.model, self.encoder, self.held_out, depth)
             records.append({"depth": depth, "exact": {task: round(score, 4) for task, score in scores.items()}})
         return records
 
