@@ -86,7 +86,7 @@ describe('networks', { skip: HELM_MISSING }, () => {
     assert.equal(outside(await chart.render(EVERYTHING)).length, 3);
   });
 
-  test('coordinators alone send traces, so they alone are told where and let out', async () => {
+  test('coordinators and workers send traces, so they are told where and let out', async () => {
     const objects = await chart.render(EVERYTHING);
     const telling = objects.filter((object) =>
       JSON.stringify(podOf(object) ?? '').includes('OTEL_EXPORTER_OTLP_ENDPOINT'),
@@ -95,9 +95,11 @@ describe('networks', { skip: HELM_MISSING }, () => {
       ({ kind, spec }) =>
         kind === 'NetworkPolicy' && JSON.stringify(spec.egress ?? '').includes('"monitoring"'),
     );
+    const processes = objects.filter(({ kind }) => ['Deployment', 'StatefulSet'].includes(kind));
+    assert.deepEqual(telling, processes);
     assert.deepEqual(
-      [telling, letOut].map((found) => found.map(({ metadata }) => metadata.name)),
-      [['rondo'], ['rondo-coordinator']],
+      letOut.map(({ metadata }) => metadata.name),
+      ['rondo-coordinator', 'rondo-worker'],
     );
   });
 

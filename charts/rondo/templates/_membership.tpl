@@ -90,4 +90,8 @@ nats://{{ $name }}:4222
   valueFrom:
     fieldRef:
       fieldPath: metadata.namespace
+{{- with .Values.monitoring.otlpEndpoint }}
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: {{ . | quote }}
+{{- end }}
 {{- end -}}

@@ -6,8 +6,8 @@
       app.kubernetes.io/component: {{ index . 1 }}
 {{- end -}}
 
-{{/* What coordinators and workers reach alike: names, NATS, and where bundles come from. */}}
-{{- define "rondo.sharedEgress" -}}
+{{/* Where names are asked for. */}}
+{{- define "rondo.dnsEgress" -}}
 - to:
     {{- toYaml .Values.networkPolicies.dns | nindent 4 }}
   ports:
@@ -15,6 +15,11 @@
       protocol: UDP
     - port: 53
       protocol: TCP
+{{- end -}}
+
+{{/* What coordinators and workers reach alike: names, NATS, where bundles come from, and where traces go. */}}
+{{- define "rondo.sharedEgress" -}}
+{{ include "rondo.dnsEgress" . }}
 - to:
     {{- if .Values.membership.urls }}
     {{- if not .Values.networkPolicies.nats }}{{ fail "networkPolicies.nats: say where the servers of membership.urls are" }}{{ end }}
@@ -28,6 +33,10 @@
     - port: 4222
     {{- end }}
 {{- with .Values.networkPolicies.bundles }}
+- to:
+    {{- toYaml . | nindent 4 }}
+{{- end }}
+{{- with .Values.networkPolicies.otlp }}
 - to:
     {{- toYaml . | nindent 4 }}
 {{- end }}
