@@ -1,7 +1,7 @@
 import { Chart } from '../chart/helm.ts';
 import { type KubeObject, podLabels, podOf } from '../chart/kube-object.ts';
 import { type Arrow, arrowsOf } from '../chart/network-arrows.ts';
-import { docker, RunningPod } from './kubelet.ts';
+import { docker, RunningPod, removeContainer, startContainer } from './kubelet.ts';
 
 const NAMESPACE = 'prod';
 
@@ -91,21 +91,11 @@ export class ChartCluster implements AsyncDisposable {
   }
 
   async #startNats(): Promise<void> {
-    const [first, ...others] = Object.entries(this.#networks('nats', ['rondo-nats'])) as [
-      [string, readonly string[]],
-      ...[string, readonly string[]][],
-    ];
-    const id = await docker(
-      ...['create', `--network=${first[0]}`, ...first[1].map((alias) => `--network-alias=${alias}`)],
+    const id = await startContainer(
+      this.#networks('nats', ['rondo-nats']),
       ...['rondo-test/nats', '--jetstream', '--store_dir', '/tmp'],
     );
-    this.#stack.defer(async () => {
-      await docker('rm', '--force', '--volumes', id);
-    });
-    for (const [network, names] of others) {
-      await docker('network', 'connect', ...names.flatMap((name) => ['--alias', name]), network, id);
-    }
-    await docker('start', id);
+    this.#stack.defer(() => removeContainer(id));
   }
 
   async #start(object: KubeObject, name: string): Promise<RunningPod> {

@@ -9,12 +9,38 @@ const execute = promisify(execFile);
 export const docker = async (...args: string[]): Promise<string> =>
   (await execute('docker', args, { maxBuffer: 1e7 })).stdout.trim();
 
+/** Networks to join, and the names that a container has in each. */
+type Networks = Readonly<Record<string, readonly string[]>>;
+
+/** Starts a container in `networks`; `args` are options, its image and its command. @returns its id */
+export async function startContainer(networks: Networks, ...args: readonly string[]): Promise<string> {
+  const [[first, aliases], ...others] = Object.entries(networks) as [
+    [string, readonly string[]],
+    ...[string, readonly string[]][],
+  ];
+  const named = aliases.map((alias) => `--network-alias=${alias}`);
+  const id = await docker('create', `--network=${first}`, ...named, ...args);
+  try {
+    for (const [network, names] of others) {
+      await docker('network', 'connect', ...names.flatMap((name) => ['--alias', name]), network, id);
+    }
+    await docker('start', id);
+    return id;
+  } catch (error) {
+    await removeContainer(id);
+    throw error;
+  }
+}
+
+export async function removeContainer(id: string): Promise<void> {
+  await docker('rm', '--force', '--volumes', id);
+}
+
 /** Where a pod is to run: what Kubernetes knows and the manifest does not. */
 export interface Place {
   readonly name: string;
   readonly namespace: string;
-  /** Networks to join, and the names that the pod has in them. */
-  readonly networks: Readonly<Record<string, readonly string[]>>;
+  readonly networks: Networks;
   /** Directories of this machine that stand for claims, by the claim's name. */
   readonly claims: Readonly<Record<string, string>>;
 }
@@ -38,32 +64,17 @@ export class RunningPod implements AsyncDisposable {
 
   static async start(spec: PodSpec, place: Place): Promise<RunningPod> {
     const [container] = spec.containers as [Container];
-    const [[first, aliases], ...others] = Object.entries(place.networks) as [
-      [string, readonly string[]],
-      ...[string, readonly string[]][],
-    ];
     const env = environmentOf(container, place);
-    const id = await docker(
-      'create',
+    const id = await startContainer(
+      place.networks,
       ...securityOf(spec, container),
       ...limitsOf(container),
       ...mountsOf(spec, container, place),
       ...[...env].map(([name, value]) => `--env=${name}=${value}`),
-      ...[`--network=${first}`, ...aliases.map((alias) => `--network-alias=${alias}`)],
       container.image,
       ...container.args.map((arg) => expand(arg, env)),
     );
-    const pod = new RunningPod(place.name, spec, id, first);
-    try {
-      for (const [network, names] of others) {
-        await docker('network', 'connect', ...names.flatMap((name) => ['--alias', name]), network, id);
-      }
-      await docker('start', id);
-      return pod;
-    } catch (error) {
-      await pod[Symbol.asyncDispose]();
-      throw error;
-    }
+    return new RunningPod(place.name, spec, id, Object.keys(place.networks)[0]!);
   }
 
   /** What probes and clients reach on `network`, by the name of a port. */
@@ -132,7 +143,7 @@ export class RunningPod implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await docker('rm', '--force', '--volumes', this.#id);
+    await removeContainer(this.#id);
   }
 }
 
