@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { PROMTOOL_MISSING } from './prometheus-server.ts';
 import { RondoProcess } from './rondo-process.ts';
 import { TinyBundle } from './tiny-bundle.ts';
 import { alertQueries, dashboardQueries, metricsOf, UNTRACED } from './watched-queries.ts';
@@ -46,11 +47,7 @@ test('alerts and dashboards ask only for metrics that a running cluster tells', 
   assert.deepEqual(untold, []);
 });
 
-const promtool = spawnSync('promtool', ['--version']).status === 0;
-
-test('promtool takes the rules and their unit tests', {
-  skip: !promtool && 'promtool is not here (apt-get install prometheus)',
-}, () => {
+test('promtool takes the rules and their unit tests', { skip: PROMTOOL_MISSING }, () => {
   for (const args of [
     ['check', 'rules', 'rules.yaml'],
     ['test', 'rules', 'rules.test.yaml'],

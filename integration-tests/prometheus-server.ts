@@ -10,9 +10,16 @@ const HOST = '127.0.0.1';
 const START_MS = 30_000;
 
 /** For `test(name, { skip: PROMETHEUS_MISSING }, …)`: false, or why there is no server to test with. */
-export const PROMETHEUS_MISSING: string | false =
-  spawnSync('prometheus', ['--version']).status !== 0 &&
-  'prometheus is not here (apt-get install prometheus)';
+export const PROMETHEUS_MISSING = missing('prometheus');
+
+/** The same for its tool, which checks what a server is to read. */
+export const PROMTOOL_MISSING = missing('promtool');
+
+function missing(command: string): string | false {
+  return (
+    spawnSync(command, ['--version']).status !== 0 && `${command} is not here (apt-get install prometheus)`
+  );
+}
 
 /** One series that an expression has, with its labels. */
 export interface Series {
