@@ -6,15 +6,14 @@ import { Chart, HELM_MISSING } from './helm.ts';
 import { argument, type KubeObject, podLabels, podOf, selects } from './kube-object.ts';
 
 describe('disruption', { skip: HELM_MISSING }, () => {
-  let chart: Chart;
+  const chart = Chart.copy();
+  after(() => chart[Symbol.asyncDispose]());
   let objects: KubeObject[];
   let workloads: KubeObject[];
   before(async () => {
-    chart = await Chart.copy();
     objects = await chart.render(EVERYTHING);
     workloads = objects.filter(({ kind }) => ['Deployment', 'StatefulSet'].includes(kind));
   });
-  after(() => chart[Symbol.asyncDispose]());
 
   test('a pod has the time that its drain, its end and what comes before take', () => {
     assert.equal(workloads.length, 4);

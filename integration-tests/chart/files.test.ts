@@ -16,7 +16,7 @@ test('the README lists the values that there are', () => {
 });
 
 test('alerts and dashboards are those of infra, not copies', { skip: HELM_MISSING }, async () => {
-  await using chart = await Chart.copy();
+  await using chart = Chart.copy();
   const objects = await chart.render(EVERYTHING);
   const rules = objects.filter(({ kind }) => kind === 'PrometheusRule');
   assert.deepEqual(

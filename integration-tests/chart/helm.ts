@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
-import { existsSync, globSync } from 'node:fs';
-import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cpSync, existsSync, globSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -47,12 +47,12 @@ export class Chart implements AsyncDisposable {
     this.#directory = directory;
   }
 
-  static async copy(): Promise<Chart> {
-    const directory = join(await mkdtemp(join(tmpdir(), 'rondo-chart-')), 'rondo');
-    await cp(join(ROOT, 'charts/rondo'), directory, { recursive: true, dereference: true });
+  static copy(): Chart {
+    const directory = join(mkdtempSync(join(tmpdir(), 'rondo-chart-')), 'rondo');
+    cpSync(join(ROOT, 'charts/rondo'), directory, { recursive: true, dereference: true });
     const nats = join(directory, 'charts/nats');
-    await mkdir(nats, { recursive: true });
-    await writeFile(join(nats, 'Chart.yaml'), 'apiVersion: v2\nname: nats\nversion: 2.14.2\n');
+    mkdirSync(nats, { recursive: true });
+    writeFileSync(join(nats, 'Chart.yaml'), 'apiVersion: v2\nname: nats\nversion: 2.14.2\n');
     return new Chart(directory);
   }
 

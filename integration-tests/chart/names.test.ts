@@ -7,13 +7,12 @@ import { argument, type KubeObject, podLabels, podOf, selects } from './kube-obj
 const idOf = ({ kind, metadata }: KubeObject) => `${kind} ${metadata.name}`;
 
 describe('names', { skip: HELM_MISSING }, () => {
-  let chart: Chart;
+  const chart = Chart.copy();
+  after(() => chart[Symbol.asyncDispose]());
   let objects: KubeObject[];
   before(async () => {
-    chart = await Chart.copy();
     objects = await chart.render(EVERYTHING);
   });
-  after(() => chart[Symbol.asyncDispose]());
 
   test('no two objects share a name, also of two releases in one namespace', async () => {
     const all = [...objects, ...(await chart.render(EVERYTHING, 'second'))].map(idOf);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { after, describe, test } from 'node:test';
 import { EVERYTHING } from './everything.ts';
 import { Chart, EXAMPLES, HELM_MISSING, LEAST } from './helm.ts';
 import { argument, type KubeObject, podOf } from './kube-object.ts';
@@ -21,10 +21,7 @@ const DESIGN = [
 ];
 
 describe('networks', { skip: HELM_MISSING }, () => {
-  let chart: Chart;
-  before(async () => {
-    chart = await Chart.copy();
-  });
+  const chart = Chart.copy();
   after(() => chart[Symbol.asyncDispose]());
 
   for (const { name, file } of [

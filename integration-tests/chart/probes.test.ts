@@ -4,17 +4,16 @@ import { Chart, HELM_MISSING, LEAST } from './helm.ts';
 import { type Container, podOf } from './kube-object.ts';
 
 describe('probes', { skip: HELM_MISSING }, () => {
-  let chart: Chart;
+  const chart = Chart.copy();
+  after(() => chart[Symbol.asyncDispose]());
   let coordinator: Container;
   let worker: Container;
   before(async () => {
-    chart = await Chart.copy();
     const objects = await chart.render({ ...LEAST, worker: { startSeconds: 900 } });
     const containerOf = (kind: string) =>
       podOf(objects.find((object) => object.kind === kind)!)!.containers[0]!;
     [coordinator, worker] = [containerOf('Deployment'), containerOf('StatefulSet')];
   });
-  after(() => chart[Symbol.asyncDispose]());
 
   test('readiness asks whether the process can serve, liveness only whether it still turns', () => {
     for (const { livenessProbe, readinessProbe } of [coordinator, worker]) {

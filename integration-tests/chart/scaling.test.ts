@@ -7,13 +7,12 @@ import { Chart, HELM_MISSING, LEAST } from './helm.ts';
 import { argument, type KubeObject, podOf } from './kube-object.ts';
 
 describe('scaling', { skip: HELM_MISSING }, () => {
-  let chart: Chart;
+  const chart = Chart.copy();
+  after(() => chart[Symbol.asyncDispose]());
   let objects: KubeObject[];
   before(async () => {
-    chart = await Chart.copy();
     objects = await chart.render(EVERYTHING);
   });
-  after(() => chart[Symbol.asyncDispose]());
 
   const of = (kind: string, name: string) =>
     objects.find((object) => object.kind === kind && object.metadata.name === name);

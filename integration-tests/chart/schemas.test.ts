@@ -1,14 +1,11 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { after, describe, test } from 'node:test';
 import { EVERYTHING } from './everything.ts';
 import { Chart, EXAMPLES, HELM_MISSING, LEAST } from './helm.ts';
 import { KubernetesSchemas, SCHEMAS_MISSING } from './kubernetes-schemas.ts';
 
 describe('the chart', { skip: HELM_MISSING }, () => {
-  let chart: Chart;
-  before(async () => {
-    chart = await Chart.copy();
-  });
+  const chart = Chart.copy();
   after(() => chart[Symbol.asyncDispose]());
 
   const cases = [{ name: 'all that can be switched on', file: EVERYTHING }, ...EXAMPLES];

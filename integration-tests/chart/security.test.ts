@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { after, describe, test } from 'node:test';
 import { EVERYTHING } from './everything.ts';
 import { Chart, EXAMPLES, HELM_MISSING, LEAST } from './helm.ts';
 import { type KubeObject, podOf } from './kube-object.ts';
@@ -17,10 +17,7 @@ const VOLUMES = [
 ];
 
 describe('security', { skip: HELM_MISSING }, () => {
-  let chart: Chart;
-  before(async () => {
-    chart = await Chart.copy();
-  });
+  const chart = Chart.copy();
   after(() => chart[Symbol.asyncDispose]());
 
   const cases = [{ name: 'the least', file: LEAST }, { name: 'all', file: EVERYTHING }, ...EXAMPLES];

@@ -36,7 +36,7 @@ export class ChartCluster implements AsyncDisposable {
 
   /** Networks and NATS; pods are started one by one. */
   static async start(bundle: string): Promise<ChartCluster> {
-    await using chart = await Chart.copy();
+    await using chart = Chart.copy();
     const cluster = new ChartCluster(await chart.render(VALUES), bundle);
     try {
       for (const arrow of cluster.arrows) await cluster.#createNetwork(arrow);
