@@ -1,4 +1,4 @@
-import type { RequestDetail } from '@rondo/coordinator';
+import type { PassRun, RequestDetail, RequestSpan } from '@rondo/coordinator';
 
 export interface WaterfallOptions {
   /** Columns of the terminal. */
@@ -8,8 +8,6 @@ export interface WaterfallOptions {
   /** A line for every pass, not only for the slowest of each stretch. */
   readonly passes: boolean;
 }
-
-type Pass = RequestDetail['passes_run'][number];
 
 interface Line {
   readonly label: string;
@@ -73,9 +71,7 @@ function linesOf({ spans, passes_run: all, events }: RequestDetail, every: boole
   return [...lines, ...told];
 }
 
-type Span = RequestDetail['spans'][number];
-
-function labelOf({ name, attributes }: Span): string {
+function labelOf({ name, attributes }: RequestSpan): string {
   if (name === 'decode') return `token ${attributes['rondo.token']}`;
   if (name !== 'prefill') return name;
   const rows = attributes['rondo.rows'];
@@ -84,16 +80,16 @@ function labelOf({ name, attributes }: Span): string {
 }
 
 /** Whether a pass ran within a stretch and for what that is about. */
-function belongs(pass: Pass, { name, start_ms, end_ms, attributes }: Span): boolean {
+function belongs(pass: PassRun, { name, start_ms, end_ms, attributes }: RequestSpan): boolean {
   if (name === 'decode') return pass.token === attributes['rondo.token'] && pass.start_ms >= start_ms;
   const position = Number(attributes['rondo.position']);
   const within = pass.position >= position && pass.position < position + Number(attributes['rondo.rows']);
   return name === 'prefill' && within && pass.start_ms >= start_ms && pass.start_ms <= end_ms;
 }
 
-const spent = ({ wait_ms, run_ms, hop_ms }: Pass): number => wait_ms + run_ms + (hop_ms ?? 0);
+const spent = ({ wait_ms, run_ms, hop_ms }: PassRun): number => wait_ms + run_ms + (hop_ms ?? 0);
 
-function passLine(pass: Pass): Line {
+function passLine(pass: PassRun): Line {
   const { depth, worker, start_ms: readyMs, wait_ms, run_ms, hop_ms, step_rows, step_depths, signal } = pass;
   const [runsMs, endMs] = [readyMs + wait_ms, readyMs + wait_ms + run_ms];
   const beside = `${step_rows} rows, depths ${step_depths.join(' ')}`;

@@ -7,7 +7,7 @@ export { ratesBetween } from './live-rates.ts';
 export type { NamedBundle } from './model.ts';
 export { NatsRoster } from './nats-roster.ts';
 export { PLACEMENTS, type Placement } from './placement.ts';
-export type { RequestDetail, RequestSummary } from './request-routes.ts';
+export type { PassRun, RequestDetail, RequestSpan, RequestSummary } from './request-detail.ts';
 export type { Spread } from './splits.ts';
 export { openText, TextCodec } from './text.ts';
 export type { ShadowRule, Split } from './variant-policy.ts';

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import type { RecentRequests } from './recent-requests.ts';
+import type { RequestDetail, RequestSummary } from './request-detail.ts';
 import type { RequestTimeline } from './request-timeline.ts';
 import { timelineSpans } from './timeline-spans.ts';
 
@@ -11,8 +12,7 @@ export function addRequestRoutes(http: FastifyInstance, requests: RecentRequests
   );
 }
 
-/** A request in one line; a trace id only when somebody has its trace. */
-const summaryOf = (timeline: RequestTimeline) => ({
+const summaryOf = (timeline: RequestTimeline): RequestSummary => ({
   id: timeline.facts.id,
   trace_id: timeline.facts.context.sampled ? timeline.facts.context.traceId : null,
   model: timeline.facts.model,
@@ -27,10 +27,7 @@ const summaryOf = (timeline: RequestTimeline) => ({
   workers: timeline.workers,
 });
 
-export type RequestSummary = ReturnType<typeof summaryOf>;
-
-/** The same with all that is known of it; times in milliseconds since it came in. */
-function detailOf(timeline: RequestTimeline) {
+function detailOf(timeline: RequestTimeline): RequestDetail {
   const spans = timeline.sequences.flatMap(timelineSpans);
   return {
     ...summaryOf(timeline),
@@ -48,7 +45,7 @@ function detailOf(timeline: RequestTimeline) {
         position: run.start,
         rows: run.rows,
         depth: run.depth,
-        worker: run.worker as string,
+        worker: run.worker,
         step: run.step,
         step_rows: run.stepRows,
         step_depths: run.stepDepths,
@@ -65,5 +62,3 @@ function detailOf(timeline: RequestTimeline) {
     truncated: timeline.truncated,
   };
 }
-
-export type RequestDetail = ReturnType<typeof detailOf>;

@@ -3,6 +3,7 @@ import { type Clock, type ErrorCode, LIMITS, RondoError } from '@rondo/core';
 import type { Witness } from './answer.ts';
 import type { ChoiceDelta, ChoiceEnd } from './choice.ts';
 import type { Owner } from './owner.ts';
+import type { RequestState } from './request-detail.ts';
 import type { SequenceRequest } from './sequence-life.ts';
 import { SequenceTimeline } from './sequence-timeline.ts';
 
@@ -20,8 +21,6 @@ export interface RequestFacts {
   /** Its runs and tokens are kept. */
   readonly detailed: boolean;
 }
-
-export type RequestState = 'running' | 'finished' | 'failed' | 'cancelled';
 
 /** What became of one request; it hears the answer as it goes out. */
 export class RequestTimeline implements Witness {

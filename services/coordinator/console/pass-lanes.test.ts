@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { PassRun } from '../request-detail.ts';
 import { lanesOf, passAfterKey, slowestToken, tellPass, timesOf } from './pass-lanes.ts';
-import type { PassRun } from './requests.ts';
 
 const pass = (over: Partial<PassRun>): PassRun => ({
   ...{ token: 1, position: 4, rows: 1, depth: 0, worker: 'w1', step: 9, step_rows: 1, step_depths: [0] },

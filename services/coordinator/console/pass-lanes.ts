@@ -1,5 +1,5 @@
+import type { PassRun, RequestDetail } from '../request-detail.ts';
 import { ms } from './figures.ts';
-import type { PassRun, RequestDetail } from './requests.ts';
 
 /** One line of the waterfall: what one worker ran of a request at one depth. */
 export interface Lane {

@@ -14,40 +14,21 @@ export function Plots({ samples }: { samples: readonly Sample[] }) {
     { name, values: samples.map(value) },
   ];
   const plain = (value: number) => value.toFixed(value < 10 ? 1 : 0);
+  const percent = (value: number) => `${(100 * value).toFixed(0)} %`;
+  const plots: readonly Omit<PlotProps, 'times'>[] = [
+    { title: 'Tokens a second', curves: one('tokens/s', ({ tokens }) => tokens), show: plain },
+    { title: 'First token', curves: one('median', ({ firstTokenMs }) => firstTokenMs), show: ms },
+    { title: 'Token to token', curves: one('median', ({ betweenTokensMs }) => betweenTokensMs), show: ms },
+    { title: 'KV in use', curves: workerCurves(samples, 'kvShare'), show: percent },
+    { title: 'Rows in a step', curves: workerCurves(samples, 'rowsPerStep'), show: plain },
+  ];
   return (
     <section aria-labelledby="history-title">
       <h2 id="history-title">Last five minutes</h2>
       <div class="plots">
-        <Plot
-          title="Tokens a second"
-          curves={one('tokens/s', ({ tokens }) => tokens)}
-          times={times}
-          show={plain}
-        />
-        <Plot
-          title="First token"
-          curves={one('median', ({ firstTokenMs }) => firstTokenMs)}
-          times={times}
-          show={ms}
-        />
-        <Plot
-          title="Token to token"
-          curves={one('median', ({ betweenTokensMs }) => betweenTokensMs)}
-          times={times}
-          show={ms}
-        />
-        <Plot
-          title="KV in use"
-          curves={workerCurves(samples, 'kvShare')}
-          times={times}
-          show={(value) => `${(100 * value).toFixed(0)} %`}
-        />
-        <Plot
-          title="Rows in a step"
-          curves={workerCurves(samples, 'rowsPerStep')}
-          times={times}
-          show={plain}
-        />
+        {plots.map((plot) => (
+          <Plot key={plot.title} {...plot} times={times} />
+        ))}
       </div>
     </section>
   );

@@ -1,10 +1,24 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
+import type { RequestDetail, RequestSummary } from '../request-detail.ts';
 import { get, Refused } from './api.ts';
 import { clock, ms } from './figures.ts';
-import type { RequestDetail, RequestSummary } from './requests.ts';
 import { Waterfall } from './waterfall.tsx';
 
 const EVERY_MS = 1500;
+
+/** What a column is called and how it looks; `wide` ones leave first where there is no room. */
+const COLUMNS: readonly (readonly [name: string, look: string])[] = [
+  ['request', ''],
+  ['state', ''],
+  ['started', 'wide'],
+  ['prompt', 'number wide'],
+  ['tokens', 'number'],
+  ['passes', 'number wide'],
+  ['first token', 'number wide'],
+  ['total', 'number'],
+  ['time', 'wide'],
+  ['workers', 'wide'],
+];
 
 /**
  * What the server tells at `path`, asked anew while `active`; undefined before the first answer, null when there is none to have.
@@ -64,32 +78,11 @@ export function RequestList({ maxDepth, alive }: { maxDepth: number; alive: bool
           <table>
             <thead>
               <tr>
-                <th scope="col">request</th>
-                <th scope="col">state</th>
-                <th scope="col" class="wide">
-                  started
-                </th>
-                <th scope="col" class="number wide">
-                  prompt
-                </th>
-                <th scope="col" class="number">
-                  tokens
-                </th>
-                <th scope="col" class="number wide">
-                  passes
-                </th>
-                <th scope="col" class="number wide">
-                  first token
-                </th>
-                <th scope="col" class="number">
-                  total
-                </th>
-                <th scope="col" class="wide">
-                  time
-                </th>
-                <th scope="col" class="wide">
-                  workers
-                </th>
+                {COLUMNS.map(([name, look]) => (
+                  <th key={name} scope="col" class={look}>
+                    {name}
+                  </th>
+                ))}
               </tr>
             </thead>
             <tbody
@@ -127,14 +120,7 @@ export function RequestList({ maxDepth, alive }: { maxDepth: number; alive: bool
                   <td class="number wide">{ms(request.ttft_ms)}</td>
                   <td class="number">{ms(request.total_ms)}</td>
                   <td class="wide">
-                    <span class="spent" aria-hidden="true">
-                      <i style={{ width: `${(100 * (request.ttft_ms ?? spent(request))) / longest}%` }} />
-                      <i
-                        style={{
-                          width: `${(100 * (spent(request) - (request.ttft_ms ?? spent(request)))) / longest}%`,
-                        }}
-                      />
-                    </span>
+                    <Spent request={request} longest={longest} />
                   </td>
                   <td class="wide quiet">{request.workers.join(', ')}</td>
                 </tr>
@@ -149,6 +135,19 @@ export function RequestList({ maxDepth, alive }: { maxDepth: number; alive: bool
 }
 
 const spent = ({ total_ms, started_ms }: RequestSummary) => total_ms ?? Math.max(0, Date.now() - started_ms);
+
+/** The time to the first token, and the rest, beside the longest of all. */
+function Spent({ request, longest }: { request: RequestSummary; longest: number }) {
+  const whole = spent(request);
+  const first = request.ttft_ms ?? whole;
+  const width = (part: number) => ({ width: `${(100 * part) / longest}%` });
+  return (
+    <span class="spent" aria-hidden="true">
+      <i style={width(first)} />
+      <i style={width(whole - first)} />
+    </span>
+  );
+}
 
 const short = (id: string) => (id.length > 9 ? `${id.slice(0, 8)}…` : id);
 

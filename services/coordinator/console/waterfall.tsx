@@ -1,4 +1,5 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
+import type { PassRun, RequestDetail } from '../request-detail.ts';
 import { depthColour } from './colour.ts';
 import { ms } from './figures.ts';
 import {
@@ -11,7 +12,6 @@ import {
   tellPass,
   timesOf,
 } from './pass-lanes.ts';
-import type { PassRun, RequestDetail } from './requests.ts';
 
 const LANE = 22;
 const BAR = 14;
@@ -43,6 +43,8 @@ export function Waterfall({ detail, maxDepth, onClose }: Props) {
   const chosen = passes.find((pass) => passKey(pass) === chosenKey) ?? passes[0];
   const setChosen = (pass: PassRun) => setChosenKey(passKey(pass));
   const [zoom, setZoom] = useState(1);
+  const zoomIn = () => setZoom(Math.min(ZOOM_MAX, zoom * 2));
+  const zoomOut = () => setZoom(Math.max(1, zoom / 2));
   const [width, setWidth] = useState(600);
   const scroll = useRef<HTMLDivElement>(null);
 
@@ -89,8 +91,8 @@ export function Waterfall({ detail, maxDepth, onClose }: Props) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const next = chosen && passAfterKey(event.key, chosen, ordered);
     if (next) setChosen(next);
-    else if (event.key === '+' || event.key === '=') setZoom(Math.min(ZOOM_MAX, zoom * 2));
-    else if (event.key === '-') setZoom(Math.max(1, zoom / 2));
+    else if (event.key === '+' || event.key === '=') zoomIn();
+    else if (event.key === '-') zoomOut();
     else if (event.key === 's' && slowest) setChosen(slowest.pass);
     else if (event.key === 'Escape') onClose();
     else return;
@@ -105,15 +107,10 @@ export function Waterfall({ detail, maxDepth, onClose }: Props) {
           <Fact name="trace" value={detail.trace_id ?? 'not sampled'} />
         </dl>
         <span class="grow" />
-        <button
-          type="button"
-          onClick={() => setZoom(Math.max(1, zoom / 2))}
-          disabled={zoom === 1}
-          aria-label="Zoom out"
-        >
+        <button type="button" onClick={zoomOut} disabled={zoom === 1} aria-label="Zoom out">
           −
         </button>
-        <button type="button" onClick={() => setZoom(Math.min(ZOOM_MAX, zoom * 2))} aria-label="Zoom in">
+        <button type="button" onClick={zoomIn} aria-label="Zoom in">
           +
         </button>
         <button type="button" onClick={onClose}>

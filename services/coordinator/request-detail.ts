@@ -1,11 +1,14 @@
+export type RequestState = 'running' | 'finished' | 'failed' | 'cancelled';
+
 /** What /console/requests tells of one request. */
 export interface RequestSummary {
   readonly id: string;
+  /** Null unless somebody has its trace. */
   readonly trace_id: string | null;
   readonly model: string;
   /** Milliseconds since 1970. */
   readonly started_ms: number;
-  readonly state: 'running' | 'finished' | 'failed' | 'cancelled';
+  readonly state: RequestState;
   readonly finish_reason: string | null;
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
@@ -44,7 +47,7 @@ export interface PassRun {
   readonly exited: boolean;
 }
 
-/** What /console/requests/<id> tells. */
+/** What /console/requests/<id> tells; times in milliseconds since the request came in, unless said otherwise. */
 export interface RequestDetail extends RequestSummary {
   readonly spans: readonly RequestSpan[];
   readonly passes_run: readonly PassRun[];
