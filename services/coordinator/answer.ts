@@ -79,6 +79,7 @@ export async function answer(
   reply.raw.once('close', () => {
     if (!reply.raw.writableFinished) abort.abort();
   });
+  let failure: unknown;
   try {
     const running = runChoices(kitchen, plan.choices, abort);
     const deltas = witness === undefined ? running : heardBy(witness, running);
@@ -86,6 +87,7 @@ export async function answer(
     await sendEvents(reply, chunks(plan, deltas));
     return reply;
   } catch (thrown) {
+    failure = thrown;
     abort.abort();
     if (!reply.sent) throw thrown;
     // The client has been told within the stream; nobody further up can answer it any more.
@@ -96,15 +98,15 @@ export async function answer(
     return reply;
   } finally {
     admitted.leave();
-    witness?.end();
+    witness?.end(failure);
   }
 }
 
 /** Whoever listens to an answer beside the client. */
 export interface Witness {
   hear(index: number, delta: ChoiceDelta): void;
-  /** The answer has ended, however. */
-  end(): void;
+  /** The answer has ended: whole, left by its client, or by this failure. */
+  end(failure?: unknown): void;
 }
 
 /** Two that listen to one answer. */
@@ -116,9 +118,9 @@ export const bothOf = (one: Witness, other: Witness | undefined): Witness =>
           one.hear(index, delta);
           other.hear(index, delta);
         },
-        end() {
-          one.end();
-          other.end();
+        end(failure) {
+          one.end(failure);
+          other.end(failure);
         },
       };
 

@@ -156,7 +156,8 @@ export function createHttp(options: HttpOptions): FastifyInstance {
       try {
         return await answer(kitchen, { ...planned, choices }, reply, listeners);
       } catch (thrown) {
-        timeline.failed(thrown);
+        // What was turned away at the door has no answer that could end.
+        timeline.end(thrown);
         throw thrown;
       }
     };

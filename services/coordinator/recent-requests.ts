@@ -35,7 +35,6 @@ export class RecentRequests {
   readonly #byId = new Map<string, RequestTimeline>();
   readonly #endedTotal;
   readonly #seconds;
-  #bytes = 0;
 
   constructor(options: RecentRequestsOptions) {
     this.#options = options;
@@ -59,7 +58,8 @@ export class RecentRequests {
     const detailed = context.sampled || watched() || telemetry.slowerThanMs !== undefined;
     const facts = { ...arrival, context, detailed };
     const timeline = new RequestTimeline(facts, clock, (ended) => this.#ended(ended));
-    this.#forget(arrival.id);
+    // Set anew it is the newest.
+    this.#byId.delete(arrival.id);
     this.#byId.set(arrival.id, timeline);
     this.#makeRoom();
     return timeline;
@@ -82,9 +82,8 @@ export class RecentRequests {
 
   #ended(timeline: RequestTimeline): void {
     const { telemetry, log } = this.#options;
-    const { context, id, model } = timeline.facts;
+    const { context, id, model, asked, promptTokens } = timeline.facts;
     const totalMs = timeline.totalMs!;
-    const { asked } = timeline.facts;
     this.#endedTotal.inc({ asked, model, state: timeline.state });
     this.#seconds.observe({ model }, totalMs / 1000, context.sampled ? context.traceId : undefined);
     const { slowerThanMs } = telemetry;
@@ -92,7 +91,6 @@ export class RecentRequests {
     if (telemetry.exports && (context.sampled || slow)) {
       telemetry.export(requestSpans(timeline, timeline.sequences.map(timelineSpans)));
     }
-    if (this.#byId.get(id) === timeline) this.#bytes += bytesOf(timeline);
     this.#makeRoom();
     log.info(
       {
@@ -102,7 +100,7 @@ export class RecentRequests {
         state: timeline.state,
         code: timeline.error,
         finishReason: timeline.finishReasons[0],
-        promptTokens: timeline.facts.promptTokens,
+        promptTokens,
         completionTokens: timeline.completionTokens,
         passes: timeline.passes,
         queueMs: rounded(timeline.sequences[0]?.stays[0]?.askedMs),
@@ -114,17 +112,16 @@ export class RecentRequests {
     );
   }
 
+  /** Those that run count, too, but are not forgotten. */
   #makeRoom(): void {
-    for (const [id, { totalMs }] of this.#byId) {
-      if (this.#byId.size <= LIMITS.recentRequests && this.#bytes <= LIMITS.recentRequestsBytes) return;
-      if (totalMs !== undefined) this.#forget(id);
+    let bytes = 0;
+    for (const timeline of this.#byId.values()) bytes += bytesOf(timeline);
+    for (const [id, timeline] of this.#byId) {
+      if (this.#byId.size <= LIMITS.recentRequests && bytes <= LIMITS.recentRequestsBytes) return;
+      if (timeline.totalMs === undefined) continue;
+      this.#byId.delete(id);
+      bytes -= bytesOf(timeline);
     }
-  }
-
-  #forget(id: string): void {
-    const timeline = this.#byId.get(id);
-    if (timeline?.totalMs !== undefined) this.#bytes -= bytesOf(timeline);
-    this.#byId.delete(id);
   }
 }
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createLog } from '@rondo/chassis';
 import { newApiKey, parseApiKeys } from './api-keys.ts';
+import { Detokenizer } from './detokenizer.ts';
 import { testCoordinator } from './test-coordinator.ts';
 import { ScriptedWorker } from './test-worker.ts';
 
@@ -41,6 +42,21 @@ test('a request that fails leaves its line, too, with the code of its error', as
   assert.deepEqual(
     requests().map(({ state, code }) => [state, code]),
     [['failed', 'KV_EXHAUSTED']],
+  );
+});
+
+test('an answer that breaks behind its workers has failed, and was not cancelled', async (context) => {
+  const { log, requests } = listening();
+  const { post, stream } = await testCoordinator(context, { log });
+  context.mock.method(Detokenizer.prototype, 'push', () => {
+    throw new TypeError('a defect');
+  });
+  const asked = { model: 'tiny', prompt: [1, 2], max_tokens: 3 };
+  assert.equal((await post('/v1/completions', asked)).status, 500);
+  await stream('/v1/completions', asked);
+  assert.deepEqual(
+    requests().map(({ state, code }) => [state, code]),
+    Array(2).fill(['failed', 'INTERNAL']),
   );
 });
 

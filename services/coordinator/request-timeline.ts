@@ -5,7 +5,7 @@ import type { ChoiceDelta, ChoiceEnd } from './choice.ts';
 import type { Owner } from './owner.ts';
 import type { RequestState } from './request-detail.ts';
 import type { SequenceRequest } from './sequence-life.ts';
-import { SequenceTimeline } from './sequence-timeline.ts';
+import { SequenceTimeline, type TimedRun } from './sequence-timeline.ts';
 
 /** What is known of a request when it begins. */
 export interface RequestFacts {
@@ -36,6 +36,7 @@ export class RequestTimeline implements Witness {
   readonly #clock: Clock;
   readonly #beganMs: number;
   readonly #ended: (timeline: RequestTimeline) => void;
+  /** By choice; those that run are holes. */
   readonly #ends: ChoiceEnd[] = [];
   #tokens = 0;
   /** Runs, tokens and events that are kept. */
@@ -74,13 +75,9 @@ export class RequestTimeline implements Witness {
     if (end !== undefined) this.#ends[index] = end;
   }
 
-  failed(thrown: unknown): void {
-    this.errorCode ??= RondoError.from(thrown).code;
-    this.end();
-  }
-
-  end(): void {
+  end(failure?: unknown): void {
     if (this.totalMs !== undefined) return;
+    if (failure !== undefined) this.errorCode = RondoError.from(failure).code;
     this.totalMs = this.now;
     this.#ended(this);
   }
@@ -104,23 +101,21 @@ export class RequestTimeline implements Witness {
 
   /** Of the choices that have ended well. */
   get finishReasons(): string[] {
-    return this.#ends.flatMap((end) => (end === undefined ? [] : [end.reason]));
+    return this.#ends.flatMap(({ reason }) => [reason]);
   }
 
   /** Tokens so far; at the end with those behind a stop. */
   get completionTokens(): number {
-    const ended = this.#ends.reduce((sum, end) => sum + (end?.tokens ?? 0), 0);
+    const ended = this.#ends.reduce((sum, { tokens }) => sum + tokens, 0);
     return Math.max(this.#tokens, ended);
   }
 
-  /** Passes of all its rows: those told of while it runs, those billed at its end. */
+  /** Passes of all its rows: of each choice those told of while it runs, those billed at its end. */
   get passes(): number {
-    const billed = this.#ends.reduce((sum, end) => sum + end.promptPasses + end.generatedPasses, 0);
-    if (billed > 0) return billed;
-    return this.sequences.reduce(
-      (sum, { runs }) => sum + runs.reduce((rows, run) => rows + (run.phase === 'block' ? run.rows : 0), 0),
-      0,
-    );
+    return this.sequences.reduce((sum, { runs }, choice) => {
+      const end = this.#ends[choice];
+      return sum + (end === undefined ? passesOf(runs) : end.promptPasses + end.generatedPasses);
+    }, 0);
   }
 
   /** Ids of all workers that it was on. */
@@ -137,3 +132,6 @@ export class RequestTimeline implements Witness {
     return this.#kept;
   }
 }
+
+const passesOf = (runs: readonly TimedRun[]): number =>
+  runs.reduce((rows, run) => rows + (run.phase === 'block' ? run.rows : 0), 0);

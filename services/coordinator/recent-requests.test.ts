@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createLog, Metrics, Telemetry } from '@rondo/chassis';
+import { LIMITS, ManualClock, RondoError, type RunRecord, workerId } from '@rondo/core';
+import { RecentRequests } from './recent-requests.ts';
+import type { RequestTimeline } from './request-timeline.ts';
+import { request } from './test-generation.ts';
+
+const RUN: RunRecord = {
+  ...({ phase: 'block', start: 0, rows: 1, depth: 0, worker: workerId('w'), exited: false } as const),
+  ...{ step: 0, stepRows: 1, stepDepths: [0], readyMs: 0, waitMs: 0, runMs: 0 },
+};
+
+/** Requests of one owner, whose runs are kept, named by their number. */
+function remembering() {
+  const metrics = new Metrics();
+  const log = createLog('test', { level: 'silent' });
+  const telemetry = new Telemetry({ sample: 0, serviceName: 'test', metrics, log });
+  const clock = new ManualClock();
+  const requests = new RecentRequests({ metrics, telemetry, log, clock, watched: () => true });
+  let count = 0;
+  const facts = { owner: undefined, model: 'm', asked: 'm', operation: 'chat', stream: false } as const;
+  const begin = (): RequestTimeline =>
+    requests.begin({ ...facts, id: String(count++), promptTokens: 3, traceparent: undefined });
+  const isKnown = ({ facts: { id, owner } }: RequestTimeline): boolean => {
+    try {
+      return requests.find(id, owner) !== undefined;
+    } catch (thrown) {
+      assert.equal(RondoError.from(thrown).code, 'NOT_FOUND');
+      return false;
+    }
+  };
+  return { metrics, requests, begin, isKnown };
+}
+
+const ran = (timeline: RequestTimeline, runs: number): void =>
+  timeline
+    .follow(request)
+    .timeline!.ran({ type: 'runs', epoch: 1, runs: Array(runs).fill(RUN), dropped: 0 }, () => 0);
+
+test('the oldest that has ended makes room, and none that runs', () => {
+  const { requests, begin, isKnown } = remembering();
+  const [running, first, second] = [begin(), begin(), begin()];
+  first.end();
+  second.end();
+  for (let more = 3; more <= LIMITS.recentRequests; more++) begin().end();
+  assert.deepEqual([running, first, second].map(isKnown), [true, false, true]);
+  assert.equal(requests.list(undefined).length, LIMITS.recentRequests);
+});
+
+test('what requests keep while they run counts against the memory of all', () => {
+  const { begin, isKnown } = remembering();
+  const ended = begin();
+  ended.end();
+  for (let bytes = 0; bytes <= LIMITS.recentRequestsBytes; bytes += 256 * LIMITS.requestRuns) {
+    assert.ok(isKnown(ended));
+    ran(begin(), LIMITS.requestRuns);
+  }
+  const newest = begin();
+  assert.deepEqual([ended, newest].map(isKnown), [false, true]);
+});
+
+test('passes are those billed of choices that ended, and those told of choices that run', () => {
+  const timeline = remembering().begin();
+  ran(timeline, 3);
+  ran(timeline, 2);
+  assert.equal(timeline.passes, 5);
+  const end = { reason: 'length', tokens: 1, cachedTokens: 0, promptPasses: 4, generatedPasses: 6 } as const;
+  timeline.hear(0, { text: '', tokens: [], promptTokens: [], end });
+  assert.equal(timeline.passes, 12);
+});
+
+test('a client that leaves has cancelled, anything else is a failure, and both are told once', async () => {
+  const { metrics, begin } = remembering();
+  for (const failure of [undefined, new RondoError('CANCELLED', 'left'), new TypeError('a defect')]) {
+    const timeline = begin();
+    timeline.end(failure);
+    timeline.end(new RondoError('OVERLOADED', 'too late'));
+  }
+  const told = (await metrics.render()).match(/^rondo_requests_ended_total\{.*$/gm);
+  assert.deepEqual(told, [
+    'rondo_requests_ended_total{asked="m",model="m",state="cancelled"} 2',
+    'rondo_requests_ended_total{asked="m",model="m",state="failed"} 1',
+  ]);
+});
