@@ -168,6 +168,12 @@ export class Metrics {
         `metric ${name} exists with another kind or with labels ${series.labels}`,
       );
     }
-    return { metric, resolve: (recorded: Recorded) => series.resolve(this.#constant, recorded) };
+    const constant = this.#constant;
+    // Without labels of its own a view has one series: nothing to bound, and each token passes here.
+    const resolve =
+      labelNames.length === Object.keys(constant).length
+        ? ([first, second]: Recorded) => [constant, typeof first === 'object' ? second : first] as const
+        : (recorded: Recorded) => series.resolve(constant, recorded);
+    return { metric, resolve };
   }
 }

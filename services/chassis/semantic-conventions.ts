@@ -2,17 +2,14 @@
  * Names of OpenTelemetry's semantic conventions that spans use, and the version they are taken from; names of our own begin with
  * `rondo.`. The conventions for generative AI are still in development: a newer version is taken here and nowhere else.
  */
-export const SEMANTIC_CONVENTIONS = '1.45.0';
+const SEMANTIC_CONVENTIONS = '1.45.0';
 
 export const SCHEMA_URL = `https://opentelemetry.io/schemas/${SEMANTIC_CONVENTIONS}`;
 
 export const ATTRIBUTES = {
   serviceName: 'service.name',
-  serviceVersion: 'service.version',
   serviceInstanceId: 'service.instance.id',
   errorType: 'error.type',
-  httpMethod: 'http.request.method',
-  httpRoute: 'http.route',
   operation: 'gen_ai.operation.name',
   provider: 'gen_ai.provider.name',
   requestModel: 'gen_ai.request.model',

@@ -16,7 +16,6 @@ export class LiveFeed {
   readonly #firstToken: number[] = [];
   readonly #betweenTokens: number[] = [];
   readonly #closing = new AbortController();
-  #tokens = 0;
   #viewers = 0;
 
   constructor(models: Models, clock: Clock) {
@@ -38,7 +37,6 @@ export class LiveFeed {
         if (before === undefined) keep(this.#firstToken, now - began);
         else keep(this.#betweenTokens, (now - before) / tokens.length);
         last.set(index, now);
-        this.#tokens += tokens.length;
         for (const { passes } of tokens) this.#exits[Math.min(passes, this.#maxDepth) - 1]! += 1;
       },
       end() {},
@@ -70,7 +68,7 @@ export class LiveFeed {
           depthRows: link.linked?.work.depthRows ?? [],
         })),
       ),
-      tokens: this.#tokens,
+      tokens: this.#exits.reduce((sum, tokens) => sum + tokens, 0),
       exits: [...this.#exits],
       firstTokenMs: median(this.#firstToken),
       betweenTokensMs: median(this.#betweenTokens),

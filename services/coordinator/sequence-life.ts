@@ -165,7 +165,7 @@ export class SequenceLife {
         return this.#history.promptTokens(event);
       case 'finished': {
         const end = this.#history.finished(event);
-        this.#options.membership.behaved(route.home.id);
+        membership.behaved(route.home.id);
         return end;
       }
     }

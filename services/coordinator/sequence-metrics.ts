@@ -149,9 +149,9 @@ export class SequenceMetrics {
         if (lastToken === undefined) {
           this.#firstToken.observe({}, seconds(arrived), traceId);
           this.#prefill.observe({}, seconds(openedMs ?? arrived), traceId);
-          firstTokenMs = clock.now();
         } else this.#betweenTokens.observe({}, seconds(lastToken), traceId);
         lastToken = clock.now();
+        firstTokenMs ??= lastToken;
       },
       finished: (event) => {
         reason = event.reason;
