@@ -102,7 +102,7 @@ async function measure(suite: Suite, flags: BenchFlags): Promise<void> {
       `--bundle, --minutes, --faults, --placement, --to-zero: ${name} knows no such choice; only chaos does`,
     );
   }
-  await using json = flags.json === undefined ? undefined : await ResultFile.open(flags.json);
+  await using json = await ResultFile.asked(flags.json);
   const interrupt = new AbortController();
   const stop = () => interrupt.abort(new RondoError('CANCELLED', `bench ${name} was stopped`));
   process.once('SIGINT', stop).once('SIGTERM', stop);

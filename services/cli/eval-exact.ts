@@ -47,7 +47,7 @@ export function exactExits(value: string): ExactExit[] {
 /** `rondo eval --exact`: questions that have one right answer, after every number of passes and at given exits. */
 export async function evalExact(flags: ExactFlags, lines: string): Promise<void> {
   const questions = readExactQuestions(flags.exact, lines);
-  await using json = flags.json === undefined ? undefined : await ResultFile.open(flags.json);
+  await using json = await ResultFile.asked(flags.json);
   const reports = [];
   const shares: { readonly name: string; readonly right: number }[] = [];
   for (const directory of flags.b) {

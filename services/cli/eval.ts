@@ -123,8 +123,8 @@ async function runEval(flags: EvalFlags): Promise<void> {
   }
   const suite = await openSuite(flags.suite);
   // Before the long work: what would fail after it is told at once.
-  await using json = flags.json === undefined ? undefined : await ResultFile.open(flags.json);
-  await using html = flags.html === undefined ? undefined : await ResultFile.open(flags.html);
+  await using json = await ResultFile.asked(flags.json);
+  await using html = await ResultFile.asked(flags.html);
   const baseline = flags.gate && parseBaseline(flags.gate, await readText('--gate', flags.gate));
   if (baseline) {
     refuseOtherSuite(baseline, { ...suite.settings, digest: suite.digest }, flags.b.length);

@@ -12,10 +12,12 @@ test('an expected error is one line, without a stack', () => {
 });
 
 test('at level debug the stack follows, down to the first cause', () => {
-  const text = describeFailure(expected, 'debug');
-  assert.match(text, /^rondo: --threads x/);
-  assert.match(text, /failure\.test\.ts/);
-  assert.match(text, /caused by: Error: deeper/);
+  for (const levels of ['debug', 'debug,requests=silent']) {
+    const text = describeFailure(expected, levels);
+    assert.match(text, /^rondo: --threads x/);
+    assert.match(text, /failure\.test\.ts/);
+    assert.match(text, /caused by: Error: deeper/);
+  }
 });
 
 test('a defect says that it is one', () => {

@@ -1,8 +1,9 @@
 import { endAtOnce, settings, text } from '@rondo/chassis';
 import { RondoError } from '@rondo/core';
 
-/** What the user reads of an error: its message; the stack is for whoever set RONDO_LOG to debug or trace. */
-export function describeFailure(error: unknown, level: string): string {
+/** What the user reads of an error: its message; the stack is for whoever set RONDO_LOG, here `levels`, to debug or trace. */
+export function describeFailure(error: unknown, levels: string): string {
+  const [level] = levels.split(',', 1);
   const { message, stack } = error instanceof Error ? error : new Error(String(error));
   const lines = [`rondo: ${message}\n`];
   if (level === 'debug' || level === 'trace') lines.push(`${stack}\n${causes(error)}`);
@@ -19,8 +20,8 @@ function causes(error: unknown): string {
 
 /** Ends the process with 1 and says why on standard error; with 137 when one of its threads hangs (WORKER_STUCK). */
 export function exitWith(error: unknown): never {
-  const { level } = settings({ level: text('RONDO_LOG', 'info') });
-  process.stderr.write(describeFailure(error, level));
+  const { levels } = settings({ levels: text('RONDO_LOG', 'info') });
+  process.stderr.write(describeFailure(error, levels));
   if (error instanceof RondoError && error.code === 'WORKER_STUCK') endAtOnce();
   process.exit(1);
 }

@@ -12,6 +12,7 @@ import {
   layersOption,
   millisecondsOption,
   secondsOption,
+  shareOption,
 } from './options.ts';
 
 /** Each of `values` is refused by an error that names option and value. */
@@ -58,6 +59,11 @@ test('a fraction lies above 0 and not above its bound', () => {
   const upToOne = (option: string) => fractionOption(option, 1);
   assert.deepEqual(['0.5', '.25', '1'].map(upToOne('--it')), [0.5, 0.25, 1]);
   refuses(upToOne, ['', '0', '0.0', '-0.5', '1.01', '1/2', '0.5x', 'NaN', '5e-1', '0,5']);
+});
+
+test('a share may be none and all, and nothing beyond', () => {
+  assert.deepEqual(['0', '1', '.5', '0.01', '1.0'].map(shareOption('--it')), [0, 1, 0.5, 0.01, 1]);
+  refuses(shareOption, ['', '-1', '1.1', '1e-3', '50%', 'NaN']);
 });
 
 test('layers are a range that does not run backwards', () => {

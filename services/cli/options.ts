@@ -61,6 +61,14 @@ export const fractionOption =
       : refuse(option, value, `a number above 0 and at most ${max}`);
   };
 
+/** A decimal number from 0 to 1. */
+export const shareOption =
+  (option: string) =>
+  (value: string): number => {
+    const share = /^\d*\.?\d+$/.test(value) ? Number(value) : Number.NaN;
+    return share <= 1 ? share : refuse(option, value, 'a share from 0 to 1, such as 0.01');
+  };
+
 /** A decimal number of milliseconds from 0, at most an hour. */
 export const millisecondsOption =
   (option: string) =>

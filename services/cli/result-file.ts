@@ -32,6 +32,11 @@ export class ResultFile implements AsyncDisposable {
     }
   }
 
+  /** The same of an option that may be absent. */
+  static async asked(given: string | undefined): Promise<ResultFile | undefined> {
+    return given === undefined ? undefined : ResultFile.open(given);
+  }
+
   /** @throws RondoError CONFIG_INVALID when it can no longer be written, as on a disk that is full by now. */
   async write(text: string): Promise<void> {
     const partial = this.#partial;

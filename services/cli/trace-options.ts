@@ -8,7 +8,7 @@ import {
   text,
 } from '@rondo/chassis';
 import { type Command, Option } from 'commander';
-import { millisecondsOption, refuse } from './options.ts';
+import { millisecondsOption, refuse, shareOption } from './options.ts';
 import type { Chassis } from './serve.ts';
 
 export interface OtlpFlags {
@@ -35,11 +35,6 @@ const endpointOption = (value: string): string =>
   /^https?:\/\/[^\s/]+(\/\S*)?$/.test(value) && URL.canParse(value)
     ? value
     : refuse('--otlp-endpoint', value, 'a URL such as http://collector:4317');
-
-const shareOption = (option: string) => (value: string) => {
-  const share = /^(0|1|0?\.\d+|0\.\d+|1\.0+)$/.test(value) ? Number(value) : Number.NaN;
-  return share >= 0 && share <= 1 ? share : refuse(option, value, 'a share from 0 to 1, such as 0.01');
-};
 
 /** Where traces go: for every serving process. */
 export const addOtlpOptions = (command: Command): Command =>
