@@ -75,6 +75,18 @@ const FINAL: ReadonlySet<ErrorCode> = new Set([
   'BUNDLE_MISMATCH',
 ]);
 
+/** A sequence on `route` failed by `error` where `worker` ran it: that is given nothing new, and for longer when its home lied. */
+export function blame(
+  { membership, metrics }: Pick<OpeningOptions, 'membership' | 'metrics'>,
+  error: RondoError,
+  route: Route,
+  worker: WorkerId,
+): void {
+  if (error.code === 'WORKER_FAULTY') metrics.contradicted();
+  if (contradicts(error, route)) membership.contradicted(route.home.id);
+  membership.suspect(worker, error);
+}
+
 /** Finds workers for sequences: tries all, and waits in line for room or for a worker to come. */
 export class Opening {
   readonly #options: OpeningOptions;
@@ -145,9 +157,7 @@ export class Opening {
           if (error.code === 'OVERLOADED' || error.code === 'KV_EXHAUSTED') noRoom = error;
           else {
             this.#unreachable = error;
-            if (error.code === 'WORKER_FAULTY') this.#options.metrics.contradicted();
-            if (contradicts(error, route)) membership.contradicted(route.home.id);
-            membership.suspect(route.home.id, error);
+            blame(this.#options, error, route, route.home.id);
           }
           tried.add(route.home.id);
         }

@@ -3,8 +3,8 @@ import type { GenerateStreamEvent } from '@rondo/wire';
 import { faulty } from './answer-terms.ts';
 import { EventWait } from './event-wait.ts';
 import { History } from './history.ts';
-import { causeOf, contradicts, goesOn, type Loss } from './loss.ts';
-import type { Opening, OpeningOptions, OpenSequence, Seeker } from './opening.ts';
+import { causeOf, goesOn, type Loss } from './loss.ts';
+import { blame, type Opening, type OpeningOptions, type OpenSequence, type Seeker } from './opening.ts';
 import type { Movement, Stuck } from './patience.ts';
 import type { Placement } from './placement.ts';
 import type { SequenceWatch } from './sequence-metrics.ts';
@@ -85,8 +85,7 @@ export class SequenceLife {
       nextEpoch: () => ++epoch,
       shunned: this.#shunned,
       recovering: false,
-      refused: (worker, { code }) =>
-        timeline?.happened('refused', { 'rondo.worker': worker, 'rondo.code': code }),
+      refused: (by, { code }) => timeline?.refused(by, code),
     };
   }
 
@@ -216,9 +215,7 @@ export class SequenceLife {
     // It ends with the call.
     this.#due?.catch(() => undefined);
     await this.close();
-    if (error.code === 'WORKER_FAULTY') metrics.contradicted();
-    if (contradicts(error, route)) membership.contradicted(route.home.id);
-    membership.suspect(worker, error);
+    blame(this.#options, error, route, worker);
     const end = this.#history.end(route.epoch);
     if (end !== undefined) return end;
     this.#losses.push({ worker, error });

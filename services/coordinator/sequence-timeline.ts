@@ -55,6 +55,8 @@ export class SequenceTimeline {
   truncated = false;
   readonly #ways: TimelineWays;
   #soughtMs: number;
+  /** Of the search that is on: who waits in line is refused by the same workers ten times a second. */
+  readonly #refusals = new Set<string>();
 
   constructor(promptRows: number, ways: TimelineWays) {
     this.promptRows = promptRows;
@@ -80,7 +82,16 @@ export class SequenceTimeline {
   /** It looks for other workers than those it has or had. */
   leaves(why: string, attributes: Attributes): void {
     this.#soughtMs = this.#ways.now();
-    this.happened(why, attributes);
+    this.#refusals.clear();
+    this.#happened(why, attributes);
+  }
+
+  /** A worker did not take it; told once of each reason, until it looks for workers anew. */
+  refused(by: WorkerId, code: ErrorCode): void {
+    const refusal = `${by} ${code}`;
+    if (this.#refusals.has(refusal)) return;
+    this.#refusals.add(refusal);
+    this.#happened('refused', { 'rondo.worker': by, 'rondo.code': code });
   }
 
   /** Workers have taken it; `emitted` tokens are out. */
@@ -117,15 +128,15 @@ export class SequenceTimeline {
       });
   }
 
-  happened(name: string, attributes: Attributes): void {
-    if (this.#ways.room(1) === 1) this.events.push({ atMs: this.#ways.now(), name, attributes });
-  }
-
   failed(code: ErrorCode): void {
     this.errorCode = code;
   }
 
   end(): void {
     this.endMs ??= this.#ways.now();
+  }
+
+  #happened(name: string, attributes: Attributes): void {
+    if (this.#ways.room(1) === 1) this.events.push({ atMs: this.#ways.now(), name, attributes });
   }
 }
