@@ -31,15 +31,19 @@ A client's traceparent is taken over, and with it whether the request is traced;
 
 const SAMPLE_DEFAULT = 0.01;
 
-const endpointOption = (value: string): string =>
+const endpointOption = (option: string) => (value: string) =>
   /^https?:\/\/[^\s/]+(\/\S*)?$/.test(value) && URL.canParse(value)
     ? value
-    : refuse('--otlp-endpoint', value, 'a URL such as http://collector:4317');
+    : refuse(option, value, 'a URL such as http://collector:4317');
 
 /** Where traces go: for every serving process. */
 export const addOtlpOptions = (command: Command): Command =>
   command
-    .option('--otlp-endpoint <url>', 'send traces there over OTLP (default: nowhere)', endpointOption)
+    .option(
+      '--otlp-endpoint <url>',
+      'send traces there over OTLP (default: nowhere)',
+      endpointOption('--otlp-endpoint'),
+    )
     .addOption(
       new Option(
         '--otlp-protocol <name>',
@@ -77,7 +81,8 @@ export async function openTelemetry(
     attributes: text('OTEL_RESOURCE_ATTRIBUTES', ''),
     sample: text('OTEL_TRACES_SAMPLER_ARG', String(SAMPLE_DEFAULT)),
   });
-  const endpoint = flags.otlpEndpoint ?? (found.endpoint && endpointOption(found.endpoint));
+  const endpoint =
+    flags.otlpEndpoint ?? (found.endpoint && endpointOption('OTEL_EXPORTER_OTLP_ENDPOINT')(found.endpoint));
   const telemetry = new Telemetry({
     exporter: endpoint ? await openOtlp(endpoint, flags.otlpProtocol ?? found.protocol) : undefined,
     sample: flags.traceSample ?? shareOption('OTEL_TRACES_SAMPLER_ARG')(found.sample),
@@ -92,14 +97,18 @@ export async function openTelemetry(
 }
 
 /** `key=value,key=value`, each percent-encoded. (OpenTelemetry resource SDK, OTEL_RESOURCE_ATTRIBUTES) */
-function resourceAttributes(written: string): Record<string, string> {
+export function resourceAttributes(written: string): Record<string, string> {
   const pairs = written.split(',').filter((pair) => pair.trim() !== '');
+  const refused = () => refuse('OTEL_RESOURCE_ATTRIBUTES', written, 'key=value pairs separated by commas');
   return Object.fromEntries(
     pairs.map((pair) => {
-      const [key = '', value] = pair.split('=', 2).map((part) => decodeURIComponent(part.trim()));
-      return value === undefined || key === ''
-        ? refuse('OTEL_RESOURCE_ATTRIBUTES', written, 'key=value pairs separated by commas')
-        : [key, value];
+      // A value may have equals signs in it.
+      const [, key, value] = /^\s*([^=\s]+)\s*=(.*)$/.exec(pair) ?? refused();
+      try {
+        return [key!, value!.trim()].map(decodeURIComponent);
+      } catch {
+        return refused();
+      }
     }),
   );
 }
