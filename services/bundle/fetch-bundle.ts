@@ -19,7 +19,7 @@ interface Listed {
  */
 export async function fetchBundle(source: string, digest: string, directory: string): Promise<Bundle> {
   await mkdir(directory, { recursive: true });
-  const manifest = await bytesOf(source, digest);
+  const manifest = await manifestFrom(source, digest);
   for (const { path, bytes, sha256 } of listedIn(source, manifest)) {
     const target = join(directory, path);
     if ((await digestFile(target).catch(() => undefined)) !== sha256) {
@@ -31,7 +31,7 @@ export async function fetchBundle(source: string, digest: string, directory: str
   return openBundle(directory);
 }
 
-async function bytesOf(source: string, digest: string): Promise<Buffer> {
+async function manifestFrom(source: string, digest: string): Promise<Buffer> {
   const parts: Buffer[] = [];
   let length = 0;
   for await (const part of await open(source, MANIFEST_FILE)) {

@@ -6,4 +6,12 @@ export {
   parseExportedManifest,
 } from './exported-manifest.ts';
 export { fetchBundle } from './fetch-bundle.ts';
-export { bundleBytes, kvBytesPerPosition, type Manifest, manifestSchema, variesByDepth } from './manifest.ts';
+export {
+  bundleBytes,
+  kvBytesPerPosition,
+  kvBytesPerToken,
+  layersPerToken,
+  type Manifest,
+  manifestSchema,
+  variesByDepth,
+} from './manifest.ts';

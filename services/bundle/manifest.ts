@@ -176,6 +176,14 @@ export const variesByDepth = ({ adapters, tied }: Pick<Manifest, 'adapters' | 't
 export const kvBytesPerPosition = (shape: Manifest['shape'], layers: number): number =>
   layers * 2 * shape.kvHeads * shape.headDim * 4;
 
+/** Layers that a token runs which spends every pass. */
+export const layersPerToken = ({ layers, maxDepth }: Pick<Manifest, 'layers' | 'maxDepth'>): number =>
+  layers.prelude + maxDepth * layers.block + layers.coda;
+
+/** Bytes of K and V that one token takes through all passes, f32. */
+export const kvBytesPerToken = (manifest: Pick<Manifest, 'shape' | 'layers' | 'maxDepth'>): number =>
+  kvBytesPerPosition(manifest.shape, layersPerToken(manifest));
+
 /** Bytes of all files that the manifest lists. */
 export const bundleBytes = ({ files }: Pick<Manifest, 'files'>): number =>
   files.reduce((sum, { bytes }) => sum + bytes, 0);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Manifest } from '@rondo/bundle';
-import { bundleRows, kvBytesPerToken, rowsText } from './inspect-table.ts';
+import { kvBytesPerToken, type Manifest } from '@rondo/bundle';
+import { bundleRows, rowsText } from './inspect-table.ts';
 
 const file = (path: string, bytes: number) => ({ path, bytes, sha256: 'a'.repeat(64) });
 

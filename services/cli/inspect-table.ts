@@ -1,4 +1,10 @@
-import { bundleBytes, kvBytesPerPosition, type Manifest } from '@rondo/bundle';
+import {
+  bundleBytes,
+  kvBytesPerPosition,
+  kvBytesPerToken,
+  layersPerToken,
+  type Manifest,
+} from '@rondo/bundle';
 import type { ModelSpec } from '@rondo/converter';
 
 /** One line: what it is called and what it is. */
@@ -9,15 +15,9 @@ export interface SizedFile {
   readonly bytes: number;
 }
 
-/** Bytes of K and V that one token takes through all passes, f32. */
-export function kvBytesPerToken({ shape, layers, maxDepth }: Manifest): number {
-  return kvBytesPerPosition(shape, layers.prelude + maxDepth * layers.block + layers.coda);
-}
-
 /** What a bundle is, for whoever is about to serve it. */
 export function bundleRows(manifest: Manifest, directory: string, digest: string): InspectRow[] {
   const { source, shape, layers, maxDepth, precision, kvPolicy, tokenizer, tokens, files } = manifest;
-  const perToken = layers.prelude + maxDepth * layers.block + layers.coda;
   return [
     ['bundle', directory],
     ['name', manifest.name],
@@ -25,7 +25,7 @@ export function bundleRows(manifest: Manifest, directory: string, digest: string
     ['shape', shapeText(shape)],
     [
       'layers',
-      `${layers.prelude} before the loop, ${layers.block} in the block, ${layers.coda} after it; a token runs ${perToken}`,
+      `${layers.prelude} before the loop, ${layers.block} in the block, ${layers.coda} after it; a token runs ${layersPerToken(manifest)}`,
     ],
     ['depth', maxDepth === 1 ? '1 pass: not looped' : `${maxDepth} passes`],
     ['loop', loopText(manifest)],

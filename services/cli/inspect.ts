@@ -1,10 +1,10 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { bundleBytes, MANIFEST_FILE, openBundle } from '@rondo/bundle';
+import { bundleBytes, kvBytesPerToken, MANIFEST_FILE, openBundle } from '@rondo/bundle';
 import { openCheckpoint, parametersOf } from '@rondo/converter';
 import { RondoError } from '@rondo/core';
 import { Command } from 'commander';
-import { bundleRows, checkpointRows, kvBytesPerToken, rowsText, type SizedFile } from './inspect-table.ts';
+import { bundleRows, checkpointRows, rowsText, type SizedFile } from './inspect-table.ts';
 
 /** `rondo inspect`: what lies in a directory, without serving it. */
 export const inspectCommand = (): Command =>
@@ -35,8 +35,7 @@ async function inspectBundle(path: string, json: boolean): Promise<string> {
   const { directory, manifest, digest } = await openBundle(path);
   if (!json) return rowsText(bundleRows(manifest, directory, digest));
   const bytes = bundleBytes(manifest);
-  const kvBytes = kvBytesPerToken(manifest);
-  return `${JSON.stringify({ kind: 'bundle', path: directory, digest, bytes, kvBytesPerToken: kvBytes, manifest }, null, 2)}\n`;
+  return `${JSON.stringify({ kind: 'bundle', path: directory, digest, bytes, kvBytesPerToken: kvBytesPerToken(manifest), manifest }, null, 2)}\n`;
 }
 
 async function inspectCheckpoint(path: string, json: boolean): Promise<string> {

@@ -1,4 +1,4 @@
-import type { Bundle } from '@rondo/bundle';
+import { type Bundle, kvBytesPerToken } from '@rondo/bundle';
 import { concatenated, LIMITS, RondoError } from '@rondo/core';
 import {
   type Attention,
@@ -38,10 +38,9 @@ export class SerialModel {
 
   static async open(bundle: Bundle, options: SerialOptions): Promise<SerialModel> {
     const { manifest } = bundle;
-    const { layers, maxDepth, pagePositions, shape } = manifest;
+    const { pagePositions } = manifest;
     const pages = Math.ceil(options.positions / pagePositions);
-    const layerPasses = layers.prelude + maxDepth * layers.block + layers.coda;
-    const kvBytes = pages * pagePositions * layerPasses * 2 * shape.kvHeads * shape.headDim * 4;
+    const kvBytes = pages * pagePositions * kvBytesPerToken(manifest);
     const { threads, attention, provider = 'cpu' } = options;
     const engine = await createEngine(bundle, { threads, kvBytes, provider, attention });
     return new SerialModel(bundle, engine, pages);

@@ -1,4 +1,4 @@
-import { type Bundle, kvBytesPerPosition } from '@rondo/bundle';
+import { type Bundle, kvBytesPerToken } from '@rondo/bundle';
 import { median } from '../load/quantile.ts';
 import { EngineLoop } from './engine-loop.ts';
 import type { SuiteContext } from './suite.ts';
@@ -42,7 +42,6 @@ export async function decodeSpeed(
 
 /** An engine with room for the sequences that `decodeSpeed` runs. */
 export function openLoop(bundle: Bundle, threads: number): Promise<EngineLoop> {
-  const { shape, layers, maxDepth } = bundle.manifest;
-  const perPosition = kvBytesPerPosition(shape, layers.prelude + maxDepth * layers.block + layers.coda);
-  return EngineLoop.open(bundle, { threads, kvBytes: SEQUENCES * POSITIONS * perPosition });
+  const kvBytes = SEQUENCES * POSITIONS * kvBytesPerToken(bundle.manifest);
+  return EngineLoop.open(bundle, { threads, kvBytes });
 }

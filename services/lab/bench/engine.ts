@@ -1,4 +1,4 @@
-import { type Bundle, kvBytesPerPosition } from '@rondo/bundle';
+import { type Bundle, kvBytesPerToken } from '@rondo/bundle';
 import { median } from '../load/quantile.ts';
 import { benchBundle } from './bench-bundle.ts';
 import { EngineLoop } from './engine-loop.ts';
@@ -48,8 +48,8 @@ async function compare(
   sequences: number,
   positions: number,
 ): Promise<{ row: Row; hostShare: number }> {
-  const { shape, layers, maxDepth } = bundle.manifest;
-  const perPosition = kvBytesPerPosition(shape, layers.prelude + maxDepth * layers.block + layers.coda);
+  const { shape } = bundle.manifest;
+  const perPosition = kvBytesPerToken(bundle.manifest);
   const options = { threads: context.threads, kvBytes: sequences * (positions + 16) * perPosition };
   const pages = await EngineLoop.open(bundle, { ...options, attention: 'pages' });
   const graph = await EngineLoop.open(bundle, { ...options, attention: 'graph' });

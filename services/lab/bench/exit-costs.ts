@@ -1,5 +1,5 @@
 import type { Bundle } from '@rondo/bundle';
-import { kvBytesPerPosition } from '@rondo/bundle';
+import { kvBytesPerToken } from '@rondo/bundle';
 import { createEngine, type KvCopy } from '@rondo/engine';
 import { median } from '../load/quantile.ts';
 import type { SuiteContext } from './suite.ts';
@@ -18,9 +18,8 @@ export interface ExitCosts {
 
 /** Times what the exit of `rows` rows at once costs beside a pass of as many, medians of interleaved repeats. */
 export async function exitCosts(context: SuiteContext, bundle: Bundle, rows: number): Promise<ExitCosts> {
-  const { shape, layers, maxDepth, pagePositions } = bundle.manifest;
-  const perPosition = kvBytesPerPosition(shape, layers.prelude + maxDepth * layers.block + layers.coda);
-  const kvBytes = rows * (CONTEXT + pagePositions) * perPosition;
+  const { shape, maxDepth, pagePositions } = bundle.manifest;
+  const kvBytes = rows * (CONTEXT + pagePositions) * kvBytesPerToken(bundle.manifest);
   const engine = await createEngine(bundle, { threads: context.threads, kvBytes, provider: 'cpu' });
   const pages = CONTEXT / pagePositions;
   const pageOf = (row: number, index: number, depth: number) => 1 + (row * pages + index) * maxDepth + depth;

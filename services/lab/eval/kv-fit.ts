@@ -1,4 +1,4 @@
-import { kvBytesPerPosition, type Manifest } from '@rondo/bundle';
+import { kvBytesPerToken, type Manifest } from '@rondo/bundle';
 import { LIMITS } from '@rondo/core';
 
 /** Sequences of so many positions that fit `LIMITS.evalKvBytes`. */
@@ -6,7 +6,4 @@ export const sequencesThatFit = (manifest: Manifest, positions: number): number 
   Math.floor(LIMITS.evalKvBytes / pageBytes(manifest) / Math.ceil(positions / manifest.pagePositions));
 
 /** Bytes of one page of every stack, of the block at every depth. */
-export function pageBytes({ shape, layers, maxDepth, pagePositions }: Manifest): number {
-  const layerPasses = layers.prelude + maxDepth * layers.block + layers.coda;
-  return pagePositions * kvBytesPerPosition(shape, layerPasses);
-}
+export const pageBytes = (manifest: Manifest): number => manifest.pagePositions * kvBytesPerToken(manifest);

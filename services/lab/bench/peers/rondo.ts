@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { bundleBytes, kvBytesPerPosition } from '@rondo/bundle';
+import { bundleBytes, kvBytesPerToken } from '@rondo/bundle';
 import { benchBundle } from '../bench-bundle.ts';
 import type { Contestant, Peer, PeerSetting } from './contestant.ts';
 
@@ -14,9 +14,7 @@ async function prepare({ context, positionsMax }: PeerSetting): Promise<readonly
   const contestants: Contestant[] = [];
   for (const precision of ['int4', 'int8', 'f32'] as const) {
     const { directory, manifest } = await benchBundle(context, { precision });
-    const { prelude, block, coda } = manifest.layers;
-    const layers = prelude + manifest.maxDepth * block + coda;
-    const kvBytes = positionsMax * kvBytesPerPosition(manifest.shape, layers);
+    const kvBytes = positionsMax * kvBytesPerToken(manifest);
     const weightBytes = bundleBytes(manifest);
     contestants.push({
       engine: 'rondo',
