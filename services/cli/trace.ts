@@ -1,4 +1,5 @@
 import type { RequestDetail } from '@rondo/coordinator';
+import { LIMITS } from '@rondo/core';
 import { Command } from 'commander';
 import { API_HELP, type ApiFlags, addApiOptions, apiClient } from './api-options.ts';
 import { waterfall } from './waterfall.ts';
@@ -17,7 +18,7 @@ export const traceCommand = (): Command =>
       'after',
       `
 Passes are known of requests that were sampled (--trace-sample, or a traceparent whose client samples), that ran while a console or
-rondo top was open, or of all with --trace-slower-than. A coordinator remembers its last 256 requests.
+rondo top was open, or of all with --trace-slower-than. A coordinator remembers its last ${LIMITS.recentRequests} requests.
 Of a pass ░ is the wait for its step, █ its run and ─ the hop to the next worker.
 ${API_HELP}
 

@@ -139,9 +139,7 @@ async function join(options: CoordinatorOptions, { splits }: Spread): Promise<Mo
   const found = (address: Address, digest: string) => given.found(address, digest);
   const models = new Models(
     await Promise.all(
-      options.models.map((named) =>
-        Model.open({ ...named, placement, log: moduleLog(log, 'workers'), metrics, connect, found }),
-      ),
+      options.models.map((named) => Model.open({ ...named, placement, log, metrics, connect, found })),
     ),
     splits,
   );

@@ -1,5 +1,5 @@
 import type { Bundle } from '@rondo/bundle';
-import type { Logger, Metrics } from '@rondo/chassis';
+import { type Logger, type Metrics, moduleLog } from '@rondo/chassis';
 import { LIMITS, systemClock } from '@rondo/core';
 import { Admission } from './admission.ts';
 import type { Kitchen } from './answer.ts';
@@ -46,7 +46,8 @@ export class Model {
     const distrusted = metrics
       .labelled({ model: name })
       .gauge('rondo_workers_distrusted', 'Workers that contradicted and have not made good for it yet');
-    this.membership = new Membership(options, manifest.maxDepth, (workers) => distrusted.set(workers));
+    const links = { ...options, log: moduleLog(log, 'workers') };
+    this.membership = new Membership(links, manifest.maxDepth, (workers) => distrusted.set(workers));
     this.kitchen = {
       model: facts(options, this.membership),
       codec,

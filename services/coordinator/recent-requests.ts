@@ -3,7 +3,6 @@ import { type Clock, LIMITS, RondoError } from '@rondo/core';
 import { type Owner, owns } from './owner.ts';
 import { requestSpans } from './request-spans.ts';
 import { type RequestFacts, RequestTimeline } from './request-timeline.ts';
-import { timelineSpans } from './timeline-spans.ts';
 
 /** What a run, a token or an event takes in memory, and a request beside those. */
 const KEPT_BYTES = 256;
@@ -89,7 +88,7 @@ export class RecentRequests {
     const { slowerThanMs } = telemetry;
     const slow = slowerThanMs !== undefined && totalMs >= slowerThanMs;
     if (telemetry.exports && (context.sampled || slow)) {
-      telemetry.export(requestSpans(timeline, timeline.sequences.map(timelineSpans)));
+      telemetry.export(requestSpans(timeline));
     }
     this.#makeRoom();
     log.info(

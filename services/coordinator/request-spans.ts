@@ -2,16 +2,13 @@ import { ATTRIBUTES, type Attributes, derivedRoot, derivedSpanId, type FinishedS
 import { runParts, stepParts } from '@rondo/core';
 import type { RequestTimeline } from './request-timeline.ts';
 import type { SequenceTimeline } from './sequence-timeline.ts';
-import { endOf, type PlacedRun, type TimelineSpan } from './timeline-spans.ts';
+import { endOf, type PlacedRun, timelineSpans } from './timeline-spans.ts';
 
 /**
  * The spans of one request: its server span, below it those of each sequence, and below these one for each run. A run's span and the
  * step that it was part of have ids that its worker derives, too, so that each links to the other.
  */
-export function requestSpans(
-  timeline: RequestTimeline,
-  stretches: readonly (readonly TimelineSpan[])[],
-): FinishedSpan[] {
+export function requestSpans(timeline: RequestTimeline): FinishedSpan[] {
   const { context } = timeline.facts;
   const { traceId, spanId: root } = context;
   const at = (ms: number) => timeline.startedMs + ms;
@@ -27,7 +24,7 @@ export function requestSpans(
         events: eventsOf(sequence, at),
       });
     }
-    for (const [index, { name, startMs, endMs, attributes, runs }] of stretches[choice]!.entries()) {
+    for (const [index, { name, startMs, endMs, attributes, runs }] of timelineSpans(sequence).entries()) {
       const spanId = derivedSpanId(traceId, parent, name, index);
       const place = { traceId, spanId, parentSpanId: parent };
       spans.push({ name, ...place, startMs: at(startMs), endMs: at(endMs), attributes });
