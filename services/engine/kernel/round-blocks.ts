@@ -16,7 +16,8 @@ const SMALLEST = 1e-30;
 
 /**
  * `round(source, target, blocks, rows)`: rows of blocks · 32 floats, one behind the other, become signed bytes with a
- * scale for each block, largest / 127: what MatMulNBits makes of its input at accuracy level 4.
+ * scale for each block, largest / 127: what MatMulNBits makes of its input at accuracy level 4. It multiplies by 127 / largest,
+ * which is not the float 1 / scale: near the middle between two bytes that decides.
  */
 export function roundBlocksFunction(): WasmFunction {
   const fn = new WasmFunction('round', 4);
@@ -37,8 +38,9 @@ export function roundBlocksFunction(): WasmFunction {
         set(value, vector.load(get(source!), index * 16)),
         set(largest, vector.max(get(largest), vector.absolute(get(value)))),
       ]),
-      set(scale, scalar.divide(acrossLanes(largest, scalar.max), scalar.floats(127))),
-      set(inverse, vector.splat(scalar.divide(scalar.floats(1), get(scale)))),
+      set(scale, acrossLanes(largest, scalar.max)),
+      set(inverse, vector.splat(scalar.divide(scalar.floats(127), get(scale)))),
+      set(scale, scalar.divide(get(scale), scalar.floats(127))),
       set(sum, vector.ints(0)),
       values.map((value) => [
         set(value, vector.toInts(vector.nearest(vector.multiply(get(value), get(inverse))))),
