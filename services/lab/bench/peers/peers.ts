@@ -5,7 +5,7 @@ import type { Cell, Plot, Suite, SuiteContext, SuiteResult } from '../suite.ts';
 import type { Contestant, Peer } from './contestant.ts';
 import { llamaCpp } from './llama-cpp.ts';
 import { pytorch } from './pytorch.ts';
-import { GENERATED, type RaceResult, race, title } from './race.ts';
+import { GENERATED, MEMORY_RUNS, type RaceResult, race, title } from './race.ts';
 import { rondo } from './rondo.ts';
 import { peerGoals, peerRows } from './standings.ts';
 import { transformersJs } from './transformers-js.ts';
@@ -104,7 +104,7 @@ function explanation({ threads, quick, cells }: SuiteContext, peers: readonly Pe
     quick || cells ? ' Goals of cells that were not measured are left out.' : '',
   ].join('');
   return [
-    `Context c is a prompt of c − ${GENERATED} random ids and ${GENERATED} greedy tokens after it, for all sequences side by side; prefill counts the prompts, decode the ${GENERATED} steps that follow. Every engine has ${threads} threads and a process of its own, starts from the same Q4_1 checkpoint and takes its turn in every repeat, so that drift of the machine hits all alike. Rates are medians; the spread is (largest − smallest) / median. A variant more than a quarter slower than its engine's fastest in both respects is run once.`,
+    `Context c is a prompt of c − ${GENERATED} random ids and ${GENERATED} greedy tokens after it, for all sequences side by side; prefill counts the prompts, decode the ${GENERATED} steps that follow. Every engine has ${threads} threads and a process of its own, starts from the same Q4_1 checkpoint and takes its turn in every repeat, so that drift of the machine hits all alike. Rates are medians; the spread is (largest − smallest) / median. A variant more than a quarter slower than its engine's fastest in both respects is run once. Whether our memory grows is told behind the race, by ${MEMORY_RUNS} more runs of the largest cell: the first of a larger cell than any before needs more, which is no growth.`,
     `rondo is the engine without a server: chunks and decode steps through every pass. llama.cpp is node-llama-cpp with one context for all sequences, with and without flash attention, and with batches of 512 and 2048.${peers.includes(pytorch) ? OTHERS : ''}${leftOut}`,
   ];
 }

@@ -12,6 +12,8 @@ export interface Trial {
   readonly cell: Cell;
   readonly contestant: Contestant;
   readonly runs: DecodeTimes[];
+  /** What its process held after each run of a row of them behind the race, when that is limited and the cell is the largest. */
+  readonly residentAfter: number[];
 }
 
 export interface RacePlan {
@@ -22,6 +24,9 @@ export interface RacePlan {
   readonly lastRepeatMs: number;
   readonly lastRunMs: number;
 }
+
+/** Runs behind the race that tell whether memory grows: by then every cell has run, and each needs what the last one needed. */
+export const MEMORY_RUNS = 4;
 
 /** A variant this much slower than its engine's fastest, in decoding and in prefill, is not repeated. */
 const HOPELESS = 0.75;
@@ -36,7 +41,8 @@ export interface RaceResult {
 
 /**
  * Runs every contestant in every cell, turn by turn and all cells once before any again, so that a machine whose speed
- * drifts slows them all alike. One computes at a time. A contestant that fails is out of the race, and said so.
+ * drifts slows them all alike. One computes at a time. A contestant that fails is out of the race, and said so. Behind the race
+ * those whose memory is limited run the largest cell a few times more.
  */
 export async function race(
   context: SuiteContext,
@@ -60,14 +66,12 @@ export async function race(
       return undefined;
     }
   };
-  const run = async (trial: Trial) => {
-    const { cell, contestant } = trial;
+  const run = ({ cell, contestant }: Trial) => {
     const prompts = randomPrompts(context.seed, cell.sequences, cell.context - GENERATED, plan.vocab);
     const peer = processes.get(keyOf(contestant))!;
-    const times = await attempt(contestant, () => {
+    return attempt(contestant, () => {
       return peer.decode({ prompts, generate: GENERATED }, contestant.options);
     });
-    if (times !== undefined) trial.runs.push(times);
   };
   try {
     for (const contestant of contestants) {
@@ -83,7 +87,7 @@ export async function race(
       });
     }
     const cells = plan.cells.map((cell) =>
-      contestants.map((contestant) => ({ cell, contestant, runs: [] as DecodeTimes[] })),
+      contestants.map((contestant): Trial => ({ cell, contestant, runs: [], residentAfter: [] })),
     );
     trials.push(...cells.flat());
     for (let repeat = 0; repeat < plan.repeats; repeat++) {
@@ -95,9 +99,17 @@ export async function race(
             break;
           }
           if (failures.has(trial.contestant) || (repeat > 0 && hopeless(trial, inCell))) continue;
-          await run(trial);
+          const times = await run(trial);
+          if (times !== undefined) trial.runs.push(times);
           context.progress(outcome(trial, repeat + 1, plan.repeats));
         }
+      }
+    }
+    for (const trial of withLimitedMemory(trials)) {
+      for (let again = 0; again < MEMORY_RUNS && performance.now() <= plan.lastRunMs; again++) {
+        const times = await run(trial);
+        if (times === undefined) break;
+        trial.residentAfter.push(times.residentBytes);
       }
     }
   } finally {
@@ -115,6 +127,16 @@ export const prefillRate = ({ sequences, context }: Cell, { prefillMs }: DecodeT
 export const title = ({ engine, variant }: Contestant): string => `${engine} ${variant}`;
 
 const keyOf = ({ command }: Contestant): string => command.join('\n');
+
+/** Of those that ran and whose memory is limited, the trials in the cell of most positions. */
+function withLimitedMemory(trials: readonly Trial[]): Trial[] {
+  const positions = ({ cell }: Trial) => cell.sequences * cell.context;
+  const limited = trials.filter(
+    ({ contestant, runs }) => contestant.residentBytesMax !== undefined && runs.length > 0,
+  );
+  const most = Math.max(...limited.map(positions));
+  return limited.filter((trial) => positions(trial) === most);
+}
 
 /** Whether its first run was far behind the first run of another variant of its engine, in both respects. */
 function hopeless(trial: Trial, inCell: readonly Trial[]): boolean {
