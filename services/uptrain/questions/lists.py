@@ -78,7 +78,10 @@ def reversing(random: Random, longest: int = 7) -> Question:
 
 def sorting(random: Random, longest: int = 5) -> Question:
     """Numbers of one digit, or of two."""
-    some = random.sample(range(10) if random.random() < 0.3 else range(10, 100), random.randint(2, longest))
+    return sort_question(random, random.sample(range(10) if random.random() < 0.3 else range(10, 100), random.randint(2, longest)))
+
+
+def sort_question(random: Random, some: list[int]) -> Question:
     down = random.random() < 0.3
     text = random.choice(SORT_DOWN if down else SORT_UP).format(list=join(some))
     return Question("sorting", text, f"Answer: {join(sorted(some, reverse=down))}")

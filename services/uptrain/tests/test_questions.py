@@ -1,11 +1,13 @@
 """Questions come from their seed, their answers are right, and held-out ones are never trained on."""
 
+import json
 import re
 import unittest
 from itertools import islice
 
-import places
+from places import HOME
 
+from held_out import LONGEST, by_digits, digits_of, mixed_lists, usual
 from questions import TASKS, held_out, questions
 from token_kinds import token_kinds
 
@@ -50,6 +52,22 @@ class Questions(unittest.TestCase):
         compared = ["copied digit", "comparison", "copied digit", "sign"]
         expected = [*restated, "sign", *restated, "sign", *compared, *column, *column, "word", "sign", "answer", "answer", "end"]
         self.assertEqual(token_kinds(answer, tokens), expected)
+
+    def test_the_gate_of_the_built_in_model_asks_what_the_script_writes(self):
+        written = [json.loads(line) for line in (HOME.parents[1] / "models" / "built-in.jsonl").read_text().splitlines()]
+        self.assertEqual([(line["question"], line["answer"]) for line in written], [(q.text, q.answer) for q in usual("held-out", 600)])
+
+    def test_questions_by_digits_are_held_out_and_as_long_as_their_task_says(self):
+        some = list(by_digits("test", 3))
+        self.assertEqual(len({question.text for question in some}), 4 * LONGEST * 3)
+        for question in some:
+            self.assertTrue(held_out(question))
+            self.assertEqual(digits_of(question), int(question.task.rpartition(" ")[2]))
+
+    def test_mixed_lists_have_numbers_of_one_digit_and_of_two(self):
+        for question in mixed_lists("test", 50):
+            lengths = {len(number) for number in re.findall(r"\d+", question.text)}
+            self.assertEqual(lengths, {1, 2}, question)
 
 
 if __name__ == "__main__":
