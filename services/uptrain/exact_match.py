@@ -19,21 +19,23 @@ def held_out_questions(seed: str, count: int) -> list:
 
 
 @torch.no_grad()
-def exact_match(model: RecursiveModel, encoder: Encoder, asked: list, depth: int, length: int = 384) -> dict[str, float]:
-    """→ {task: share of questions answered exactly} after `depth` passes, and of "all"."""
-    right, total = defaultdict(int), defaultdict(int)
+def exact_match(model: RecursiveModel, encoder: Encoder, asked: list, length: int = 384) -> list[dict[str, float]]:
+    """→ after each number of passes {task: share of questions answered exactly}, and of "all"."""
+    total = defaultdict(int)
+    right = [defaultdict(int) for _ in range(model.shape.depths)]
     left = list(asked)
     while left:
         batch = pack(encoder, ([question] for question in left), 8, length)
         states, _ = model(batch.ids, batch.mask)
         counted = batch.targets != IGNORED
-        wrong = counted & (model.logits(states[depth - 1]).argmax(-1) != batch.targets)
-        failed = set(batch.owner[wrong].tolist())
-        done = {id(question) for question in batch.questions}
-        for index, question in enumerate(batch.questions):
+        for question in batch.questions:
             total[question.task] += 1
-            right[question.task] += index not in failed
+        for state, tasks in zip(states, right):
+            wrong = counted & (model.logits(state).argmax(-1) != batch.targets)
+            failed = set(batch.owner[wrong].tolist())
+            for index, question in enumerate(batch.questions):
+                tasks[question.task] += index not in failed
+        done = {id(question) for question in batch.questions}
         left = [question for question in left if id(question) not in done]
-    scores = {task: right[task] / total[task] for task in sorted(total)}
-    scores["all"] = sum(right.values()) / sum(total.values())
-    return scores
+    count = sum(total.values())
+    return [{**{task: tasks[task] / total[task] for task in sorted(total)}, "all": sum(tasks.values()) / count} for tasks in right]

@@ -109,13 +109,16 @@ class Trainer:
         batch = training_batch(self.encoder, self.recipe.seed, self.step, self.recipe.rows, self.recipe.length)
         return self.gate_loss(batch) if phase.objective == "gate" else self.answer_loss(batch, phase)
 
+    def evaluates(self, every: int) -> bool:
+        """Whether the run is evaluated after this step."""
+        return self.step % every == 0
+
     def evaluate(self) -> list[dict]:
         """Held-out questions answered exactly after every number of passes."""
-        records = []
-        for depth in range(1, self.model.shape.depths + 1):
-            scores = exact_match(self.model, self.encoder, self.held_out, depth)
-            records.append({"depth": depth, "exact": {task: round(score, 4) for task, score in scores.items()}})
-        return records
+        return [
+            {"depth": depth, "exact": {task: round(score, 4) for task, score in scores.items()}}
+            for depth, scores in enumerate(exact_match(self.model, self.encoder, self.held_out), 1)
+        ]
 
     def states(self, forward, batch: Batch, exits: Exits | None = None):
         with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.bf16):
@@ -166,7 +169,7 @@ class Trainer:
                 record["seconds_left"] = round((self.recipe.steps - self.step) * seconds)
                 self.log(record)
             last_of_phase = self.step == self.recipe.steps or self.recipe.at(self.step)[0] != self.recipe.at(self.step - 1)[0]
-            if self.step % evaluate_every == 0 or last_of_phase:
+            if self.evaluates(evaluate_every) or last_of_phase:
                 for told in self.evaluate():
                     self.log({"step": self.step, **told})
                 logged = time.monotonic()

@@ -67,6 +67,11 @@ class Training(unittest.TestCase):
             undisturbed.train_step()
         self.assertTrue(torch.equal(weights(resumed), weights(undisturbed)))
 
+    def test_the_loss_of_the_built_in_models_recipe_falls(self):
+        trainer = Trainer(read_recipe(RECIPES / "built-in.json"), self.directory / "built-in", threads=2, compiled=False)
+        losses = [trainer.train_step()["loss"] for _ in range(40)]
+        self.assertLess(sum(losses[-5:]), 0.6 * sum(losses[:5]))
+
     def test_gradient_checkpoints_change_no_gradient(self):
         gradients = []
         for checkpointing in (False, True):
