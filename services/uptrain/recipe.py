@@ -39,6 +39,8 @@ class Recipe:
     phases: tuple[Phase, ...]
     # Up to three questions that whoever serves the model is told to try.
     examples: tuple[str, ...] = ()
+    # Beginnings of the names of parameters that are not trained.
+    frozen: tuple[str, ...] = ()
 
     def shape_for(self, vocab: int) -> Shape:
         return Shape.of({**self.shape, "vocab": vocab})
@@ -58,4 +60,5 @@ class Recipe:
 
 def read_recipe(path: Path) -> Recipe:
     values = json.loads(path.read_text())
-    return Recipe(**{**values, "phases": tuple(Phase(**phase) for phase in values["phases"])})
+    phases = tuple(Phase(**phase) for phase in values["phases"])
+    return Recipe(**{**values, "phases": phases, "frozen": tuple(values.get("frozen", ()))})

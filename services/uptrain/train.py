@@ -36,6 +36,8 @@ def optimizer_for(model: RecursiveModel, weight_decay: float) -> torch.optim.Ada
     """AdamW; norms, biases and embeddings do not decay."""
     matrices, others = [], []
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
         decays = parameter.dim() > 1 and "norm" not in name and name != "embedding"
         (matrices if decays else others).append(parameter)
     groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
@@ -49,6 +51,8 @@ class Trainer:
         directory.mkdir(parents=True, exist_ok=True)
         self.model = self.build()
         self.model.checkpointing = recipe.checkpointing
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_(not name.startswith(recipe.frozen))
         self.optimizer = optimizer_for(self.model, recipe.weight_decay)
         torch._inductor.config.cpp.dynamic_threads = True
         self.forward = torch.compile(self.model) if compiled else self.model
