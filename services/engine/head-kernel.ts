@@ -6,13 +6,12 @@ import { expSumsFunction, SLICED, SLICED_WORDS } from './kernel/exp-sums.ts';
 import { int8Product } from './kernel/int8-product.ts';
 import type { MemoryPlan } from './kernel/memory-plan.ts';
 import type { WasmFunction } from './kernel/module.ts';
-import { MATRIX, MATRIX_WORDS } from './kernel/product.ts';
+import { MATRIX_WORDS } from './kernel/product.ts';
 import { ROW_BYTES_START, roundRowsFunction, SIXTEEN } from './kernel/round-rows.ts';
-import type { KernelThreads } from './kernel-threads.ts';
 import type { PlannedMatrix, PlannedNorm } from './layer-plan.ts';
 import { likeliest } from './likeliest.ts';
-import { packMatrix } from './pack-matrix.ts';
 import { readingWeights } from './reading-weights.ts';
+import type { SharedKernel } from './shared-kernel.ts';
 
 /** Where the head's weights and the values of a few rows lie in the kernel's memory. */
 export interface HeadPlan {
@@ -90,22 +89,13 @@ interface HeadFunctions {
 /** Final norm, logits, candidates and log Σ exp of a few rows without the graph runtime. (ADR 24) */
 export class HeadKernel {
   readonly #plan: HeadPlan;
-  readonly #words: Int32Array;
-  readonly #floats: Float32Array;
-  readonly #kernel: HeadFunctions;
-  readonly #threads: KernelThreads;
+  readonly #kernel: SharedKernel;
+  readonly #functions: HeadFunctions;
 
-  constructor(
-    plan: HeadPlan,
-    memory: WebAssembly.Memory,
-    exports: Record<string, unknown>,
-    threads: KernelThreads,
-  ) {
+  constructor(plan: HeadPlan, kernel: SharedKernel) {
     this.#plan = plan;
-    this.#words = new Int32Array(memory.buffer);
-    this.#floats = new Float32Array(memory.buffer);
-    this.#kernel = exports as unknown as HeadFunctions;
-    this.#threads = threads;
+    this.#kernel = kernel;
+    this.#functions = kernel.exports as unknown as HeadFunctions;
     const sliceBytes = Math.ceil(plan.vocab / 4 / SLICES) * 16;
     const description: Record<keyof typeof SLICED, number> = {
       values: plan.matrix.target,
@@ -115,16 +105,15 @@ export class HeadKernel {
       sums: plan.sums,
     };
     for (const [name, value] of Object.entries(description))
-      this.#words[plan.sliced / 4 + SLICED[name as keyof typeof SLICED]] = value;
+      kernel.words[plan.sliced / 4 + SLICED[name as keyof typeof SLICED]] = value;
   }
 
   /** Reads the weights. @throws RondoError BUNDLE_INVALID for a file that ends before they do. */
   load(bundle: Bundle): void {
     const { file, hidden, norm, matrix, rounded } = this.#plan;
     readingWeights(bundle, file, (read) => {
-      if (norm) this.#floats.set(new Float32Array(read(norm.offset, hidden * 4)), norm.address / 4);
-      const memory = this.#words.buffer as SharedArrayBuffer;
-      packMatrix(memory, matrix, { precision: 'int8', rounded }, this.#threads.count, read);
+      if (norm) this.#kernel.loadNorm(norm, hidden, read);
+      this.#kernel.loadMatrix(matrix, { precision: 'int8', rounded }, read);
     });
   }
 
@@ -135,16 +124,16 @@ export class HeadKernel {
   run({ state, wantLogits }: HeadBatch): HeadResult {
     const begin = performance.now();
     const { hidden, vocab, candidates, matrix, sliced, sums } = this.#plan;
+    const { words, floats, threads } = this.#kernel;
     const rows = state.length / hidden;
-    const slices = this.#words[sliced / 4 + SLICED.slices]!;
-    this.#floats.set(state, this.#plan.state / 4);
-    this.#threads.gather();
+    const slices = words[sliced / 4 + SLICED.slices]!;
+    floats.set(state, this.#plan.state / 4);
+    threads.gather();
     this.#round(rows);
-    this.#words[matrix.address / 4 + MATRIX.rows] = rows;
-    this.#threads.run('headProduct', this.#words[matrix.address / 4 + MATRIX.items]!, matrix.address);
-    this.#threads.run('headSums', rows * slices, sliced);
-    this.#threads.dismiss();
-    const logits = this.#floats.subarray(matrix.target / 4, matrix.target / 4 + rows * vocab);
+    this.#kernel.multiply(matrix, rows);
+    threads.run('headSums', rows * slices, sliced);
+    threads.dismiss();
+    const logits = floats.subarray(matrix.target / 4, matrix.target / 4 + rows * vocab);
     const [topLogits, topIds] = [new Float32Array(rows * candidates), new Int32Array(rows * candidates)];
     const logSumExp = new Float32Array(rows);
     for (let row = 0; row < rows; row++) {
@@ -152,10 +141,7 @@ export class HeadKernel {
         values.subarray(row * candidates, (row + 1) * candidates) as Values;
       likeliest(logits.subarray(row * vocab, (row + 1) * vocab), part(topLogits), part(topIds));
       const start = sums / 4 + row * slices * 2;
-      logSumExp[row] = joinedSum(
-        this.#floats.subarray(start, start + slices * 2),
-        topLogits[row * candidates]!,
-      );
+      logSumExp[row] = joinedSum(floats.subarray(start, start + slices * 2), topLogits[row * candidates]!);
     }
     return {
       topLogits,
@@ -168,8 +154,8 @@ export class HeadKernel {
 
   #round(rows: number): void {
     const { norm, state, zeros, normed, rounded, matrix } = this.#plan;
-    if (norm) this.#kernel.headNorm(state, zeros, norm.address, normed, rows);
-    this.#kernel.headRound(norm ? normed : state, rounded, matrix.blocks, rows);
+    if (norm) this.#functions.headNorm(state, zeros, norm.address, normed, rows);
+    this.#functions.headRound(norm ? normed : state, rounded, matrix.blocks, rows);
   }
 }
 

@@ -5,13 +5,11 @@ import { addNormFunction } from './kernel/add-norm.ts';
 import { int4Product } from './kernel/int4-product.ts';
 import { int8Product } from './kernel/int8-product.ts';
 import type { WasmFunction } from './kernel/module.ts';
-import { MATRIX } from './kernel/product.ts';
 import { roundBlocksFunction } from './kernel/round-blocks.ts';
 import { roundRowsFunction } from './kernel/round-rows.ts';
-import type { KernelThreads } from './kernel-threads.ts';
 import type { LayerPlan, PlannedMatrix, PlannedNorm } from './layer-plan.ts';
-import { packMatrix } from './pack-matrix.ts';
 import { readingWeights } from './reading-weights.ts';
+import type { SharedKernel } from './shared-kernel.ts';
 
 /** What the kernel has for layers beside attention. */
 export function layerFunctions({ hidden, normEpsilon, precision }: LayerPlan): WasmFunction[] {
@@ -35,22 +33,13 @@ interface LayerFunctions {
  */
 export class LayerKernel {
   readonly #plan: LayerPlan;
-  readonly #words: Int32Array;
-  readonly #floats: Float32Array;
-  readonly #kernel: LayerFunctions;
-  readonly #threads: KernelThreads;
+  readonly #kernel: SharedKernel;
+  readonly #functions: LayerFunctions;
 
-  constructor(
-    plan: LayerPlan,
-    memory: WebAssembly.Memory,
-    exports: Record<string, unknown>,
-    threads: KernelThreads,
-  ) {
+  constructor(plan: LayerPlan, kernel: SharedKernel) {
     this.#plan = plan;
-    this.#words = new Int32Array(memory.buffer);
-    this.#floats = new Float32Array(memory.buffer);
-    this.#kernel = exports as unknown as LayerFunctions;
-    this.#threads = threads;
+    this.#kernel = kernel;
+    this.#functions = kernel.exports as unknown as LayerFunctions;
   }
 
   /** Reads the weights. @throws RondoError BUNDLE_INVALID for a file that ends before they do. */
@@ -60,13 +49,13 @@ export class LayerKernel {
       const projections = layers.flatMap(({ before }) => before ?? []);
       const sublayers = layers.flatMap(({ after }) => after ?? []);
       for (const { norm } of [...projections, ...sublayers]) {
-        this.#floats.set(new Float32Array(read(norm.offset, this.#plan.hidden * 4)), norm.address / 4);
+        this.#kernel.loadNorm(norm, this.#plan.hidden, read);
       }
       for (const matrix of [
         ...projections.map(({ qkv }) => qkv),
         ...sublayers.flatMap(({ output, gateUp, down }) => [output, gateUp, down]),
       ]) {
-        packMatrix(this.#words.buffer as SharedArrayBuffer, matrix, this.#plan, this.#threads.count, read);
+        this.#kernel.loadMatrix(matrix, this.#plan, read);
       }
     });
   }
@@ -92,9 +81,10 @@ export class LayerKernel {
    */
   run(stack: Stack, rows: number, residual: Float32Array, attend: (layer: number) => void): void {
     const { layers, attended, delta, normed, active } = this.#plan;
+    const { floats, threads } = this.#kernel;
     const start = this.#plan.residual / 4;
-    this.#floats.set(residual, start);
-    this.#threads.gather();
+    floats.set(residual, start);
+    threads.gather();
     /** What is still to be added to the stream. */
     let due = this.#plan.zeros;
     layers[stack].forEach(({ before, after }, layer) => {
@@ -110,21 +100,20 @@ export class LayerKernel {
       this.#multiply(after.down, active, rows);
       due = delta;
     });
-    this.#threads.dismiss();
+    threads.dismiss();
     const added = (this.leaves(stack) ? delta : this.#plan.zeros) / 4;
     for (let at = 0; at < residual.length; at++) {
-      residual[at] = this.#floats[start + at]! + this.#floats[added + at]!;
+      residual[at] = floats[start + at]! + floats[added + at]!;
     }
   }
 
-  #multiply({ worker, address, blocks }: PlannedMatrix, input: number, rows: number): void {
-    this.#kernel.round(input, this.#plan.rounded, blocks, rows);
-    this.#words[address / 4 + MATRIX.rows] = rows;
-    this.#threads.run(worker, this.#words[address / 4 + MATRIX.items]!, address);
+  #multiply(matrix: PlannedMatrix, input: number, rows: number): void {
+    this.#functions.round(input, this.#plan.rounded, matrix.blocks, rows);
+    this.#kernel.multiply(matrix, rows);
   }
 
   #addNorm({ address }: PlannedNorm, delta: number, rows: number): void {
     const { residual, normed } = this.#plan;
-    this.#kernel.addNorm(residual, delta, address, normed, rows);
+    this.#functions.addNorm(residual, delta, address, normed, rows);
   }
 }

@@ -17,6 +17,7 @@ import { KvStore, layerFloatsOf, layerMajor } from './kv-store.ts';
 import { LayerKernel, layerFunctions } from './layer-kernel.ts';
 import { planLayers } from './layer-plan.ts';
 import { fillRotaryTable } from './rotary-table.ts';
+import { SharedKernel } from './shared-kernel.ts';
 
 export interface PagedAttentionOptions {
   readonly threads: number;
@@ -126,8 +127,9 @@ export class PagedAttention {
       exports,
       own,
     );
-    this.head = headPlan && new HeadKernel(headPlan, memory, exports, this.#threads);
-    this.#layerKernel = layerPlan && new LayerKernel(layerPlan, memory, exports, this.#threads);
+    const shared = new SharedKernel(memory, exports, this.#threads);
+    this.head = headPlan && new HeadKernel(headPlan, shared);
+    this.#layerKernel = layerPlan && new LayerKernel(layerPlan, shared);
   }
 
   /** Reads what `throughLayers` and the head work with. */
