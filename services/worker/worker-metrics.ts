@@ -62,13 +62,10 @@ export class WorkerMetrics {
       'Different depths in one run of the block',
       [1, 2, 3, 4, 8, 16, 32],
     );
-    this.#failures = metrics.counter(
+    this.#failures = counterOf(metrics, 'phase', PHASES, [
       'rondo_step_failures_total',
       'Engine runs that failed, with all sequences in them',
-      ['phase'],
-    );
-    // From zero on, so that the first of each shows as a rise.
-    for (const phase of PHASES) this.#failures.inc({ phase }, 0);
+    ]);
     this.#stale = metrics.counter(
       'rondo_stale_chunks_total',
       'Chunks dropped because their sequence or epoch is not here',
@@ -113,18 +110,14 @@ export class WorkerMetrics {
       'rondo_step_busy_seconds_total',
       'Time in steps, runs of the engine included',
     );
-    this.#bubbleSeconds = metrics.counter(
+    this.#bubbleSeconds = counterOf(metrics, 'role', ROLES, [
       'rondo_step_bubble_seconds_total',
       'Time without a step while sequences live here or run stages here: they wait for other workers or their clients',
-      ['role'],
-    );
-    for (const role of ROLES) this.#bubbleSeconds.inc({ role }, 0);
-    this.#refused = metrics.counter(
+    ]);
+    this.#refused = counterOf(metrics, 'reason', REFUSALS, [
       'rondo_reservations_refused_total',
       'Sequences and stages that were refused for want of pages or places',
-      ['reason'],
-    );
-    for (const reason of REFUSALS) this.#refused.inc({ reason }, 0);
+    ]);
     this.occupancy();
   }
 
@@ -205,4 +198,16 @@ export class WorkerMetrics {
   staleChunk(): void {
     this.#stale.inc();
   }
+}
+
+/** A counter of each of `values`, from zero on, so that the first of each shows as a rise. */
+function counterOf(
+  metrics: Metrics,
+  label: string,
+  values: readonly string[],
+  [name, help]: readonly [string, string],
+): ReturnType<Metrics['counter']> {
+  const counter = metrics.counter(name, help, [label]);
+  for (const value of values) counter.inc({ [label]: value }, 0);
+  return counter;
 }
