@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { RequestDetail, RequestSummary } from '@rondo/coordinator';
+import { BatchCluster, batchWhen, completionLine, isOver, upload } from './batch-cluster.ts';
 import { Cluster, type ClusterOptions } from './cluster.ts';
+import { NATS_MISSING } from './nats-server.ts';
 import { OtlpReceiver, type ReceivedSpan } from './otlp/receiver.ts';
 import { TinyBundle } from './tiny-bundle.ts';
 import { ToldStream } from './told-stream.ts';
@@ -74,6 +76,19 @@ function assertConnected(spans: readonly ReceivedSpan[]): ReceivedSpan {
     for (const link of links) assert.ok(runs.has(idOf(link)), 'a step links to a run that is not there');
   }
   return server;
+}
+
+/** Searches, openings and what each run took, one after the other, are the time that the client measured. */
+function assertAddsUp(spans: readonly ReceivedSpan[], latencyMs: number): void {
+  const openings = spans.filter(({ name }) => name === 'queue' || name === 'place');
+  const runs = spans.filter(({ attributes }) => attributes['rondo.run_ms'] !== undefined);
+  const toldMs =
+    sum(openings.map(({ startMs, endMs }) => endMs - startMs)) +
+    sum(['wait_ms', 'run_ms', 'hop_ms', 'settle_ms'].flatMap((part) => runs.map((run) => number(run, part))));
+  assert.ok(
+    Math.abs(toldMs - latencyMs) <= 0.05 * latencyMs,
+    `${toldMs} ms told of ${latencyMs} ms measured`,
+  );
 }
 
 test(
@@ -154,61 +169,110 @@ test(
     );
     assert.equal(sum(passes.map((pass) => number(pass, 'rows'))), number(server, 'passes'));
 
-    const opening = spans.filter(({ name }) => name === 'queue' || name === 'place');
-    const runs = spans.filter(({ attributes }) => attributes['rondo.run_ms'] !== undefined);
-    const toldMs =
-      sum(opening.map(({ startMs, endMs }) => endMs - startMs)) +
-      sum(
-        ['wait_ms', 'run_ms', 'hop_ms', 'settle_ms'].flatMap((part) => runs.map((run) => number(run, part))),
-      );
-    assert.ok(
-      Math.abs(toldMs - latencyMs) <= 0.05 * latencyMs,
-      `${toldMs} ms told of ${latencyMs} ms measured`,
-    );
+    assertAddsUp(spans, latencyMs);
   },
 );
 
-test('a trace goes on through the loss of a worker, with its cause', LIMIT, async () => {
-  await using bundle = await TinyBundle.make(LOOPS);
+test(
+  'a trace goes on through the loss of a worker, with its cause, and its times add up',
+  LIMIT,
+  async () => {
+    await using bundle = await TinyBundle.make(LOOPS);
+    await using receiver = await OtlpReceiver.start();
+    await using cluster = await Cluster.start({
+      bundle: bundle.directory,
+      workers: 3,
+      placement: 'staged',
+      workerOptions: ['--engine', 'timed', '--timed-pass-ms', '5'],
+      coordinatorOptions: ['--otlp-endpoint', receiver.grpcUrl, '--trace-sample', '1'],
+    });
+    // So many that passes which ran and were lost with the worker are a small part of the whole.
+    const tokens = 96;
+    await complete(cluster, tokens, { traceparent: TRACEPARENT.replace(/01$/, '00') });
+    const began = performance.now();
+    const stream = new ToldStream(cluster.url, { prompt: 'once', max_tokens: tokens });
+    await stream.told(tokens / 2);
+    cluster.workers[1]!.kill('SIGKILL');
+    await stream.ended;
+    const latencyMs = performance.now() - began;
+    assert.deepEqual([stream.error, stream.tokens], [undefined, tokens]);
+    // They come in order, in more than one export: the last is the head of the last token.
+    const spans = await receiver.until((found) =>
+      found.some(({ name, attributes }) => name === 'head' && attributes['rondo.token'] === tokens - 1),
+    );
+    const [server] = spans.filter(isServer);
+    const ids = new Set(spans.map(({ spanId }) => spanId));
+    for (const span of spans) {
+      assert.equal(span.traceId, server!.traceId);
+      if (span !== server) assert.ok(ids.has(span.parentSpanId), `${span.name} hangs from nothing`);
+    }
+    const recovery = server!.events.find(({ name }) => name === 'recovery');
+    assert.equal(recovery?.attributes['rondo.cause'], 'lost');
+    const places = spans.filter(({ name }) => name === 'place');
+    assert.deepEqual(
+      places.map((place) => place.attributes['rondo.epoch']),
+      [...new Set(places.map((place) => place.attributes['rondo.epoch']))],
+    );
+    assert.ok(places.length >= 2 && number(places.at(-1)!, 'emitted_tokens') > 0);
+    assert.ok(
+      spans.some(({ name, attributes }) => name === 'prefill' && attributes['rondo.replay'] === true),
+    );
+    assertAddsUp(spans, latencyMs);
+    for (let token = 1; token < tokens; token++) {
+      const decode = spans.find(
+        ({ name, attributes }) => name === 'decode' && attributes['rondo.token'] === token,
+      );
+      const depths = new Set(
+        spans
+          .filter((span) => isPass(span) && span.parentSpanId === decode?.spanId)
+          .map((pass) => number(pass, 'depth')),
+      );
+      assert.equal(depths.size, LOOPS, `token ${token} has passes at ${[...depths]}`);
+    }
+  },
+);
+
+test('each line of a batch is a whole trace, linked to the call that made the batch', {
+  ...LIMIT,
+  skip: NATS_MISSING,
+}, async () => {
   await using receiver = await OtlpReceiver.start();
-  await using cluster = await Cluster.start({
-    bundle: bundle.directory,
-    workers: 3,
-    placement: 'staged',
-    workerOptions: ['--engine', 'timed', '--timed-pass-ms', '5'],
-    coordinatorOptions: ['--otlp-endpoint', receiver.grpcUrl, '--trace-sample', '1'],
+  const otlp = ['--otlp-endpoint', receiver.grpcUrl];
+  await using cluster = await BatchCluster.start({
+    ...{ workers: 1, coordinators: 1, workerOptions: otlp },
+    options: [...otlp, '--trace-sample', '1'],
   });
-  const tokens = 24;
-  const stream = new ToldStream(cluster.url, { prompt: 'once', max_tokens: tokens });
-  await stream.told(tokens / 2);
-  cluster.workers[1]!.kill('SIGKILL');
-  await stream.ended;
-  assert.deepEqual([stream.error, stream.tokens], [undefined, tokens]);
-  const spans = await receiver.until((found) => found.some(isServer));
-  const [server] = spans.filter(isServer);
-  const ids = new Set(spans.map(({ spanId }) => spanId));
-  for (const span of spans) {
-    assert.equal(span.traceId, server!.traceId);
-    if (span !== server) assert.ok(ids.has(span.parentSpanId), `${span.name} hangs from nothing`);
-  }
-  const recovery = server!.events.find(({ name }) => name === 'recovery');
-  assert.equal(recovery?.attributes['rondo.cause'], 'lost');
-  const places = spans.filter(({ name }) => name === 'place');
-  assert.deepEqual(
-    places.map((place) => place.attributes['rondo.epoch']),
-    [...new Set(places.map((place) => place.attributes['rondo.epoch']))],
+  const client = cluster.client();
+  const customIds = ['one', 'two', 'three'];
+  const file = await upload(
+    client,
+    customIds.map((id) => completionLine(id)),
   );
-  assert.ok(places.length >= 2 && number(places.at(-1)!, 'emitted_tokens') > 0);
-  assert.ok(spans.some(({ name, attributes }) => name === 'prefill' && attributes['rondo.replay'] === true));
-  for (let token = 1; token < tokens; token++) {
-    const decode = spans.find(
-      ({ name, attributes }) => name === 'decode' && attributes['rondo.token'] === token,
-    );
-    const depths = new Set(
-      spans
-        .filter((span) => isPass(span) && span.parentSpanId === decode?.spanId)
-        .map((pass) => number(pass, 'depth')),
-    );
-    assert.equal(depths.size, LOOPS, `token ${token} has passes at ${[...depths]}`);
+  const { id } = await client.batches.create(
+    { input_file_id: file.id, endpoint: '/v1/completions', completion_window: '24h' },
+    { headers: { traceparent: TRACEPARENT } },
+  );
+  await batchWhen(client, id, isOver);
+  const isLine = ({ attributes }: ReceivedSpan) => attributes['rondo.custom_id'] !== undefined;
+  const spans = await receiver.until(
+    (found) =>
+      found.filter(isLine).length === customIds.length && found.some(({ name }) => name === 'create_batch'),
+  );
+  const created = spans.find(({ name }) => name === 'create_batch')!;
+  assert.deepEqual(
+    [created.traceId, created.parentSpanId],
+    [TRACEPARENT.slice(3, 35), TRACEPARENT.slice(36, 52)],
+  );
+  const lines = spans.filter(isLine);
+  assert.deepEqual(lines.map(({ attributes }) => attributes['rondo.custom_id']).sort(), customIds.toSorted());
+  assert.equal(new Set(lines.map(({ traceId }) => traceId)).size, customIds.length);
+  for (const line of lines) {
+    assert.equal(line.name, 'batch_line tiny');
+    assert.equal(line.attributes['rondo.batch_id'], id);
+    assert.deepEqual(line.links.map(idOf), [idOf(created)]);
+    const own = spans.filter(({ traceId }) => traceId === line.traceId);
+    assert.equal(sum(own.filter(isPass).map((pass) => number(pass, 'rows'))), number(line, 'passes'));
+    const ids = new Set(own.map(({ spanId }) => spanId));
+    for (const span of own) assert.ok(span === line || ids.has(span.parentSpanId), span.name);
   }
 });

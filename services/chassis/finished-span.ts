@@ -22,7 +22,7 @@ export interface FinishedSpan {
     readonly atMs: number;
     readonly attributes: Attributes;
   }[];
-  readonly links?: readonly { readonly traceId: string; readonly spanId: string }[];
+  readonly links?: readonly { readonly traceId: string; readonly spanId: string }[] | undefined;
   /** What went wrong. */
   readonly error?: string | undefined;
 }

@@ -75,6 +75,11 @@ export class Telemetry {
     return { traceId, spanId: newSpanId(), parentSpanId: parent?.spanId, sampled };
   }
 
+  /** Begins a trace of its own that is sampled when `other` is. */
+  beginApart({ sampled }: TraceContext): RootContext {
+    return { traceId: newTraceId(), spanId: newSpanId(), sampled };
+  }
+
   /** Puts spans in line for the receiver; never waits. */
   export(spans: readonly FinishedSpan[]): void {
     this.#outbox?.put(spans.map((span) => () => readableSpan(span, this.#resource)));

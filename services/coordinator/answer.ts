@@ -137,6 +137,7 @@ async function* heardBy(
 /**
  * Generates the choices one after another and answers whole, for whoever has time: no choice ever waits in line before an interactive one.
  * @param running told when workers have taken a choice, and when it has ended
+ * @param witness listens, and is told of the end
  * @throws RondoError whatever failed; OVERLOADED, KV_EXHAUSTED or NO_WORKER when it cannot run now, CANCELLED when `signal` is raised
  */
 export const answerLater = (
@@ -144,25 +145,38 @@ export const answerLater = (
   plan: AnswerPlan,
   signal: AbortSignal,
   running: (runs: boolean) => void,
-): Promise<object> => collect(plan, deltasLater(kitchen, plan, signal, running));
+  witness?: Witness,
+): Promise<object> => collect(plan, deltasLater(kitchen, plan, signal, witness, running));
 
 /** The same in pieces, choice by choice. */
 export async function* deltasLater(
   kitchen: Kitchen,
   plan: AnswerPlan,
   signal: AbortSignal,
+  witness?: Witness,
   running: (runs: boolean) => void = () => {},
 ): AsyncGenerator<IndexedDelta, void, undefined> {
   const requestId = randomUUID();
-  for (const [index, choice] of plan.choices.entries()) {
-    const run = {
-      id: sequenceId(`${requestId}.${index}`),
-      signal,
-      whenFull: 'refuse',
-      opened: () => running(true),
-    } as const;
-    for await (const delta of runChoice(kitchen, choice, run)) yield { index, delta };
-    running(false);
+  let failure: unknown;
+  try {
+    for (const [index, choice] of plan.choices.entries()) {
+      const run = {
+        id: sequenceId(`${requestId}.${index}`),
+        signal,
+        whenFull: 'refuse',
+        opened: () => running(true),
+      } as const;
+      for await (const delta of runChoice(kitchen, choice, run)) {
+        witness?.hear(index, delta);
+        yield { index, delta };
+      }
+      running(false);
+    }
+  } catch (thrown) {
+    failure = thrown;
+    throw thrown;
+  } finally {
+    witness?.end(failure);
   }
 }
 

@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { ERRORS, LIMITS, RondoError } from '@rondo/core';
 import { answerLater } from './answer.ts';
-import type { BatchEndpoint, BatchLine } from './batch-lines.ts';
+import type { BackgroundTraces } from './background-traces.ts';
+import type { BatchLine } from './batch-lines.ts';
+import type { BatchRecord } from './batch-record.ts';
 import { planChat } from './chat.ts';
 import { planCompletion } from './completions.ts';
 import type { Models } from './models.ts';
@@ -31,29 +33,49 @@ export interface Refusal {
 /** A line comes to a result of one kind or the other, or to nothing yet: workers have no room, or there is none. */
 export type LineOutcome = StoredOutcome | Refusal;
 
+export interface LineWays {
+  readonly models: Pick<Models, 'serve'>;
+  /** Absent: none is traced. */
+  readonly traces?: BackgroundTraces | undefined;
+}
+
 /**
  * Answers a line of a batch as the endpoint would over HTTP, but never waits in line for room.
  * @throws RondoError CANCELLED when `signal` is raised
  */
 export async function answerLine(
-  models: Pick<Models, 'serve'>,
-  endpoint: BatchEndpoint,
+  { models, traces }: LineWays,
+  batch: BatchRecord,
   { customId, body }: BatchLine,
   signal: AbortSignal,
 ): Promise<LineOutcome> {
   const requestId = randomUUID();
   let ran = false;
   try {
-    const { kitchen, model } = models.serve(body, { request: customId });
+    const { asked, kitchen, model } = models.serve(body, { request: customId });
     // A client waits for a worker to come back; a line can be tried again, and holds a place meanwhile.
     if (model.membership.view().length === 0) {
       throw new RondoError('NO_WORKER', `no worker holds the model '${model.name}'`);
     }
-    const plan = endpoint === '/v1/completions' ? planCompletion(body, kitchen) : planChat(body, kitchen);
+    const operation = batch.endpoint === '/v1/completions' ? 'text_completion' : 'chat';
+    const plan = operation === 'chat' ? planChat(body, kitchen) : planCompletion(body, kitchen);
     if (plan.stream) throw invalid('stream', 'the lines of a batch are answered whole');
-    const whole = await answerLater(kitchen, plan, signal, (runs) => {
+    const { owner } = batch;
+    const { promptTokens, stream } = plan;
+    const facts = {
+      id: requestId,
+      owner,
+      operation,
+      asked,
+      model: model.name,
+      promptTokens,
+      stream,
+    } as const;
+    const timeline = traces?.line(batch, customId, facts);
+    const running = (runs: boolean) => {
       ran = runs;
-    });
+    };
+    const whole = await answerLater(kitchen, timeline?.followed(plan) ?? plan, signal, running, timeline);
     const result = { customId, requestId, statusCode: 200, body: whole };
     if (encodeResult(result).length > LIMITS.batchResultBytes) {
       throw new RondoError('BODY_TOO_LARGE', `the answer exceeds ${LIMITS.batchResultBytes} bytes`);

@@ -29,6 +29,8 @@ export interface BatchRecord {
   readonly completionWindow: string;
   readonly metadata: Readonly<Record<string, string>> | null;
   readonly owner?: Owner;
+  /** W3C trace context of the call that made it, when that was sampled. */
+  readonly traceparent?: string;
   readonly status: BatchStatus;
   readonly createdAt: number;
   readonly expiresAt: number;
@@ -50,7 +52,10 @@ export interface BatchRecord {
 }
 
 export interface NewBatch
-  extends Pick<BatchRecord, 'id' | 'endpoint' | 'inputFileId' | 'completionWindow' | 'metadata' | 'owner'> {
+  extends Pick<
+    BatchRecord,
+    'id' | 'endpoint' | 'inputFileId' | 'completionWindow' | 'metadata' | 'owner' | 'traceparent'
+  > {
   readonly windowS: number;
   readonly keeperId: string;
 }

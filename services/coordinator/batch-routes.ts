@@ -58,8 +58,8 @@ export function addBatchRoutes(http: FastifyInstance, service: BatchService | un
     return { id, object: 'file', deleted: true };
   });
 
-  http.post('/v1/batches', async (request) =>
-    batchObject(await needed().batches.create(request.body, request.owner)),
+  http.post('/v1/batches', async ({ body, owner, headers }) =>
+    batchObject(await needed().batches.create(body, owner, headers.traceparent)),
   );
   http.get('/v1/batches', async (request) => {
     const { batches } = needed();

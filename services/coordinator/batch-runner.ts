@@ -2,18 +2,23 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '@rondo/chassis';
 import { type Clock, RondoError } from '@rondo/core';
 import type { Job } from '@rondo/wire';
-import { answerLine, encodeResult, givenUp, type LineOutcome, type StoredOutcome } from './batch-answer.ts';
+import {
+  answerLine,
+  encodeResult,
+  givenUp,
+  type LineOutcome,
+  type LineWays,
+  type StoredOutcome,
+} from './batch-answer.ts';
 import { type BatchLine, isBatchError, parseLine } from './batch-lines.ts';
 import type { BatchMetrics } from './batch-metrics.ts';
 import { type BatchRoomView, batchRoom, type LineCourse, lineCourse } from './batch-policy.ts';
 import type { BatchRecord } from './batch-record.ts';
 import type { BatchStores } from './batch-stores.ts';
-import type { Models } from './models.ts';
 import { RefusalPause } from './refusal-pause.ts';
 
-export interface BatchRunnerOptions {
+export interface BatchRunnerOptions extends LineWays {
   readonly stores: Pick<BatchStores, 'queue' | 'results' | 'silenceMs'>;
-  readonly models: Pick<Models, 'serve'>;
   /** What the coordinator knows of its own load. */
   readonly load: () => Omit<BatchRoomView, 'lines' | 'lone' | 'refusedForMs'>;
   /** Batches whose lines may run, the oldest first. */
@@ -141,7 +146,7 @@ export class BatchRunner {
   }
 
   #answer(batch: BatchRecord, line: BatchLine, signal: AbortSignal): Promise<LineOutcome> {
-    return answerLine(this.#options.models, batch.endpoint, line, signal);
+    return answerLine(this.#options, batch, line, signal);
   }
 
   /** NATS may be away for a while: an answer is worth keeping. True unless another answer was there before. */

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Logger, Metrics } from '@rondo/chassis';
+import type { Logger, Metrics, Telemetry } from '@rondo/chassis';
 import { LIMITS, RondoError, systemClock } from '@rondo/core';
 import type { NatsLink } from '@rondo/wire';
+import { BackgroundTraces } from './background-traces.ts';
 import { BatchKeeper } from './batch-keeper.ts';
 import { BatchMetrics } from './batch-metrics.ts';
 import { BatchRunner } from './batch-runner.ts';
@@ -16,6 +17,7 @@ export interface BatchServiceOptions {
   readonly models: Models;
   readonly log: Logger;
   readonly metrics: Metrics;
+  readonly telemetry: Telemetry;
   /** `LIMITS.batchSilenceMs` unless told otherwise. */
   readonly silenceMs?: number | undefined;
 }
@@ -50,6 +52,7 @@ export class BatchService {
       files: this.files,
       nowMs,
       keeperId: this.#id,
+      telemetry: options.telemetry,
     });
     this.#work = this.#run(this.#stopping.signal);
   }
@@ -76,7 +79,7 @@ export class BatchService {
   }
 
   async #run(signal: AbortSignal): Promise<void> {
-    const { models, log } = this.#options;
+    const { models, log, telemetry } = this.#options;
     const stores = await this.#open(signal);
     if (stores === undefined) {
       this.#tried.resolve();
@@ -88,6 +91,7 @@ export class BatchService {
     const runner = new BatchRunner({
       stores,
       models,
+      traces: new BackgroundTraces(telemetry, systemClock),
       load: () => ({ ...models.load, inFlightMax: LIMITS.requestsInFlightMax }),
       running: () => keeper.running,
       metrics,

@@ -1,3 +1,4 @@
+import { type Telemetry, traceparentOf } from '@rondo/chassis';
 import { LIMITS, RondoError } from '@rondo/core';
 import { z } from 'zod';
 import type { BatchKeeper } from './batch-keeper.ts';
@@ -44,6 +45,7 @@ export interface BatchesOptions {
   readonly nowMs: () => number;
   /** Who reads the input of the batches made here. */
   readonly keeperId: string;
+  readonly telemetry: Telemetry;
 }
 
 /** What clients do with batches. All throw NATS_UNAVAILABLE while NATS is away. */
@@ -54,9 +56,15 @@ export class Batches {
     this.#options = options;
   }
 
-  /** @throws RondoError INVALID_REQUEST, NOT_FOUND for an unknown file, OVERLOADED beyond `batchesOpenMax` */
-  async create(body: unknown, owner: Owner): Promise<BatchRecord> {
-    const { stores, keeper, files, nowMs, keeperId } = this.#options;
+  /**
+   * @param traceparent the client's header of that name
+   * @throws RondoError INVALID_REQUEST, NOT_FOUND for an unknown file, OVERLOADED beyond `batchesOpenMax`
+   */
+  async create(body: unknown, owner: Owner, traceparent: unknown): Promise<BatchRecord> {
+    const { stores, keeper, files, nowMs, keeperId, telemetry } = this.#options;
+    const { sampled, ...context } = telemetry.begin(traceparent);
+    const traced = sampled && telemetry.exports;
+    const startMs = nowMs();
     const asked = parseBody(schema, body);
     const windowS = windowSeconds(asked.completion_window);
     const file = await files.get(asked.input_file_id, owner);
@@ -79,11 +87,19 @@ export class Batches {
         windowS,
         keeperId,
         owner,
+        ...(traced && { traceparent: traceparentOf({ ...context, sampled }) }),
       },
       Math.floor(now / 1000),
     );
     await open.put(batch.id, batch);
     keeper().look();
+    if (traced) {
+      // Its lines link to this span.
+      const attributes = { 'rondo.batch_id': batch.id };
+      telemetry.export([
+        { name: 'create_batch', kind: 'server', ...context, startMs, endMs: nowMs(), attributes },
+      ]);
+    }
     return batch;
   }
 

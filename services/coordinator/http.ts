@@ -143,18 +143,16 @@ export function createHttp(options: HttpOptions): FastifyInstance {
       reply.header('x-rondo-variant', encodeURI(model.name));
       const planned = plan(body, kitchen);
       byVariant.inc({ asked, model: model.name });
-      const witness = shadows?.witness(served, id, planned.choices.length, (other) => plan(body, other));
       const { promptTokens, stream } = planned;
       const { traceparent } = headers;
       const facts = { id, owner, operation, asked, model: model.name, promptTokens, stream, traceparent };
       const timeline = recent.begin(facts);
-      const choices = planned.choices.map((choice) => ({
-        ...choice,
-        request: timeline.follow(choice.request),
-      }));
+      const witness = shadows?.witness(served, timeline.facts, planned.choices.length, (other) =>
+        plan(body, other),
+      );
       const listeners = bothOf(bothOf(feed.witness(), timeline), witness);
       try {
-        return await answer(kitchen, { ...planned, choices }, reply, listeners);
+        return await answer(kitchen, timeline.followed(planned), reply, listeners);
       } catch (thrown) {
         // What was turned away at the door has no answer that could end.
         timeline.end(thrown);

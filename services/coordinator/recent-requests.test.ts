@@ -4,7 +4,8 @@ import { createLog, Metrics, Telemetry } from '@rondo/chassis';
 import { LIMITS, ManualClock, RondoError, type RunRecord, workerId } from '@rondo/core';
 import { RecentRequests } from './recent-requests.ts';
 import type { RequestTimeline } from './request-timeline.ts';
-import { request } from './test-generation.ts';
+import { OPEN, request } from './test-generation.ts';
+import { keepingTelemetry } from './test-telemetry.ts';
 
 const RUN: RunRecord = {
   ...({ phase: 'block', start: 0, rows: 1, depth: 0, worker: workerId('w'), exited: false } as const),
@@ -12,10 +13,10 @@ const RUN: RunRecord = {
 };
 
 /** Requests of one owner, whose runs are kept, named by their number. */
-function remembering() {
+function remembering(given?: Telemetry) {
   const metrics = new Metrics();
   const log = createLog('test', { level: 'silent' });
-  const telemetry = new Telemetry({ sample: 0, serviceName: 'test', metrics, log });
+  const telemetry = given ?? new Telemetry({ sample: 0, serviceName: 'test', metrics, log });
   const clock = new ManualClock();
   const requests = new RecentRequests({ metrics, telemetry, log, clock, watched: () => true });
   let count = 0;
@@ -30,7 +31,7 @@ function remembering() {
       return false;
     }
   };
-  return { metrics, requests, begin, isKnown };
+  return { metrics, requests, begin, isKnown, clock };
 }
 
 const ran = (timeline: RequestTimeline, runs: number): void =>
@@ -82,4 +83,29 @@ test('a client that leaves has cancelled, anything else is a failure, and both a
     'rondo_requests_ended_total{asked="m",model="m",state="cancelled"} 2',
     'rondo_requests_ended_total{asked="m",model="m",state="failed"} 1',
   ]);
+});
+
+test('a request that is exported because it was slow says what its steps did, and links to none of them', async () => {
+  const slowerThanMs = 100;
+  const { telemetry, spans } = keepingTelemetry({ sample: 0, slowerThanMs });
+  const { begin, clock } = remembering(telemetry);
+  begin().end();
+  const slow = begin();
+  slow.follow(request).timeline!.opened(OPEN, 0);
+  slow.sequences[0]!.ran(
+    { type: 'runs', epoch: 1, runs: [{ ...RUN, stepRows: 7, stepDepths: [0, 2] }], dropped: 0 },
+    () => 0,
+  );
+  clock.advance(slowerThanMs);
+  slow.end();
+  const exported = await spans();
+  assert.equal(exported.filter(({ parentSpanContext }) => parentSpanContext === undefined).length, 1);
+  const pass = exported.find(({ name }) => name === 'pass 0')!;
+  assert.deepEqual(pass.links, []);
+  assert.deepEqual(
+    ['worker', 'step', 'step_rows', 'step_depths', 'wait_ms', 'run_ms'].map(
+      (name) => pass.attributes[`rondo.${name}`],
+    ),
+    ['w', 0, 7, [0, 2], 0, 0],
+  );
 });

@@ -5,14 +5,14 @@ import type { SequenceTimeline } from './sequence-timeline.ts';
 import { endOf, type PlacedRun, timelineSpans } from './timeline-spans.ts';
 
 /**
- * The spans of one request: its server span, below it those of each sequence, and below these one for each run. A run's span and the
- * step that it was part of have ids that its worker derives, too, so that each links to the other.
+ * The spans of one request: its root, below it those of each sequence, and below these one for each run. A run's span and the step that
+ * it was part of have ids that its worker derives, too, so that each links to the other. A worker knows of sampled requests only: the runs
+ * of one that was merely slow link to no step, and say themselves what it did.
  */
 export function requestSpans(timeline: RequestTimeline): FinishedSpan[] {
-  const { context } = timeline.facts;
-  const { traceId, spanId: root } = context;
+  const { traceId, spanId: root, sampled } = timeline.facts.context;
   const at = (ms: number) => timeline.startedMs + ms;
-  const spans: FinishedSpan[] = [serverSpan(timeline)];
+  const spans: FinishedSpan[] = [rootSpan(timeline)];
   for (const [choice, sequence] of timeline.sequences.entries()) {
     const many = timeline.sequences.length > 1;
     const parent = many ? derivedSpanId(traceId, root, choice) : root;
@@ -28,19 +28,22 @@ export function requestSpans(timeline: RequestTimeline): FinishedSpan[] {
       const spanId = derivedSpanId(traceId, parent, name, index);
       const place = { traceId, spanId, parentSpanId: parent };
       spans.push({ name, ...place, startMs: at(startMs), endMs: at(endMs), attributes });
-      for (const run of runs) spans.push(runSpan(run, traceId, spanId, at));
+      for (const run of runs) {
+        const links = sampled ? [derivedRoot(...stepParts(run))] : [];
+        spans.push({ ...runSpan(run, traceId, spanId, at), links });
+      }
     }
   }
   return spans;
 }
 
-function serverSpan(timeline: RequestTimeline): FinishedSpan {
+function rootSpan(timeline: RequestTimeline): FinishedSpan {
   const { facts, asked, sequences, startedMs, totalMs, state, error } = timeline;
-  const { context, operation, model } = facts;
+  const { context, operation, model, background } = facts;
   const { sampling } = asked ?? {};
   return {
-    name: `${operation} ${facts.asked}`,
-    kind: 'server',
+    name: `${background?.name ?? operation} ${facts.asked}`,
+    kind: background ? 'internal' : 'server',
     traceId: context.traceId,
     spanId: context.spanId,
     parentSpanId: context.parentSpanId,
@@ -69,7 +72,9 @@ function serverSpan(timeline: RequestTimeline): FinishedSpan {
       'rondo.first_token_ms': timeline.firstTokenMs,
       'rondo.workers': timeline.workers,
       'rondo.truncated': timeline.truncated || undefined,
+      ...background?.attributes,
     },
+    links: background?.links,
     events: [
       ...(sequences.length === 1 ? eventsOf(sequences[0]!, (ms) => startedMs + ms) : []),
       ...(state === 'cancelled' ? [{ name: 'cancelled', atMs: startedMs + totalMs!, attributes: {} }] : []),
@@ -95,7 +100,6 @@ function runSpan(
     startMs: at(run.startMs),
     endMs: at(endOf(run)),
     attributes: runAttributes(run),
-    links: [derivedRoot(...stepParts(run))],
   };
 }
 

@@ -1,11 +1,19 @@
-import type { RootContext } from '@rondo/chassis';
+import type { Attributes, RootContext, TraceContext } from '@rondo/chassis';
 import { type Clock, type ErrorCode, LIMITS, RondoError } from '@rondo/core';
-import type { Witness } from './answer.ts';
+import type { AnswerPlan, Witness } from './answer.ts';
 import type { ChoiceDelta, ChoiceEnd } from './choice.ts';
 import type { Owner } from './owner.ts';
 import type { RequestState } from './request-detail.ts';
 import type { SequenceRequest } from './sequence-life.ts';
 import { SequenceTimeline, type TimedRun } from './sequence-timeline.ts';
+
+/** What the trace of an answer says that no client waits for. */
+export interface Background {
+  readonly name: 'batch_line' | 'shadow';
+  /** The spans that it comes from, of other traces. */
+  readonly links: readonly Pick<TraceContext, 'traceId' | 'spanId'>[];
+  readonly attributes: Attributes;
+}
 
 /** What is known of a request when it begins. */
 export interface RequestFacts {
@@ -20,6 +28,8 @@ export interface RequestFacts {
   readonly context: RootContext;
   /** Its runs and tokens are kept. */
   readonly detailed: boolean;
+  /** Absent: a client waits. */
+  readonly background?: Background | undefined;
 }
 
 /** What became of one request; it hears the answer as it goes out. */
@@ -49,6 +59,12 @@ export class RequestTimeline implements Witness {
     this.#beganMs = clock.now();
     this.startedMs = performance.timeOrigin + performance.now();
     this.#ended = ended;
+  }
+
+  /** The same plan, whose sequences' lives are written down from now on. */
+  followed(plan: AnswerPlan): AnswerPlan {
+    const choices = plan.choices.map((choice) => ({ ...choice, request: this.follow(choice.request) }));
+    return { ...plan, choices };
   }
 
   /** The same request for one sequence, whose life is written down from now on. */

@@ -5,6 +5,7 @@ import { address, LIMITS } from '@rondo/core';
 import { type CoordinatorOptions, startCoordinator } from './coordinator.ts';
 import { firstDifference } from './shadows.ts';
 import { tinyBundle } from './test-bundle.ts';
+import { keepingTelemetry } from './test-telemetry.ts';
 import { connectTo, type Script, ScriptedWorker } from './test-worker.ts';
 import { variantOf } from './variant-policy.ts';
 
@@ -24,7 +25,12 @@ const split = {
 /** Whatever orig answers looped runs, too. */
 const ALL_TWICE = { splits: [], shadows: [{ of: 'orig', model: 'looped', share: 1 }] };
 
-const start = async (context: TestContext, spread: CoordinatorOptions['spread'], looped: Script = {}) => {
+const start = async (
+  context: TestContext,
+  spread: CoordinatorOptions['spread'],
+  looped: Script = {},
+  telemetry?: CoordinatorOptions['telemetry'],
+) => {
   const workers = {
     'a:1': new ScriptedWorker({
       id: 'a',
@@ -47,6 +53,7 @@ const start = async (context: TestContext, spread: CoordinatorOptions['spread'],
     placement: 'homed',
     log: createLog('test', { level: 'silent' }),
     metrics,
+    telemetry,
     connect: connectTo(workers),
     drainMs: 0,
   });
@@ -124,6 +131,23 @@ test('a shadow is run and compared, and its metrics are apart', async (context) 
   await ask({ model: 'orig', stream: true, temperature: 1 });
   const after = await until('rondo_shadow_requests_total{asked="orig",model="looped",outcome="completed"} 2');
   assert.ok(after.includes('tokens="different"} 1\n'), 'sampled answers are not compared');
+});
+
+test('a shadow of a traced request is a trace that is linked to it', async (context) => {
+  const { telemetry, spans } = keepingTelemetry({ sample: 1 });
+  const { ask, until } = await start(context, ALL_TWICE, {}, telemetry);
+  await ask({ model: 'orig' }, { 'x-request-id': 'mine' });
+  await until('rondo_shadow_requests_total{asked="orig",model="looped",outcome="completed"} 1');
+  const exported = await spans();
+  const request = exported.find(({ name }) => name === 'text_completion orig')!;
+  const shadow = exported.find(({ name }) => name === 'shadow orig')!;
+  assert.notEqual(shadow.spanContext().traceId, request.spanContext().traceId);
+  assert.equal(shadow.links[0]!.context.spanId, request.spanContext().spanId);
+  assert.deepEqual(
+    [shadow.attributes['rondo.shadow_of'], shadow.attributes['rondo.workers']],
+    ['mine', ['b']],
+  );
+  assert.deepEqual(shadow.attributes['gen_ai.response.finish_reasons'], ['length']);
 });
 
 test('whatever goes wrong with a shadow, the answer does not hear of it', async (context) => {

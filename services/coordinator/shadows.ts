@@ -1,8 +1,10 @@
 import type { Logger, Metrics } from '@rondo/chassis';
 import { LIMITS, RondoError } from '@rondo/core';
 import { type AnswerPlan, deltasLater, type Kitchen, type Witness } from './answer.ts';
+import type { BackgroundTraces } from './background-traces.ts';
 import type { Model } from './model.ts';
 import type { Models, Served } from './models.ts';
+import type { RequestFacts } from './request-timeline.ts';
 import { isShadowed, type ShadowRule, shadowRoom } from './variant-policy.ts';
 
 /** Tokens at which answers first differ. */
@@ -16,6 +18,7 @@ export interface ShadowsOptions {
   readonly rules: readonly ShadowRule[];
   readonly log: Logger;
   readonly metrics: Metrics;
+  readonly traces: BackgroundTraces;
 }
 
 /** What was answered of one choice. */
@@ -41,15 +44,17 @@ export class Shadows {
   readonly #models: Models;
   readonly #rules: readonly Rule[];
   readonly #log: Logger;
+  readonly #traces: BackgroundTraces;
   readonly #requests;
   readonly #compared;
   readonly #difference;
   readonly #stopping = new AbortController();
   readonly #running = new Set<Promise<void>>();
 
-  constructor({ models, rules, log, metrics }: ShadowsOptions) {
+  constructor({ models, rules, log, metrics, traces }: ShadowsOptions) {
     this.#models = models;
     this.#log = log;
+    this.#traces = traces;
     this.#rules = rules.map((rule) => {
       const model = models.named(rule.model);
       return { rule, model, kitchen: model.shadowKitchen(rule.of, metrics) };
@@ -73,9 +78,9 @@ export class Shadows {
   }
 
   /** Who listens to the answer of this request; undefined when nobody is to run it again, as with most. */
-  witness({ asked, model }: Served, request: string, choices: number, plan: Plan): Witness | undefined {
+  witness({ asked, model }: Served, request: RequestFacts, choices: number, plan: Plan): Witness | undefined {
     const due = this.#rules.filter(
-      (each) => each.rule.of === asked && each.model !== model && isShadowed(each.rule, request),
+      (each) => each.rule.of === asked && each.model !== model && isShadowed(each.rule, request.id),
     );
     if (due.length === 0) return undefined;
     const heard = Array.from({ length: choices }, (): Heard => ({ ids: [], ended: false }));
@@ -90,7 +95,7 @@ export class Shadows {
         if (!heard.every(({ ended }) => ended)) return;
         // The answer goes out first.
         setImmediate(() => {
-          for (const each of due) this.#begin(each, plan, heard);
+          for (const each of due) this.#begin(each, request, plan, heard);
         });
       },
     };
@@ -102,13 +107,13 @@ export class Shadows {
     await Promise.all(this.#running);
   }
 
-  #begin(each: Rule, plan: Plan, heard: readonly Heard[]): void {
+  #begin(each: Rule, request: RequestFacts, plan: Plan, heard: readonly Heard[]): void {
     const room = this.#room(each.model, this.#running.size);
     if (room !== 'start') {
       this.#count(each.rule, `dropped-${room}`);
       return;
     }
-    const run = this.#run(each, plan, heard)
+    const run = this.#run(each, request, plan, heard)
       .then((outcome) => this.#count(each.rule, outcome))
       .finally(() => this.#running.delete(run));
     this.#running.add(run);
@@ -125,7 +130,12 @@ export class Shadows {
     });
   }
 
-  async #run({ rule, model, kitchen }: Rule, plan: Plan, heard: readonly Heard[]): Promise<string> {
+  async #run(
+    { rule, model, kitchen }: Rule,
+    request: RequestFacts,
+    plan: Plan,
+    heard: readonly Heard[],
+  ): Promise<string> {
     const gaveWay = new AbortController();
     const late = AbortSignal.timeout(LIMITS.shadowMs);
     const signal = AbortSignal.any([this.#stopping.signal, late, gaveWay.signal]);
@@ -134,8 +144,12 @@ export class Shadows {
     }, LOOK_MS);
     try {
       const planned = plan(kitchen);
+      const { promptTokens } = planned;
+      const facts = { ...request, model: rule.model, promptTokens, stream: false };
+      const timeline = this.#traces.shadow(request, facts);
+      const followed = timeline?.followed(planned) ?? planned;
       const said: number[][] = planned.choices.map(() => []);
-      for await (const { index, delta } of deltasLater(kitchen, planned, signal)) {
+      for await (const { index, delta } of deltasLater(kitchen, followed, signal, timeline)) {
         for (const { id } of delta.tokens) said[index]!.push(id);
       }
       for (const [index, { request }] of planned.choices.entries()) {

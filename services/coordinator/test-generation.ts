@@ -5,7 +5,7 @@ import type { GenerateStreamEvent } from '@rondo/wire';
 import { Generation } from './generation.ts';
 import { GivenWorkers } from './given-workers.ts';
 import { Membership } from './membership.ts';
-import type { OpeningOptions } from './opening.ts';
+import type { OpeningOptions, OpenSequence } from './opening.ts';
 import type { SequenceRequest, WhenFull } from './sequence-life.ts';
 import { SequenceMetrics } from './sequence-metrics.ts';
 import { TINY, tinyBundle } from './test-bundle.ts';
@@ -32,6 +32,13 @@ export const request: SequenceRequest = {
   topLogprobs: undefined,
   promptLogprobs: false,
 };
+
+/** What a timeline is told of a sequence that worker `w` took. */
+export const OPEN = {
+  route: { epoch: 1, home: { id: 'w' }, stages: [] },
+  opened: { cachedTokens: 0 },
+  openMs: 0,
+} as unknown as OpenSequence;
 
 export async function setUp(
   context: TestContext,

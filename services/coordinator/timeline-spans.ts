@@ -129,7 +129,8 @@ function placed(
   const after = behind.toSorted((a, b) => a.startMs - b.startMs)[0];
   return ordered.map((run, index) => {
     const next = ordered[index + 1] ?? after;
-    const gapMs = next ? Math.max(0, next.startMs - endOf(run)) : null;
+    // Between two stays lies what the recovery took, which is nobody's way.
+    const gapMs = next?.epoch === run.epoch ? Math.max(0, next.startMs - endOf(run)) : null;
     const stays = next?.worker === run.worker;
     const token = tokenOf(run, promptRows);
     return { ...run, token, hopMs: stays ? null : gapMs, settleMs: stays ? gapMs : null };
