@@ -159,6 +159,10 @@ test(
         Array.from({ length: LOOPS }, (_, depth) => depth),
       );
       assert.equal(new Set(own.map(({ attributes }) => attributes['rondo.worker'])).size, 3);
+      assert.deepEqual(
+        own.map((pass) => number(pass, 'stage')),
+        [0, 0, 1, 1, 2, 2],
+      );
       for (const [index, pass] of own.slice(1).entries())
         assert.ok(pass.startMs >= own[index]!.endMs - APART_MS, `a pass of token ${token} before its cause`);
     }

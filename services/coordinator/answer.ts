@@ -93,7 +93,8 @@ export async function answer(
     // The client has been told within the stream; nobody further up can answer it any more.
     const error = RondoError.from(thrown);
     if (error.code !== 'CANCELLED') {
-      kitchen.log.error({ err: thrown, requestId: reply.request.id }, 'a stream broke off');
+      const { id: requestId, traceId } = reply.request;
+      kitchen.log.error({ err: thrown, requestId, traceId }, 'a stream broke off');
     }
     return reply;
   } finally {

@@ -55,6 +55,8 @@ export interface HttpOptions {
 declare module 'fastify' {
   interface FastifyRequest {
     owner: Owner;
+    /** Of its trace, once it has one. */
+    traceId: string | undefined;
   }
 }
 
@@ -115,6 +117,7 @@ export function createHttp(options: HttpOptions): FastifyInstance {
     reply.header('x-request-id', request.id);
   });
   http.decorateRequest('owner', undefined);
+  http.decorateRequest('traceId', undefined);
   http.addHook('onRequest', async (request, reply) => {
     if (gate === undefined || OPEN_ROUTES.has(request.routeOptions.url)) return;
     // Before the body is read: a stranger's costs nothing.
@@ -132,7 +135,8 @@ export function createHttp(options: HttpOptions): FastifyInstance {
 
   const generate =
     (operation: 'chat' | 'text_completion', plan: (body: unknown, kitchen: Kitchen) => AnswerPlan) =>
-    async ({ body, headers, id, owner }: FastifyRequest, reply: FastifyReply) => {
+    async (request: FastifyRequest, reply: FastifyReply) => {
+      const { body, headers, id, owner } = request;
       const session = headers[SESSION_HEADER];
       const served = models.serve(body, {
         session: typeof session === 'string' ? session : undefined,
@@ -147,6 +151,7 @@ export function createHttp(options: HttpOptions): FastifyInstance {
       const { traceparent } = headers;
       const facts = { id, owner, operation, asked, model: model.name, promptTokens, stream, traceparent };
       const timeline = recent.begin(facts);
+      request.traceId = timeline.facts.context.traceId;
       const witness = shadows?.witness(served, timeline.facts, planned.choices.length, (other) =>
         plan(body, other),
       );
@@ -213,7 +218,7 @@ function sendError(options: HttpOptions, thrown: Error, request: FastifyRequest,
   const error = catalogued(thrown);
   if (error.httpStatus >= 500) {
     options.log.error(
-      { err: thrown, requestId: request.id, route: request.routeOptions.url },
+      { err: thrown, requestId: request.id, traceId: request.traceId, route: request.routeOptions.url },
       'request failed',
     );
   }

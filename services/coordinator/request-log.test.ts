@@ -12,8 +12,9 @@ const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
 function listening() {
   const lines: string[] = [];
   const log = createLog('test', { level: 'trace', to: { write: (line) => void lines.push(line) } });
-  const requests = () => lines.map((line) => JSON.parse(line)).filter(({ msg }) => msg === 'request');
-  return { lines, log, requests };
+  const told = () => lines.map((line) => JSON.parse(line));
+  const requests = () => told().filter(({ msg }) => msg === 'request');
+  return { lines, log, told, requests };
 }
 
 test('a request leaves one line at its end, with its ids, times, tokens, passes and workers', async (context) => {
@@ -46,7 +47,7 @@ test('a request that fails leaves its line, too, with the code of its error', as
 });
 
 test('an answer that breaks behind its workers has failed, and was not cancelled', async (context) => {
-  const { log, requests } = listening();
+  const { log, told, requests } = listening();
   const { post, stream } = await testCoordinator(context, { log });
   context.mock.method(Detokenizer.prototype, 'push', () => {
     throw new TypeError('a defect');
@@ -58,6 +59,10 @@ test('an answer that breaks behind its workers has failed, and was not cancelled
     requests().map(({ state, code }) => [state, code]),
     Array(2).fill(['failed', 'INTERNAL']),
   );
+  const traceOf = new Map(requests().map(({ requestId, traceId }) => [requestId, traceId]));
+  const errors = told().filter(({ msg }) => msg === 'request failed' || msg === 'a stream broke off');
+  assert.equal(errors.length, 2);
+  for (const { requestId, traceId, msg } of errors) assert.equal(traceId, traceOf.get(requestId), msg);
 });
 
 test('neither keys nor prompts nor answers are logged, at any level', async (context) => {

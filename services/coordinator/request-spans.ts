@@ -105,6 +105,7 @@ function runSpan(
 
 const runAttributes = (run: PlacedRun): Attributes => ({
   'rondo.depth': run.phase === 'block' ? run.depth : undefined,
+  'rondo.stage': run.stage ?? undefined,
   'rondo.worker': run.worker,
   'rondo.position': run.start,
   'rondo.rows': run.rows,

@@ -1,5 +1,13 @@
 import { type Attributes, type TraceContext, traceparentOf } from '@rondo/chassis';
-import type { ErrorCode, GenerateSpec, RunRecord, RunsEvent, WorkerId } from '@rondo/core';
+import {
+  contains,
+  type ErrorCode,
+  type GenerateSpec,
+  type RunRecord,
+  type RunsEvent,
+  type Stage,
+  type WorkerId,
+} from '@rondo/core';
 import type { OpenSequence } from './opening.ts';
 
 /** A run in the time of the request it belongs to: all times in milliseconds since that came in. */
@@ -7,6 +15,8 @@ export interface TimedRun extends Omit<RunRecord, 'readyMs' | 'signal'> {
   readonly epoch: number;
   readonly startMs: number;
   readonly signal: number | null;
+  /** Index of its pass's stage on the route; null outside the block. */
+  readonly stage: number | null;
 }
 
 /** One opening of a sequence on the workers of a route: the first, or one that goes on elsewhere. */
@@ -18,6 +28,7 @@ export interface Stay {
   readonly openedMs: number;
   readonly home: string;
   readonly workers: readonly string[];
+  readonly stages: readonly Stage[];
   readonly cachedTokens: number;
   /** Tokens that were out by then: their rows run again. */
   readonly emitted: number;
@@ -104,6 +115,7 @@ export class SequenceTimeline {
       openedMs,
       home: route.home.id,
       workers: [...new Set([route.home.id, ...route.stages.map(({ worker }) => worker.id)])],
+      stages: route.stages,
       cachedTokens,
       emitted,
     });
@@ -119,11 +131,13 @@ export class SequenceTimeline {
   ran({ epoch, runs, dropped }: RunsEvent, behindMs: (worker: WorkerId) => number): void {
     const room = this.#ways.room(runs.length);
     if (room < runs.length || dropped > 0) this.truncated = true;
+    const stages = this.stays.findLast((stay) => stay.epoch === epoch)?.stages ?? [];
     for (const { readyMs, signal = null, ...run } of runs.slice(0, room))
       this.runs.push({
         ...run,
         epoch,
         signal,
+        stage: run.phase === 'block' ? stages.findIndex(({ depths }) => contains(depths, run.depth)) : null,
         startMs: readyMs + behindMs(run.worker) - this.#ways.startedMs,
       });
   }

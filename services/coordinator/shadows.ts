@@ -162,7 +162,10 @@ export class Shadows {
       const error = RondoError.from(thrown);
       if (error.retryable) return 'refused';
       this.#log.warn(
-        { code: error.code, asked: rule.of, model: rule.model },
+        {
+          ...{ requestId: request.id, traceId: request.context.traceId },
+          ...{ code: error.code, asked: rule.of, model: rule.model },
+        },
         `a shadow failed: ${error.message}`,
       );
       return 'failed';
