@@ -69,3 +69,9 @@ export const EVERYTHING = {
   serviceAccount: { annotations: { a: 'b' } },
   tests: { apiKeySecret: 'test-key' },
 };
+
+/** The same, found by Prometheus in the other of two ways. */
+export const BY_SERVICES = {
+  ...EVERYTHING,
+  monitoring: { ...EVERYTHING.monitoring, podMonitors: false, serviceMonitor: true },
+};

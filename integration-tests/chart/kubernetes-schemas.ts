@@ -2,7 +2,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import { Certificate } from '@kubernetes-models/cert-manager/cert-manager.io/v1';
 import { HTTPRoute } from '@kubernetes-models/gateway-api/gateway.networking.k8s.io/v1';
 import { ScaledObject } from '@kubernetes-models/keda/keda.sh/v1alpha1';
-import { PodMonitor, PrometheusRule } from '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1';
+import {
+  PodMonitor,
+  PrometheusRule,
+  ServiceMonitor,
+} from '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1';
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import type { KubeObject } from './kube-object.ts';
 
@@ -28,6 +32,7 @@ const CUSTOM: Readonly<Record<string, new (object: never) => { validate(): void 
   'keda.sh/v1alpha1/ScaledObject': ScaledObject,
   'monitoring.coreos.com/v1/PodMonitor': PodMonitor,
   'monitoring.coreos.com/v1/PrometheusRule': PrometheusRule,
+  'monitoring.coreos.com/v1/ServiceMonitor': ServiceMonitor,
 };
 
 /** The API of one Kubernetes version. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
-import { EVERYTHING } from './everything.ts';
+import { BY_SERVICES, EVERYTHING } from './everything.ts';
 import { Chart, EXAMPLES, HELM_MISSING, LEAST } from './helm.ts';
 import { KubernetesSchemas, SCHEMAS_MISSING } from './kubernetes-schemas.ts';
 
@@ -8,7 +8,11 @@ describe('the chart', { skip: HELM_MISSING }, () => {
   const chart = Chart.copy();
   after(() => chart[Symbol.asyncDispose]());
 
-  const cases = [{ name: 'all that can be switched on', file: EVERYTHING }, ...EXAMPLES];
+  const cases = [
+    { name: 'all that can be switched on', file: EVERYTHING },
+    { name: 'the same by Services', file: BY_SERVICES },
+    ...EXAMPLES,
+  ];
 
   test('there are examples', () => {
     assert.deepEqual(
@@ -85,6 +89,11 @@ describe('the chart', { skip: HELM_MISSING }, () => {
       /cpu holds the bundle "flat"/,
     ],
     ['a pool twice', { pools: [LEAST.pools[0], LEAST.pools[0]] }, /cpu is there twice/],
+    [
+      'monitors of both kinds',
+      { monitoring: { podMonitors: true, serviceMonitor: true } },
+      /counted twice; enable one/,
+    ],
     ['no NATS', { nats: { enabled: false } }, /membership\.urls: name NATS servers/],
     [
       'NATS servers behind no network policy',
