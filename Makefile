@@ -39,7 +39,7 @@ BUILT_IN := models/built-in
 ifeq ($(MODEL),builtin)
 BUNDLE := $(BUILT_IN)
 endif
-TESTS := 'services/**/*.test.ts' 'integration-tests/**/*.test.ts'
+TESTS := 'services/**/*.test.ts' 'infra/**/*.test.ts' 'integration-tests/**/*.test.ts'
 BENCH :=
 EVAL = --gate $(EVAL_BASELINE)
 # What tests of the cluster's membership run against, built from its source when Go is there.
@@ -178,11 +178,12 @@ image-bases: ## make what images stand on from Debian's packages, without a regi
 	@infra/docker/base.sh
 
 .PHONY: sbom
-sbom: setup ## list the npm packages of each image, CycloneDX, into .cache/sbom
+sbom: setup ## list what is in each image: packages of npm, node and its libraries, those of the distribution; CycloneDX, into .cache/sbom
 	@mkdir -p .cache/sbom
-	@for image in coordinator:@rondo/coordinator worker:@rondo/worker lab:@rondo/cli; do \
-	  npm sbom --package-lock-only --omit=dev --sbom-format=cyclonedx \
-	    --workspace="$${image#*:}" >.cache/sbom/rondo-$${image%%:*}.cdx.json; \
+	@for image in $(IMAGES); do \
+	  docker image inspect rondo-$$image:$(IMAGE_TAG) >/dev/null 2>&1 || { \
+	    echo "there is no image rondo-$$image:$(IMAGE_TAG): make images IMAGES=$$image"; exit 1; }; \
+	  node infra/docker/sbom.ts rondo-$$image:$(IMAGE_TAG) >.cache/sbom/rondo-$$image.cdx.json || exit 1; \
 	done
 	@ls .cache/sbom/*
 

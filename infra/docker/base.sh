@@ -14,7 +14,12 @@ mkdir -p "$run" "$build" "$packages"
 # apt fetches as a user of its own, who may not write here.
 chmod 777 "$packages"
 (cd "$packages" && apt-get download -q base-files libc6 libgcc-s1 libstdc++6 libatomic1 tzdata >/dev/null)
-for package in "$packages"/*.deb; do dpkg-deb --extract "$package" "$run"; done
+# What is in it, where scanners of images without dpkg look.
+mkdir -p "$run/var/lib/dpkg/status.d"
+for package in "$packages"/*.deb; do
+  dpkg-deb --extract "$package" "$run"
+  dpkg-deb --field "$package" >"$run/var/lib/dpkg/status.d/$(dpkg-deb --field "$package" Package)"
+done
 rm -rf "$run"/usr/share/{doc,man,locale,bug,lintian}
 
 mkdir -p "$run/usr/local/bin" "$run/etc" "$run/tmp"

@@ -13,6 +13,12 @@ interface ImageConfig {
   readonly Labels: Readonly<Record<string, string>>;
 }
 
+/** Of an image, as its list names it. */
+interface Part {
+  readonly name: string;
+  readonly components?: readonly Part[];
+}
+
 async function configOf(image: string): Promise<ImageConfig> {
   const { stdout } = await run('docker', ['image', 'inspect', '--format', '{{json .Config}}', image]);
   return JSON.parse(stdout) as ImageConfig;
@@ -68,6 +74,28 @@ describe('images', { skip: IMAGES_MISSING }, () => {
     const [found, ...others] = await runtimes('rondo-worker:dev');
     assert.match(found ?? '', new RegExp(`/linux/${process.arch}/libonnxruntime`));
     assert.deepEqual(others, []);
+  });
+
+  test('the list of what is in an image has packages of npm, node with its libraries, and the distribution’s', async () => {
+    const names = async (image: string) => {
+      const { stdout } = await run('node', ['infra/docker/sbom.ts', image], { maxBuffer: 1e8 });
+      const { bomFormat, metadata, components } = JSON.parse(stdout);
+      assert.deepEqual([bomFormat, metadata.component.name], ['CycloneDX', image.replace(':dev', '')]);
+      for (const { name, version, purl } of components) {
+        assert.match(version, /^\d/, name);
+        assert.match(purl, /^pkg:(npm|deb\/debian|generic)\//, name);
+      }
+      return (components as Part[]).flatMap(({ name, components: inside = [] }) => [
+        name,
+        ...inside.map((part) => `${name}/${part.name}`),
+      ]);
+    };
+    const both = ['commander', 'node', 'node/openssl', 'node/uv', 'libc6', 'libstdc++6', 'protobufjs'];
+    const coordinator = await names('rondo-coordinator:dev');
+    const worker = await names('rondo-worker:dev');
+    for (const name of both) for (const found of [coordinator, worker]) assert.ok(found.includes(name), name);
+    assert.ok(worker.includes('onnxruntime-node') && !coordinator.includes('onnxruntime-node'));
+    assert.ok(coordinator.includes('fastify') && !worker.includes('fastify'));
   });
 
   test('a command of another image is refused by name', async () => {
