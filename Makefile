@@ -192,6 +192,9 @@ HELM_VERSION := 3.22.0
 HELM := .cache/bin/helm
 # The API of each Kubernetes version, from a Python package that carries their schemas; see docs/adr/0030-chart.md.
 SCHEMAS := .cache/kubernetes/schemas-1.37.0
+# The newest version that the chart supports, built from its source; no test needs it.
+KUBERNETES_VERSION := 1.34.4
+API_SERVER := .cache/bin/kube-apiserver
 
 .PHONY: chart
 chart: setup chart-tools ## check the Helm chart: lint, every example against four Kubernetes versions, and what each object must hold
@@ -199,6 +202,10 @@ chart: setup chart-tools ## check the Helm chart: lint, every example against fo
 
 .PHONY: chart-tools
 chart-tools: $(HELM) $(SCHEMAS) ## build helm with Go (three minutes) and fetch the schemas of Kubernetes with pip
+
+.PHONY: chart-server
+chart-server: setup chart-tools $(API_SERVER) ## have a Kubernetes API server try every object of the chart; builds one with Go at first
+	@node integration-tests/chart/try-out.ts
 
 .PHONY: chart-readme
 chart-readme: setup ## write the table of values in charts/rondo/README.md anew
@@ -211,6 +218,10 @@ $(HELM):
 	GOBIN="$$building" CGO_ENABLED=0 GOFLAGS=-trimpath GOTOOLCHAIN=local \
 	  go install -ldflags='-s -w' helm.sh/helm/v3/cmd/helm@v$(HELM_VERSION); \
 	mv "$$building/helm" $@
+
+$(API_SERVER):
+	@echo 'Building kube-apiserver $(KUBERNETES_VERSION) and etcd'
+	@integration-tests/chart/build-api-server.sh $(KUBERNETES_VERSION)
 
 $(SCHEMAS):
 	@integration-tests/chart/fetch-schemas.sh $(notdir $@)
