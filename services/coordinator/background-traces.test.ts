@@ -57,6 +57,18 @@ test('a try that no worker took is not exported', async () => {
   assert.deepEqual(await spans(), []);
 });
 
+test('a line that is cut off says that its coordinator stopped, not that a client left', async () => {
+  const { telemetry, spans } = keepingTelemetry({ sample: 1 });
+  const timeline = tracesOf(telemetry).line(BATCH, 'mine', FACTS)!;
+  timeline.follow(request).timeline!.opened(OPEN, 0);
+  timeline.end(new RondoError('CANCELLED', 'stopped'));
+  const [root] = await spans();
+  assert.deepEqual(
+    root!.events.map(({ name, attributes }) => [name, attributes?.['rondo.cause']]),
+    [['cancelled', 'coordinator-stops']],
+  );
+});
+
 test('a shadow is traced when the request that it repeats is, whatever share of requests that may be', async () => {
   const { telemetry, spans } = keepingTelemetry({ sample: 0 });
   const traces = tracesOf(telemetry);

@@ -27,6 +27,7 @@ export class BackgroundTraces {
       name: 'batch_line',
       links: created ? [created] : [],
       attributes: { 'rondo.batch_id': batch.id, 'rondo.custom_id': customId },
+      cancelledFor: 'coordinator-stops',
     });
   }
 

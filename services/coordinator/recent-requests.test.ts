@@ -109,3 +109,14 @@ test('a request that is exported because it was slow says what its steps did, an
     ['w', 0, 7, [0, 2], 0, 0],
   );
 });
+
+test('the trace of a request that was cancelled says that its client left', async () => {
+  const { telemetry, spans } = keepingTelemetry({ sample: 1 });
+  const { begin } = remembering(telemetry);
+  begin().end();
+  const [root] = await spans();
+  assert.deepEqual(
+    root!.events.map(({ name, attributes }) => [name, attributes?.['rondo.cause']]),
+    [['cancelled', 'client-left']],
+  );
+});

@@ -77,11 +77,17 @@ function rootSpan(timeline: RequestTimeline): FinishedSpan {
     links: background?.links,
     events: [
       ...(sequences.length === 1 ? eventsOf(sequences[0]!, (ms) => startedMs + ms) : []),
-      ...(state === 'cancelled' ? [{ name: 'cancelled', atMs: startedMs + totalMs!, attributes: {} }] : []),
+      ...(state === 'cancelled' ? [cancelledEvent(timeline)] : []),
     ],
     error: state === 'failed' ? error : undefined,
   };
 }
+
+const cancelledEvent = ({ facts: { background }, startedMs, totalMs }: RequestTimeline) => ({
+  name: 'cancelled',
+  atMs: startedMs + totalMs!,
+  attributes: { 'rondo.cause': background ? background.cancelledFor : 'client-left' },
+});
 
 const eventsOf = ({ events }: SequenceTimeline, at: (ms: number) => number) =>
   events.map(({ atMs, ...event }) => ({ ...event, atMs: at(atMs) }));

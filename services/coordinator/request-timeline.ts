@@ -13,6 +13,8 @@ export interface Background {
   /** The spans that it comes from, of other traces. */
   readonly links: readonly Pick<TraceContext, 'traceId' | 'spanId'>[];
   readonly attributes: Attributes;
+  /** Why it may be cancelled, where there is one reason. */
+  readonly cancelledFor?: string;
 }
 
 /** What is known of a request when it begins. */
