@@ -238,6 +238,28 @@ $(NATS_SERVER):
 	  go install -ldflags='-s -w' github.com/nats-io/nats-server/v2@v$(NATS_VERSION); \
 	mv "$$building/nats-server" $@
 
+# What reads infra/compose.yaml and infra/otel-collector.yaml where no registry answers for the images that do: the loader of the
+# Compose specification, which docker compose has, too, and a collector of the components that the file names.
+COMPOSE_SPEC_VERSION := 2.16.2
+COLLECTOR_SOURCE := integration-tests/otlp/collector
+
+.PHONY: infra-tools
+infra-tools: .cache/bin/compose-spec .cache/bin/otelcol ## build what tests read infra's files with, with Go; two minutes
+
+.cache/bin/compose-spec:
+	@echo 'Building the loader of the Compose specification $(COMPOSE_SPEC_VERSION)'
+	@mkdir -p $(@D)
+	@building=$$(mktemp -d -p $(CURDIR)/$(@D)); trap 'rm -rf "$$building"' EXIT; \
+	GOBIN="$$building" CGO_ENABLED=0 GOFLAGS=-trimpath GOTOOLCHAIN=local \
+	  go install -ldflags='-s -w' github.com/compose-spec/compose-go/v2/cmd@v$(COMPOSE_SPEC_VERSION); \
+	mv "$$building/cmd" $@
+
+.cache/bin/otelcol: $(wildcard $(COLLECTOR_SOURCE)/*)
+	@echo 'Building a collector'
+	@mkdir -p $(@D)
+	@CGO_ENABLED=0 GOFLAGS=-trimpath GOTOOLCHAIN=local go -C $(COLLECTOR_SOURCE) build -ldflags='-s -w' -o $(CURDIR)/$@.new .
+	@mv $@.new $@
+
 # A loop deep enough to leave, and a threshold at which some tokens do.
 CONSOLE_BUNDLE := .cache/bundles/console
 .PHONY: screenshots

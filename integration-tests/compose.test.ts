@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
@@ -79,9 +81,63 @@ test('workers announce the name that the network knows them by', () => {
   for (const [name, service] of workers) assert.equal(option(service, '--advertise'), `${name}:7600`);
 });
 
+test('Grafana finds its dashboards where they are mounted, and its sources where they listen', () => {
+  const { providers } = read<{
+    readonly providers: readonly { readonly options: { readonly path: string } }[];
+  }>('grafana/provisioning/dashboards/rondo.yaml');
+  const mounted = services.grafana!.volumes!.map((each) => each.split(':') as [string, string]);
+  const from = new Map(mounted.map(([host, inside]) => [inside, host]));
+  const dashboards = readdirSync(new URL(`${from.get(providers[0]!.options.path)}/`, INFRA));
+  const home = services.grafana!.environment!.GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH!;
+  assert.ok(
+    dashboards.some((name) => home === `${providers[0]!.options.path}/${name}`),
+    home,
+  );
+
+  const { datasources } = read<{
+    readonly datasources: readonly {
+      readonly uid: string;
+      readonly url: string;
+      readonly jsonData?: {
+        readonly exemplarTraceIdDestinations: readonly { readonly datasourceUid: string }[];
+      };
+    }[];
+  }>('grafana/provisioning/datasources/rondo.yaml');
+  const known = datasources.map(({ uid }) => uid);
+  for (const { url, jsonData } of datasources) {
+    const { hostname, port } = new URL(url);
+    assert.ok(
+      services[hostname]?.ports?.some((each) => each.endsWith(`:${port}`)),
+      url,
+    );
+    for (const { datasourceUid } of jsonData?.exemplarTraceIdDestinations ?? [])
+      assert.ok(known.includes(datasourceUid), datasourceUid);
+  }
+});
+
 const run = (command: string, ...args: string[]) =>
   spawnSync(command, args, { encoding: 'utf8', env: { ...process.env, RONDO_BUNDLE: '/bundle' } });
 const path = (name: string) => fileURLToPath(new URL(name, INFRA));
+
+const LOADER = path('../.cache/bin/compose-spec');
+
+test('the loader of the Compose specification takes the file, and would not take a misspelt one', {
+  skip: !existsSync(LOADER) && 'there is no compose-spec (make infra-tools builds one with Go)',
+}, () => {
+  // Its command knows no variables of the environment.
+  const load = (file: string) => run(LOADER, '--no-interpolation', '--format', 'json', file);
+  const { status, stdout, stderr } = load(path('compose.yaml'));
+  assert.equal(status, 0, stderr);
+  assert.deepEqual(Object.keys(JSON.parse(stdout).services).sort(), Object.keys(services).sort());
+  const directory = mkdtempSync(join(tmpdir(), 'rondo-compose-'));
+  const misspelt = join(directory, 'compose.yaml');
+  const text = readFileSync(path('compose.yaml'), 'utf8');
+  writeFileSync(misspelt, text.replace('read_only:', 'readonly:'));
+  const refused = load(misspelt);
+  rmSync(directory, { recursive: true });
+  assert.notEqual(refused.status, 0);
+  assert.match(refused.stderr, /readonly/);
+});
 
 test('docker compose takes the file', {
   skip: run('docker', 'compose', 'version').status !== 0 && 'docker compose is not here',
