@@ -20,7 +20,8 @@ const SAMPLES = [
   sample({ what: 'decoding', tokensPerS: 150 }),
   sample({ what: 'decoding, exits', placement: 'homed', tokensPerS: 300 }),
   sample({ what: 'decoding, exits', tokensPerS: 270 }),
-  sample({ what: 'hop', workers: 8, promptTokens: 32, ms: 0.8 }),
+  sample({ what: 'hop', workers: 8, promptTokens: 32, ms: 1.8 }),
+  sample({ what: 'hop', workers: 2, promptTokens: 32, ms: 0.8 }),
 ];
 
 test('a pipeline of n stages is n times as fast but for filling it', () => {

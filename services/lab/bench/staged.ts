@@ -22,6 +22,12 @@ const PROMPTS_QUICK = [512, 2048, 16_384];
 const PASS_MS = 4;
 const ROW_MS = 0.25;
 const HOP_ROWS = 32;
+const HOP_WORKERS = [2, 3, 8];
+/** A coda, so that a last stage too sends all rows on: every frame is a whole one. */
+const HOP_SHAPE = { ...SHAPE, name: 'timed-staged-hop', codaLayers: 1 } as const;
+/** Prompts, and what each sends, until V8 has compiled what is measured: workers run for longer than that. */
+const WARMING_HOPS = 100;
+const WARMING_ROWS = 2048;
 /** Until all clients have had their first answer. */
 const FILLING_MS = 9000;
 const THROUGHPUT_WORKERS = 4;
@@ -43,7 +49,10 @@ async function run(context: SuiteContext): Promise<SuiteResult> {
     busy(context, directory, workers),
   );
   // Passes that take no time leave only the hops.
-  samples.push(await withWorkers(context, directory, [0, 0], (workers) => hop(context, directory, workers)));
+  const hopDirectory = await timedBundle(context.cache, HOP_SHAPE);
+  samples.push(
+    ...(await withWorkers(context, hopDirectory, [0, 0], (all) => hops(context, hopDirectory, all))),
+  );
   const rows = stagedRows(samples);
   return { rows, goals: stagedGoals(rows, samples), plots: stagedPlots, notes: NOTES };
 }
@@ -93,6 +102,7 @@ interface StagedWorker {
 
 interface Setting {
   readonly directory: string;
+  readonly model: string;
   readonly workers: readonly StagedWorker[];
   readonly placement: 'homed' | 'staged';
 }
@@ -100,14 +110,14 @@ interface Setting {
 /** A coordinator of its own over the workers given. */
 async function withClient<Result>(
   context: SuiteContext,
-  { directory, workers, placement }: Setting,
+  { directory, model, workers, placement }: Setting,
   use: (client: LoadClient) => Promise<Result>,
 ): Promise<Result> {
   await using coordinator = await context.launch(
     ...['coordinator', '--model', directory, '--listen', '127.0.0.1:0', '--placement', placement],
     ...workers.flatMap(({ address }) => ['--worker', address]),
   );
-  const client = new LoadClient({ url: coordinator.ready.replace(/\/$/, ''), model: SHAPE.name });
+  const client = new LoadClient({ url: coordinator.ready.replace(/\/$/, ''), model });
   try {
     return await use(client);
   } finally {
@@ -123,12 +133,18 @@ async function busy(
   const samples: StagedSample[] = [];
   for (const count of STAGES) {
     const placement = count === 1 ? 'homed' : 'staged';
-    const setting: Setting = { directory, workers: all.slice(0, count), placement };
+    const setting: Setting = { directory, model: SHAPE.name, workers: all.slice(0, count), placement };
     await withClient(context, setting, async (client) => {
+      await warm(context, client, 1, count === 1 ? HOP_ROWS : WARMING_ROWS);
       for (const promptTokens of context.quick ? PROMPTS_QUICK : PROMPTS) {
         context.progress(`first token of ${promptTokens} tokens, ${count} stages`);
         const before = { nowMs: performance.now(), machineMs: await machineCpuMs() };
-        const ms = await firstToken(context, client, promptTokens, context.quick ? 1 : 3);
+        const ms = await firstToken(
+          context,
+          client,
+          promptTokens,
+          context.quick && promptTokens > 4096 ? 1 : 3,
+        );
         const after = { nowMs: performance.now(), machineMs: await machineCpuMs() };
         const base = { what: 'first token', placement, workers: count, promptTokens } as const;
         samples.push({ ...UNMEASURED, ...base, ms, cpu: cpuShare(before, after) });
@@ -137,7 +153,7 @@ async function busy(
   }
   const workers = all.slice(0, THROUGHPUT_WORKERS);
   for (const placement of ['homed', 'staged'] as const) {
-    await withClient(context, { directory, workers, placement }, async (client) => {
+    await withClient(context, { directory, model: SHAPE.name, workers, placement }, async (client) => {
       const base = { ...UNMEASURED, placement, workers: workers.length };
       const prompt = { promptTokens: exactly(512), outputTokens: exactly(1) };
       const output = { promptTokens: exactly(16), outputTokens: exactly(32) };
@@ -157,7 +173,7 @@ async function busy(
 
 const exactly = (count: number) => ({ least: count, most: count });
 
-/** Median over prompts of their own, so that no cached page shortens it. The first request only opens links. */
+/** Median over prompts of their own, so that no cached page shortens it. */
 async function firstToken(
   context: SuiteContext,
   client: LoadClient,
@@ -165,16 +181,28 @@ async function firstToken(
   repeats: number,
 ): Promise<number> {
   const random = new RandomStream(context.seed + promptTokens);
-  const send = async (length: number): Promise<RequestRecord> => {
-    const promptIds = Array.from({ length }, () => random.whole(1000, 40_000));
-    const record = await client.send({ promptIds, maxTokens: 1, seed: 1 }, context.signal);
-    context.signal.throwIfAborted();
-    return record;
-  };
-  await send(8);
   const times: number[] = [];
-  while (times.length < repeats) times.push(timeToFirstToken(await send(promptTokens)));
+  while (times.length < repeats)
+    times.push(timeToFirstToken(await prompted(context, client, random, promptTokens)));
   return median(times);
+}
+
+/** Opens the links between workers and has V8 compile what they do. */
+async function warm(context: SuiteContext, client: LoadClient, count: number, length: number): Promise<void> {
+  const random = new RandomStream(context.seed);
+  for (let sent = 0; sent < count; sent++) await prompted(context, client, random, length);
+}
+
+async function prompted(
+  context: SuiteContext,
+  client: LoadClient,
+  random: RandomStream,
+  length: number,
+): Promise<RequestRecord> {
+  const promptIds = Array.from({ length }, () => random.whole(1000, 40_000));
+  const record = await client.send({ promptIds, maxTokens: 1, seed: 1 }, context.signal);
+  context.signal.throwIfAborted();
+  return record;
 }
 
 /** So many clients that every stage always has something to do, seen for a while once all of them are there. */
@@ -238,6 +266,7 @@ async function readings(workers: readonly StagedWorker[]) {
     ),
     bytes: total('rondo_hop_bytes_total'),
     frames: total('rondo_hop_rows_count'),
+    hops: pages.map((page) => page.buckets('rondo_hop_seconds')),
   };
 }
 
@@ -247,36 +276,48 @@ const cpuShare = (before: Readings, after: Readings): number =>
 type Readings = Pick<Awaited<ReturnType<typeof readings>>, 'nowMs' | 'machineMs'>;
 
 /** Prompts of 32 rows, one after the other, through stages that take no time: each hop is one whole frame. */
-async function hop(
+async function hops(
   context: SuiteContext,
   directory: string,
-  workers: readonly StagedWorker[],
-): Promise<StagedSample> {
-  context.progress('hops');
-  return withClient(context, { directory, workers, placement: 'staged' }, async (client) => {
-    const before = await readings(workers);
-    await firstToken(context, client, HOP_ROWS, context.quick ? 200 : 1000);
-    const after = await readings(workers);
-    const pages = await Promise.all(workers.map(({ metrics }) => Scrape.of(metrics)));
-    const seconds = histogramQuantile(
-      pages.map((page) => page.buckets('rondo_hop_seconds')),
-      0.5,
-    );
-    return {
-      ...UNMEASURED,
-      what: 'hop',
-      placement: 'staged',
-      workers: workers.length,
-      promptTokens: HOP_ROWS,
-      ms: 1000 * seconds,
-      cpu: cpuShare(before, after),
-    };
-  });
+  all: readonly StagedWorker[],
+): Promise<StagedSample[]> {
+  const samples: StagedSample[] = [];
+  for (const count of HOP_WORKERS) {
+    context.progress(`hops between ${count} workers`);
+    const workers = all.slice(0, count);
+    const setting: Setting = { directory, model: HOP_SHAPE.name, workers, placement: 'staged' };
+    await withClient(context, setting, async (client) => {
+      await warm(context, client, WARMING_HOPS, HOP_ROWS);
+      const before = await readings(workers);
+      await firstToken(context, client, HOP_ROWS, context.quick ? 200 : 1000);
+      const after = await readings(workers);
+      samples.push({
+        ...UNMEASURED,
+        what: 'hop',
+        placement: 'staged',
+        workers: count,
+        promptTokens: HOP_ROWS,
+        ms: 1000 * histogramQuantile(since(before.hops, after.hops), 0.5),
+        frameKiB: (after.bytes - before.bytes) / (after.frames - before.frames) / 1024,
+        cpu: cpuShare(before, after),
+      });
+    });
+  }
+  return samples;
 }
+
+type Buckets = ReadonlyMap<number, number>;
+
+/** What histograms have counted from `before` to `after`. */
+const since = (before: readonly Buckets[], after: readonly Buckets[]): Buckets[] =>
+  after.map(
+    (counts, index) =>
+      new Map([...counts].map(([bound, count]) => [bound, count - (before[index]!.get(bound) ?? 0)])),
+  );
 
 const NOTES = [
   `The engines are timed: a run of the block takes ${PASS_MS} ms and ${ROW_MS} ms for each of its rows in which nothing is computed, so that eight share this machine, each worker in a process of its own. It is what a block of 1.2 billion parameters (24 layers of 2048) in 8 bits takes where 300 GB and 10 TFLOP are a second's work. The model has ${SHAPE.maxDepth} passes and states of ${SHAPE.hidden} floats, which travel as f16: 32 rows take 128 KiB, one frame. Coordinator, workers and load generator share the processors; where CPU is near 100 % these are what is measured.`,
-  'First token: one request at a time, with one token to answer. The ideal speed-up of C chunks of 64 rows over n equal stages is n·C / (C + n − 1), the filling of the pipeline included: the last chunk leaves when C + n − 1 of them could have gone through one stage.',
+  'First token: one request at a time, with one token to answer, after one that is not counted. The ideal speed-up of C chunks of 64 rows over n equal stages is n·C / (C + n − 1), the filling of the pipeline included: the last chunk leaves when C + n − 1 of them could have gone through one stage.',
   `Prompts, decoding: ${PROMPT_CLIENTS} and ${DECODING_CLIENTS} clients for each of ${THROUGHPUT_WORKERS} workers, each sending its next request when the last has ended; staged against homed over as many workers. Idle is the part of the time that the runs which an engine had do not account for by their cost, so that it holds hops, batching and timers alike: the mean over the workers, and the most idle one. KiB are those of the states in one frame. With exits, rows leave after ${EXITS.join(', ')} passes in turn; the stages behind only project their K and V.`,
-  'Hop: prompts of 32 rows, one at a time, through eight stages whose runs take no time; the workers measure one frame in 16, from the outbox of one to the inbox of the next, as the time until a word sent right behind it comes back less the way back. The median is interpolated in the buckets of `rondo_hop_seconds`; a last stage sends home one row only, so that one frame in eight is small.',
+  `Hop: prompts of 32 rows, one at a time, through ${HOP_WORKERS.join(', ')} stages whose runs take no time, after ${WARMING_HOPS} that are not counted; the workers measure one frame in 16, from the outbox of one to the inbox of the next, as the time until a word sent right behind it comes back less the way back. The median is interpolated in the buckets of \`rondo_hop_seconds\`. The model has a layer behind the loop, so that all rows come home and each frame is whole. The goal is held against two workers, of which each has a processor; with more of them, which each do their share of what is measured, a hop also waits for processors.`,
 ];

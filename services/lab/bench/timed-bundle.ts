@@ -11,11 +11,13 @@ export interface TimedShape {
   readonly hidden: number;
   readonly maxDepth: number;
   readonly context: number;
+  /** None by default. With one, the states of all rows come home after their last pass. */
+  readonly codaLayers?: 0 | 1;
 }
 
 /** Writes a bundle that only timed engines can serve: the shapes are those of a model, of K and V there are few bytes. */
 export async function timedBundle(cache: string, shape: TimedShape): Promise<string> {
-  const { name, hidden, maxDepth, context } = shape;
+  const { name, hidden, maxDepth, context, codaLayers = 0 } = shape;
   const directory = join(cache, 'bundles', name);
   await mkdir(directory, { recursive: true });
   await writeFile(join(directory, FILE.path), FILE.text);
@@ -26,7 +28,7 @@ export async function timedBundle(cache: string, shape: TimedShape): Promise<str
     name,
     source: { checkpoint: 'none', architecture: 'timed', licence: 'none' },
     shape: { hidden, heads: 1, kvHeads: 1, headDim: 2, vocab: 50_000, context },
-    layers: { prelude: 0, block: 1, coda: 0 },
+    layers: { prelude: 0, block: 1, coda: codaLayers },
     maxDepth,
     loop: { first: 0, last: 0, damping: 1 },
     exit: { policy: 'none', threshold: 0, minDepth: 1, signals: [] },
@@ -35,8 +37,14 @@ export async function timedBundle(cache: string, shape: TimedShape): Promise<str
     pagePositions: LIMITS.pagePositions,
     headCandidates: LIMITS.headCandidates,
     tokens: { eos: [] },
-    graphs: { prelude: path, block: path, head: path, propagate: path },
-    segments: { prelude: [], block: [path, path], coda: [] },
+    graphs: {
+      prelude: path,
+      block: path,
+      head: path,
+      propagate: path,
+      ...(codaLayers > 0 && { coda: path }),
+    },
+    segments: { prelude: [], block: [path, path], coda: codaLayers > 0 ? [path, path] : [] },
     rope: { inverseFrequencies: [1], attentionFactor: 1 },
     files: [{ path, bytes: FILE.text.length, sha256 }],
   };
