@@ -94,10 +94,15 @@ export class PeerLink {
     this.#say({ type: 'close-stage', sequenceId, epoch });
   }
 
-  send(chunks: readonly OutgoingChunk[]): void {
+  /** Rows that are to leave with the next `flush`. */
+  put(chunks: readonly OutgoingChunk[]): void {
     if (this.#ended) return;
     for (const chunk of chunks) this.#outbox.put(chunk);
-    this.#wake();
+  }
+
+  /** Lets rows leave, as far as they are granted. */
+  flush(): void {
+    if (!this.#ended) this.#wake();
   }
 
   /** Forgets rows of a sequence that has ended here. */

@@ -25,8 +25,14 @@ export class PeerLinks {
     this.#links.get(at)?.closeStage(sequenceId, epoch);
   }
 
-  send(to: Address, chunks: readonly OutgoingChunk[]): void {
-    this.#to(to).send(chunks);
+  /** Rows for the worker at `to`, which leave with the next `flush`. */
+  put(to: Address, chunks: readonly OutgoingChunk[]): void {
+    this.#to(to).put(chunks);
+  }
+
+  /** Sends what was put: encoding takes the time of whoever calls. */
+  flush(): void {
+    for (const link of this.#links.values()) link.flush();
   }
 
   /** Rows of a sequence that has ended need go nowhere. */

@@ -18,7 +18,10 @@ export interface SettleOptions {
 interface Ways {
   /** Puts a chunk where the step finds it. */
   ready(chunk: Chunk): void;
-  send(to: Address, chunks: readonly OutgoingChunk[]): void;
+  /** Rows for another worker, which leave when they are told to. */
+  put(to: Address, chunks: readonly OutgoingChunk[]): void;
+  /** Rows that were put need wait for no run. */
+  flush(): void;
   /** There is something to do besides chunks. */
   wake(): void;
 }
@@ -39,7 +42,7 @@ export class Settlement {
     this.#ways = ways;
   }
 
-  /** `asked`: what the head was asked in the same run. */
+  /** What goes to other workers leaves with the next flush. `asked`: what the head was asked in the same run. */
   stack(stack: Stack, chunks: readonly Chunk[], result: StackResult, asked?: HeadRows): void {
     const outgoing: Outgoing = new Map();
     let row = 0;
@@ -55,7 +58,7 @@ export class Settlement {
       });
       row += chunk.rows;
     }
-    this.#send(outgoing);
+    this.#put(outgoing);
   }
 
   head(chunks: readonly Chunk[], result: HeadResult): void {
@@ -93,7 +96,9 @@ export class Settlement {
       else if (kind === 'owed') this.#ways.ready(chunk);
       else this.#onward(chunk, kind === 'exited', outgoing);
     });
-    this.#send(outgoing);
+    if (outgoing.size === 0) return;
+    this.#put(outgoing);
+    this.#ways.flush();
   }
 
   /** Rows that are through the stacks go to the head, unless it has seen them in the same run. */
@@ -112,8 +117,8 @@ export class Settlement {
     chunk.tenant.heard(chunk.undecided ? { ...chunk, undecided: undefined } : chunk, rows);
   }
 
-  #send(outgoing: Outgoing): void {
-    for (const [address, microbatch] of outgoing) this.#ways.send(address, microbatch);
+  #put(outgoing: Outgoing): void {
+    for (const [address, microbatch] of outgoing) this.#ways.put(address, microbatch);
   }
 
   #afterPrelude(chunk: Chunk, outgoing: Outgoing): void {
@@ -214,7 +219,7 @@ export class Settlement {
     if (exits) {
       const outgoing: Outgoing = new Map();
       this.#leaveLoop(settled, state, outgoing);
-      this.#send(outgoing);
+      this.#put(outgoing);
       return true;
     }
     // Coda layers will run on this position again.

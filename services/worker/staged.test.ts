@@ -87,6 +87,21 @@ test('chunks of a long prompt are on their way through the stages together', asy
   assert.deepEqual((await outcome).ids, generateAlone(SHAPE, spec).ids);
 });
 
+test('rows travel on while the next run of the worker that they left is under way', async () => {
+  const workers = await start(2, SHAPE);
+  const [{ engine }, next] = workers as [TestWorker, TestWorker];
+  const hold = Promise.withResolvers<void>();
+  // Both passes of the first chunk run there; what comes then waits.
+  const inBlock = () => engine.batches.filter(({ stack }) => stack === 'block').length;
+  Object.defineProperty(engine, 'gate', { get: () => (inBlock() < 2 ? undefined : hold.promise) });
+  const spec = testSpec(stagedRoute(workers, 4), { promptIds: promptOf(200), maxTokens: 1 });
+  const outcome = generate(workers[0]!, spec);
+  while (next.engine.batches.length < 2) await next.client.describe();
+  assert.equal(inBlock(), 2);
+  hold.resolve();
+  assert.deepEqual((await outcome).ids, generateAlone(SHAPE, spec).ids);
+});
+
 test('leaving a staged sequence frees its pages on every worker', async () => {
   const workers = await start(3, SHAPE);
   const spec = testSpec(stagedRoute(workers, 4), { promptIds: promptOf(100), maxTokens: 300 });

@@ -29,6 +29,8 @@ interface Ways {
   /** The engine begins to run, and has ended, well or not. */
   began(): void;
   ended(): void;
+  /** Rows that left the last run may be sent: the next one is under way, or none is ready. */
+  flush(): void;
   ran(report: StepReport): void;
   failed(phase: Phase, chunks: number, error: RondoError): void;
   /** The engine cannot be trusted any more. */
@@ -84,6 +86,7 @@ export class Step {
   wake(): void {
     this.#turning ??= this.#turnWhileReady().finally(() => {
       this.#turning = undefined;
+      this.#ways.flush();
       this.#tell();
       if (this.#rooms.inbox.empty) this.#ways.idle();
       else this.wake();
@@ -148,6 +151,7 @@ export class Step {
           this.#untold.push({ phase, chunks, rows: rowsOf(chunks), runMs, stepMs });
           const headRun = { phase: 'head', chunks: [], runMs: headMs, stepMs: headMs } as const;
           if (head) this.#untold.push({ ...headRun, rows: head.rows.length });
+          if (this.#rooms.inbox.empty) this.#ways.flush();
         } catch (thrown) {
           this.#fail(phase, chunks, thrown);
         }
@@ -190,7 +194,8 @@ export class Step {
     this.#ways.began();
     try {
       const running = run();
-      // Telling takes time, which the engine need not wait for.
+      // Sending and telling take time, which the engine need not wait for.
+      this.#ways.flush();
       this.#tell();
       return await running;
     } finally {

@@ -184,7 +184,12 @@ export async function serveEngine(
   const { hidden } = shape;
   const settlement = new Settlement(
     { where, hidden, kvPolicy: manifest.kvPolicy, propagation },
-    { ready, send: (to, chunks) => peers.send(to, chunks), wake: () => step.wake() },
+    {
+      ready,
+      put: (to, chunks) => peers.put(to, chunks),
+      flush: () => peers.flush(),
+      wake: () => step.wake(),
+    },
   );
   const rooms = {
     self,
@@ -202,6 +207,7 @@ export async function serveEngine(
     {
       began: () => progress.began(),
       ended: () => progress.ended(),
+      flush: () => peers.flush(),
       ran(report) {
         pace.ran(report);
         meters.ran(report);
