@@ -1,8 +1,10 @@
 import type { Manifest } from '@rondo/bundle';
 import { type Address, decideExit, RondoError, stageAt, survive } from '@rondo/core';
 import type { HeadResult, HeadRow, HeadRows, Stack, StackResult } from '@rondo/engine';
-import type { ChunkKind, MicrobatchChunk } from '@rondo/wire';
+import type { MicrobatchChunk } from '@rondo/wire';
 import { type Chunk, depthOf } from './chunk.ts';
+import { Departures } from './departures.ts';
+import { headRow, headsOf } from './head-rows.ts';
 import { stopInLoop, type Whereabouts } from './itinerary.ts';
 import type { OutgoingChunk } from './outbox.ts';
 import type { Propagation } from './propagation.ts';
@@ -44,7 +46,7 @@ export class Settlement {
 
   /** What goes to other workers leaves with the next flush. `asked`: what the head was asked in the same run. */
   stack(stack: Stack, chunks: readonly Chunk[], result: StackResult, asked?: HeadRows): void {
-    const outgoing: Outgoing = new Map();
+    const departures = new Departures();
     let row = 0;
     for (const chunk of chunks) {
       settleOne(chunk.tenant, () => {
@@ -52,13 +54,13 @@ export class Settlement {
         const input = result.state.subarray(row * this.#hidden, (row + chunk.rows) * this.#hidden);
         const heads = asked && headsOf(asked, result.head!, row, row + chunk.rows);
         const settled = { ...chunk, input, heads };
-        if (stack === 'block') this.#afterPass(settled, result, row, outgoing);
-        else if (stack === 'prelude') this.#afterPrelude(settled, outgoing);
+        if (stack === 'block') this.#afterPass(settled, result, row, departures);
+        else if (stack === 'prelude') this.#afterPrelude(settled, departures);
         else this.#throughStacks(settled);
       });
       row += chunk.rows;
     }
-    this.#put(outgoing);
+    departures.leave(this.#ways);
   }
 
   head(chunks: readonly Chunk[], result: HeadResult): void {
@@ -72,7 +74,7 @@ export class Settlement {
 
   /** Takes in rows from another worker: passes to run here, K and V to project, or rows that come home. */
   arrive(tenant: Tenant, { kind, start, rows, state, depth, survival, told }: MicrobatchChunk): void {
-    const outgoing: Outgoing = new Map();
+    const departures = new Departures();
     settleOne(tenant, () => {
       if (told) tenant.recorder?.hear(told);
       const early = kind !== 'live';
@@ -92,12 +94,12 @@ export class Settlement {
       const owed = kind === 'owed' ? rows : 0;
       const at = { tenant, phase: 'block', passes: depth, start, rows } as const;
       const chunk: Chunk = { ...at, input, survival, wantLogits: false, owed };
-      if (kind === 'skipped') this.#skip(chunk, outgoing);
+      if (kind === 'skipped') this.#skip(chunk, departures);
       else if (kind === 'owed') this.#ways.ready(chunk);
-      else this.#onward(chunk, kind === 'exited', outgoing);
+      else this.#onward(chunk, kind === 'exited', departures);
     });
-    if (outgoing.size === 0) return;
-    this.#put(outgoing);
+    if (departures.empty) return;
+    departures.leave(this.#ways);
     this.#ways.flush();
   }
 
@@ -117,18 +119,14 @@ export class Settlement {
     chunk.tenant.heard(chunk.undecided ? { ...chunk, undecided: undefined } : chunk, rows);
   }
 
-  #put(outgoing: Outgoing): void {
-    for (const [address, microbatch] of outgoing) this.#ways.put(address, microbatch);
-  }
-
-  #afterPrelude(chunk: Chunk, outgoing: Outgoing): void {
-    this.#onward(chunk, false, outgoing);
+  #afterPrelude(chunk: Chunk, departures: Departures): void {
+    this.#onward(chunk, false, departures);
     if (chunk.tenant.kind === 'home') chunk.tenant.leftPrelude();
   }
 
-  #afterPass(chunk: Chunk, result: StackResult, row: number, outgoing: Outgoing): void {
+  #afterPass(chunk: Chunk, result: StackResult, row: number, departures: Departures): void {
     const after = { ...chunk, passes: chunk.passes + 1 };
-    const live = this.#withoutOwed(after, outgoing);
+    const live = this.#withoutOwed(after, departures);
     if (live.rows === 0) return;
     const last = row + chunk.rows - 1;
     const gate = result.gate?.[last];
@@ -137,7 +135,7 @@ export class Settlement {
     const { tenant } = chunk;
     const rule = tenant.exitRule(live);
     if (!rule) {
-      this.#onward(settled, false, outgoing);
+      this.#onward(settled, false, departures);
       return;
     }
     const signal = { survival, latentDiff: result.latentDiff?.[last], row: tenant.generatedRow(live) };
@@ -145,23 +143,23 @@ export class Settlement {
     const looked =
       rule.policy === 'latent-diff' ? signal.latentDiff : gate === undefined ? undefined : survival;
     tenant.recorder?.decided(live, looked, decision === 'exit' && after.passes < this.#where.maxDepth);
-    if (decision === 'exit') this.#leaveLoop(settled, settled.input as Float32Array, outgoing);
+    if (decision === 'exit') this.#leaveLoop(settled, settled.input as Float32Array, departures);
     const asked = decision === 'ask-head' && { undecided: settled.input as Float32Array };
-    this.#onward({ ...settled, ...asked }, decision !== 'go-on', outgoing);
+    this.#onward({ ...settled, ...asked }, decision !== 'go-on', departures);
   }
 
   /** Rows whose token is out go on by themselves to the depths they owe; returns the others. */
-  #withoutOwed(chunk: Chunk, outgoing: Outgoing): Chunk {
+  #withoutOwed(chunk: Chunk, departures: Departures): Chunk {
     const { owed, start, rows } = chunk;
     if (owed === 0) return chunk;
     const input = chunk.input as Float32Array;
     const split = owed * this.#hidden;
-    this.#owe({ ...chunk, rows: owed, input: input.slice(0, split) }, outgoing);
+    this.#owe({ ...chunk, rows: owed, input: input.slice(0, split) }, departures);
     return { ...chunk, owed: 0, start: start + owed, rows: rows - owed, input: input.subarray(split) };
   }
 
   /** Rows leave with `state` after their last pass: what deeper passes of later rows will read of them. */
-  #leaveLoop(chunk: Chunk, state: Float32Array, outgoing: Outgoing): void {
+  #leaveLoop(chunk: Chunk, state: Float32Array, departures: Departures): void {
     const { tenant, start, rows, passes } = chunk;
     if (passes >= this.#where.maxDepth) return;
     switch (this.#kvPolicy) {
@@ -170,21 +168,21 @@ export class Settlement {
           tenant.residency.copyDeeper(position, passes - 1, this.#where.maxDepth);
         return;
       case 'propagate':
-        this.#skip({ ...chunk, input: state }, outgoing);
+        this.#skip({ ...chunk, input: state }, departures);
         return;
       case 'catch-up':
-        this.#owe({ ...chunk, owed: rows, input: state }, outgoing);
+        this.#owe({ ...chunk, owed: rows, input: state }, departures);
     }
   }
 
   /** Has the K and V of rows that left projected at the depths from `passes` on: here, and then on the stages behind. */
-  #skip(chunk: Chunk, outgoing: Outgoing): void {
+  #skip(chunk: Chunk, departures: Departures): void {
     const { tenant, start, rows } = chunk;
     const states = chunk.input as Float32Array;
     let depth = chunk.passes;
     for (let stage = stageAt(tenant.route, depth); stage; stage = stageAt(tenant.route, depth)) {
       if (stage.worker.id !== this.#where.self) {
-        post(outgoing, stage.worker.address, { ...chunk, passes: depth }, 'skipped');
+        departures.add(stage.worker.address, { ...chunk, passes: depth }, 'skipped');
         break;
       }
       expectNext(tenant, depth, start);
@@ -200,11 +198,11 @@ export class Settlement {
   }
 
   /** Rows whose token is out go to the next depth that they owe, when there is one. */
-  #owe(chunk: Chunk, outgoing: Outgoing): void {
+  #owe(chunk: Chunk, departures: Departures): void {
     const stage = stageAt(chunk.tenant.route, chunk.passes);
     if (!stage) return;
     if (stage.worker.id === this.#where.self) this.#ways.ready({ ...chunk, phase: 'block' });
-    else post(outgoing, stage.worker.address, chunk, 'owed');
+    else departures.add(stage.worker.address, chunk, 'owed');
   }
 
   /** The head has seen a row that may leave: it does when the likeliest token is likely enough, else it goes back. */
@@ -217,9 +215,9 @@ export class Settlement {
       decideExit(rule, passes, { survival, confidence, row: tenant.generatedRow(chunk) }) === 'exit';
     tenant.recorder?.decided(chunk, confidence, exits);
     if (exits) {
-      const outgoing: Outgoing = new Map();
-      this.#leaveLoop(settled, state, outgoing);
-      this.#put(outgoing);
+      const departures = new Departures();
+      this.#leaveLoop(settled, state, departures);
+      departures.leave(this.#ways);
       return true;
     }
     // Coda layers will run on this position again.
@@ -236,7 +234,7 @@ export class Settlement {
     return { ...chunk, start: start + chunk.rows - rows, rows, input };
   }
 
-  #onward(chunk: Chunk, exited: boolean, outgoing: Outgoing): void {
+  #onward(chunk: Chunk, exited: boolean, departures: Departures): void {
     const stop = stopInLoop(this.#where, chunk.tenant.route, chunk.passes, exited);
     if (stop.at === 'here') {
       if (stop.phase === 'head') this.#throughStacks(chunk);
@@ -244,34 +242,8 @@ export class Settlement {
       return;
     }
     const leaves = chunk.passes >= this.#where.maxDepth && !exited;
-    post(outgoing, stop.worker.address, leaves ? this.#forHome(chunk) : chunk, exited ? 'exited' : 'live');
+    departures.add(stop.worker.address, leaves ? this.#forHome(chunk) : chunk, exited ? 'exited' : 'live');
   }
-}
-
-type Outgoing = Map<Address, OutgoingChunk[]>;
-
-function post(outgoing: Outgoing, address: Address, chunk: Chunk, kind: ChunkKind): void {
-  const { tenant, passes: depth, start, rows, survival } = chunk;
-  const { sequenceId, route } = tenant;
-  const microbatch = outgoing.get(address) ?? [];
-  outgoing.set(address, microbatch);
-  const state = chunk.input as Float32Array;
-  const generated = tenant.isGenerated(start);
-  // What runs at home needs no way there.
-  const told = tenant.kind === 'stage' ? tenant.recorder?.take() : undefined;
-  microbatch.push({
-    sequenceId,
-    epoch: route.epoch,
-    kind,
-    depth,
-    start,
-    rows,
-    rest: 0,
-    survival,
-    state,
-    generated,
-    ...(told && { told }),
-  });
 }
 
 /** K and V are written in the order of their positions, whoever writes them. */
@@ -292,25 +264,4 @@ function settleOne(tenant: Tenant, settle: () => void): void {
   } catch (thrown) {
     tenant.fail(RondoError.from(thrown));
   }
-}
-
-/** What the head said of those rows from `first` to `end` of a run that it was asked about; undefined when of none. */
-function headsOf({ rows }: HeadRows, result: HeadResult, first: number, end: number): HeadRow[] | undefined {
-  const heads: HeadRow[] = [];
-  rows.forEach((row, at) => {
-    if (row >= first && row < end) heads.push(headRow(result, at));
-  });
-  return heads.length > 0 ? heads : undefined;
-}
-
-function headRow(result: HeadResult, row: number): HeadRow {
-  const rows = result.logSumExp.length;
-  const part = <Numbers extends Float32Array | Int32Array>(all: Numbers): Numbers =>
-    all.subarray((row * all.length) / rows, ((row + 1) * all.length) / rows) as Numbers;
-  return {
-    topLogits: part(result.topLogits),
-    topIds: part(result.topIds),
-    logSumExp: result.logSumExp[row]!,
-    logits: result.logits && part(result.logits),
-  };
 }
