@@ -27,6 +27,7 @@ import { StepSpans } from './step-spans.ts';
 import type { Tenant } from './tenant.ts';
 import { Tenants } from './tenants.ts';
 import { WorkDone } from './work-done.ts';
+import { WorkerLife } from './worker-life.ts';
 import { WorkerMetrics } from './worker-metrics.ts';
 
 export interface WorkerOptions extends EngineChoice {
@@ -102,8 +103,7 @@ export async function serveEngine(
   const tenants = new Tenants();
   const where = { self, maxDepth, codaLayers: layers.coda };
   const inbox = new Inbox((chunk) => leavesNext(where, chunk));
-  let draining = false;
-  const empty = Promise.withResolvers<void>();
+  const life = new WorkerLife();
   const pace = new Pace();
   const hop = new HopTime();
   const times = () => ({ stepMs: pace.stepMs, hopMs: hop.hopMs });
@@ -111,13 +111,11 @@ export async function serveEngine(
   const progress = new StepProgress(systemClock);
   const work = new WorkDone(maxDepth);
   const heartbeat = new Heartbeat(() => {
-    const state = draining ? 'draining' : 'serving';
+    const state = life.draining ? 'draining' : 'serving';
     const clockMs = performance.timeOrigin + performance.now();
     return { state, load: load(), progress: progress.now, work: work.now, clockMs };
   });
   const meters = new WorkerMetrics(metrics.labelled({ worker: self }), load, pools);
-  const { promise: broken, resolve: settleBroken } = Promise.withResolvers<RondoError>();
-  let failure: RondoError | undefined;
 
   const ready = (chunk: Chunk): void => {
     meters.resumes(performance.now());
@@ -128,7 +126,7 @@ export async function serveEngine(
     inbox.remove(tenant);
     tenants.remove(tenant);
     meters.left(tenants.role, performance.now());
-    if (draining && tenants.count === 0) empty.resolve();
+    if (tenants.count === 0) life.emptied();
     tenant.residency.close();
     peers.drop(tenant.sequenceId, tenant.route.epoch);
     stageHost.roomAgain();
@@ -139,11 +137,9 @@ export async function serveEngine(
   };
 
   const breakDown = (error: RondoError): void => {
-    if (failure) return;
-    failure = error;
+    if (!life.breakDown(error)) return;
     log.fatal({ code: error.code }, `this worker is broken: ${error.message}`);
     tenants.failAll(error);
-    settleBroken(error);
   };
 
   void engine.failed?.then(breakDown);
@@ -245,7 +241,7 @@ export async function serveEngine(
     context: shape.context,
     tenants,
     pools,
-    draining: () => draining,
+    draining: () => life.draining,
     room: () => inbox.rows < LIMITS.inboxRows,
     arrive: (tenant, chunk) => settlement.arrive(tenant, chunk),
     closed,
@@ -269,8 +265,8 @@ export async function serveEngine(
       heartbeat,
       frontDoor,
       stageHost,
-      broken: () => failure,
-      draining: () => draining,
+      broken: () => life.failure,
+      draining: () => life.draining,
       sequenceFailed({ sequenceId, traceparent }, error) {
         const { code, message } = error;
         meters.refused(error);
@@ -296,19 +292,15 @@ export async function serveEngine(
     address: server.address,
     workerId: self,
     describe: () => ({ ...about, load: load() }),
-    broken,
+    broken: life.broken,
     async stop() {
-      draining = true;
+      life.drain();
       heartbeat.changed();
-      if (tenants.count > 0 && failure === undefined) {
-        const late = setTimeout(empty.resolve, options.drainMs ?? LIMITS.drainMs);
-        await empty.promise;
-        clearTimeout(late);
-      }
+      if (tenants.count > 0 && !life.failure) await life.untilEmpty(options.drainMs ?? LIMITS.drainMs);
       await server.close();
       peers.close();
       // A run that hangs never ends, nor does the engine.
-      if (failure?.code === 'WORKER_STUCK') return;
+      if (life.failure?.code === 'WORKER_STUCK') return;
       await step.quiet();
       watchdog.end();
       idleCheck.end();
