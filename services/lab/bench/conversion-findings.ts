@@ -77,7 +77,11 @@ export const rankPlot: Plot = {
       x: { field: 'rank', type: 'ordinal' },
       y: { field: 'KL, nats', type: 'quantitative' },
       color: { field: 'kind', type: 'nominal', title: 'init' },
-      strokeDash: { field: 'loops', type: 'nominal', legend: { symbolType: 'stroke' } },
+      strokeDash: {
+        field: 'loops',
+        type: 'nominal',
+        legend: { symbolType: 'stroke', symbolStrokeColor: '#666', symbolSize: 300 },
+      },
     },
   },
 };
