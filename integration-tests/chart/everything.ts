@@ -10,7 +10,10 @@ export const EVERYTHING = {
   },
   bundles: [
     { name: 'original', pvc: { claim: 'bundles', path: 'original' }, digest: DIGEST },
-    { name: 'looped', url: 'https://models.example/looped', digest: DIGEST, sizeLimit: '2Gi' },
+    {
+      ...{ name: 'looped', url: 'https://models.example/looped', digest: DIGEST, sizeLimit: '2Gi' },
+      authorizationSecret: 'models',
+    },
     { name: 'small', image: 'registry.example/bundles/small:1', digest: DIGEST },
   ],
   coordinator: {

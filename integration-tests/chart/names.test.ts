@@ -104,6 +104,23 @@ describe('names', { skip: HELM_MISSING }, () => {
     }
   });
 
+  test('what a server of bundles is told is seen by the container that fetches from it, and by no other', () => {
+    for (const object of objects.filter(({ kind }) => ['Deployment', 'StatefulSet'].includes(kind))) {
+      const { initContainers = [], containers, volumes = [] } = podOf(object)!;
+      const secret = volumes.find(({ name }) => name === 'authorization-looped');
+      const fetching = initContainers.filter(({ name }) => name === 'fetch-looped');
+      assert.equal(secret !== undefined, fetching.length === 1, object.metadata.name);
+      const seeing = [...initContainers, ...containers].filter(({ volumeMounts }) =>
+        volumeMounts!.some(({ name }) => name === 'authorization-looped'),
+      );
+      assert.deepEqual(seeing, fetching);
+      for (const { args, volumeMounts } of fetching) {
+        const { mountPath } = volumeMounts!.find(({ name }) => name === 'authorization-looped')!;
+        assert.equal(argument(args, 'authorization-file'), `${mountPath}/authorization`);
+      }
+    }
+  });
+
   test('where a Service of NATS leads is where its own chart puts it, by the release’s name', async () => {
     for (const [release, url] of [
       ['rondo', 'nats://rondo-nats:4222'],

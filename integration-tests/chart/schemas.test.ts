@@ -82,6 +82,11 @@ describe('the chart', { skip: HELM_MISSING }, () => {
       { bundles: [{ name: 'looped', hostPath: '/a', pvc: { claim: 'a' } }] },
       /oneOf/,
     ],
+    [
+      'authorization for what is not fetched',
+      { bundles: [{ name: 'looped', pvc: { claim: 'a' }, authorizationSecret: 'a' }] },
+      /authorizationSecret/,
+    ],
     ['a bundle from afar without its digest', { bundles: [{ name: 'looped', url: 'https://a/b' }] }, /oneOf/],
     [
       'a pool of a bundle that is not there',

@@ -19,16 +19,21 @@ let digest: string;
 let server: Server;
 let url: string;
 let asked: string[];
+/** What the server wants to be told; undefined: nothing. */
+let wanted: string | undefined;
 beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), 'rondo-fetch-'));
   [source, into] = [join(root, 'source'), join(root, 'into')];
   digest = await writeTestBundle(source);
   asked = [];
+  wanted = undefined;
 });
 afterEach(() => rm(root, { recursive: true }));
 before(async () => {
   server = createServer(async (request, response) => {
     asked.push(request.url!);
+    if (wanted !== undefined && request.headers.authorization !== wanted)
+      return void response.writeHead(401).end();
     const content = await readFile(join(source, request.url!.slice('/models/'.length))).catch(
       () => undefined,
     );
@@ -100,6 +105,19 @@ test('a manifest that would write outside of the directory, or is no manifest at
   };
   await lie(JSON.stringify({ files: [{ path: '../x', bytes: 1, sha256: 'a' }] }), /no plain file name/);
   await lie('x'.repeat(LIMITS.manifestBytes + 1), /exceeds/);
+});
+
+test('a server that asks for authorization is given it with every request, and no message holds it', async () => {
+  wanted = 'Bearer a-secret';
+  const refused = await fetchBundle(url, digest, into, 'Bearer another').then(
+    () => assert.fail('it was let in'),
+    (error: Error) => error,
+  );
+  assert.match(refused.message, /the server answers 401/);
+  assert.doesNotMatch(refused.message, /another/);
+  const bundle = await fetchBundle(url, digest, into, wanted);
+  assert.equal(bundle.digest, digest);
+  assert.ok(asked.length > 2);
 });
 
 test('a server that is not there is told with its reason', async () => {

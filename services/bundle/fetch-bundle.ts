@@ -15,15 +15,22 @@ interface Listed {
 /**
  * Copies the bundle with `digest`, the sha256 of its bundle.json in hex, from `source`, a directory or the http(s) URL of one, into
  * `directory`. A file that is there and whole is kept, so that a fetch that was broken off goes on; bundle.json comes last.
+ * @param authorization the whole header of that name, for a server that asks for one; another host that it sends us on to is not told
  * @throws RondoError SOURCE_UNREACHABLE for what cannot be read, BUNDLE_INVALID for bytes that are not those of the digest.
  */
-export async function fetchBundle(source: string, digest: string, directory: string): Promise<Bundle> {
+export async function fetchBundle(
+  source: string,
+  digest: string,
+  directory: string,
+  authorization?: string,
+): Promise<Bundle> {
   await mkdir(directory, { recursive: true });
-  const manifest = await manifestFrom(source, digest);
+  const open: Open = (path) => openFile(source, path, authorization);
+  const manifest = await manifestFrom(source, digest, open);
   for (const { path, bytes, sha256 } of listedIn(source, manifest)) {
     const target = join(directory, path);
     if ((await digestFile(target).catch(() => undefined)) !== sha256) {
-      await fetchFile(source, { path, bytes, sha256 }, target);
+      await fetchFile(source, { path, bytes, sha256 }, target, open);
     }
   }
   await writeFile(`${join(directory, MANIFEST_FILE)}.part`, manifest);
@@ -31,10 +38,12 @@ export async function fetchBundle(source: string, digest: string, directory: str
   return openBundle(directory);
 }
 
-async function manifestFrom(source: string, digest: string): Promise<Buffer> {
+type Open = (path: string) => Promise<Readable>;
+
+async function manifestFrom(source: string, digest: string, open: Open): Promise<Buffer> {
   const parts: Buffer[] = [];
   let length = 0;
-  for await (const part of await open(source, MANIFEST_FILE)) {
+  for await (const part of await open(MANIFEST_FILE)) {
     parts.push(part as Buffer);
     length += (part as Buffer).length;
     if (length > LIMITS.manifestBytes) {
@@ -62,6 +71,7 @@ async function fetchFile(
   source: string,
   { path, bytes, sha256 }: Required<Listed>['files'][number],
   target: string,
+  open: Open,
 ): Promise<void> {
   const hash = createHash('sha256');
   let length = 0;
@@ -77,7 +87,7 @@ async function fetchFile(
     if (cause instanceof RondoError) throw cause;
     throw new RondoError('SOURCE_UNREACHABLE', `${source}: ${path} broke off: ${cause.message}`, { cause });
   };
-  await pipeline(await open(source, path), counted, createWriteStream(`${target}.part`)).catch(broken);
+  await pipeline(await open(path), counted, createWriteStream(`${target}.part`)).catch(broken);
   const found = hash.digest('hex');
   if (length !== bytes || found !== sha256) {
     await rm(`${target}.part`);
@@ -89,7 +99,7 @@ async function fetchFile(
   await rename(`${target}.part`, target);
 }
 
-async function open(source: string, path: string): Promise<Readable> {
+async function openFile(source: string, path: string, authorization: string | undefined): Promise<Readable> {
   const unreachable = (why: string, cause?: unknown): never => {
     throw new RondoError('SOURCE_UNREACHABLE', `${source}: ${path} cannot be read: ${why}`, { cause });
   };
@@ -100,7 +110,8 @@ async function open(source: string, path: string): Promise<Readable> {
     ).catch((cause: Error) => unreachable(cause.message, cause));
     return file;
   }
-  const response = await fetch(`${source.replace(/\/+$/, '')}/${path}`).catch((thrown: Error) =>
+  const headers = authorization === undefined ? {} : { authorization };
+  const response = await fetch(`${source.replace(/\/+$/, '')}/${path}`, { headers }).catch((thrown: Error) =>
     unreachable(thrown.cause instanceof Error ? thrown.cause.message : thrown.message, thrown),
   );
   if (!response.ok || response.body === null) {

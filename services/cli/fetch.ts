@@ -1,4 +1,6 @@
+import { readFile } from 'node:fs/promises';
 import { fetchBundle } from '@rondo/bundle';
+import { RondoError } from '@rondo/core';
 import { Command } from 'commander';
 import { refuse } from './options.ts';
 
@@ -6,6 +8,7 @@ interface FetchFlags {
   readonly from: string;
   readonly digest: string;
   readonly out: string;
+  readonly authorizationFile?: string;
 }
 
 const digestOption = (value: string): string =>
@@ -22,11 +25,15 @@ export const fetchCommand = (): Command =>
       digestOption,
     )
     .requiredOption('--out <directory>', 'where the bundle goes')
+    .option(
+      '--authorization-file <file>',
+      'a file with what the server is told in the header Authorization, such as Bearer …',
+    )
     .addHelpText(
       'after',
       `
 What is there and whole is kept, so that a fetch that broke off goes on. The digest is what sha256sum bundle.json prints.
-Nothing is sent but the requests: a server that wants to know who asks belongs behind a network that knows.
+Nothing is sent but the requests. A server that asks who is there is told the one line of --authorization-file, with every request; use https.
 
 Examples:
   rondo fetch --from https://models.example/looped --digest $(sha256sum <bundles/looped/bundle.json | cut -c1-64) \\
@@ -34,7 +41,18 @@ Examples:
     )
     .action(fetch);
 
-async function fetch({ from, digest, out }: FetchFlags): Promise<void> {
-  const { directory } = await fetchBundle(from, digest, out);
+async function fetch({ from, digest, out, authorizationFile }: FetchFlags): Promise<void> {
+  const authorization = authorizationFile === undefined ? undefined : await headerIn(authorizationFile);
+  const { directory } = await fetchBundle(from, digest, out, authorization);
   process.stdout.write(`${directory}\n`);
+}
+
+/** @throws RondoError CONFIG_INVALID, without what is in the file */
+async function headerIn(file: string): Promise<string> {
+  const wrong = (found: string, cause?: unknown): never => {
+    const message = `--authorization-file ${file}: expected one line such as Bearer …; ${found}`;
+    throw new RondoError('CONFIG_INVALID', message, { cause });
+  };
+  const text = await readFile(file, 'utf8').catch((error: Error) => wrong(error.message, error));
+  return /^[\x21-\x7e][\x20-\x7e]*\n?$/.test(text) ? text.trimEnd() : wrong('it holds something else');
 }

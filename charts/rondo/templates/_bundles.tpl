@@ -13,6 +13,11 @@
   emptyDir:
     sizeLimit: {{ .sizeLimit | default "16Gi" }}
 {{- end }}
+{{- with .authorizationSecret }}
+- name: authorization-{{ $.name }}
+  secret:
+    secretName: {{ . }}
+{{- end }}
 {{- end -}}
 
 {{- define "rondo.bundleMount" -}}
@@ -39,6 +44,9 @@
     - --from={{ $bundle.url | default "/bundle" }}
     - --digest={{ $bundle.digest }}
     - --out=/bundles/{{ $bundle.name }}
+    {{- if $bundle.authorizationSecret }}
+    - --authorization-file=/secrets/authorization/authorization
+    {{- end }}
   securityContext:
     {{- include "rondo.containerSecurity" $root | nindent 4 }}
   resources:
@@ -49,5 +57,10 @@
   volumeMounts:
     - name: bundle-{{ $bundle.name }}
       mountPath: /bundles/{{ $bundle.name }}
+    {{- if $bundle.authorizationSecret }}
+    - name: authorization-{{ $bundle.name }}
+      mountPath: /secrets/authorization
+      readOnly: true
+    {{- end }}
 {{- end -}}
 {{- end -}}
