@@ -2,7 +2,7 @@ import { concatenated } from '@rondo/core';
 import type { AdapterTarget, PlainFactors } from './adapters-weights.ts';
 import type { DepthRows } from './depth-rows.ts';
 import type { Value, WeightRef } from './graph.ts';
-import { integerProduct, roundRows } from './integer-product.ts';
+import { integerProduct, roundByLength, roundRows } from './integer-product.ts';
 import { quantizeChannels } from './quantize.ts';
 import type { WeightsFile } from './weights-file.ts';
 
@@ -13,10 +13,13 @@ export interface IntegerFactors {
   readonly a: RoundedMatrix;
   readonly parts: readonly {
     readonly target: AdapterTarget;
+    /** Its first output among all of the linear. */
+    readonly firstOutput: number;
     /** By depth. */
     readonly ranks: readonly number[];
-    readonly b: RoundedMatrix;
   }[];
+  /** B: of each part, or one of the whole linear with zeros where a part's ranks meet outputs of others. */
+  readonly ups: readonly RoundedMatrix[];
 }
 
 interface RoundedMatrix {
@@ -26,13 +29,21 @@ interface RoundedMatrix {
   readonly scales: WeightRef;
 }
 
+/** A part's B of all depths: [out, width], each column divided by what it contributes at most. */
+interface Up {
+  readonly up: Float32Array;
+  readonly out: number;
+  readonly firstOutput: number;
+  readonly width: number;
+}
+
 /**
  * Stores factors as seven-bit integers with a scale for each output. What a rank contributes at most is moved out of B into
  * the scale of A's output, which is there anyway: B's values of all ranks and depths then share a scale at no loss, and
  * the rounding between A and B is finest where it counts most.
  */
 export async function storeInteger(
-  { name, columns, parts }: PlainFactors,
+  { name, columns, outputs, parts }: PlainFactors,
   file: WeightsFile,
 ): Promise<IntegerFactors> {
   const store = async (weight: Float32Array, out: number, inputs: number, gains?: readonly number[]) => {
@@ -42,7 +53,7 @@ export async function storeInteger(
   };
   const a = concatenated(parts.flatMap(({ factors }) => factors.map((one) => one.a)));
   const gains: number[] = [];
-  const ups = parts.map(({ out, factors }) => {
+  const ups = parts.map(({ out, firstOutput, factors }): Up => {
     const width = factors.reduce((sum, { rank }) => sum + rank, 0);
     const up = new Float32Array(out * width);
     let column = 0;
@@ -54,51 +65,65 @@ export async function storeInteger(
         for (let row = 0; row < out; row++) up[row * width + column] = b[row * rank + k]! / (largest || 1);
       }
     }
-    return { up, width };
+    return { up, out, firstOutput, width };
   });
   const down = await store(a, gains.length, columns, gains);
-  const stored: IntegerFactors['parts'][number][] = [];
-  for (const [at, { target, out, factors }] of parts.entries()) {
-    const { up, width } = ups[at]!;
-    stored.push({ target, ranks: factors.map(({ rank }) => rank), b: await store(up, out, width) });
+  // The feed-forward takes its two parts apart anyway, and zeros beside so many outputs would be many.
+  const apart = parts.some(({ target }) => target === 'gate' || target === 'up');
+  const stored: RoundedMatrix[] = [];
+  for (const { up, out, width } of apart ? ups : [blockDiagonal(ups, outputs)])
+    stored.push(await store(up, out, width));
+  return {
+    kind: 'integer',
+    name,
+    a: down,
+    parts: parts.map(({ target, firstOutput, factors }) => ({
+      ...{ target, firstOutput },
+      ranks: factors.map(({ rank }) => rank),
+    })),
+    ups: stored,
+  };
+}
+
+function blockDiagonal(ups: readonly Up[], out: number): Up {
+  const width = ups.reduce((sum, one) => sum + one.width, 0);
+  const whole = new Float32Array(out * width);
+  let column = 0;
+  for (const one of ups) {
+    for (let own = 0; own < one.out; own++) {
+      const row = one.up.subarray(own * one.width, (own + 1) * one.width);
+      whole.set(row, (one.firstOutput + own) * width + column);
+    }
+    column += one.width;
   }
-  return { kind: 'integer', name, a: down, parts: stored };
+  return { up: whole, out, firstOutput: 0, width };
 }
 
 /**
  * As `addMasked`, with factors rounded to seven bits and the base's own rounding of x: integer products cost little
- * arithmetic, so D times of it is less than the operators that would save it.
+ * arithmetic, so D times of it is less than the operators that would save it. One value for each of `ups`, yet to be
+ * multiplied by the `largest` of `roundRows(x)`, as the base's integer product is.
  */
-export function addInteger(
-  rows: DepthRows,
-  { name, a, parts }: IntegerFactors,
-  x: Value,
-  outputs?: readonly Value[],
-): Value[] {
+export function integerDeltas(rows: DepthRows, { name, a, parts, ups }: IntegerFactors, x: Value): Value[] {
   const { graph } = rows;
-  const input = roundRows(graph, x);
   const wide = integerProduct(
     graph,
-    input,
+    roundRows(graph, x),
     graph.weight(`${name}.a`, a.data),
     graph.weight(`${name}.a.scales`, a.scales),
   );
   const low = graph.node('Mul', [wide, rows.mask(parts.map(({ ranks }) => ranks))]);
   // Parts share a row's rounding: few operators matter more here than the last bit.
-  const { bytes, largest } = roundRows(graph, low);
-  const scale = graph.node('Mul', [largest, input.largest]);
-  const widths = parts.map(({ b }) => b.data.dims[0]!);
+  const { inverse, ...rounded } = roundByLength(graph, low, a.data.dims[1]!);
+  const widths = ups.map(({ data }) => data.dims[0]!);
   const lows =
-    parts.length === 1
-      ? [bytes]
-      : graph.nodes('Split', [bytes, graph.ints(widths)], parts.length, { attributes: { axis: 1 } });
-  const products = parts.map(({ target, b }, at) => {
-    const up = graph.weight(`${name}.b.${target}`, b.data);
-    const scales = graph.weight(`${name}.b.${target}.scales`, b.scales);
-    return integerProduct(graph, { bytes: lows[at]!, largest }, up, scales);
-  });
-  return products.map((product, at) => {
-    const delta = graph.node('Mul', [product, scale]);
-    return outputs ? graph.node('Add', [outputs[at]!, delta]) : delta;
+    ups.length === 1
+      ? [rounded.bytes]
+      : graph.nodes('Split', [rounded.bytes, graph.ints(widths)], ups.length, { attributes: { axis: 1 } });
+  return ups.map(({ data, scales }, at) => {
+    const weight = graph.weight(`${name}.b.${at}`, data);
+    const factors = graph.weight(`${name}.b.${at}.scales`, scales);
+    const product = integerProduct(graph, { ...rounded, bytes: lows[at]! }, weight, factors);
+    return graph.node('Div', [product, inverse]);
   });
 }

@@ -1,3 +1,4 @@
+import { RondoError } from '@rondo/core';
 import type { AdapterTarget, Factors, PackedFactors } from './adapters-weights.ts';
 import type { WeightRef } from './graph.ts';
 import { dequantizeChannels } from './quantize.ts';
@@ -31,21 +32,28 @@ export async function plainFactors(
       return { a, b: turned(await rowsOf(part.b, out, before, rank), rank, out) };
     }
     case 'integer': {
-      const { first, before, rank, part } = placeAt(packed.parts, target, depth);
-      const read = async ({ data, scales }: typeof packed.a, outputs: number, inputs: number) =>
-        dequantizeChannels(
-          { data: await reader.signed(data), scales: await reader.floats(scales) },
-          outputs,
-          inputs,
+      const { first, before, rank } = placeAt(packed.parts, target, depth);
+      const { a: down, parts, ups } = packed;
+      if (!ups) {
+        throw new RondoError(
+          'BUNDLE_INVALID',
+          `model.json: ${packed.name}.b is stored as older versions did; convert the checkpoint again`,
         );
-      const a = await read(packed.a, packed.a.data.dims[1]!, columns);
-      const width = part.b.data.dims[0]!;
-      const b = await read(part.b, out, width);
+      }
+      const read = async ({ data, scales }: typeof down) => {
+        const [inputs, outputs] = data.dims as [number, number];
+        const stored = { data: await reader.signed(data), scales: await reader.floats(scales) };
+        return { weight: dequantizeChannels(stored, outputs, inputs), inputs };
+      };
+      const at = parts.findIndex((part) => part.target === target);
+      // Where there is a B for each part, it has the part's ranks and outputs only.
+      const { weight, inputs } = await read(ups[at] ?? ups[0]!);
+      const apart = weight.length === out * inputs && parts.length === ups.length;
+      const [row, column] = apart ? [0, before] : [parts[at]!.firstOutput, first];
       return {
-        a: a.slice(first * columns, (first + rank) * columns),
-        b: Float32Array.from({ length: out * rank }, (_, at) => {
-          const row = Math.floor(at / rank);
-          return b[row * width + before + (at % rank)]!;
+        a: (await read(down)).weight.slice(first * columns, (first + rank) * columns),
+        b: Float32Array.from({ length: out * rank }, (_, place) => {
+          return weight[(row + Math.floor(place / rank)) * inputs + column + (place % rank)]!;
         }),
       };
     }

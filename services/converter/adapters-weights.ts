@@ -56,9 +56,13 @@ const PACKED_NAMES = Object.keys(PACKED) as PackedName[];
 export interface PlainFactors {
   readonly name: string;
   readonly columns: number;
+  /** Of all its targets, adapted or not. */
+  readonly outputs: number;
   readonly parts: readonly {
     readonly target: AdapterTarget;
     readonly out: number;
+    /** Its first output among all. */
+    readonly firstOutput: number;
     /** By depth. */
     readonly factors: readonly (Factors & { readonly rank: number })[];
   }[];
@@ -143,6 +147,9 @@ async function gatherFactors(
   packed: PackedName,
   targets: readonly AdapterTarget[],
 ): Promise<PlainFactors> {
+  const all: readonly AdapterTarget[] = PACKED[packed];
+  const outputsBefore = (end: AdapterTarget | undefined): number =>
+    (end ? all.slice(0, all.indexOf(end)) : all).reduce((sum, one) => sum + targetShape(model, one)[0], 0);
   const parts = await Promise.all(
     targets.map(async (target) => {
       const [out, columns] = targetShape(model, target);
@@ -154,10 +161,11 @@ async function gatherFactors(
           return { a, b, rank, ...(share !== undefined && { share }) };
         }),
       );
-      return { target, out, factors };
+      return { target, out, firstOutput: outputsBefore(target), factors };
     }),
   );
-  return { name: `layers.${layer}.${packed}.adapter`, columns: targetShape(model, targets[0]!)[1], parts };
+  const columns = targetShape(model, targets[0]!)[1];
+  return { name: `layers.${layer}.${packed}.adapter`, columns, outputs: outputsBefore(undefined), parts };
 }
 
 /** The rank that factors of a linear [out, columns] have. */

@@ -1,6 +1,6 @@
 import { addGathered } from './adapters-gathered.ts';
 import { addGrouped } from './adapters-grouped.ts';
-import { addInteger } from './adapters-integer.ts';
+import { type IntegerFactors, integerDeltas } from './adapters-integer.ts';
 import { addMasked } from './adapters-masked.ts';
 import {
   type AdapterWeights,
@@ -11,13 +11,16 @@ import {
 } from './adapters-weights.ts';
 import { DepthRows } from './depth-rows.ts';
 import type { Graph, Value } from './graph.ts';
+import { roundRows, type ScaledRows, scaled } from './integer-product.ts';
 import type { ModelSpec } from './model-spec.ts';
+
+type FloatFactors = Exclude<PackedFactors, IntegerFactors>;
 
 /**
  * B_{d,t}·A_{d,t}·x for every part t of `factors`, d being the row's depth: [N, out_t] each, added to `outputs` where
  * they are given. x is [N, in].
  */
-function addFactors(rows: DepthRows, factors: PackedFactors, x: Value, outputs?: readonly Value[]): Value[] {
+function addFactors(rows: DepthRows, factors: FloatFactors, x: Value, outputs?: readonly Value[]): Value[] {
   switch (factors.kind) {
     case 'grouped':
       return addGrouped(rows, factors, x, outputs);
@@ -25,8 +28,6 @@ function addFactors(rows: DepthRows, factors: PackedFactors, x: Value, outputs?:
       return addMasked(rows, factors, x, outputs);
     case 'gathered':
       return addGathered(rows, factors, x, outputs);
-    case 'integer':
-      return addInteger(rows, factors, x, outputs);
   }
 }
 
@@ -72,36 +73,86 @@ export class LayerAdapters {
   }
 
   /** For a linear whose input is x [N, in] and whose targets' outputs lie side by side in `output` [N, Σ out]. */
-  adaptWhole(name: PackedName, x: Value, output: Value): Value {
+  adaptWhole(name: PackedName, x: Value, output: ScaledRows): Value {
     const factors = this.#packed[name];
-    if (!factors) return output;
     const { graph } = this.rows;
+    if (!factors) return scaled(graph, output);
+    if (factors.kind === 'integer') return this.#addInteger(factors, x, output);
+    const whole = scaled(graph, output);
     const targets = PACKED[name];
-    if (targets.length === 1) return addFactors(this.rows, factors, x, [output])[0]!;
-    const axis = { attributes: { axis: 1 } };
+    if (targets.length === 1) return addFactors(this.rows, factors, x, [whole])[0]!;
     if (targetsOf(factors).length === targets.length) {
-      return graph.node('Add', [output, graph.node('Concat', addFactors(this.rows, factors, x), axis)]);
+      return graph.node('Add', [whole, this.#joined(addFactors(this.rows, factors, x))]);
     }
-    const widths = targets.map((target) => targetShape(this.#model, target)[0]);
-    const parts = graph.nodes('Split', [output, graph.ints(widths)], widths.length, axis);
-    return graph.node('Concat', this.adaptParts(name, x, parts), axis);
+    return this.#joined(this.#addParts(name, factors, x, this.#parts(name, whole)));
   }
 
-  /** For a linear whose input is x [N, in]; `outputs` are [N, out] of each of its targets, in `PACKED`'s order. */
-  adaptParts(name: PackedName, x: Value, outputs: readonly Value[]): Value[] {
-    const adapted = [...outputs];
+  /** The same, cut into the outputs of each target. */
+  adaptParts(name: PackedName, x: Value, output: ScaledRows): Value[] {
     const factors = this.#packed[name];
-    if (!factors) return adapted;
-    const slots = targetsOf(factors).map((target) => (PACKED[name] as readonly string[]).indexOf(target));
-    const added = addFactors(
-      this.rows,
-      factors,
-      x,
-      slots.map((slot) => outputs[slot]!),
-    );
-    slots.forEach((slot, part) => {
-      adapted[slot] = added[part]!;
-    });
-    return adapted;
+    if (!factors) return this.#parts(name, scaled(this.rows.graph, output));
+    if (factors.kind === 'integer') return this.#addIntegerParts(name, factors, x, output);
+    return this.#addParts(name, factors, x, this.#parts(name, scaled(this.rows.graph, output)));
   }
+
+  #addParts(name: PackedName, factors: FloatFactors, x: Value, outputs: readonly Value[]): Value[] {
+    const slots = slotsOf(name, factors);
+    const given = slots.map((slot) => outputs[slot]!);
+    return replaced(outputs, slots, addFactors(this.rows, factors, x, given));
+  }
+
+  #addInteger(factors: IntegerFactors, x: Value, output: ScaledRows): Value {
+    const { graph } = this.rows;
+    const { base, deltas } = this.#inOneScale(factors, x, output);
+    return scaled(graph, { ...base, rows: graph.node('Add', [base.rows, deltas[0]!]) });
+  }
+
+  #addIntegerParts(name: PackedName, factors: IntegerFactors, x: Value, output: ScaledRows): Value[] {
+    const { graph } = this.rows;
+    const { base, deltas } = this.#inOneScale(factors, x, output);
+    const slots = slotsOf(name, factors);
+    const parts = this.#parts(name, base.rows);
+    const sums = slots.map((slot, part) => graph.node('Add', [parts[slot]!, deltas[part]!]));
+    return replaced(parts, slots, sums).map((rows) => scaled(graph, { ...base, rows }));
+  }
+
+  /** Outputs and what is added to them, to be multiplied by the same: a base of integers shares the factors' rounding of x. */
+  #inOneScale(
+    factors: IntegerFactors,
+    x: Value,
+    output: ScaledRows,
+  ): { base: ScaledRows; deltas: readonly Value[] } {
+    const { graph } = this.rows;
+    const { largest: factor } = roundRows(graph, x);
+    const deltas = integerDeltas(this.rows, factors, x);
+    if (output.factor === factor) return { base: output, deltas };
+    return {
+      base: { rows: scaled(graph, output), factor: undefined },
+      deltas: deltas.map((rows) => scaled(graph, { rows, factor })),
+    };
+  }
+
+  #parts(name: PackedName, whole: Value): Value[] {
+    const { graph } = this.rows;
+    const widths = PACKED[name].map((target) => targetShape(this.#model, target)[0]);
+    return graph.nodes('Split', [whole, graph.ints(widths)], widths.length, SIDE_BY_SIDE);
+  }
+
+  #joined(parts: readonly Value[]): Value {
+    return parts.length === 1 ? parts[0]! : this.rows.graph.node('Concat', parts, SIDE_BY_SIDE);
+  }
+}
+
+const SIDE_BY_SIDE = { attributes: { axis: 1 } };
+
+/** Places of the adapted targets among those of a packed linear. */
+const slotsOf = (name: PackedName, factors: PackedFactors): number[] =>
+  targetsOf(factors).map((target) => (PACKED[name] as readonly string[]).indexOf(target));
+
+function replaced(values: readonly Value[], slots: readonly number[], others: readonly Value[]): Value[] {
+  const all = [...values];
+  slots.forEach((slot, at) => {
+    all[slot] = others[at]!;
+  });
+  return all;
 }

@@ -1,7 +1,5 @@
 import type { Graph, Value } from './graph.ts';
 
-const INT64 = 7;
-
 /**
  * Which of a graph's N rows run which of D depths, in the forms that adapters and vectors of each depth need; each is
  * computed once a graph.
@@ -9,16 +7,26 @@ const INT64 = 7;
 export class DepthRows {
   readonly graph: Graph;
   readonly depths: number;
-  /** [D] rows at each depth; they lie in order of depth. */
-  readonly counts: Value;
   readonly #groups = new Map<Value, Value[]>();
   readonly #masks = new Map<string, Value>();
+  #counts: Value | undefined;
   #depthOfRow: Value | undefined;
 
   constructor(graph: Graph, depths: number) {
     this.graph = graph;
     this.depths = depths;
-    this.counts = graph.input('depth_rows', 'int64', [depths]);
+  }
+
+  /** Input [D]: rows at each depth; they lie in order of depth. */
+  get counts(): Value {
+    this.#counts ??= this.graph.input('depth_rows', 'int64', [this.depths]);
+    return this.#counts;
+  }
+
+  /** Input [N]: the depth of each row. */
+  get depthOfRow(): Value {
+    this.#depthOfRow ??= this.graph.input('row_depths', 'int64', ['N']);
+    return this.#depthOfRow;
   }
 
   /** x [N, …] cut into the rows of each depth; some may be empty. */
@@ -30,22 +38,9 @@ export class DepthRows {
     return groups;
   }
 
-  /** [N] the depth of each row: how many depths end at or before it. */
-  depthOfRow(): Value {
-    if (this.#depthOfRow) return this.#depthOfRow;
-    const { graph } = this;
-    const ends = graph.node('CumSum', [this.counts, graph.ints([0], [])]);
-    const rows = graph.node('ReduceSum', [this.counts], { attributes: { keepdims: 0 } });
-    const index = graph.node('Range', [graph.ints([0], []), rows, graph.ints([1], [])]);
-    const ended = graph.node('GreaterOrEqual', [graph.reshape(index, [-1, 1]), ends]);
-    const flags = graph.node('Cast', [ended], { attributes: { to: INT64 } });
-    this.#depthOfRow = graph.node('ReduceSum', [flags, graph.ints([1])], { attributes: { keepdims: 0 } });
-    return this.#depthOfRow;
-  }
-
   /** table [D, …] → [N, …]: for each row what its depth has. */
   ofRow(table: Value): Value {
-    return this.graph.node('Gather', [table, this.depthOfRow()]);
+    return this.graph.node('Gather', [table, this.depthOfRow]);
   }
 
   /**

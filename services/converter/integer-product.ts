@@ -1,9 +1,15 @@
 import { type Graph, ORT, type Value } from './graph.ts';
 
-/** Rows of bytes around 128 and what each was divided by. */
-export interface RoundedRows {
+/** Rows of bytes around 128. */
+interface Bytes {
   /** uint8, like x. */
   readonly bytes: Value;
+  /** What a byte of 1 stands for. */
+  readonly step: Value;
+}
+
+/** Rows of bytes and what each was divided by. */
+export interface RoundedRows extends Bytes {
   /** [N, 1] */
   readonly largest: Value;
 }
@@ -24,15 +30,43 @@ export function roundRows(graph: Graph, x: Value): RoundedRows {
   });
   // A row of zeros becomes 0/0, which rounds to some byte, and the product with its largest value is 0 again.
   // Unsigned around 128: the processors' instructions multiply unsigned by signed bytes.
-  const bytes = graph.node('QuantizeLinear', [graph.node('Div', [x, largest]), step(graph), middle(graph)]);
-  const rounded = { bytes, largest };
+  const step = graph.floats('one_127th', [1 / 127], []);
+  const bytes = graph.node('QuantizeLinear', [graph.node('Div', [x, largest]), step, middle(graph)]);
+  const rounded = { bytes, step, largest };
   ofGraph.set(x, rounded);
   return rounded;
 }
 
-/** The rows' bytes times `data` [in, out], exact in integers, scaled by `scales` [out] but not yet by the rows' largest. */
-export const integerProduct = (graph: Graph, { bytes }: RoundedRows, data: Value, scales: Value): Value =>
-  graph.node('MatMulIntegerToFloat', [bytes, data, step(graph), scales, middle(graph)], ORT);
+/**
+ * Each row of x [N, width] is rounded to 8 bits by its own length, in two operators instead of four. A value has the bits that it
+ * would have by the row's largest where one value makes the row, and two less where all are alike. `inverse` [N, 1] is 1 / √(mean
+ * of squares).
+ */
+export function roundByLength(graph: Graph, x: Value, width: number): Bytes & { readonly inverse: Value } {
+  const ones = graph.floats(`ones_${width}`, new Float32Array(width).fill(1));
+  // The mean of squares of a row is 1, so no value is above √width.
+  const [normed, inverse] = graph.nodes('SimplifiedLayerNormalization', [x, ones], 2, {
+    attributes: { axis: -1, epsilon: { float: NO_ZERO }, stash_type: 1 },
+  });
+  const step = graph.floats(`length_127th_${width}`, [Math.sqrt(width) / 127], []);
+  const bytes = graph.node('QuantizeLinear', [normed!, step, middle(graph)]);
+  return { bytes, step, inverse: inverse! };
+}
 
-const step = (graph: Graph): Value => graph.floats('one_127th', [1 / 127], []);
+/** Keeps a row of zeros from being divided by zero, and is nothing beside any other. */
+const NO_ZERO = 1e-20;
+
+/** The rows' bytes times `data` [in, out], exact in integers, scaled by `scales` [out] but not yet by what rows were divided by. */
+export const integerProduct = (graph: Graph, { bytes, step }: Bytes, data: Value, scales: Value): Value =>
+  graph.node('MatMulIntegerToFloat', [bytes, data, step, scales, middle(graph)], ORT);
+
 const middle = (graph: Graph): Value => graph.bytes('middle', 128);
+
+/** Rows [N, …] that are yet to be multiplied each by its `factor` [N, 1], where there is one. */
+export interface ScaledRows {
+  readonly rows: Value;
+  readonly factor: Value | undefined;
+}
+
+export const scaled = (graph: Graph, { rows, factor }: ScaledRows): Value =>
+  factor === undefined ? rows : graph.node('Mul', [rows, factor]);

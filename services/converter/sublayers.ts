@@ -1,10 +1,11 @@
 import { RondoError } from '@rondo/core';
 import type { LayerAdapters } from './adapters.ts';
+import type { PackedName } from './adapters-weights.ts';
 import type { ModelSpec } from './checkpoint.ts';
 import type { DepthRows } from './depth-rows.ts';
 import { type Graph, ORT, type Value } from './graph.ts';
 import type { GraphOptions } from './graph-options.ts';
-import { integerProduct, roundRows } from './integer-product.ts';
+import { integerProduct, roundRows, type ScaledRows, scaled } from './integer-product.ts';
 import { isPerDepth, type LayerWeights, type LinearWeights, type Vector } from './model-weights.ts';
 import { QUANTIZATION_BLOCK } from './quantize.ts';
 
@@ -16,20 +17,34 @@ function vectorOf(graph: Graph, name: string, vector: Vector, rows?: DepthRows):
   return rows.ofRow(stored);
 }
 
-/** y = x·Wᵀ + b for x [N, in], with f32 or quantised weights. */
-export function linear(graph: Graph, weights: LinearWeights, x: Value, rows?: DepthRows): Value {
+/** y = x·Wᵀ + b for x [N, in], with f32 or quantised weights, and what `adapters` add to the packed linear `as`. */
+export function linear(
+  graph: Graph,
+  weights: LinearWeights,
+  x: Value,
+  { adapters, as }: { readonly adapters?: LayerAdapters | undefined; readonly as?: PackedName } = {},
+): Value {
+  const { name } = weights;
+  const bias = weights.bias && vectorOf(graph, `${name}.bias`, weights.bias, adapters?.rows);
+  const together = weights.matrix.kind === 'dense';
+  const output = product(graph, weights, x, together ? bias : undefined);
+  const adapted = adapters && as ? adapters.adaptWhole(as, x, output) : scaled(graph, output);
+  return bias && !together ? graph.node('Add', [adapted, bias]) : adapted;
+}
+
+/** x·Wᵀ, and with f32 weights + b. */
+function product(graph: Graph, weights: LinearWeights, x: Value, bias?: Value): ScaledRows {
   const { name, matrix } = weights;
-  const bias = weights.bias && vectorOf(graph, `${name}.bias`, weights.bias, rows);
-  if (matrix.kind === 'dense') {
-    return graph.node('Gemm', [x, graph.weight(`${name}.weight`, matrix.weight), ...(bias ? [bias] : [])], {
-      attributes: { transB: 1 },
-    });
+  switch (matrix.kind) {
+    case 'dense': {
+      const inputs = [x, graph.weight(`${name}.weight`, matrix.weight), ...(bias ? [bias] : [])];
+      return { rows: graph.node('Gemm', inputs, { attributes: { transB: 1 } }), factor: undefined };
+    }
+    case 'blocks':
+      return { rows: blockProduct(graph, weights, matrix, x), factor: undefined };
+    case 'channels':
+      return channelProduct(graph, name, matrix, x);
   }
-  const product =
-    matrix.kind === 'blocks'
-      ? blockProduct(graph, weights, matrix, x)
-      : channelProduct(graph, name, matrix, x);
-  return bias ? graph.node('Add', [product, bias]) : product;
 }
 
 type Matrix<Kind> = Extract<LinearWeights['matrix'], { kind: Kind }>;
@@ -50,7 +65,7 @@ function blockProduct(
 }
 
 /** x rounded row by row, multiplied in integers, scaled by output and by row. (ADR 14) */
-function channelProduct(graph: Graph, name: string, matrix: Matrix<'channels'>, x: Value): Value {
+function channelProduct(graph: Graph, name: string, matrix: Matrix<'channels'>, x: Value): ScaledRows {
   const all = graph.weight(`${name}.data`, matrix.data);
   const data =
     matrix.skipped === 0
@@ -63,7 +78,7 @@ function channelProduct(graph: Graph, name: string, matrix: Matrix<'channels'>, 
         ]);
   const scales = graph.weight(`${name}.scales`, matrix.scales);
   const rounded = roundRows(graph, x);
-  return graph.node('Mul', [integerProduct(graph, rounded, data, scales), rounded.largest]);
+  return { rows: integerProduct(graph, rounded, data, scales), factor: rounded.largest };
 }
 
 /** RMS norm of x over its last axis, with a weight for all rows or one for each. (Zhang & Sennrich 2019, eq. 4) */
@@ -124,8 +139,7 @@ export function projectQkv(
   x: Value,
   adapters?: LayerAdapters,
 ): Value {
-  const projected = linear(graph, layer.qkv, x, adapters?.rows);
-  const qkv = adapters ? adapters.adaptWhole('qkv', x, projected) : projected;
+  const qkv = linear(graph, layer.qkv, x, { adapters, as: 'qkv' });
   if (!layer.headNorms) return qkv;
   const { heads, kvHeads, headDim, normEpsilon } = model;
   const normedHeads = heads + kvHeads;
@@ -152,8 +166,7 @@ export function attentionDelta(
   attended: Value,
   adapters?: LayerAdapters,
 ): Value {
-  const output = linear(graph, layer.output, attended, adapters?.rows);
-  const delta = adapters ? adapters.adaptWhole('o', attended, output) : output;
+  const delta = linear(graph, layer.output, attended, { adapters, as: 'o' });
   return layer.attentionOutNorm
     ? layerNorm(graph, model, layer, 'attentionOutNorm', delta, adapters?.rows)
     : delta;
@@ -179,17 +192,16 @@ function feedForward(
   x: Value,
   adapters?: LayerAdapters,
 ): Value {
-  const packed = graph.nodes('Split', [linear(graph, layer.gateUp, x)], 2, {
-    attributes: { axis: 1, num_outputs: 2 },
-  });
-  const [gate, up] = adapters ? adapters.adaptParts('gate_up', x, packed) : packed;
+  const packed = product(graph, layer.gateUp, x);
+  const halves = { attributes: { axis: 1, num_outputs: 2 } };
+  const [gate, up] = adapters
+    ? adapters.adaptParts('gate_up', x, packed)
+    : graph.nodes('Split', [scaled(graph, packed)], 2, halves);
   const active =
     model.activation === 'silu'
       ? graph.node('QuickGelu', [gate!], { ...ORT, attributes: { alpha: { float: 1 } } })
       : graph.node('Gelu', [gate!], { attributes: { approximate: 'tanh' } });
-  const product = graph.node('Mul', [active, up!]);
-  const output = linear(graph, layer.down, product);
-  return adapters ? adapters.adaptWhole('down', product, output) : output;
+  return linear(graph, layer.down, graph.node('Mul', [active, up!]), { adapters, as: 'down' });
 }
 
 /** Embedding of ids [N]: [N, hidden]. */

@@ -16,7 +16,7 @@ export class SegmentStack {
   readonly #attended: Float32Array;
   readonly #attendedFloats: number;
   readonly #tokenIds = new Int64Feed();
-  readonly #depthRows: { readonly feed: Int64Feed; readonly counts: Int32Array } | undefined;
+  readonly #depths: readonly DepthFeed[];
 
   private constructor(bundle: Bundle, segments: readonly Session[], attention: PagedAttention) {
     const { shape, maxDepth, loop } = bundle.manifest;
@@ -26,9 +26,9 @@ export class SegmentStack {
     this.#attention = attention;
     this.#attendedFloats = shape.heads * shape.headDim;
     this.#attended = new Float32Array(LIMITS.stepRowsMax * this.#attendedFloats);
-    this.#depthRows = segments[0]!.inputNames.includes('depth_rows')
-      ? { feed: new Int64Feed(), counts: new Int32Array(maxDepth) }
-      : undefined;
+    this.#depths = depthFeeds(maxDepth).filter(({ name }) =>
+      segments.some(({ inputNames }) => inputNames.includes(name)),
+    );
   }
 
   static open(
@@ -50,17 +50,23 @@ export class SegmentStack {
     const rows = entry.rows;
     const attended = this.#attended.subarray(0, rows * this.#attendedFloats);
     const attendedTensor = new Tensor('float32', attended, [rows, this.#attendedFloats]);
-    const depthRows = this.#depthRowsOf(batch);
+    const depths = this.#depths.map(({ name, tensor }) => ({ name, tensor: tensor(batch, rows) }));
+    const depthsOf = (segment: number): Tensors =>
+      Object.fromEntries(
+        depths
+          .filter(({ name }) => this.#segments[segment]!.inputNames.includes(name))
+          .map(({ name, tensor }) => [name, tensor]),
+      );
     const last = this.#segments.length - 1;
     const feedsOf = (segment: number, residual: Tensor): Tensors => ({
       attended: attendedTensor,
       residual,
-      ...depthRows,
+      ...depthsOf(segment),
       ...(segment === last && batch.stack === 'block' ? entry.feeds : {}),
     });
     const inKernel = attention.takesLayers(batch.stack);
     const entersKernel = inKernel && attention.entersLayers(batch.stack);
-    let out: Tensors = entersKernel ? {} : this.#segments[0]!.run({ ...entry.feeds, ...depthRows });
+    let out: Tensors = entersKernel ? {} : this.#segments[0]!.run({ ...entry.feeds, ...depthsOf(0) });
     // Before the first addition the residual stream is the state that came in.
     const entering = () => (out.residual_out ?? entry.feeds.state)!;
     if (inKernel) {
@@ -119,15 +125,39 @@ export class SegmentStack {
     const state = new Tensor('float32', input as Float32Array, [rows, this.#hidden]);
     return { feeds: { state }, rows };
   }
+}
 
-  /** How many rows of the batch run each depth, for adapters. */
-  #depthRowsOf({ depths, rowCounts }: StackBatch): Tensors {
-    if (!this.#depthRows) return {};
-    const { feed, counts } = this.#depthRows;
-    counts.fill(0);
-    depths.forEach((depth, chunk) => {
-      counts[depth] = counts[depth]! + rowCounts[chunk]!;
-    });
-    return { depth_rows: feed.tensor(counts, [counts.length]) };
-  }
+/** An input of segments that differ by depth. */
+interface DepthFeed {
+  readonly name: string;
+  tensor(batch: StackBatch, rows: number): Tensor;
+}
+
+function depthFeeds(maxDepth: number): DepthFeed[] {
+  const [countFeed, rowFeed] = [new Int64Feed(), new Int64Feed()];
+  const counts = new Int32Array(maxDepth);
+  return [
+    {
+      name: 'depth_rows',
+      tensor: ({ depths, rowCounts }) => {
+        counts.fill(0);
+        depths.forEach((depth, chunk) => {
+          counts[depth] = counts[depth]! + rowCounts[chunk]!;
+        });
+        return countFeed.tensor(counts, [maxDepth]);
+      },
+    },
+    {
+      name: 'row_depths',
+      tensor: ({ depths, rowCounts }, rows) => {
+        const all = new Int32Array(rows);
+        let row = 0;
+        depths.forEach((depth, chunk) => {
+          all.fill(depth, row, row + rowCounts[chunk]!);
+          row += rowCounts[chunk]!;
+        });
+        return rowFeed.tensor(all, [rows]);
+      },
+    },
+  ];
 }
