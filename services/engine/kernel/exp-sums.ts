@@ -4,10 +4,8 @@ import {
   get,
   ifElse,
   int,
-  type Local,
   lessThan,
   load,
-  loopOver,
   multiply,
   remainder,
   scalar,
@@ -15,7 +13,8 @@ import {
   vector,
 } from './code.ts';
 import { WasmFunction } from './module.ts';
-import { acrossLanes, exponential } from './softmax.ts';
+import type { Locals4 } from './registers.ts';
+import { acrossLanes, type ExpLocals, shiftedExps } from './softmax.ts';
 
 /** Rows of floats that are summed up in slices, in words from the address of their description on. */
 export const SLICED = {
@@ -34,8 +33,9 @@ export const SLICED_WORDS = 5;
 export function expSumsFunction(name: string): WasmFunction {
   const fn = new WasmFunction(name, 3);
   const [item, rows] = [fn.parameter(0), fn.parameter(1)];
-  const [at, start, end, rowEnd] = fn.locals('i32', 4) as [Local, Local, Local, Local];
-  const [largest, total, x, n] = fn.locals('v128', 4) as [Local, Local, Local, Local];
+  const [at, start, end, rowEnd] = fn.locals('i32', 4) as Locals4;
+  const locals: ExpLocals = { at, vectors: fn.locals('v128', 4) as Locals4 };
+  const [largest, total] = locals.vectors;
   const field = (index: number) => load(get(rows), index * 4);
   const row = divide(get(item), field(SLICED.slices));
   const slice = remainder(get(item), field(SLICED.slices));
@@ -46,15 +46,7 @@ export function expSumsFunction(name: string): WasmFunction {
     set(start, add(get(start), multiply(slice, field(SLICED.sliceBytes)))),
     set(end, add(get(start), field(SLICED.sliceBytes))),
     ifElse(lessThan(get(rowEnd), get(end)), set(end, get(rowEnd))),
-    set(largest, vector.floats(Number.NEGATIVE_INFINITY)),
-    loopOver(at, get(start), get(end), 16, set(largest, vector.max(get(largest), vector.load(get(at))))),
-    set(largest, vector.splat(acrossLanes(largest, scalar.max))),
-    set(total, vector.floats(0)),
-    loopOver(at, get(start), get(end), 16, [
-      set(x, vector.subtract(vector.load(get(at)), get(largest))),
-      exponential(x, n),
-      set(total, vector.add(get(total), get(x))),
-    ]),
+    shiftedExps(locals, [get(start), get(end), get(end)]),
     scalar.store(sums, vector.lane(get(largest), 0)),
     scalar.store(sums, acrossLanes(total, scalar.add), 4),
   ]);

@@ -26,7 +26,8 @@ export function softmax(
   layout: KernelLayout,
 ): Code {
   const [row, end, at, bound] = fn.locals('i32', 4) as Locals4;
-  const [largest, total, x, n] = fn.locals('v128', 4) as Locals4;
+  const locals: ExpLocals = { at, vectors: fn.locals('v128', 4) as Locals4 };
+  const [, total, x] = locals.vectors;
   return loopOver(query, int(0), get(names.queries), 1, [
     set(row, add(get(names.scores), multiply(get(query), get(names.stride)))),
     // One behind the last score that this row sees.
@@ -51,21 +52,41 @@ export function softmax(
     ),
     set(bound, add(get(row), get(names.stride))),
     loopOver(at, get(end), get(bound), 4, scalar.store(get(at), scalar.floats(Number.NEGATIVE_INFINITY))),
-    set(largest, vector.floats(Number.NEGATIVE_INFINITY)),
-    loopOver(at, get(row), get(end), 16, set(largest, vector.max(get(largest), vector.load(get(at))))),
-    set(largest, vector.splat(acrossLanes(largest, scalar.max))),
-    set(total, vector.floats(0)),
-    loopOver(at, get(row), get(bound), 16, [
-      set(x, vector.subtract(vector.load(get(at)), get(largest))),
-      exponential(x, n),
-      vector.store(get(at), get(x)),
-      set(total, vector.add(get(total), get(x))),
-    ]),
+    shiftedExps(locals, [get(row), get(end), get(bound)], vector.store(get(at), get(x))),
     scalar.store(
       add(get(names.inverses), multiply(get(query), int(4))),
       scalar.divide(scalar.floats(1), acrossLanes(total, scalar.add)),
     ),
   ]);
+}
+
+/** An address, and vectors: the largest value in all lanes, lanes that sum to Σ exp, the exp at hand, and one of any use. */
+export interface ExpLocals {
+  readonly at: Local;
+  readonly vectors: Locals4;
+}
+
+/**
+ * exp(value − largest) of floats from `start` to `bound`, whose largest is before `end`, a vector at a time: `each` has it and its
+ * address. (Milakov & Gimelshein 2018, safe softmax)
+ */
+export function shiftedExps(
+  { at, vectors: [largest, total, x, n] }: ExpLocals,
+  [start, end, bound]: readonly [Code, Code, Code],
+  each: Code = [],
+): Code {
+  return [
+    set(largest, vector.floats(Number.NEGATIVE_INFINITY)),
+    loopOver(at, start, end, 16, set(largest, vector.max(get(largest), vector.load(get(at))))),
+    set(largest, vector.splat(acrossLanes(largest, scalar.max))),
+    set(total, vector.floats(0)),
+    loopOver(at, start, bound, 16, [
+      set(x, vector.subtract(vector.load(get(at)), get(largest))),
+      exponential(x, n),
+      each,
+      set(total, vector.add(get(total), get(x))),
+    ]),
+  ];
 }
 
 /** One float of the four lanes of `value`. */
