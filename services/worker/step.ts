@@ -99,13 +99,17 @@ export class Step {
   }
 
   async #turnWhileReady(): Promise<void> {
+    let ran: Phase | undefined;
     do {
-      // What has arrived meanwhile joins this step, and the main thread serves its streams between two of them.
-      await setImmediate();
-    } while (await this.#turn());
+      // What has arrived meanwhile joins this step, and the main thread serves its streams between two of them. Behind a prelude or a
+      // head, which are short, the block is not kept waiting for that once more.
+      if (ran !== 'prelude' && ran !== 'head') await setImmediate();
+      ran = await this.#turn();
+    } while (ran);
   }
 
-  async #turn(): Promise<boolean> {
+  /** The phase that ran; undefined when nothing is ready. */
+  async #turn(): Promise<Phase | undefined> {
     // Before chunks are taken: whoever leaves while this waits must not be among them.
     await this.#propagate();
     const { inbox, tenants, codaLayers, policy } = this.#rooms;
@@ -116,7 +120,7 @@ export class Step {
     const backgroundWaited = this.#backgroundWaited;
     const view = { ready, exitPhase, decoding, hurried, decodingShare, backgroundWaited } as const;
     const decision = decide(view, STEP_LIMITS, policy);
-    if (!decision) return false;
+    if (!decision) return undefined;
     this.#backgroundWaited = leavesBackground(ready, decision) ? backgroundWaited + 1 : 0;
     const taken = decision.chunks.map((front) => front.chunk);
     inbox.take(taken);
@@ -124,7 +128,7 @@ export class Step {
     const leaving = new Set(decision.chunks.filter(({ leaves }) => leaves).map(({ chunk }) => chunk));
     const head = decision.withHead ? headRows(chunks, (chunk) => leaving.has(chunk)) : undefined;
     if (chunks.length > 0) await this.#step(decision.phase, chunks, head);
-    return true;
+    return decision.phase;
   }
 
   #admitted(fronts: Front[]): Front[] {
