@@ -4,5 +4,6 @@
  */
 export function endAtOnce(): never {
   process.kill(process.pid, 'SIGKILL');
-  throw new Error('a process outlived its SIGKILL');
+  // Still here: the first process of a container is spared by its own signals, but not by the fault that abort ends in.
+  process.abort();
 }

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { Lifecycle } from './lifecycle.ts';
@@ -98,6 +101,28 @@ test('a second signal ends a process that does not come to its end', async () =>
   while (!output.includes('stopping')) await once(child.stdout!, 'data');
   child.kill('SIGINT');
   assert.deepEqual(await once(child, 'close'), [1, null]);
+});
+
+test('a second signal kills a process with a thread that does not come back from native code', async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), 'rondo-lifecycle-'));
+  t.after(() => rm(directory, { recursive: true }));
+  const pipe = join(directory, 'nobody-writes');
+  execFileSync('mkfifo', [pipe]);
+  const thread = `
+    import { openSync } from 'node:fs';
+    import { parentPort } from 'node:worker_threads';
+    parentPort.postMessage('opens');
+    openSync('${pipe}');`;
+  const { child, output } = await startProcess(`
+    const { Worker } = await import('node:worker_threads');
+    const thread = new Worker(${JSON.stringify(thread)}, { eval: true });
+    await new Promise((opens) => thread.once('message', opens));
+    lifecycle.mayBeInNative(() => true);
+    lifecycle.onStop('engine', () => { console.log('stopping'); return new Promise(() => {}); });`);
+  child.kill('SIGTERM');
+  while (!output.includes('stopping')) await once(child.stdout!, 'data');
+  child.kill('SIGTERM');
+  assert.deepEqual(await once(child, 'close'), [null, 'SIGKILL']);
 });
 
 for (const [kind, body] of [

@@ -1,5 +1,6 @@
 import { LIMITS } from '@rondo/core';
 import type { Logger } from 'pino';
+import { endAtOnce } from './end-at-once.ts';
 
 interface Closer {
   readonly name: string;
@@ -10,6 +11,7 @@ interface Closer {
 export class Lifecycle {
   readonly #log: Logger;
   readonly #closers: Closer[] = [];
+  readonly #inNative: (() => boolean)[] = [];
   #stopped: Promise<boolean> | undefined;
 
   constructor(log: Logger) {
@@ -23,6 +25,14 @@ export class Lifecycle {
     this.#stopped = this.#stopped.then(async (clean) => (await this.#stopAll()) && clean);
   }
 
+  /**
+   * `asked` tells whether a thread of this process is in native code. `process.exit` would wait until it comes back, which it may never do:
+   * such a process is killed instead of leaving early.
+   */
+  mayBeInNative(asked: () => boolean): void {
+    this.#inNative.push(asked);
+  }
+
   /** Closes everything once, the newest first. False when a part failed: it is logged, and the others close all the same. */
   stop(): Promise<boolean> {
     this.#stopped ??= this.#stopAll();
@@ -31,20 +41,21 @@ export class Lifecycle {
 
   /**
    * From now on SIGINT and SIGTERM stop everything and end the process: with 0, or 1 when a part failed to stop or took
-   * longer than `drainMs`, what its parts may take to end their work, and `LIMITS.stopMs`. A second signal ends it at once with 1. An error that nobody caught is logged and ends it with 1: what it
-   * left behind is unknown.
+   * longer than `drainMs`, what its parts may take to end their work, and `LIMITS.stopMs`. A second signal ends it at once with 1. An error
+   * that nobody caught is logged and ends it with 1: what it left behind is unknown. Where a thread is in native code then, the
+   * process is killed.
    */
   ownProcess(drainMs: number = LIMITS.drainMs): void {
     const stopMsMax = drainMs + LIMITS.stopMs;
     const leave = (signal: NodeJS.Signals): void => {
       if (this.#stopped !== undefined) {
         this.#log.warn({ signal }, 'stopped by a second signal');
-        process.exit(1);
+        this.#leave();
       }
       this.#log.info({ signal }, 'stopping');
       setTimeout(() => {
         this.#log.error({ stopMsMax }, 'stopping took too long');
-        process.exit(1);
+        this.#leave();
       }, stopMsMax).unref();
       void this.stop().then((clean) => process.exit(clean ? 0 : 1));
     };
@@ -52,10 +63,16 @@ export class Lifecycle {
     process.on('SIGTERM', leave);
     const crash = (error: unknown): void => {
       this.#log.fatal({ err: error }, 'uncaught error');
-      process.exit(1);
+      this.#leave();
     };
     process.on('uncaughtException', crash);
     process.on('unhandledRejection', crash);
+  }
+
+  /** Before everything has stopped. */
+  #leave(): never {
+    if (this.#inNative.some((asked) => asked())) endAtOnce();
+    process.exit(1);
   }
 
   async #stopAll(): Promise<boolean> {

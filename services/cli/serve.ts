@@ -40,6 +40,7 @@ export async function serve(
 /** Stops `worker` with the process, and the process when the worker can serve no more: a supervisor starts it again. */
 export function keepWorker(worker: RunningWorker, { lifecycle }: Chassis): void {
   lifecycle.onStop(`worker ${worker.address}`, () => worker.stop());
+  lifecycle.mayBeInNative(() => worker.inRun);
   void worker.broken.then(async (error) => {
     await lifecycle.stop();
     exitWith(error);

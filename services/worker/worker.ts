@@ -69,6 +69,8 @@ export interface RunningWorker {
    * of this process does not come back, so that the process cannot exit by itself.
    */
   readonly broken: Promise<RondoError>;
+  /** The engine runs something: a thread of this process may be in native code. */
+  readonly inRun: boolean;
   /** Drains: takes nothing new, waits until its sequences have ended or moved on, `drainMs` at most, then frees everything. */
   stop(): Promise<void>;
 }
@@ -293,6 +295,9 @@ export async function serveEngine(
     workerId: self,
     describe: () => ({ ...about, load: load() }),
     broken: life.broken,
+    get inRun() {
+      return progress.now.runningMs > 0;
+    },
     async stop() {
       life.drain();
       heartbeat.changed();
