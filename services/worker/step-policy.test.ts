@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Phase } from './chunk.ts';
+import type { BlockCosts } from './run-costs.ts';
 import { decide, leavesBackground, type ReadyChunk, STEP_POLICIES, type StepPolicy } from './step-policy.ts';
 
 const LIMITS = { rowsMax: 256, prefillRows: 64, backgroundRows: 8, backgroundWaitRuns: 8 };
@@ -43,9 +44,10 @@ const next = (
   decoding = true,
   decodingShare = 64,
   backgroundWaited = 0,
+  costs?: BlockCosts,
 ) =>
   decide(
-    { ready, exitPhase: 'coda', decoding, hurried: true, decodingShare, backgroundWaited },
+    { ready, exitPhase: 'coda', decoding, hurried: true, decodingShare, backgroundWaited, costs },
     LIMITS,
     policy,
   );
@@ -100,6 +102,7 @@ test('without coda layers the head is the way out', () => {
     hurried: true,
     decodingShare: 64,
     backgroundWaited: 0,
+    costs: undefined,
   } as const;
   assert.equal(decide(view, LIMITS, 'depth')!.phase, 'block');
 });
@@ -131,6 +134,32 @@ test('rows leave when half of what the next run takes waits for the way out', ()
   const leaving = [row('coda', 2), row('coda', 2)];
   assert.equal(next([...leaving, ...inLoop], 'depth', true, 4)!.phase, 'coda');
   assert.equal(next([...leaving, ...inLoop], 'depth', true, 8)!.phase, 'block');
+});
+
+test('rows inside the loop go ahead when together they are spared more than one more run costs the others', () => {
+  const costs = { runMs: 5, rowMs: 2 };
+  const others = [row('block'), row('block'), row('coda', 1), row('prelude')];
+  const inside = (count: number) => Array.from({ length: count }, () => row('block', 1));
+  const ahead = (ready: readonly ReadyChunk[], measured: BlockCosts | undefined = costs) =>
+    next(ready, 'depth', true, 64, 0, measured)!;
+  assert.deepEqual(ahead([...others, ...inside(3)]), {
+    phase: 'block',
+    chunks: inside(3),
+    withHead: false,
+  });
+  assert.equal(ahead([...others, ...inside(2)]).phase, 'prelude', 'two are spared 4 ms a row');
+  assert.equal(ahead([...others, ...inside(3)], { runMs: 40, rowMs: 2 }).phase, 'prelude');
+  assert.equal(next([...others, ...inside(3)])!.phase, 'prelude', 'nobody has measured');
+  const behindPrompt = ahead([prompt('block', 40), ...inside(1)]);
+  assert.deepEqual(behindPrompt.chunks, inside(1), 'a prompt’s rows are what one row would wait for');
+});
+
+test('rows that go ahead take no background row along, and wait for its share of runs', () => {
+  const costs = { runMs: 1, rowMs: 2 };
+  const line = { ...row('block', 1), background: true };
+  const ready = [line, row('block', 1), row('block', 1), row('block')];
+  assert.deepEqual(next(ready, 'depth', true, 64, 0, costs)!.chunks, ready.slice(1, 3));
+  assert.ok(next(ready, 'depth', true, 64, LIMITS.backgroundWaitRuns, costs)!.chunks.includes(line));
 });
 
 test('owed rows run when nothing else can', () => {
@@ -173,8 +202,9 @@ test('a run is of one phase, within its rows, and never empty while something is
       fc.constantFrom(...STEP_POLICIES),
       fc.boolean(),
       fc.integer({ min: 0, max: 10 }),
-      (ready, policy, decoding, waited) => {
-        const decision = next(ready, policy, decoding, 64, waited);
+      fc.option(fc.record({ runMs: fc.nat(40), rowMs: fc.nat(4) }), { nil: undefined }),
+      (ready, policy, decoding, waited, costs) => {
+        const decision = next(ready, policy, decoding, 64, waited, costs);
         assert.equal(decision === undefined, ready.length === 0);
         if (!decision) return;
         const { phase, chunks } = decision;
@@ -210,6 +240,7 @@ test('beside others, background rows take part with as many as their budget, who
       hurried: false,
       decodingShare: 64,
       backgroundWaited: 0,
+      costs: undefined,
     },
     LIMITS,
     'depth',

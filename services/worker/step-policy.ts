@@ -1,4 +1,5 @@
 import type { Phase } from './chunk.ts';
+import type { BlockCosts } from './run-costs.ts';
 
 /**
  * How a worker batches. `depth`: rows of any depth share a run, rows that leave make room at once. `sequence`: rows join
@@ -37,6 +38,8 @@ export interface StepView<Ready> {
   readonly decodingShare: number;
   /** Runs in a row in which chunks of the background could have taken part and none did. */
   readonly backgroundWaited: number;
+  /** As measured here; undefined while unknown, and where stages on other workers wait for what runs here. */
+  readonly costs: BlockCosts | undefined;
 }
 
 export interface StepLimits {
@@ -61,7 +64,8 @@ export interface Decision<Ready> {
  * Which chunks run next, or undefined when nothing is ready.
  * Beside others, background sequences take part with a few rows, whoever waited longest, and with none while a prompt of others is
  * here, unless that has been so for `backgroundWaitRuns` runs; the rest is as if it were not there.
- * Phase: 1. head, where rows come to it from a coda; 2. prelude: what comes out of both makes the block's run fuller;
+ * Rows inside the loop go ahead by themselves, and all others wait for them, where that spares them more than it costs the others.
+ * Phase else: 1. head, where rows come to it from a coda; 2. prelude: what comes out of both makes the block's run fuller;
  * 3. the way out (coda, or a head without one) when half as many rows wait there as decode on in the loop; 4. the block;
  * 5. the way out with fewer; 6. rows that nobody waits for.
  * Chunks: decoding rows first, those longest here before others, so that rows leave and make room, and no more than the share
@@ -80,6 +84,11 @@ export function decide<Ready extends ReadyChunk>(
   if (ready.length === 0) {
     const deferred = fill(view.ready, limits, true);
     return deferred.length > 0 ? { phase: 'block', chunks: deferred, withHead: false } : undefined;
+  }
+  const ahead = policy === 'depth' && !due ? goingAhead(ready, view.costs) : [];
+  if (ahead.length > 0) {
+    const chunks = fill(ahead, limits, view.decoding);
+    return { phase: 'block', chunks, withHead: allLeave(chunks, ready) };
   }
   const inPhase = (phase: Phase) => ready.filter((chunk) => chunk.phase === phase);
   const phase =
@@ -122,6 +131,24 @@ function givingWay<Ready extends ReadyChunk>(
     if (joins) rows += chunk.rows;
     return joins;
   });
+}
+
+/**
+ * The decoding rows inside the loop, when it is better for all together that they run without the others, whatever their phase: each of
+ * them is spared the time of the others' rows, and each of the others waits for one run more. No background rows: they can wait.
+ */
+function goingAhead<Ready extends ReadyChunk>(
+  ready: readonly Ready[],
+  costs: BlockCosts | undefined,
+): readonly Ready[] {
+  if (!costs) return [];
+  const inside = ({ phase, decodes, passesHere, background }: Ready) =>
+    phase === 'block' && decodes && passesHere > 0 && !background;
+  const ahead = ready.filter(inside);
+  const others = ready.filter((chunk) => !inside(chunk));
+  const otherRows = others.reduce((sum, { rows }) => sum + rows, 0);
+  const sparedMs = ahead.length * costs.rowMs * otherRows;
+  return sparedMs > others.length * costs.runMs ? ahead : [];
 }
 
 /** Rows leave when this many for each one that decodes on in the loop wait: fuller runs of coda and head against the wait. */

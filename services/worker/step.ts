@@ -6,6 +6,7 @@ import { headBatch, headRows, inDepthOrder, rowsOf, stackBatch } from './batch.t
 import { type Chunk, depthOf, type Phase } from './chunk.ts';
 import type { Front, Inbox } from './inbox.ts';
 import type { Propagation } from './propagation.ts';
+import type { BlockCosts } from './run-costs.ts';
 import { type EndedRun, recordRun } from './run-recorder.ts';
 import type { Settlement } from './settle.ts';
 import { decide, leavesBackground, type StepPolicy } from './step-policy.ts';
@@ -49,6 +50,8 @@ export interface StepOptions {
   readonly inbox: Inbox;
   readonly tenants: Tenants;
   readonly times: () => RunTimes;
+  /** What runs of the block take here; undefined while unknown. */
+  readonly costs: () => BlockCosts | undefined;
   readonly propagation: Propagation;
   readonly settlement: Settlement;
   /** Where steps with rows of sampled requests are traced; absent: nowhere. */
@@ -118,7 +121,8 @@ export class Step {
     const decodingShare = tenants.decodingShare(this.#rooms.times());
     const { decoding, hurried } = tenants;
     const backgroundWaited = this.#backgroundWaited;
-    const view = { ready, exitPhase, decoding, hurried, decodingShare, backgroundWaited } as const;
+    const costs = tenants.homed ? this.#rooms.costs() : undefined;
+    const view = { ready, exitPhase, decoding, hurried, decodingShare, backgroundWaited, costs } as const;
     const decision = decide(view, STEP_LIMITS, policy);
     if (!decision) return undefined;
     this.#backgroundWaited = leavesBackground(ready, decision) ? backgroundWaited + 1 : 0;

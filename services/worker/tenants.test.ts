@@ -58,3 +58,13 @@ test('the share of a run follows who comes and goes, and an epoch that takes the
   assert.equal(tenants.decodingShare(times), 2);
   assert.equal(tenants.decodingShare({ stepMs: 4, hopMs: 100 }), 1);
 });
+
+test('a worker is homed when no sequence on it has stages elsewhere', () => {
+  const tenants = new Tenants();
+  assert.equal(tenants.homed, true);
+  const staged = stage('s0', false);
+  tenants.add(staged);
+  assert.equal(tenants.homed, false);
+  tenants.remove(staged);
+  assert.equal(tenants.homed, true);
+});

@@ -47,6 +47,12 @@ export class Tenants {
     return role;
   }
 
+  /** Whether no sequence here has stages on other workers. */
+  get homed(): boolean {
+    for (const stages of this.#byStages.keys()) if (stages > 1) return false;
+    return true;
+  }
+
   /** Whether some sequence here is not of the background. */
   get hurried(): boolean {
     for (const { background } of this.#byId.values()) if (!background) return true;

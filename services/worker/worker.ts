@@ -16,6 +16,7 @@ import { type EngineChoice, openEngine } from './open-engine.ts';
 import { Pace } from './pace.ts';
 import { PeerLinks } from './peer-links.ts';
 import { Propagation } from './propagation.ts';
+import { RunCosts } from './run-costs.ts';
 import { RunWatchdog } from './run-watchdog.ts';
 import { loadOf, workerHandlers } from './server.ts';
 import { Settlement } from './settle.ts';
@@ -107,6 +108,7 @@ export async function serveEngine(
   const inbox = new Inbox((chunk) => leavesNext(where, chunk));
   const life = new WorkerLife();
   const pace = new Pace();
+  const runCosts = new RunCosts();
   const hop = new HopTime();
   const times = () => ({ stepMs: pace.stepMs, hopMs: hop.hopMs });
   const load = () => loadOf(tenants, pools, layers, maxDepth, times());
@@ -191,6 +193,7 @@ export async function serveEngine(
   );
   const rooms = {
     self,
+    costs: () => runCosts.block,
     engine,
     hidden,
     codaLayers: layers.coda,
@@ -208,6 +211,7 @@ export async function serveEngine(
       flush: () => peers.flush(),
       ran(report) {
         pace.ran(report);
+        runCosts.ran(report);
         meters.ran(report);
         work.ran(report);
         stageHost.roomAgain();

@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Phase } from './chunk.ts';
+import type { StepPolicy } from './step-policy.ts';
+import { type SimulatedLoad, type SimulatedTail, simulate } from './test-load.ts';
+
+const LIMITS = { rowsMax: 256, prefillRows: 64, backgroundRows: 8, backgroundWaitRuns: 8 };
+
+/** mulberry32 (Tommy Ettinger, 2017, public domain). */
+const draws = (stream: number) => {
+  let seed = Math.imul(stream + 1, 0x9e3779b1);
+  return () => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(seed ^ (seed >>> 15), seed | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 0x1_0000_0000;
+  };
+};
+
+/** Milliseconds of SmolLM2 with 28 of 30 layers looped, int4, one thread: what rows cost decides. */
+const onProcessor = (phase: Phase, rows: number): number =>
+  phase === 'block' ? 4.5 + 2.27 * rows : phase === 'prelude' ? 0.5 + 0.08 * rows : 2.6 + 0.4 * rows;
+/** Where a run costs nearly the same whatever is in it. */
+const onAccelerator = (phase: Phase, rows: number): number =>
+  phase === 'block' ? 40 + 0.3 * rows : phase === 'prelude' ? 1.4 + 0.01 * rows : 3.5 + 0.06 * rows;
+
+/** Of a request, on average: what `test-load` draws. */
+const [PROMPT_ROWS, TOKENS] = [2.16, 52];
+
+const run = (
+  policy: StepPolicy,
+  arrivals: SimulatedLoad['arrivals'],
+  leaving: number,
+  takesMs = onProcessor,
+): SimulatedTail =>
+  simulate({ policy, arrivals, leaving, takesMs, limits: LIMITS, maxDepth: 2, forMs: 240_000, draws });
+const full = (policy: StepPolicy, leaving: number, takesMs = onProcessor): number =>
+  run(policy, { clients: 64 }, leaving, takesMs).tokensPerS;
+const p99 = ({ gapsMs }: SimulatedTail): number => gapsMs[Math.floor(0.99 * gapsMs.length)]!;
+
+for (const leaving of [0, 0.5, 0.75, 0.9]) {
+  test(`where rows cost more than runs, the tail between tokens by depth is no longer than by sequence: ${100 * leaving} % leave`, () => {
+    const capacity = full('depth', leaving) / TOKENS;
+    for (const share of [0.6, 0.75, 0.85, 0.95]) {
+      const tail = (policy: StepPolicy) => p99(run(policy, { ratePerS: share * capacity }, leaving));
+      const [depth, sequence] = [tail('depth'), tail('sequence')];
+      assert.ok(depth <= 1.01 * sequence, `${depth} and ${sequence} ms at ${share} of capacity`);
+    }
+  });
+}
+
+test('by depth exits win 97 % and more of what they can at saturation, and nothing is lost without them', () => {
+  for (const takesMs of [onProcessor, onAccelerator]) {
+    const without = full('depth', 0, takesMs);
+    assert.ok(without >= 0.98 * full('sequence', 0, takesMs));
+    const per = (phase: Phase) => takesMs(phase, 64) / 64;
+    const tokenMs = (passes: number) => per('prelude') + per('coda') + passes * per('block');
+    for (const leaving of [0.5, 0.75, 0.9]) {
+      // A prompt's rows run every pass.
+      const prompt = 2 * (PROMPT_ROWS / TOKENS);
+      const most = tokenMs(2 + prompt) / tokenMs(2 - leaving + prompt);
+      const won = full('depth', leaving, takesMs) / without;
+      assert.ok(won >= 0.97 * most, `${leaving}: ${won} of ${most}`);
+    }
+  }
+});
+
+test('the worker learns what its runs cost from the runs themselves', () => {
+  const { costs } = run('depth', { ratePerS: 3 }, 0.75);
+  assert.ok(
+    Math.abs(costs!.runMs - 4.5) < 0.05 && Math.abs(costs!.rowMs - 2.27) < 0.01,
+    JSON.stringify(costs),
+  );
+});
