@@ -154,6 +154,16 @@ test('rows inside the loop go ahead when together they are spared more than one 
   assert.deepEqual(behindPrompt.chunks, inside(1), 'a prompt’s rows are what one row would wait for');
 });
 
+test('a prompt inside goes along when its rows cost those that go ahead less than it would wait for the others', () => {
+  const costs = { runMs: 5, rowMs: 2 };
+  const others = Array.from({ length: 10 }, () => row('block'));
+  const inside = [row('block', 1), row('block', 1), row('block', 1)];
+  const beside = (rows: number) =>
+    next([...others, prompt('block', rows, 1), ...inside], 'depth', true, 64, 0, costs)!.chunks;
+  assert.deepEqual(beside(4), [...inside, prompt('block', 4, 1)], '24 ms for 25');
+  assert.deepEqual(beside(5), inside);
+});
+
 test('rows that go ahead take no background row along, and wait for its share of runs', () => {
   const costs = { runMs: 1, rowMs: 2 };
   const line = { ...row('block', 1), background: true };

@@ -135,21 +135,27 @@ function givingWay<Ready extends ReadyChunk>(
 
 /**
  * The decoding rows inside the loop, when it is better for all together that they run without the others, whatever their phase: each of
- * them is spared the time of the others' rows, and each of the others waits for one run more. No background rows: they can wait.
+ * them is spared the time of the others' rows, and each of the others waits for one run more. With them go those chunks of prompts inside
+ * that cost them less than the run of the others that a chunk would wait for. No background rows: they can wait.
  */
 function goingAhead<Ready extends ReadyChunk>(
   ready: readonly Ready[],
   costs: BlockCosts | undefined,
 ): readonly Ready[] {
   if (!costs) return [];
-  const inside = ({ phase, decodes, passesHere, background }: Ready) =>
-    phase === 'block' && decodes && passesHere > 0 && !background;
-  const ahead = ready.filter(inside);
-  const others = ready.filter((chunk) => !inside(chunk));
-  const otherRows = others.reduce((sum, { rows }) => sum + rows, 0);
-  const sparedMs = ahead.length * costs.rowMs * otherRows;
-  return sparedMs > others.length * costs.runMs ? ahead : [];
+  const { runMs, rowMs } = costs;
+  const inside = ({ phase, passesHere, background }: Ready) =>
+    phase === 'block' && passesHere > 0 && !background;
+  const [within, fresh] = [ready.filter(inside), ready.filter((chunk) => !inside(chunk))];
+  const decoding = within.filter(({ decodes }) => decodes);
+  const prompts = within.filter(({ decodes }) => !decodes);
+  const others = [...fresh, ...prompts];
+  if (decoding.length * rowMs * rowsOf(others) <= others.length * runMs) return [];
+  const untilNextMs = runMs + rowMs * rowsOf(fresh);
+  return [...decoding, ...prompts.filter(({ rows }) => decoding.length * rowMs * rows < untilNextMs)];
 }
+
+const rowsOf = (chunks: readonly ReadyChunk[]): number => chunks.reduce((sum, { rows }) => sum + rows, 0);
 
 /** Rows leave when this many for each one that decodes on in the loop wait: fuller runs of coda and head against the wait. */
 const LEAVING_SHARE = 0.5;
