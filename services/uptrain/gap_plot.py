@@ -16,8 +16,8 @@ WIDTH, HEIGHT, LEFT, MARGIN = 720, 380, 64, 48
 COLOUR, SECOND = "#0e7490", "#c2410c"
 # Of Relaxed Recursive Transformers (Bae et al. 2024, §4.1): ablations, and the models of its main table.
 PAPER = (15e9, 60e9)
-# Share of the evaluations, the latest, that the line is fitted to.
-FITTED = 0.5
+# Evaluations, the latest, that the line is fitted to: a factor of four or more in tokens.
+FITTED = 3
 
 
 class Law(NamedTuple):
@@ -41,14 +41,14 @@ def power_law(points: list[tuple[float, float]]) -> Law:
 def evaluations(records: list[dict]) -> tuple[float, list[tuple[float, float]]]:
     """→ KL before training, and (tokens, KL) of each evaluation after."""
     told = {record["tokens"]: record["kl"] for record in records if "kl" in record}
-    if 0 not in told or len(told) < 3:
-        raise ValueError("the log has no evaluation before training, or fewer than two after")
+    if 0 not in told or len(told) <= FITTED:
+        raise ValueError(f"the log has no evaluation before training, or fewer than {FITTED} after")
     return told[0], sorted((tokens, kl) for tokens, kl in told.items() if tokens)
 
 
 def gap_plot(records: list[dict]) -> str:
     before, points = evaluations(records)
-    law = power_law(points[-max(2, int(len(points) * FITTED)) :])
+    law = power_law(points[-FITTED:])
     first, last = math.floor(math.log10(points[0][0])), math.ceil(math.log10(PAPER[-1]))
     values = [before, *(kl for _, kl in points), law.at(PAPER[-1])]
     low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
