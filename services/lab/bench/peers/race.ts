@@ -110,6 +110,7 @@ export async function race(
         const times = await run(trial);
         if (times === undefined) break;
         trial.residentAfter.push(times.residentBytes);
+        context.progress(`memory of ${title(trial.contestant)}, run ${again + 1} of ${MEMORY_RUNS}`);
       }
     }
   } finally {
