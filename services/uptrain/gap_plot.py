@@ -6,11 +6,10 @@ The line is a power law KL = c·tokens^−a, fitted by least squares of logarith
 paper took, which says where such a law would lead and not that it holds so far.
 """
 
-import argparse
-import json
 import math
-from pathlib import Path
 from typing import NamedTuple
+
+from log_plot import decade_lines, draw, sheet
 
 WIDTH, HEIGHT, LEFT, MARGIN = 720, 380, 64, 48
 COLOUR, SECOND = "#0e7490", "#c2410c"
@@ -59,15 +58,8 @@ def gap_plot(records: list[dict]) -> str:
     def y(kl: float) -> float:
         return HEIGHT - MARGIN - (HEIGHT - 2 * MARGIN) * (math.log10(kl) - low) / (high - low)
 
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12">',
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
-        f'<text x="{LEFT}" y="24">KL from the original on held-out text, nats a token, by tokens of uptraining</text>',
-    ]
-    for power in range(low, high + 1):
-        at = y(10.0**power)
-        parts.append(f'<line x1="{LEFT}" x2="{WIDTH - MARGIN}" y1="{at:.1f}" y2="{at:.1f}" stroke="#ddd"/>')
-        parts.append(f'<text x="{LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{10.0**power:g}</text>')
+    parts = sheet(WIDTH, HEIGHT, LEFT, "KL from the original on held-out text, nats a token, by tokens of uptraining")
+    parts += decade_lines(range(low, high + 1), y, LEFT, WIDTH - MARGIN)
     for power in range(first, last + 1):
         parts.append(f'<text x="{x(10.0**power):.1f}" y="{HEIGHT - MARGIN + 18}" text-anchor="middle">1e{power}</text>')
     for at in map(x, PAPER):
@@ -89,8 +81,4 @@ def gap_plot(records: list[dict]) -> str:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("log", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
-    options = parser.parse_args()
-    options.out.write_text(gap_plot([json.loads(line) for line in options.log.read_text().splitlines()]))
+    draw(gap_plot, __doc__)

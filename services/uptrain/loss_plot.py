@@ -3,10 +3,9 @@
     python loss_plot.py directory/log.jsonl --out loss.svg
 """
 
-import argparse
-import json
 import math
-from pathlib import Path
+
+from log_plot import decade_lines, draw, sheet
 
 WIDTH, HEIGHT, MARGIN = 720, 360, 48
 COLOURS = ("#c2410c", "#0e7490", "#15803d", "#6d28d9", "#a16207")
@@ -28,15 +27,8 @@ def loss_plot(records: list[dict]) -> str:
         share = (math.log10(max(value, 10.0**low)) - low) / (high - low)
         return HEIGHT - MARGIN - (HEIGHT - 2 * MARGIN) * share
 
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12">',
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
-        f'<text x="{MARGIN}" y="24">loss of an answer\'s token after each pass, nats</text>',
-    ]
-    for power in range(low, high + 1):
-        at = y(10.0**power)
-        parts.append(f'<line x1="{MARGIN}" x2="{WIDTH - MARGIN}" y1="{at:.1f}" y2="{at:.1f}" stroke="#ddd"/>')
-        parts.append(f'<text x="{MARGIN - 6}" y="{at + 4:.1f}" text-anchor="end">{10.0**power:g}</text>')
+    parts = sheet(WIDTH, HEIGHT, MARGIN, "loss of an answer's token after each pass, nats")
+    parts += decade_lines(range(low, high + 1), y, MARGIN, WIDTH - MARGIN)
     for tick in range(5):
         step = last * tick // 4
         parts.append(f'<text x="{x(step):.1f}" y="{HEIGHT - MARGIN + 18}" text-anchor="middle">{step}</text>')
@@ -49,8 +41,4 @@ def loss_plot(records: list[dict]) -> str:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("log", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
-    options = parser.parse_args()
-    options.out.write_text(loss_plot([json.loads(line) for line in options.log.read_text().splitlines()]))
+    draw(loss_plot, __doc__)
