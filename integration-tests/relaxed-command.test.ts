@@ -21,17 +21,14 @@ before(async () => {
 });
 after(() => rm(directory, { recursive: true, force: true }));
 
+/** `rondo convert` of the checkpoint, looped. */
+const convert = (out: string, ...options: readonly string[]) =>
+  RondoProcess.run('convert', checkpoint, '--out', out, ...LOOP, ...options);
+
 /** `rondo convert` into a bundle of this name. */
 async function converted(name: string, ...options: string[]) {
   const out = join(directory, name);
-  const { code, stdout, stderr } = await RondoProcess.run(
-    'convert',
-    checkpoint,
-    '--out',
-    out,
-    ...LOOP,
-    ...options,
-  );
+  const { code, stdout, stderr } = await convert(out, ...options);
   assert.equal(code, 0, stderr);
   return { out, stdout, ...(await openBundle(out)) };
 }
@@ -115,14 +112,7 @@ describe('rondo convert --lora-precision', () => {
       [['--lora-precision', 'int8'], /--lora-precision int8: needs --lora-rank or --lora-energy/],
       [['--lora-energy', '1.5'], /--lora-energy 1\.5: expected a number above 0 and at most 1/],
     ] as const) {
-      const { code, stdout, stderr } = await RondoProcess.run(
-        'convert',
-        checkpoint,
-        '--out',
-        out,
-        ...LOOP,
-        ...options,
-      );
+      const { code, stdout, stderr } = await convert(out, ...options);
       assert.deepEqual([code, stdout], [1, '']);
       assert.match(stderr, reason);
       assert.equal(

@@ -13,10 +13,11 @@ import {
 } from '@rondo/core';
 import type { PoolSizes } from '@rondo/engine';
 import { type Activations, connectWorker, type WorkerClient } from '@rondo/wire';
+import type { RunningWorker } from './running-worker.ts';
 import type { StepPolicy } from './step-policy.ts';
 import { TestEngine } from './test-engine.ts';
 import { type Expected, type TestShape, testBundle } from './test-model.ts';
-import { type RunningWorker, serveEngine } from './worker.ts';
+import { serveEngine } from './worker.ts';
 
 export interface TestWorker {
   readonly engine: TestEngine;

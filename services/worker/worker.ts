@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import type { Bundle } from '@rondo/bundle';
-import { type Logger, type Metrics, parseTraceparent, type Telemetry } from '@rondo/chassis';
-import { type Address, LIMITS, RondoError, systemClock, type TlsIdentity, workerId } from '@rondo/core';
+import { parseTraceparent } from '@rondo/chassis';
+import { LIMITS, RondoError, systemClock, workerId } from '@rondo/core';
 import type { Engine, Stack } from '@rondo/engine';
-import { type Activations, PROTOCOL_REVISION, serveWorker, type WorkerDescription } from '@rondo/wire';
+import { PROTOCOL_REVISION, serveWorker } from '@rondo/wire';
 import type { Chunk } from './chunk.ts';
 import { FrontDoor } from './front-door.ts';
 import { Heartbeat } from './heartbeat.ts';
@@ -18,11 +17,11 @@ import { PeerLinks } from './peer-links.ts';
 import { Propagation } from './propagation.ts';
 import { RunCosts } from './run-costs.ts';
 import { RunWatchdog } from './run-watchdog.ts';
+import type { RunningWorker } from './running-worker.ts';
 import { loadOf, workerHandlers } from './server.ts';
 import { Settlement } from './settle.ts';
 import { StageHost } from './stage-host.ts';
 import { Step } from './step.ts';
-import type { StepPolicy } from './step-policy.ts';
 import { StepProgress } from './step-progress.ts';
 import { StepSpans } from './step-spans.ts';
 import type { Tenant } from './tenant.ts';
@@ -30,51 +29,7 @@ import { Tenants } from './tenants.ts';
 import { WorkDone } from './work-done.ts';
 import { WorkerLife } from './worker-life.ts';
 import { WorkerMetrics } from './worker-metrics.ts';
-
-export interface WorkerOptions extends EngineChoice {
-  readonly bundle: Bundle;
-  /** `host:port` to listen on; port 0 takes a free one. */
-  readonly listen: Address;
-  /** The address that others should use, where it is not the one listened on. */
-  readonly advertise?: Address | undefined;
-  /** A fresh one by default: a restarted worker has lost its K/V and is another. */
-  readonly workerId?: string | undefined;
-  /** What this worker shows to others and holds them to; absent: plaintext, open to whoever reaches the port. */
-  readonly tls?: TlsIdentity | undefined;
-  /** How rows are batched; all but `depth` are there to compare with. */
-  readonly policy?: StepPolicy | undefined;
-  /** Whether prompts share the pages of their common beginnings; they do by default. */
-  readonly prefixCache?: boolean | undefined;
-  /** How long `stop` waits for its sequences to end or move on, in milliseconds; `LIMITS.drainMs` by default. */
-  readonly drainMs?: number | undefined;
-  /** How long one run may last before this worker is broken, in milliseconds; `LIMITS.hangMs` by default. */
-  readonly hangMs?: number | undefined;
-  /** For tests: freed pages are overwritten with NaN, so that reading one shows. */
-  readonly poisonFreed?: boolean | undefined;
-  /** How states travel to other workers: the same on all workers of a cluster; f32 by default. */
-  readonly activations?: Activations | undefined;
-  /** Where spans of steps go; absent: nowhere. */
-  readonly telemetry?: Telemetry | undefined;
-  readonly log: Logger;
-  readonly metrics: Metrics;
-}
-
-export interface RunningWorker {
-  /** Where it really listens. */
-  readonly address: Address;
-  readonly workerId: string;
-  /** What it says of itself, now. */
-  describe(): WorkerDescription;
-  /**
-   * Settles, with the reason, only when the worker can serve no more and has to be restarted; with WORKER_STUCK when a thread
-   * of this process does not come back, so that the process cannot exit by itself.
-   */
-  readonly broken: Promise<RondoError>;
-  /** The engine runs something: a thread of this process may be in native code. */
-  readonly inRun: boolean;
-  /** Drains: takes nothing new, waits until its sequences have ended or moved on, `drainMs` at most, then frees everything. */
-  stop(): Promise<void>;
-}
+import type { WorkerOptions } from './worker-options.ts';
 
 /**
  * Starts an engine for the bundle and serves it.

@@ -1,21 +1,21 @@
 import { availableParallelism } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { closedLoop } from '../load/closed-loop.ts';
-import { LoadClient } from '../load/load-client.ts';
+import type { LoadClient } from '../load/load-client.ts';
 import { machineCpuMs } from '../load/process-cpu.ts';
 import { histogramQuantile, median } from '../load/quantile.ts';
 import { RandomStream } from '../load/random-stream.ts';
 import { type RequestRecord, timeToFirstToken } from '../load/request-record.ts';
 import { Scrape } from '../load/scrape.ts';
 import { Workload, type WorkloadOptions } from '../load/workload.ts';
-import { freePort } from './chaos/free-port.ts';
-import type { RondoProcess } from './rondo-process.ts';
+import { type StagedSetting, type StagedWorker, withClient, withWorkers } from './staged-cluster.ts';
 import { type StagedSample, stagedGoals, stagedPlots, stagedRows, UNMEASURED } from './staged-report.ts';
 import type { Suite, SuiteContext, SuiteResult } from './suite.ts';
 import { timedBundle } from './timed-bundle.ts';
 
 const SHAPE = { name: 'timed-staged', hidden: 2048, maxDepth: 8, context: 32_768 };
 const STAGES = [1, 2, 4, 8];
+const WORKERS = Math.max(...STAGES);
 const PROMPTS = [512, 1024, 2048, 4096, 8192, 16_384];
 const PROMPTS_QUICK = [512, 2048, 16_384];
 /** What a run costs, and each of its rows: NOTES say of which model on which machine. */
@@ -45,84 +45,16 @@ export const staged: Suite = {
 
 async function run(context: SuiteContext): Promise<SuiteResult> {
   const directory = await timedBundle(context.cache, SHAPE);
-  const samples = await withWorkers(context, directory, [PASS_MS, ROW_MS], (workers) =>
+  const samples = await withWorkers(context, directory, WORKERS, [PASS_MS, ROW_MS], (workers) =>
     busy(context, directory, workers),
   );
   // Passes that take no time leave only the hops.
   const hopDirectory = await timedBundle(context.cache, HOP_SHAPE);
   samples.push(
-    ...(await withWorkers(context, hopDirectory, [0, 0], (all) => hops(context, hopDirectory, all))),
+    ...(await withWorkers(context, hopDirectory, WORKERS, [0, 0], (all) => hops(context, hopDirectory, all))),
   );
   const rows = stagedRows(samples);
   return { rows, goals: stagedGoals(rows, samples), plots: stagedPlots, notes: NOTES };
-}
-
-async function withWorkers<Result>(
-  context: SuiteContext,
-  directory: string,
-  [passMs, rowMs]: readonly [number, number],
-  use: (workers: readonly StagedWorker[]) => Promise<Result>,
-): Promise<Result> {
-  const processes: RondoProcess[] = [];
-  const workers: StagedWorker[] = [];
-  try {
-    while (processes.length < Math.max(...STAGES)) {
-      context.signal.throwIfAborted();
-      const admin = `127.0.0.1:${await freePort()}`;
-      processes.push(
-        await context.launch(
-          ...[
-            'worker',
-            '--model',
-            directory,
-            '--listen',
-            '127.0.0.1:0',
-            '--engine',
-            'timed',
-            '--kv-mb',
-            '64',
-          ],
-          ...['--timed-pass-ms', String(passMs), '--timed-row-ms', String(rowMs)],
-          ...['--activations', 'f16', '--admin', admin],
-        ),
-      );
-      workers.push({ address: processes.at(-1)!.ready, metrics: `http://${admin}` });
-    }
-    return await use(workers);
-  } finally {
-    await Promise.all(processes.map((process) => process.stop()));
-  }
-}
-
-interface StagedWorker {
-  readonly address: string;
-  /** URL of its admin port. */
-  readonly metrics: string;
-}
-
-interface Setting {
-  readonly directory: string;
-  readonly model: string;
-  readonly workers: readonly StagedWorker[];
-  readonly placement: 'homed' | 'staged';
-}
-
-/** A coordinator of its own over the workers given. */
-async function withClient<Result>(
-  context: SuiteContext,
-  { directory, model, workers, placement }: Setting,
-  use: (client: LoadClient) => Promise<Result>,
-): Promise<Result> {
-  await using coordinator = await context.launch(
-    ...['coordinator', '--model', directory, '--listen', '127.0.0.1:0', '--placement', placement],
-    ...workers.flatMap(({ address }) => ['--worker', address]),
-  );
-  const client = new LoadClient({ url: coordinator.ready.replace(/\/$/, ''), model });
-  try {
-    return await use(client);
-  } finally {
-    client.close();
-  }
 }
 
 async function busy(
@@ -133,7 +65,7 @@ async function busy(
   const samples: StagedSample[] = [];
   for (const count of STAGES) {
     const placement = count === 1 ? 'homed' : 'staged';
-    const setting: Setting = { directory, model: SHAPE.name, workers: all.slice(0, count), placement };
+    const setting: StagedSetting = { directory, model: SHAPE.name, workers: all.slice(0, count), placement };
     await withClient(context, setting, async (client) => {
       await warm(context, client, 1, count === 1 ? HOP_ROWS : WARMING_ROWS);
       for (const promptTokens of context.quick ? PROMPTS_QUICK : PROMPTS) {
@@ -285,7 +217,7 @@ async function hops(
   for (const count of HOP_WORKERS) {
     context.progress(`hops between ${count} workers`);
     const workers = all.slice(0, count);
-    const setting: Setting = { directory, model: HOP_SHAPE.name, workers, placement: 'staged' };
+    const setting: StagedSetting = { directory, model: HOP_SHAPE.name, workers, placement: 'staged' };
     await withClient(context, setting, async (client) => {
       await warm(context, client, WARMING_HOPS, HOP_ROWS);
       const before = await readings(workers);
