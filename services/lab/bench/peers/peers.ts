@@ -65,6 +65,7 @@ async function run(context: SuiteContext, peers: readonly Peer[]): Promise<Suite
     vocab: await vocabOf(checkpoint),
     lastRepeatMs: context.quick ? begin + QUICK_LAST_REPEAT_MS : Number.POSITIVE_INFINITY,
     lastRunMs: context.quick && !context.cells ? begin + QUICK_LAST_RUN_MS : Number.POSITIVE_INFINITY,
+    lastMemoryRunMs: context.quick ? begin + QUICK_LAST_RUN_MS : Number.POSITIVE_INFINITY,
   });
   return {
     rows: peerRows(result.trials),

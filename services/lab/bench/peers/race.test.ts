@@ -32,7 +32,11 @@ const CELLS = [
   { sequences: 1, context: 65 },
 ];
 const PLAN = { cells: CELLS, repeats: 2, vocab: 512 };
-const ENDLESS = { lastRepeatMs: Number.POSITIVE_INFINITY, lastRunMs: Number.POSITIVE_INFINITY };
+const ENDLESS = {
+  lastRepeatMs: Number.POSITIVE_INFINITY,
+  lastRunMs: Number.POSITIVE_INFINITY,
+  lastMemoryRunMs: Number.POSITIVE_INFINITY,
+};
 
 test('all cells run once before any again, the slow once, and behind them the largest where memory is limited', async () => {
   const contestants = [contestant('fast', 1, 100), contestant('slow', 2, 100), contestant('free', 1)];
@@ -55,9 +59,21 @@ test('all cells run once before any again, the slow once, and behind them the la
 });
 
 test('when time is up nothing runs, and cells that not all ran in are named', async () => {
-  const over = { lastRepeatMs: 0, lastRunMs: 0 };
+  const over = { lastRepeatMs: 0, lastRunMs: 0, lastMemoryRunMs: 0 };
   const { trials, unfinished } = await race(context, [contestant('fast', 1, 100)], { ...PLAN, ...over });
   assert.deepEqual([trials, unfinished], [[], CELLS]);
+});
+
+test('a race that has to end runs to its end and leaves the runs behind it out', async () => {
+  const plan = { ...PLAN, ...ENDLESS, lastMemoryRunMs: 0 };
+  const { trials } = await race(context, [contestant('fast', 1, 100)], plan);
+  assert.deepEqual(
+    trials.map(({ runs, residentAfter }) => [runs.length, residentAfter.length]),
+    [
+      [2, 0],
+      [2, 0],
+    ],
+  );
 });
 
 test('who fails is out of the race, with its reason', async () => {

@@ -20,9 +20,10 @@ export interface RacePlan {
   readonly cells: readonly Cell[];
   readonly repeats: number;
   readonly vocab: number;
-  /** Times on the monotonic clock, in milliseconds: after the first no repeat begins, after the second nothing. */
+  /** Times on the monotonic clock, in milliseconds: after them no repeat begins, none of the race, none behind it. */
   readonly lastRepeatMs: number;
   readonly lastRunMs: number;
+  readonly lastMemoryRunMs: number;
 }
 
 /** Runs behind the race that tell whether memory grows: by then every cell has run, and each needs what the last one needed. */
@@ -106,7 +107,7 @@ export async function race(
       }
     }
     for (const trial of withLimitedMemory(trials)) {
-      for (let again = 0; again < MEMORY_RUNS && performance.now() <= plan.lastRunMs; again++) {
+      for (let again = 0; again < MEMORY_RUNS && performance.now() <= plan.lastMemoryRunMs; again++) {
         const times = await run(trial);
         if (times === undefined) break;
         trial.residentAfter.push(times.residentBytes);
