@@ -15,6 +15,7 @@ test('a model with a chat template is asked with messages', () => {
     model: 'smol',
     messages: [{ role: 'user', content: 'What is the capital of France?' }],
     max_tokens: 64,
+    temperature: 0,
   });
   assert.equal(watch?.stream, true);
   assert.match(text, /http:\/\/127\.0\.0\.1:8080\/v1\/chat\/completions/);
@@ -48,5 +49,4 @@ test('a model that says what it can be asked is asked that', () => {
     bodies(text).map(({ prompt }) => prompt),
     ['What is 2 + 2?', 'Sort 3, 1.'],
   );
-  assert.ok(bodies(text).every(({ temperature }) => temperature === 0));
 });

@@ -17,7 +17,7 @@ const QUESTIONS = [
 
 /**
  * Three things to try against the API at `url`; where it asks for keys, with one that the shell holds as RONDO_KEY. `examples` are what
- * a model of narrow knowledge can be asked, and answers best without chance.
+ * a model of narrow knowledge can be asked.
  */
 export function firstSteps(
   url: string,
@@ -34,7 +34,8 @@ export function firstSteps(
       model,
       ...ASKING[speech](words),
       max_tokens: 64,
-      ...(examples && { temperature: 0 }),
+      // A small model answers best without chance.
+      temperature: 0,
       ...more,
     });
   // Double quotes: the shell puts the key in.
