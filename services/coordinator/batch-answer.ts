@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { ERRORS, LIMITS, RondoError } from '@rondo/core';
 import { answerLater } from './answer.ts';
-import type { BackgroundTraces } from './background-traces.ts';
+import type { BackgroundRequests } from './background-requests.ts';
 import type { BatchLine } from './batch-lines.ts';
 import type { BatchRecord } from './batch-record.ts';
 import { planChat } from './chat.ts';
@@ -35,8 +35,7 @@ export type LineOutcome = StoredOutcome | Refusal;
 
 export interface LineWays {
   readonly models: Pick<Models, 'serve'>;
-  /** Absent: none is traced. */
-  readonly traces?: BackgroundTraces | undefined;
+  readonly requests: BackgroundRequests;
 }
 
 /**
@@ -44,7 +43,7 @@ export interface LineWays {
  * @throws RondoError CANCELLED when `signal` is raised
  */
 export async function answerLine(
-  { models, traces }: LineWays,
+  { models, requests }: LineWays,
   batch: BatchRecord,
   { customId, body }: BatchLine,
   signal: AbortSignal,
@@ -71,11 +70,11 @@ export async function answerLine(
       promptTokens,
       stream,
     } as const;
-    const timeline = traces?.line(batch, customId, facts);
+    const timeline = requests.line(batch, customId, facts);
     const running = (runs: boolean) => {
       ran = runs;
     };
-    const whole = await answerLater(kitchen, timeline?.followed(plan) ?? plan, signal, running, timeline);
+    const whole = await answerLater(kitchen, timeline.followed(plan), signal, running, timeline);
     const result = { customId, requestId, statusCode: 200, body: whole };
     if (encodeResult(result).length > LIMITS.batchResultBytes) {
       throw new RondoError('BODY_TOO_LARGE', `the answer exceeds ${LIMITS.batchResultBytes} bytes`);

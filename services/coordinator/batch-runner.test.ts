@@ -53,6 +53,8 @@ test('a batch whose model has no workers holds up no other, and is not asked aga
         return { model: { name: 'old', membership: { view: () => [] } } } as never;
       },
     },
+    // None comes so far.
+    requests: undefined as never,
     load: () => ({
       draining: false,
       interactiveWaiting: 0,

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger, Metrics, Telemetry } from '@rondo/chassis';
 import { LIMITS, RondoError, systemClock } from '@rondo/core';
 import type { NatsLink } from '@rondo/wire';
-import { BackgroundTraces } from './background-traces.ts';
+import type { BackgroundRequests } from './background-requests.ts';
 import { BatchKeeper } from './batch-keeper.ts';
 import { BatchMetrics } from './batch-metrics.ts';
 import { BatchRunner } from './batch-runner.ts';
@@ -18,6 +18,7 @@ export interface BatchServiceOptions {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly telemetry: Telemetry;
+  readonly requests: BackgroundRequests;
   /** `LIMITS.batchSilenceMs` unless told otherwise. */
   readonly silenceMs?: number | undefined;
 }
@@ -79,7 +80,7 @@ export class BatchService {
   }
 
   async #run(signal: AbortSignal): Promise<void> {
-    const { models, log, telemetry } = this.#options;
+    const { models, log, requests } = this.#options;
     const stores = await this.#open(signal);
     if (stores === undefined) {
       this.#tried.resolve();
@@ -91,7 +92,7 @@ export class BatchService {
     const runner = new BatchRunner({
       stores,
       models,
-      traces: new BackgroundTraces(telemetry, systemClock),
+      requests,
       load: () => ({ ...models.load, inFlightMax: LIMITS.requestsInFlightMax }),
       running: () => keeper.running,
       metrics,

@@ -2,7 +2,7 @@ import { type Logger, type Metrics, moduleLog, Telemetry } from '@rondo/chassis'
 import { type Address, LIMITS, RondoError, systemClock, type TlsIdentity } from '@rondo/core';
 import { connectWorker, type NatsLink, type WorkerClient } from '@rondo/wire';
 import type { ApiKeys } from './api-keys.ts';
-import { BackgroundTraces } from './background-traces.ts';
+import { BackgroundRequests } from './background-requests.ts';
 import { BatchService } from './batch-service.ts';
 import { GivenWorkers } from './given-workers.ts';
 import { checkHealth, type Health } from './health.ts';
@@ -80,23 +80,25 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
   const spread = checkSpread(options.spread ?? NO_SPREAD, names);
   const models = await join(options, spread);
   const { telemetry = new Telemetry({ sample: 0, serviceName: 'rondo', metrics, log }) } = options;
-  const traces = new BackgroundTraces(telemetry, systemClock);
+  const told = { telemetry, log: moduleLog(log, 'requests'), clock: systemClock };
+  const background = new BackgroundRequests(told);
   const { shadows: rules } = spread;
-  const shadows = rules.length > 0 ? new Shadows({ models, rules, log, metrics, traces }) : undefined;
+  const shadows =
+    rules.length > 0 ? new Shadows({ models, rules, log, metrics, requests: background }) : undefined;
   const health = async () => ({
     ...(await checkHealth(models.all, models.draining)),
     roster: options.roster?.health?.(),
   });
   const { nats, batchSilenceMs: silenceMs } = options;
-  const batches = nats && new BatchService({ link: nats, models, log, metrics, telemetry, silenceMs });
+  const batches =
+    nats &&
+    new BatchService({ link: nats, models, log, metrics, telemetry, requests: background, silenceMs });
   await batches?.tried();
   const answers = new OpenAnswers();
   const feed = new LiveFeed(models, systemClock);
   const requests = new RecentRequests({
+    ...told,
     metrics,
-    telemetry,
-    log: moduleLog(log, 'requests'),
-    clock: systemClock,
     watched: () => feed.watched,
   });
   const http = createHttp({

@@ -1,6 +1,7 @@
 import type { Logger, Metrics, Telemetry } from '@rondo/chassis';
 import { type Clock, LIMITS, RondoError } from '@rondo/core';
 import { type Owner, owns } from './owner.ts';
+import { requestLine } from './request-line.ts';
 import { requestSpans } from './request-spans.ts';
 import { type RequestFacts, RequestTimeline } from './request-timeline.ts';
 
@@ -81,7 +82,7 @@ export class RecentRequests {
 
   #ended(timeline: RequestTimeline): void {
     const { telemetry, log } = this.#options;
-    const { context, id, model, asked, promptTokens } = timeline.facts;
+    const { context, model, asked } = timeline.facts;
     const totalMs = timeline.totalMs!;
     this.#endedTotal.inc({ asked, model, state: timeline.state });
     this.#seconds.observe({ model }, totalMs / 1000, context.sampled ? context.traceId : undefined);
@@ -91,24 +92,7 @@ export class RecentRequests {
       telemetry.export(requestSpans(timeline));
     }
     this.#makeRoom();
-    log.info(
-      {
-        requestId: id,
-        traceId: context.traceId,
-        model,
-        state: timeline.state,
-        code: timeline.error,
-        finishReason: timeline.finishReasons[0],
-        promptTokens,
-        completionTokens: timeline.completionTokens,
-        passes: timeline.passes,
-        queueMs: rounded(timeline.sequences[0]?.stays[0]?.askedMs),
-        firstTokenMs: rounded(timeline.firstTokenMs),
-        totalMs: rounded(totalMs),
-        workers: timeline.workers,
-      },
-      'request',
-    );
+    log.info(requestLine(timeline), 'request');
   }
 
   /** Those that run count, too, but are not forgotten. */
@@ -125,6 +109,3 @@ export class RecentRequests {
 }
 
 const bytesOf = ({ kept }: RequestTimeline): number => REQUEST_BYTES + kept * KEPT_BYTES;
-
-const rounded = (ms: number | undefined): number | undefined =>
-  ms === undefined ? undefined : Math.round(ms * 100) / 100;

@@ -83,10 +83,10 @@ function rootSpan(timeline: RequestTimeline): FinishedSpan {
   };
 }
 
-const cancelledEvent = ({ facts: { background }, startedMs, totalMs }: RequestTimeline) => ({
+const cancelledEvent = ({ startedMs, totalMs, cancelledFor }: RequestTimeline) => ({
   name: 'cancelled',
   atMs: startedMs + totalMs!,
-  attributes: { 'rondo.cause': background ? background.cancelledFor : 'client-left' },
+  attributes: { 'rondo.cause': cancelledFor },
 });
 
 const eventsOf = ({ events }: SequenceTimeline, at: (ms: number) => number) =>

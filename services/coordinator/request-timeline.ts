@@ -13,8 +13,10 @@ export interface Background {
   /** The spans that it comes from, of other traces. */
   readonly links: readonly Pick<TraceContext, 'traceId' | 'spanId'>[];
   readonly attributes: Attributes;
-  /** Why it may be cancelled, where there is one reason. */
-  readonly cancelledFor?: string;
+  /** The ids of what it comes from, by their names in the log. */
+  readonly ids: Readonly<Record<string, string>>;
+  /** Why it was cancelled; asked when it was. */
+  readonly cancelledFor: () => string;
 }
 
 /** What is known of a request when it begins. */
@@ -111,6 +113,12 @@ export class RequestTimeline implements Witness {
       return 'finished';
     const code = this.error;
     return code === undefined || code === 'CANCELLED' ? 'cancelled' : 'failed';
+  }
+
+  /** Why it was cancelled, if it was. */
+  get cancelledFor(): string | undefined {
+    if (this.state !== 'cancelled') return undefined;
+    return this.facts.background ? this.facts.background.cancelledFor() : 'client-left';
   }
 
   get error(): ErrorCode | undefined {

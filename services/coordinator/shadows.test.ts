@@ -78,6 +78,12 @@ const start = async (
   return { workers, metrics, running, ask, until };
 };
 
+/** Why each shadow was cancelled, by its span. */
+const causesOf = (spans: Awaited<ReturnType<ReturnType<typeof keepingTelemetry>['spans']>>) =>
+  spans
+    .filter(({ name }) => name.startsWith('shadow '))
+    .map(({ events }) => events.find(({ name }) => name === 'cancelled')?.attributes?.['rondo.cause']);
+
 test('a split name answers under that name, says the variant, and keeps a user and a session there', async (context) => {
   const { ask, metrics, running } = await start(context, { splits: [split], shadows: [] });
   const expected = (key: string) => variantOf(split, key);
@@ -179,7 +185,9 @@ test('a model without workers is answered 503 in the end while its twin serves, 
 });
 
 test('a shadow gives way to whoever waits for its room', async (context) => {
-  const { ask, until, workers } = await start(context, ALL_TWICE, { positions: 20, silentAfter: 2 });
+  const { telemetry, spans } = keepingTelemetry({ sample: 1 });
+  const script = { positions: 20, silentAfter: 2 };
+  const { ask, until, workers } = await start(context, ALL_TWICE, script, telemetry);
   await ask({ model: 'orig' });
   await workers['b:1'].opens(1);
   const { status } = await ask({
@@ -189,13 +197,13 @@ test('a shadow gives way to whoever waits for its room', async (context) => {
   });
   assert.equal(status, 200);
   await until('rondo_shadow_requests_total{asked="orig",model="looped",outcome="gave-way"} 1');
+  assert.deepEqual(causesOf(await spans()), ['gave-way']);
 });
 
 test('shadows are no more than so many, and end with the coordinator', async (context) => {
-  const { ask, until, workers, running } = await start(context, ALL_TWICE, {
-    positions: 200,
-    silentAfter: 2,
-  });
+  const { telemetry, spans } = keepingTelemetry({ sample: 1 });
+  const script = { positions: 200, silentAfter: 2 };
+  const { ask, until, workers, running } = await start(context, ALL_TWICE, script, telemetry);
   for (let count = 1; count <= LIMITS.shadowsMax; count++) {
     await ask({ model: 'orig' });
     await workers['b:1'].opens(count);
@@ -206,6 +214,11 @@ test('shadows are no more than so many, and end with the coordinator', async (co
   await workers['b:1'].cancels(LIMITS.shadowsMax);
   const line = `rondo_shadow_requests_total{asked="orig",model="looped",outcome="cut-off"} ${LIMITS.shadowsMax}`;
   await until(line);
+  const causes = causesOf(await spans());
+  assert.deepEqual(
+    causes,
+    Array.from({ length: LIMITS.shadowsMax }, () => 'coordinator-stops'),
+  );
 });
 
 test('the first difference is the first token that is not shared', () => {

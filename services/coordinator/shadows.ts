@@ -1,7 +1,7 @@
 import type { Logger, Metrics } from '@rondo/chassis';
 import { LIMITS, RondoError } from '@rondo/core';
 import { type AnswerPlan, deltasLater, type Kitchen, type Witness } from './answer.ts';
-import type { BackgroundTraces } from './background-traces.ts';
+import type { BackgroundRequests } from './background-requests.ts';
 import type { Model } from './model.ts';
 import type { Models, Served } from './models.ts';
 import type { RequestFacts } from './request-timeline.ts';
@@ -18,7 +18,7 @@ export interface ShadowsOptions {
   readonly rules: readonly ShadowRule[];
   readonly log: Logger;
   readonly metrics: Metrics;
-  readonly traces: BackgroundTraces;
+  readonly requests: BackgroundRequests;
 }
 
 /** What was answered of one choice. */
@@ -44,17 +44,17 @@ export class Shadows {
   readonly #models: Models;
   readonly #rules: readonly Rule[];
   readonly #log: Logger;
-  readonly #traces: BackgroundTraces;
+  readonly #background: BackgroundRequests;
   readonly #requests;
   readonly #compared;
   readonly #difference;
   readonly #stopping = new AbortController();
   readonly #running = new Set<Promise<void>>();
 
-  constructor({ models, rules, log, metrics, traces }: ShadowsOptions) {
+  constructor({ models, rules, log, metrics, requests }: ShadowsOptions) {
     this.#models = models;
     this.#log = log;
-    this.#traces = traces;
+    this.#background = requests;
     this.#rules = rules.map((rule) => {
       const model = models.named(rule.model);
       return { rule, model, kitchen: model.shadowKitchen(rule.of, metrics) };
@@ -139,6 +139,10 @@ export class Shadows {
     const gaveWay = new AbortController();
     const late = AbortSignal.timeout(LIMITS.shadowMs);
     const signal = AbortSignal.any([this.#stopping.signal, late, gaveWay.signal]);
+    const cancelledFor = () => {
+      if (gaveWay.signal.aborted) return 'gave-way';
+      return late.aborted ? 'late' : 'coordinator-stops';
+    };
     const looking = setInterval(() => {
       if (model.kitchen.generation.waiting > 0) gaveWay.abort();
     }, LOOK_MS);
@@ -146,8 +150,8 @@ export class Shadows {
       const planned = plan(kitchen);
       const { promptTokens } = planned;
       const facts = { ...request, model: rule.model, promptTokens, stream: false };
-      const timeline = this.#traces.shadow(request, facts);
-      const followed = timeline?.followed(planned) ?? planned;
+      const timeline = this.#background.shadow(request, facts, cancelledFor);
+      const followed = timeline.followed(planned);
       const said: number[][] = planned.choices.map(() => []);
       for await (const { index, delta } of deltasLater(kitchen, followed, signal, timeline)) {
         for (const { id } of delta.tokens) said[index]!.push(id);
