@@ -40,6 +40,9 @@ export class Telemetry {
   readonly #sampler: ParentBasedSampler;
   readonly #resource: Resource;
   readonly #outbox: SpanOutbox | undefined;
+  /** Makers of spans that a later turn asks. */
+  #later: (() => readonly FinishedSpan[])[] = [];
+  #turn: NodeJS.Immediate | undefined;
 
   constructor(options: TelemetryOptions) {
     const { exporter, sample, slowerThanMs, serviceName, attributes, metrics, log } = options;
@@ -85,7 +88,21 @@ export class Telemetry {
     this.#outbox?.put(spans.map((span) => () => readableSpan(span, this.#resource)));
   }
 
+  /** The same in a later turn of the event loop: what is answered in this one goes out before its spans are even made. */
+  exportLater(make: () => readonly FinishedSpan[]): void {
+    if (!this.exports) return;
+    this.#later.push(make);
+    this.#turn ??= setImmediate(() => this.#makeLate());
+  }
+
   async close(): Promise<void> {
+    this.#makeLate();
     await this.#outbox?.close();
+  }
+
+  #makeLate(): void {
+    clearImmediate(this.#turn);
+    this.#turn = undefined;
+    for (const make of this.#later.splice(0)) this.export(make());
   }
 }

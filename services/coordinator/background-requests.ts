@@ -56,7 +56,7 @@ export class BackgroundRequests {
     const traced = context.sampled && telemetry.exports;
     return new RequestTimeline({ ...facts, context, detailed: traced, background }, clock, (ended) => {
       if (isToBeTriedAgain(ended)) return;
-      if (traced) telemetry.export(requestSpans(ended));
+      if (traced) telemetry.exportLater(() => requestSpans(ended));
       log.info({ ...requestLine(ended), ...background.ids }, background.name);
     });
   }

@@ -104,6 +104,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
   const http = createHttp({
     models,
     log,
+    clock: systemClock,
     batches,
     shadows,
     health,

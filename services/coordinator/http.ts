@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Logger, Metrics } from '@rondo/chassis';
-import { LIMITS, RondoError, type TlsIdentity } from '@rondo/core';
+import { type Clock, LIMITS, RondoError, type TlsIdentity } from '@rondo/core';
 import {
   type FastifyError,
   type FastifyInstance,
@@ -32,6 +32,7 @@ import { detokenize, tokenize, tokenizerInfo } from './tokenize.ts';
 export interface HttpOptions {
   readonly models: Models;
   readonly log: Logger;
+  readonly clock: Clock;
   readonly health: () => Promise<Health>;
   /** Hears every answer. */
   readonly feed: LiveFeed;
@@ -55,6 +56,8 @@ export interface HttpOptions {
 declare module 'fastify' {
   interface FastifyRequest {
     owner: Owner;
+    /** When its headers were there, by the coordinator's clock. */
+    arrivedMs: number;
     /** Of its trace, once it has one. */
     traceId: string | undefined;
   }
@@ -82,6 +85,7 @@ export function createHttp(options: HttpOptions): FastifyInstance {
     requests: recent,
     shadows,
     metrics,
+    clock,
     answers,
     gate,
     https,
@@ -113,9 +117,11 @@ export function createHttp(options: HttpOptions): FastifyInstance {
     async (_request: unknown, body: Buffer) => parseJsonBody(body),
   );
   http.addHook('onRequest', async (request, reply) => {
+    request.arrivedMs = clock.now();
     answers.add(reply.raw);
     reply.header('x-request-id', request.id);
   });
+  http.decorateRequest('arrivedMs', 0);
   http.decorateRequest('owner', undefined);
   http.decorateRequest('traceId', undefined);
   http.addHook('onRequest', async (request, reply) => {
@@ -136,7 +142,7 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   const generate =
     (operation: 'chat' | 'text_completion', plan: (body: unknown, kitchen: Kitchen) => AnswerPlan) =>
     async (request: FastifyRequest, reply: FastifyReply) => {
-      const { body, headers, id, owner } = request;
+      const { body, headers, id, owner, arrivedMs } = request;
       const session = headers[SESSION_HEADER];
       const served = models.serve(body, {
         session: typeof session === 'string' ? session : undefined,
@@ -149,8 +155,8 @@ export function createHttp(options: HttpOptions): FastifyInstance {
       byVariant.inc({ asked, model: model.name });
       const { promptTokens, stream } = planned;
       const { traceparent } = headers;
-      const facts = { id, owner, operation, asked, model: model.name, promptTokens, stream, traceparent };
-      const timeline = recent.begin(facts);
+      const facts = { id, owner, operation, asked, model: model.name, promptTokens, stream };
+      const timeline = recent.begin({ ...facts, arrivedMs, traceparent });
       request.traceId = timeline.facts.context.traceId;
       const witness = shadows?.witness(served, timeline.facts, planned.choices.length, (other) =>
         plan(body, other),

@@ -12,6 +12,9 @@ const RUN: RunRecord = {
   ...{ step: 0, stepRows: 1, stepDepths: [0], readyMs: 0, waitMs: 0, runMs: 0 },
 };
 
+/** Between a request's headers and the plan for it, in milliseconds. */
+const PLANNED_MS = 3;
+
 /** Requests of one owner, whose runs are kept, named by their number. */
 function remembering(given?: Telemetry) {
   const metrics = new Metrics();
@@ -22,7 +25,10 @@ function remembering(given?: Telemetry) {
   let count = 0;
   const facts = { owner: undefined, model: 'm', asked: 'm', operation: 'chat', stream: false } as const;
   const begin = (): RequestTimeline =>
-    requests.begin({ ...facts, id: String(count++), promptTokens: 3, traceparent: undefined });
+    requests.begin({
+      ...{ ...facts, id: String(count++), promptTokens: 3 },
+      ...{ traceparent: undefined, arrivedMs: clock.now() - PLANNED_MS },
+    });
   const isKnown = ({ facts: { id, owner } }: RequestTimeline): boolean => {
     try {
       return requests.find(id, owner) !== undefined;
@@ -119,4 +125,31 @@ test('the trace of a request that was cancelled says that its client left', asyn
     root!.events.map(({ name, attributes }) => [name, attributes?.['rondo.cause']]),
     [['cancelled', 'client-left']],
   );
+});
+
+test('what a request waited for is told from its headers on, and its last run to its end', async () => {
+  const { telemetry, spans } = keepingTelemetry({ sample: 1 });
+  const { begin, clock } = remembering(telemetry);
+  const timeline = begin();
+  const sequence = timeline.follow(request).timeline!;
+  clock.advance(10);
+  sequence.opened({ ...OPEN, openMs: 4 }, 0);
+  const readyMs = timeline.startedMs + PLANNED_MS + 10;
+  sequence.ran(
+    { type: 'runs', epoch: 1, runs: [{ ...RUN, readyMs, waitMs: 2, runMs: 5 }], dropped: 0 },
+    () => 0,
+  );
+  clock.advance(9);
+  sequence.end();
+  timeline.end();
+  const exported = await spans();
+  const find = (name: string) => exported.find((span) => span.name === name)!;
+  const lasted = ({ duration: [s, ns] }: { duration: [number, number] }) => Math.round(s * 1e3 + ns / 1e6);
+  assert.deepEqual(['chat m', 'queue', 'place', 'pass 0'].map(find).map(lasted), [
+    PLANNED_MS + 19,
+    PLANNED_MS + 6,
+    4,
+    7,
+  ]);
+  assert.equal(Math.round(Number(find('pass 0').attributes['rondo.settle_ms'])), 2);
 });

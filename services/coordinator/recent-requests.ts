@@ -24,6 +24,8 @@ const SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60, 120, 300, 600,
 export interface Arrival extends Omit<RequestFacts, 'context' | 'detailed'> {
   /** The header of that name. */
   readonly traceparent: unknown;
+  /** By the clock. */
+  readonly arrivedMs: number;
 }
 
 /**
@@ -52,12 +54,12 @@ export class RecentRequests {
   }
 
   /** A request has come in; what the client calls it stands for the newest of that name. */
-  begin({ traceparent, ...arrival }: Arrival): RequestTimeline {
+  begin({ traceparent, arrivedMs, ...arrival }: Arrival): RequestTimeline {
     const { telemetry, clock, watched } = this.#options;
     const context = telemetry.begin(traceparent);
     const detailed = context.sampled || watched() || telemetry.slowerThanMs !== undefined;
     const facts = { ...arrival, context, detailed };
-    const timeline = new RequestTimeline(facts, clock, (ended) => this.#ended(ended));
+    const timeline = new RequestTimeline(facts, clock, (ended) => this.#ended(ended), arrivedMs);
     // Set anew it is the newest.
     this.#byId.delete(arrival.id);
     this.#byId.set(arrival.id, timeline);
@@ -88,9 +90,7 @@ export class RecentRequests {
     this.#seconds.observe({ model }, totalMs / 1000, context.sampled ? context.traceId : undefined);
     const { slowerThanMs } = telemetry;
     const slow = slowerThanMs !== undefined && totalMs >= slowerThanMs;
-    if (telemetry.exports && (context.sampled || slow)) {
-      telemetry.export(requestSpans(timeline));
-    }
+    if (context.sampled || slow) telemetry.exportLater(() => requestSpans(timeline));
     this.#makeRoom();
     log.info(requestLine(timeline), 'request');
   }

@@ -56,12 +56,17 @@ export class RequestTimeline implements Witness {
   /** Runs, tokens and events that are kept. */
   #kept = 0;
 
-  /** `ended` is told once, at its end. */
-  constructor(facts: RequestFacts, clock: Clock, ended: (timeline: RequestTimeline) => void) {
+  /** `ended` is told once, at its end; `arrivedMs` is the clock's time when its headers were there: what is done before a plan is made takes time, too. */
+  constructor(
+    facts: RequestFacts,
+    clock: Clock,
+    ended: (timeline: RequestTimeline) => void,
+    arrivedMs = clock.now(),
+  ) {
     this.facts = facts;
     this.#clock = clock;
-    this.#beganMs = clock.now();
-    this.startedMs = performance.timeOrigin + performance.now();
+    this.#beganMs = arrivedMs;
+    this.startedMs = performance.timeOrigin + performance.now() - this.now;
     this.#ended = ended;
   }
 

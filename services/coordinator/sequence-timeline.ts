@@ -65,14 +65,14 @@ export class SequenceTimeline {
   errorCode: ErrorCode | undefined;
   truncated = false;
   readonly #ways: TimelineWays;
-  #soughtMs: number;
+  /** The first search begins with the request: to be read and planned is part of its wait. */
+  #soughtMs = 0;
   /** Of the search that is on: who waits in line is refused by the same workers ten times a second. */
   readonly #refusals = new Set<string>();
 
   constructor(promptRows: number, ways: TimelineWays) {
     this.promptRows = promptRows;
     this.#ways = ways;
-    this.#soughtMs = ways.now();
   }
 
   /** Of its request, when that is sampled. */

@@ -6,7 +6,10 @@ export interface PlacedRun extends TimedRun {
   /** Index of the token that its rows led to; null for rows of the prompt. */
   readonly token: number | null;
   readonly hopMs: number | null;
-  /** From its result until its rows, or the token they led to, were ready for the next run on the same worker. */
+  /**
+   * From its result until its rows, or the token they led to, were ready for the next run on the same worker; of the last run, until the
+   * sequence was over.
+   */
   readonly settleMs: number | null;
 }
 
@@ -59,7 +62,16 @@ export function timelineSpans(timeline: SequenceTimeline): TimelineSpan[] {
     });
     before = endMs;
   }
-  return spans;
+  return settled(spans, timeline.endMs);
+}
+
+/** Nothing comes after the last run but the sequence's end. */
+function settled(spans: TimelineSpan[], endMs: number | undefined): TimelineSpan[] {
+  const last = spans.at(-1);
+  const run = last?.runs.at(-1);
+  if (endMs === undefined || last === undefined || run === undefined) return spans;
+  const settleMs = Math.max(0, endMs - endOf(run));
+  return spans.with(-1, { ...last, runs: last.runs.with(-1, { ...run, hopMs: null, settleMs }) });
 }
 
 /** When the first token was there: at the end of the first stay's given rows. */
