@@ -29,3 +29,4 @@ export {
   traceparentOf,
 } from './trace-context.ts';
 export { WatchedFiles, type WatchOptions } from './watched-files.ts';
+export { YoungBuffers } from './young-buffers.ts';

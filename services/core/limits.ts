@@ -92,6 +92,8 @@ export const LIMITS = {
   runsHeld: 4096,
   /** Rows waiting in a worker's inbox from which on it grants no more to its links. */
   inboxRows: 2048,
+  /** Typed arrays that may come before a worker looks which young ones are free again: V8 looks at the whole heap after about four times that. */
+  youngBufferBytes: 16 * 1024 * 1024,
   /** Positions of K and V in one page. */
   pagePositions: 16,
   /** Passes of a model: pages, routes and exits keep an entry for each, and published models go to 64. */

@@ -7,7 +7,7 @@ export const inDepthOrder = (chunks: readonly Chunk[]): Chunk[] =>
 
 /**
  * Puts chunks of one stack, in depth order, into the engine's form; takes the pages that their positions reach. All
- * arrays are new: the engine keeps them.
+ * arrays are new, or a chunk's own: the engine keeps them.
  */
 export function stackBatch(
   stack: Stack,
@@ -27,10 +27,7 @@ export function stackBatch(
   const rows = rowsOf(chunks);
   return {
     stack,
-    input:
-      stack === 'prelude'
-        ? joined(chunks, new Int32Array(rows))
-        : joined(chunks, new Float32Array(rows * hidden)),
+    input: stack === 'prelude' ? joined(chunks, new Int32Array(rows)) : statesOf(chunks, rows * hidden),
     starts: Int32Array.from(chunks, (chunk) => chunk.start),
     rowCounts: Int32Array.from(chunks, (chunk) => chunk.rows),
     depths: Int32Array.from(chunks, depthOf),
@@ -63,6 +60,12 @@ export const headBatch = (chunks: readonly Chunk[], hidden: number): HeadBatch =
 
 export const rowsOf = (chunks: readonly { readonly rows: number }[]): number =>
   chunks.reduce((rows, chunk) => rows + chunk.rows, 0);
+
+/** Of one chunk alone that has the memory of its states for itself, these. */
+function statesOf(chunks: readonly Chunk[], floats: number): Float32Array {
+  const [{ input, own }] = chunks as [Chunk];
+  return chunks.length === 1 && own === input ? own : joined(chunks, new Float32Array(floats));
+}
 
 function joined<Values extends Int32Array | Float32Array>(chunks: readonly Chunk[], target: Values): Values {
   let offset = 0;

@@ -16,6 +16,8 @@ export interface Chunk {
   readonly rows: number;
   /** Token ids [rows] for the prelude, states [rows·hidden] for all else. */
   readonly input: Int32Array | Float32Array;
+  /** The input where its memory is this chunk's alone, so that a run may take it as it is; another array, or none, where it is not. */
+  readonly own?: Float32Array | undefined;
   /** ∏(1 − λ) over the passes spent, for models with an exit gate. */
   readonly survival: number;
   /** Head only: candidates will not do. */

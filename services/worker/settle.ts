@@ -93,7 +93,7 @@ export class Settlement {
       const input = state;
       const owed = kind === 'owed' ? rows : 0;
       const at = { tenant, phase: 'block', passes: depth, start, rows } as const;
-      const chunk: Chunk = { ...at, input, survival, wantLogits: false, owed };
+      const chunk: Chunk = { ...at, input, own: input, survival, wantLogits: false, owed };
       if (kind === 'skipped') this.#skip(chunk, departures);
       else if (kind === 'owed') this.#ways.ready(chunk);
       else this.#onward(chunk, kind === 'exited', departures);

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { parseTraceparent } from '@rondo/chassis';
+import { parseTraceparent, YoungBuffers } from '@rondo/chassis';
 import { LIMITS, RondoError, systemClock, workerId } from '@rondo/core';
 import type { Engine, Stack } from '@rondo/engine';
 import { PROTOCOL_REVISION, serveWorker } from '@rondo/wire';
@@ -136,6 +136,7 @@ export async function serveEngine(
     },
   );
   const propagation = new Propagation();
+  const youngBuffers = new YoungBuffers();
   const { hidden } = shape;
   const settlement = new Settlement(
     { where, hidden, kvPolicy: manifest.kvPolicy, propagation },
@@ -170,6 +171,7 @@ export async function serveEngine(
         meters.ran(report);
         work.ran(report);
         stageHost.roomAgain();
+        youngBuffers.check();
       },
       failed(phase, chunks, error) {
         meters.failed(phase);
