@@ -1,5 +1,5 @@
 import type { Bundle, Manifest } from '@rondo/bundle';
-import { RondoError } from '@rondo/core';
+import { LIMITS, RondoError } from '@rondo/core';
 import { Tensor } from 'onnxruntime-node';
 import { readsEmbedding } from './embedding-table.ts';
 import type {
@@ -37,6 +37,8 @@ const HEAD_AND_LOGITS: Fetches = { ...HEAD, logits: null };
 export class ModelGraphs {
   readonly #hidden: number;
   readonly #vocab: number;
+  readonly #context: number;
+  readonly #pagePositions: number;
   readonly #stacks: Partial<Record<Stack, LoadedStack>>;
   readonly #head: Session;
   readonly #propagate: Session | undefined;
@@ -56,6 +58,8 @@ export class ModelGraphs {
     this.#proof = proof;
     this.#hidden = bundle.manifest.shape.hidden;
     this.#vocab = bundle.manifest.shape.vocab;
+    this.#context = bundle.manifest.shape.context;
+    this.#pagePositions = bundle.manifest.pagePositions;
     this.#stacks = stacks;
     this.#head = head;
     this.#propagate = paged?.propagate;
@@ -149,34 +153,38 @@ export class ModelGraphs {
 
   /**
    * Runs every graph once on the null page; what cannot run, or runs elsewhere than on the provider asked for, fails here and
-   * not under a request.
+   * not under a request. Our own attention runs the longest step too: one row goes past the layers' graphs, and a first prompt
+   * would wait for V8's second compiler and for memory that no run has touched.
    */
   warmUp(): void {
     try {
-      this.#runOnce();
+      this.#run(1);
+      if (this.#attention) this.#run(Math.min(LIMITS.stepRowsMax, this.#context));
       this.#proof?.check(this.#provider);
     } finally {
       this.#proof?.close();
     }
   }
 
-  #runOnce(): void {
+  /** `rows` of one sequence through every stack, and one through the head. */
+  #run(rows: number): void {
     for (const stack of ['prelude', 'block', 'coda'] as const) {
       if (!this.#stacks[stack]) continue;
-      const input = stack === 'prelude' ? new Int32Array(1) : new Float32Array(this.#hidden).fill(1);
+      const floats = rows * this.#hidden;
+      const input = stack === 'prelude' ? new Int32Array(rows) : new Float32Array(floats).fill(1);
       const { state } = this.runStack({
         stack,
         input,
         starts: new Int32Array(1),
-        rowCounts: Int32Array.of(1),
+        rowCounts: Int32Array.of(rows),
         depths: new Int32Array(1),
-        pageTable: new Int32Array(1),
+        pageTable: new Int32Array(Math.ceil(rows / this.#pagePositions)),
         copies: [],
       });
-      if (state.length !== this.#hidden) {
+      if (state.length !== floats) {
         throw new RondoError(
           'ENGINE_FAILED',
-          `${stack} graph returned ${state.length} floats for one row of ${this.#hidden}`,
+          `${stack} graph returned ${state.length} floats for ${rows} rows of ${this.#hidden}`,
         );
       }
     }

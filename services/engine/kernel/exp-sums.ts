@@ -12,6 +12,7 @@ import {
   set,
   vector,
 } from './code.ts';
+import { Exponential } from './exponential.ts';
 import { WasmFunction } from './module.ts';
 import type { Locals4 } from './registers.ts';
 import { acrossLanes, type ExpLocals, shiftedExps } from './softmax.ts';
@@ -34,7 +35,11 @@ export function expSumsFunction(name: string): WasmFunction {
   const fn = new WasmFunction(name, 3);
   const [item, rows] = [fn.parameter(0), fn.parameter(1)];
   const [at, start, end, rowEnd] = fn.locals('i32', 4) as Locals4;
-  const locals: ExpLocals = { at, vectors: fn.locals('v128', 4) as Locals4 };
+  const locals: ExpLocals = {
+    at,
+    vectors: fn.locals('v128', 4) as Locals4,
+    exponential: new Exponential(fn),
+  };
   const [largest, total] = locals.vectors;
   const field = (index: number) => load(get(rows), index * 4);
   const row = divide(get(item), field(SLICED.slices));
@@ -46,6 +51,7 @@ export function expSumsFunction(name: string): WasmFunction {
     set(start, add(get(start), multiply(slice, field(SLICED.sliceBytes)))),
     set(end, add(get(start), field(SLICED.sliceBytes))),
     ifElse(lessThan(get(rowEnd), get(end)), set(end, get(rowEnd))),
+    locals.exponential.constants,
     shiftedExps(locals, [get(start), get(end), get(end)]),
     scalar.store(sums, vector.lane(get(largest), 0)),
     scalar.store(sums, acrossLanes(total, scalar.add), 4),

@@ -13,8 +13,8 @@ import {
   set,
   vector,
 } from './code.ts';
+import { Exponential } from './exponential.ts';
 import { WasmFunction } from './module.ts';
-import { exponential } from './softmax.ts';
 
 /** Outputs whose weights lie in one vector. */
 export const LANES = 4;
@@ -98,9 +98,11 @@ export function productFunction(
   const ofGroup = (area: number, bytes: number): Code =>
     add(field(area), multiply(multiply(get(group), get(blocks)), int(bytes * TILES)));
   const product = rowProduct({ fn, blocks, block, input, totals, spare, field, ofGroup, ofOutputs });
+  const exponential = gated ? new Exponential(fn) : undefined;
   const groupBytes = gated ? LANES * 4 : TILES * LANES * 4;
   fn.body([
     product.constants,
+    exponential?.constants ?? [],
     set(blocks, field(MATRIX.blocks)),
     set(end, multiply(add(get(item), int(1)), field(MATRIX.itemGroups))),
     ifElse(lessThan(field(MATRIX.groups), get(end)), set(end, field(MATRIX.groups))),
@@ -111,9 +113,9 @@ export function productFunction(
         product.begin,
         loopOver(block, int(0), get(blocks), 1, product.block),
         product.end,
-        gated
+        exponential
           ? [
-              activate(totals[0]!, spare),
+              activate(totals[0]!, spare, exponential),
               vector.store(get(output), vector.multiply(get(totals[0]!), get(totals[1]!))),
             ]
           : totals.map((total, tile) => vector.store(get(output), get(total), tile * 16)),
@@ -125,12 +127,12 @@ export function productFunction(
 }
 
 /** x ← x · sigmoid(x), with exp of −|x| only, which cannot overflow. */
-function activate(x: Local, [power, n, one]: readonly [Local, Local, Local]): Code {
+function activate(x: Local, [power, n, one]: readonly [Local, Local, Local], exponential: Exponential): Code {
   const positive = vector.lessThan(vector.floats(0), get(x));
   return [
     set(one, vector.floats(1)),
     set(power, vector.subtract(vector.floats(0), vector.absolute(get(x)))),
-    exponential(power, n),
+    exponential.of(power, n),
     set(
       x,
       vector.multiply(

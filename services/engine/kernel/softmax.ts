@@ -13,6 +13,7 @@ import {
   set,
   vector,
 } from './code.ts';
+import { Exponential } from './exponential.ts';
 import type { WasmFunction } from './module.ts';
 import type { Locals4, Names } from './registers.ts';
 import type { KernelLayout } from './shape.ts';
@@ -26,9 +27,13 @@ export function softmax(
   layout: KernelLayout,
 ): Code {
   const [row, end, at, bound] = fn.locals('i32', 4) as Locals4;
-  const locals: ExpLocals = { at, vectors: fn.locals('v128', 4) as Locals4 };
+  const locals: ExpLocals = {
+    at,
+    vectors: fn.locals('v128', 4) as Locals4,
+    exponential: new Exponential(fn),
+  };
   const [, total, x] = locals.vectors;
-  return loopOver(query, int(0), get(names.queries), 1, [
+  const turn = [
     set(row, add(get(names.scores), multiply(get(query), get(names.stride)))),
     // One behind the last score that this row sees.
     set(
@@ -57,21 +62,23 @@ export function softmax(
       add(get(names.inverses), multiply(get(query), int(4))),
       scalar.divide(scalar.floats(1), acrossLanes(total, scalar.add)),
     ),
-  ]);
+  ];
+  return [locals.exponential.constants, loopOver(query, int(0), get(names.queries), 1, turn)];
 }
 
-/** An address, and vectors: the largest value in all lanes, lanes that sum to Σ exp, the exp at hand, and one of any use. */
+/** An address, and vectors: the largest value in all lanes, lanes that sum to Σ exp, the exp at hand, and one of any use; what makes exps. */
 export interface ExpLocals {
   readonly at: Local;
   readonly vectors: Locals4;
+  readonly exponential: Exponential;
 }
 
 /**
  * exp(value − largest) of floats from `start` to `bound`, whose largest is before `end`, a vector at a time: `each` has it and its
- * address. (Milakov & Gimelshein 2018, safe softmax)
+ * address. The constants of `exponential` are set. (Milakov & Gimelshein 2018, safe softmax)
  */
 export function shiftedExps(
-  { at, vectors: [largest, total, x, n] }: ExpLocals,
+  { at, vectors: [largest, total, x, n], exponential }: ExpLocals,
   [start, end, bound]: readonly [Code, Code, Code],
   each: Code = [],
 ): Code {
@@ -82,7 +89,7 @@ export function shiftedExps(
     set(total, vector.floats(0)),
     loopOver(at, start, bound, 16, [
       set(x, vector.subtract(vector.load(get(at)), get(largest))),
-      exponential(x, n),
+      exponential.of(x, n),
       each,
       set(total, vector.add(get(total), get(x))),
     ]),
@@ -95,35 +102,3 @@ export const acrossLanes = (value: Local, fold: (left: Code, right: Code) => Cod
     fold(vector.lane(get(value), 0), vector.lane(get(value), 1)),
     fold(vector.lane(get(value), 2), vector.lane(get(value), 3)),
   );
-
-/** x ← exp(x) for x ≤ 0, within 2 units in the last place; 0 below −87. (Moshier, Cephes 2.8, expf) */
-export function exponential(x: Local, n: Local): Code {
-  const [log2e, ln2High, ln2Low] = [Math.LOG2E, 0.693359375, -2.1219444e-4];
-  const coefficients = [
-    1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1,
-  ];
-  const [leading, ...others] = coefficients as [number, ...number[]];
-  const polynomial = others.reduce<Code>(
-    (sum, coefficient) => vector.multiplyAdd(sum, get(x), vector.floats(coefficient)),
-    vector.floats(leading),
-  );
-  const power = vector.shiftLeft(vector.addInts(vector.toInts(get(n)), vector.ints(127)), 23);
-  const zeroed = (value: Code): Code => vector.andNot(value, vector.lessThan(get(n), vector.floats(-125.5)));
-  return [
-    set(n, vector.nearest(vector.multiply(get(x), vector.floats(log2e)))),
-    set(x, vector.negativeMultiplyAdd(get(n), vector.floats(ln2High), get(x))),
-    set(x, vector.negativeMultiplyAdd(get(n), vector.floats(ln2Low), get(x))),
-    set(
-      x,
-      zeroed(
-        vector.multiply(
-          vector.add(
-            vector.multiplyAdd(vector.multiply(get(x), get(x)), polynomial, get(x)),
-            vector.floats(1),
-          ),
-          power,
-        ),
-      ),
-    ),
-  ];
-}
