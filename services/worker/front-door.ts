@@ -16,6 +16,8 @@ export interface FrontDoorDeps {
   readonly pools: KvPools;
   readonly peers: PeerLinks;
   ready(chunk: Chunk): void;
+  /** A generated row has given a token, after so many passes. */
+  spent(passes: number): void;
   closed(home: HomeSequence): void;
   /** The prefix cache was asked for the pages of so many positions of a prompt and had some. */
   prefixSought(positions: number, found: number): void;
@@ -59,7 +61,7 @@ export class FrontDoor {
   }
 
   #settleIn(spec: GenerateSpec): HomeSequence {
-    const { self, manifest, pools, ready, closed, prefixSought } = this.#deps;
+    const { self, manifest, pools, ready, spent, closed, prefixSought } = this.#deps;
     const { shape, layers } = manifest;
     const positions = Math.min(spec.promptIds.length + spec.maxTokens, shape.context);
     const depths = depthsOf(spec.route, self);
@@ -89,7 +91,7 @@ export class FrontDoor {
       hidden: shape.hidden,
       candidates: manifest.headCandidates,
     };
-    return new HomeSequence(spec, residency, plan, { ready, closed });
+    return new HomeSequence(spec, residency, plan, { ready, spent, closed });
   }
 
   #check(spec: GenerateSpec): void {

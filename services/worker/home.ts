@@ -30,6 +30,8 @@ export interface HomePlan {
 interface Ways {
   /** Puts a chunk where the step finds it. */
   ready(chunk: Chunk): void;
+  /** A generated row has given a token, after so many passes. */
+  spent(passes: number): void;
   /** The sequence has ended, however it did. */
   closed(home: HomeSequence): void;
 }
@@ -255,7 +257,10 @@ export class HomeSequence implements Resident {
       });
       return;
     }
-    if (chunk.start >= this.#promptRows) this.#generatedPasses += chunk.passes;
+    if (chunk.start >= this.#promptRows) {
+      this.#generatedPasses += chunk.passes;
+      this.#ways.spent(chunk.passes);
+    }
     this.#output.push(chosen.id);
     this.#tellRuns();
     this.events.push({

@@ -40,6 +40,8 @@ export interface StepView<Ready> {
   readonly backgroundWaited: number;
   /** As measured here; undefined while unknown, and where stages on other workers wait for what runs here. */
   readonly costs: BlockCosts | undefined;
+  /** [maxDepth] passes that tokens take here on average which take more than index; undefined while unknown. */
+  readonly expectedPasses: readonly number[] | undefined;
 }
 
 export interface StepLimits {
@@ -64,7 +66,7 @@ export interface Decision<Ready> {
  * Which chunks run next, or undefined when nothing is ready.
  * Beside others, background sequences take part with a few rows, whoever waited longest, and with none while a prompt of others is
  * here, unless that has been so for `backgroundWaitRuns` runs; the rest is as if it were not there.
- * Rows inside the loop go ahead by themselves, and all others wait for them, where that spares them more than it costs the others.
+ * Rows inside the loop whose tokens take long, or that are in their last pass, go ahead by themselves where that is worth a run more.
  * Phase else: 1. head, where rows come to it from a coda; 2. prelude: what comes out of both makes the block's run fuller;
  * 3. the way out (coda, or a head without one) when half as many rows wait there as decode on in the loop; 4. the block;
  * 5. the way out with fewer; 6. rows that nobody waits for.
@@ -85,7 +87,7 @@ export function decide<Ready extends ReadyChunk>(
     const deferred = fill(view.ready, limits, true);
     return deferred.length > 0 ? { phase: 'block', chunks: deferred, withHead: false } : undefined;
   }
-  const ahead = policy === 'depth' && !due ? goingAhead(ready, view.costs) : [];
+  const ahead = policy === 'depth' && !due ? goingAhead(ready, view) : [];
   if (ahead.length > 0) {
     const chunks = fill(ahead, limits, view.decoding);
     return { phase: 'block', chunks, withHead: allLeave(chunks, ready) };
@@ -134,25 +136,44 @@ function givingWay<Ready extends ReadyChunk>(
 }
 
 /**
- * The decoding rows inside the loop, when it is better for all together that they run without the others, whatever their phase: each of
- * them is spared the time of the others' rows, and each of the others waits for one run more. With them go those chunks of prompts inside
- * that cost them less than the run of the others that a chunk would wait for. No background rows: they can wait.
+ * How much more a wait counts for a token that takes long: by this power of the passes that it is expected to take, to the average
+ * token's. What is long makes the tail.
+ */
+const TAIL_POWER = 3;
+
+/**
+ * Those decoding rows inside the loop that run without the others, whatever these wait for, because that is better for all together.
+ * Rows whose tokens take more passes than the average: if L of them go ahead of k others, each is spared k·rowMs, and each of the others
+ * waits for runMs + L·rowMs, for good: a sequence that is behind stays behind. In sum k·runMs is lost, so that it pays only where
+ * their waits count for more: Σ (weight − 1)·rowMs > runMs. Where all tokens take equally many passes that is never so. Nor is it past
+ * rows of prompts alone: whoever goes ahead of a prompt rides with it later, for as many passes.
+ * Else rows in their last pass, which costs one run and then they are in step with the others: where both runs are so full that a
+ * row costs more than its shares of them, rowMs > runMs/L + runMs/k.
+ * With either go those chunks of prompts inside that cost them less than the run of the others that a chunk would wait for. No
+ * background rows: they can wait.
  */
 function goingAhead<Ready extends ReadyChunk>(
   ready: readonly Ready[],
-  costs: BlockCosts | undefined,
+  { costs, expectedPasses }: Pick<StepView<Ready>, 'costs' | 'expectedPasses'>,
 ): readonly Ready[] {
-  if (!costs) return [];
+  if (!costs || !expectedPasses) return [];
   const { runMs, rowMs } = costs;
-  const inside = ({ phase, passesHere, background }: Ready) =>
-    phase === 'block' && passesHere > 0 && !background;
-  const [within, fresh] = [ready.filter(inside), ready.filter((chunk) => !inside(chunk))];
-  const decoding = within.filter(({ decodes }) => decodes);
-  const prompts = within.filter(({ decodes }) => !decodes);
-  const others = [...fresh, ...prompts];
-  if (decoding.length * rowMs * rowsOf(others) <= others.length * runMs) return [];
-  const untilNextMs = runMs + rowMs * rowsOf(fresh);
-  return [...decoding, ...prompts.filter(({ rows }) => decoding.length * rowMs * rows < untilNextMs)];
+  const inside = ready.filter(
+    ({ phase, passesHere, background }) => phase === 'block' && passesHere > 0 && !background,
+  );
+  const decoding = inside.filter(({ decodes }) => decodes);
+  const overweight = ({ passes }: Ready) => (expectedPasses[passes]! / expectedPasses[0]!) ** TAIL_POWER - 1;
+  const late = decoding.filter((chunk) => overweight(chunk) > 0);
+  const last = decoding.filter(({ passes }) => passes === expectedPasses.length - 1);
+  const lateIsWorthMs = rowMs * late.reduce((sum, chunk) => sum + overweight(chunk), 0);
+  const decodingReady = ready.filter(({ decodes }) => decodes).length;
+  let ahead: readonly Ready[] = [];
+  if (lateIsWorthMs > runMs && decodingReady > late.length) ahead = late;
+  else if (rowMs > runMs / last.length + runMs / (ready.length - last.length)) ahead = last;
+  if (ahead.length === 0) return [];
+  const prompts = inside.filter(({ decodes }) => !decodes);
+  const untilNextMs = runMs + rowMs * (rowsOf(ready) - rowsOf(ahead) - rowsOf(prompts));
+  return [...ahead, ...prompts.filter(({ rows }) => ahead.length * rowMs * rows < untilNextMs)];
 }
 
 const rowsOf = (chunks: readonly ReadyChunk[]): number => chunks.reduce((sum, { rows }) => sum + rows, 0);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Phase } from './chunk.ts';
 import type { StepPolicy } from './step-policy.ts';
-import { type SimulatedLoad, type SimulatedTail, simulate } from './test-load.ts';
+import { type Draw, type SimulatedLoad, type SimulatedTail, simulate } from './test-load.ts';
 
 const LIMITS = { rowsMax: 256, prefillRows: 64, backgroundRows: 8, backgroundWaitRuns: 8 };
 
@@ -24,7 +24,11 @@ const onProcessor = (phase: Phase, rows: number): number =>
 const onAccelerator = (phase: Phase, rows: number): number =>
   phase === 'block' ? 40 + 0.3 * rows : phase === 'prelude' ? 1.4 + 0.01 * rows : 3.5 + 0.06 * rows;
 
-/** Of a request, on average: what `test-load` draws. */
+/** The timed engine of `rondo bench staged`: a run of 16 rows costs as much besides its rows as for them. */
+const onTimedEngine = (phase: Phase, rows: number): number => (phase === 'block' ? 4 + 0.25 * rows : 0);
+
+const SHORT = { prompt: { least: 1, most: 4 }, answer: { least: 24, most: 96 } };
+/** Of such a request, on average. */
 const [PROMPT_ROWS, TOKENS] = [2.16, 52];
 
 const run = (
@@ -32,8 +36,12 @@ const run = (
   arrivals: SimulatedLoad['arrivals'],
   leaving: number,
   takesMs = onProcessor,
-): SimulatedTail =>
-  simulate({ policy, arrivals, leaving, takesMs, limits: LIMITS, maxDepth: 2, forMs: 240_000, draws });
+  maxDepth = 2,
+): SimulatedTail => {
+  const passes = (draw: Draw) => (draw() < leaving ? 1 : maxDepth);
+  const load = { ...SHORT, policy, arrivals, passes, takesMs, maxDepth };
+  return simulate({ ...load, limits: LIMITS, forMs: 240_000, draws });
+};
 const full = (policy: StepPolicy, leaving: number, takesMs = onProcessor): number =>
   run(policy, { clients: 64 }, leaving, takesMs).tokensPerS;
 const p99 = ({ gapsMs }: SimulatedTail): number => gapsMs[Math.floor(0.99 * gapsMs.length)]!;
@@ -71,4 +79,16 @@ test('the worker learns what its runs cost from the runs themselves', () => {
     Math.abs(costs!.runMs - 4.5) < 0.05 && Math.abs(costs!.rowMs - 2.27) < 0.01,
     JSON.stringify(costs),
   );
+});
+
+test('where every token runs every pass, eight passes at saturation cost nothing', () => {
+  const rate = (policy: StepPolicy, exits?: (draw: Draw) => number) => {
+    const passes = exits ?? (() => 8);
+    const load = { policy, passes, takesMs: onTimedEngine, maxDepth: 8, arrivals: { clients: 16 } };
+    const lengths = { prompt: { least: 16, most: 16 }, answer: { least: 32, most: 32 } };
+    return simulate({ ...load, ...lengths, limits: LIMITS, forMs: 60_000, draws }).tokensPerS;
+  };
+  assert.ok(rate('depth') >= rate('sequence'));
+  const mixed = (draw: Draw) => [8, 2, 6, 4, 5][Math.floor(5 * draw())]!;
+  assert.ok(rate('depth', mixed) >= 1.1 * rate('sequence', mixed), 'and rows that leave make room');
 });

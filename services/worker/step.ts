@@ -5,6 +5,7 @@ import type { Engine, HeadRows } from '@rondo/engine';
 import { headBatch, headRows, inDepthOrder, rowsOf, stackBatch } from './batch.ts';
 import { type Chunk, depthOf, type Phase } from './chunk.ts';
 import type { Front, Inbox } from './inbox.ts';
+import type { PassesSpent } from './passes-spent.ts';
 import type { Propagation } from './propagation.ts';
 import type { BlockCosts } from './run-costs.ts';
 import { type EndedRun, recordRun } from './run-recorder.ts';
@@ -52,6 +53,8 @@ export interface StepOptions {
   readonly times: () => RunTimes;
   /** What runs of the block take here; undefined while unknown. */
   readonly costs: () => BlockCosts | undefined;
+  /** How many passes tokens take here. */
+  readonly passes: PassesSpent;
   readonly propagation: Propagation;
   readonly settlement: Settlement;
   /** Where steps with rows of sampled requests are traced; absent: nowhere. */
@@ -122,7 +125,9 @@ export class Step {
     const { decoding, hurried } = tenants;
     const backgroundWaited = this.#backgroundWaited;
     const costs = tenants.homed ? this.#rooms.costs() : undefined;
-    const view = { ready, exitPhase, decoding, hurried, decodingShare, backgroundWaited, costs } as const;
+    const { expected: expectedPasses } = this.#rooms.passes;
+    const asked = { ready, exitPhase, decoding, hurried, decodingShare, backgroundWaited } as const;
+    const view = { ...asked, costs, expectedPasses };
     const decision = decide(view, STEP_LIMITS, policy);
     if (!decision) return undefined;
     this.#backgroundWaited = leavesBackground(ready, decision) ? backgroundWaited + 1 : 0;

@@ -1,11 +1,18 @@
 import type { Phase } from './chunk.ts';
+import { PassesSpent } from './passes-spent.ts';
 import { type BlockCosts, RunCosts } from './run-costs.ts';
 import { decide, type ReadyChunk, type StepLimits, type StepPolicy } from './step-policy.ts';
 
 /** Numbers in [0, 1) that follow from a seed. */
 export type Draw = () => number;
 
-/** Sequences of one worker in simulated time: prompts of 1 to 4 rows, answers of 24 to 96 tokens, log-uniform. */
+/** Rows of a prompt or tokens of an answer, log-uniform. */
+export interface SimulatedLength {
+  readonly least: number;
+  readonly most: number;
+}
+
+/** Sequences of one worker in simulated time. */
 export interface SimulatedLoad {
   readonly policy: StepPolicy;
   readonly limits: StepLimits;
@@ -14,8 +21,10 @@ export interface SimulatedLoad {
   /** Open loop: Poisson arrivals in a second. Closed loop: clients that ask again at once. */
   readonly arrivals: { readonly ratePerS: number } | { readonly clients: number };
   readonly maxDepth: number;
-  /** Share of generated rows that leave after pass 1; the others run every pass. */
-  readonly leaving: number;
+  /** Passes of a generated row, 1…maxDepth. */
+  readonly passes: (draw: Draw) => number;
+  readonly prompt: SimulatedLength;
+  readonly answer: SimulatedLength;
   readonly forMs: number;
   /** Streams of numbers; 0 is for the arrivals, and each sequence has its own, so that every policy meets the same. */
   readonly draws: (stream: number) => Draw;
@@ -40,13 +49,11 @@ interface Waiting extends ReadyChunk {
   readonly passesDue: number;
 }
 
-const PROMPT = { least: 1, most: 4 };
-const ANSWER = { least: 24, most: 96 };
-
 /** Runs the step policy against a load without an engine: every run takes what `takesMs` says, what arrives meanwhile joins the next. */
 export function simulate(load: SimulatedLoad): SimulatedTail {
   const { draws, maxDepth, arrivals } = load;
   const costs = new RunCosts();
+  const passes = new PassesSpent(maxDepth);
   const gaps: number[] = [];
   let waiting: Waiting[] = [];
   let [nowMs, tokens] = [0, 0];
@@ -63,30 +70,33 @@ export function simulate(load: SimulatedLoad): SimulatedTail {
     });
   const arrive = () => {
     const draw = draws(++arrived);
-    const rows = logUniform(draw, PROMPT);
-    begin({ draw, left: logUniform(draw, ANSWER), lastMs: undefined }, rows, maxDepth, rows === 1);
+    const rows = logUniform(draw, load.prompt);
+    begin({ draw, left: logUniform(draw, load.answer), lastMs: undefined }, rows, maxDepth, rows === 1);
   };
-  const token = (sequence: Sequence) => {
+  const token = ({ sequence, passesDue }: Waiting) => {
     tokens++;
-    if (sequence.lastMs !== undefined) gaps.push(nowMs - sequence.lastMs);
+    if (sequence.lastMs !== undefined) {
+      gaps.push(nowMs - sequence.lastMs);
+      passes.spent(passesDue);
+    }
     sequence.lastMs = nowMs;
-    if (--sequence.left > 0) begin(sequence, 1, sequence.draw() < load.leaving ? 1 : maxDepth, true);
+    if (--sequence.left > 0) begin(sequence, 1, load.passes(sequence.draw), true);
     else if ('clients' in arrivals) arrive();
   };
   const settle = (chunk: Waiting) => {
-    if (chunk.phase === 'coda') token(chunk.sequence);
+    if (chunk.phase === 'coda') token(chunk);
     else if (chunk.phase === 'prelude') waiting.push({ ...chunk, phase: 'block' });
     else {
-      const passes = chunk.passes + 1;
-      const phase = passes === chunk.passesDue ? 'coda' : 'block';
-      waiting.push({ ...chunk, phase, passes, passesHere: passes, leaves: phase === 'coda' });
+      const behind = chunk.passes + 1;
+      const phase = behind === chunk.passesDue ? 'coda' : 'block';
+      waiting.push({ ...chunk, phase, passes: behind, passesHere: behind, leaves: phase === 'coda' });
     }
   };
   if ('clients' in arrivals) for (let client = 0; client < arrivals.clients; client++) arrive();
   let arrivesMs = between();
   while (nowMs < load.forMs) {
     for (; arrivesMs <= nowMs; arrivesMs += between()) arrive();
-    const decision = decide(viewOf(waiting, costs.block), load.limits, load.policy);
+    const decision = decide(viewOf(waiting, costs.block, passes.expected), load.limits, load.policy);
     if (!decision) {
       nowMs = arrivesMs;
       continue;
@@ -103,10 +113,15 @@ export function simulate(load: SimulatedLoad): SimulatedTail {
   return { gapsMs: Float64Array.from(gaps).sort(), tokensPerS: (1000 * tokens) / nowMs, costs: costs.block };
 }
 
-const viewOf = (ready: readonly Waiting[], costs: BlockCosts | undefined) => ({
-  ...({ ready, exitPhase: 'coda', decoding: true, hurried: true, backgroundWaited: 0, costs } as const),
+const viewOf = (
+  ready: readonly Waiting[],
+  costs: BlockCosts | undefined,
+  expectedPasses: readonly number[] | undefined,
+) => ({
+  ...({ ready, exitPhase: 'coda', decoding: true, hurried: true, backgroundWaited: 0 } as const),
+  ...{ costs, expectedPasses },
   decodingShare: Number.POSITIVE_INFINITY,
 });
 
-const logUniform = (draw: Draw, { least, most }: { least: number; most: number }): number =>
+const logUniform = (draw: Draw, { least, most }: SimulatedLength): number =>
   Math.round(least * (most / least) ** draw());

@@ -4,6 +4,7 @@ import { LIMITS, RondoError, systemClock, workerId } from '@rondo/core';
 import type { Engine, Stack } from '@rondo/engine';
 import { PROTOCOL_REVISION, serveWorker } from '@rondo/wire';
 import type { Chunk } from './chunk.ts';
+import { learnFromFirstRuns } from './first-runs.ts';
 import { FrontDoor } from './front-door.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { HopTime } from './hop-time.ts';
@@ -13,6 +14,7 @@ import { leavesNext, otherStageWorkers } from './itinerary.ts';
 import { KvPools } from './kv-pools.ts';
 import { type EngineChoice, openEngine } from './open-engine.ts';
 import { Pace } from './pace.ts';
+import { PassesSpent } from './passes-spent.ts';
 import { PeerLinks } from './peer-links.ts';
 import { Propagation } from './propagation.ts';
 import { RunCosts } from './run-costs.ts';
@@ -33,20 +35,26 @@ import type { WorkerOptions } from './worker-options.ts';
 
 /**
  * Starts an engine for the bundle and serves it.
- * @throws RondoError of `openEngine`, or CONFIG_INVALID when the address cannot be listened on.
+ * @throws RondoError of `openEngine`, ENGINE_FAILED when it cannot run, or CONFIG_INVALID when the address cannot be listened on.
  */
 export async function startWorker(options: WorkerOptions): Promise<RunningWorker> {
   const engine = await openEngine(options.bundle, options, options.log);
-  return serveEngine(engine, options).catch(async (error: unknown) => {
+  const costs = new RunCosts();
+  const serve = async () => {
+    await learnFromFirstRuns(engine, options.bundle.manifest.shape.hidden, costs);
+    return serveEngine(engine, options, costs);
+  };
+  return serve().catch(async (error: unknown) => {
     await engine.close();
     throw error;
   });
 }
 
-/** The rooms of a worker around a running engine, which it owns from now on. */
+/** The rooms of a worker around a running engine, which it owns from now on. `runCosts`: what is known of its runs already. */
 export async function serveEngine(
   engine: Engine,
   options: Omit<WorkerOptions, keyof EngineChoice>,
+  runCosts = new RunCosts(),
 ): Promise<RunningWorker> {
   const { bundle, listen, advertise, workerId: name, policy = 'depth', log, metrics } = options;
   const { activations = 'f32' } = options;
@@ -63,7 +71,7 @@ export async function serveEngine(
   const inbox = new Inbox((chunk) => leavesNext(where, chunk));
   const life = new WorkerLife();
   const pace = new Pace();
-  const runCosts = new RunCosts();
+  const passes = new PassesSpent(maxDepth);
   const hop = new HopTime();
   const times = () => ({ stepMs: pace.stepMs, hopMs: hop.hopMs });
   const load = () => loadOf(tenants, pools, layers, maxDepth, times());
@@ -150,6 +158,7 @@ export async function serveEngine(
   const rooms = {
     self,
     costs: () => runCosts.block,
+    passes,
     engine,
     hidden,
     codaLayers: layers.coda,
@@ -194,6 +203,7 @@ export async function serveEngine(
     pools,
     peers,
     ready,
+    spent: (count) => passes.spent(count),
     closed,
     prefixSought: (positions, found) => meters.prefixSought(positions, found),
   });
