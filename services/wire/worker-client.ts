@@ -1,4 +1,4 @@
-import { Client, credentials, Metadata } from '@grpc/grpc-js';
+import { Client, type ClientReadableStream, credentials, Metadata } from '@grpc/grpc-js';
 import { type Address, type GenerateSpec, RondoError, type TlsIdentity } from '@rondo/core';
 import { CLIENT_OPTIONS, hostOf } from './channel.ts';
 import type { Hello } from './hello.ts';
@@ -84,57 +84,45 @@ class GrpcWorkerClient implements WorkerClient {
   }
 
   async *watch(signal: AbortSignal): AsyncGenerator<Pulse> {
-    this.#refuseWhenOver(signal);
     const { path } = workerService.watch;
-    const call = this.#client.makeServerStreamRequest(path, identity, identity, Buffer.alloc(0));
-    // As in generate: after the loop nobody would hear it.
-    call.on('error', () => {});
-    this.#hold(call, signal);
-    const silence = new Silence(() => call.destroy(this.#silent()));
-    call.on('data', () => silence.heard());
+    let silence: Silence | undefined;
     try {
-      for await (const bytes of new Inflow(call)) {
-        signal.throwIfAborted();
-        yield watchResponse.decode(bytes);
-      }
-      throw new RondoError('WORKER_LOST', `worker ${this.#address} ended its pulses`);
-    } catch (error) {
-      throw this.#failure(error, signal);
+      yield* new Inflow<Pulse>({
+        begin: () => {
+          const call = this.#stream(path, Buffer.alloc(0), signal);
+          silence = new Silence(() => call.destroy(this.#silent()));
+          return call;
+        },
+        decode: (bytes) => {
+          silence?.heard();
+          return watchResponse.decode(bytes);
+        },
+        isLast: () => false,
+        failure: (error = this.#ended('its pulses')) => this.#failure(error, signal),
+        signal,
+      });
     } finally {
-      silence.end();
-      call.cancel();
+      silence?.end();
     }
   }
 
-  async *generate(spec: GenerateSpec, signal: AbortSignal): AsyncGenerator<GenerateStreamEvent> {
-    this.#refuseWhenOver(signal);
+  generate(spec: GenerateSpec, signal: AbortSignal): AsyncIterable<GenerateStreamEvent> {
     const { path } = workerService.generate;
-    const request = generateRequest.encode(spec);
+    return new Inflow<GenerateStreamEvent>({
+      begin: () => this.#stream(path, generateRequest.encode(spec), signal),
+      decode: (bytes) => generateResponse.decode(bytes),
+      isLast: ({ type }) => type === 'finished',
+      failure: (error = this.#ended(`${spec.sequenceId} before it was finished`)) =>
+        this.#failure(error, signal),
+      signal,
+    });
+  }
+
+  #stream(path: string, request: Buffer, signal: AbortSignal): ClientReadableStream<Buffer> {
+    this.#refuseWhenOver(signal);
     const call = this.#client.makeServerStreamRequest(path, identity, identity, request);
-    // The error reaches the loop below; after the loop nobody would hear it, and the process would end.
-    call.on('error', () => {});
-    this.#hold(call, signal);
-    let finished = false;
-    try {
-      for await (const bytes of new Inflow(call)) {
-        // What arrived before the abort must not surface after it.
-        signal.throwIfAborted();
-        const event = generateResponse.decode(bytes);
-        finished = event.type === 'finished';
-        yield event;
-        if (finished) return;
-      }
-      throw new RondoError(
-        'WORKER_LOST',
-        `worker ${this.#address} ended ${spec.sequenceId} before it was finished`,
-      );
-    } catch (error) {
-      throw this.#failure(error, signal);
-    } finally {
-      // A finished call only has its status to come; cancelling it would look like a client that went away.
-      if (finished) call.resume();
-      else call.cancel();
-    }
+    this.#hold(call);
+    return call;
   }
 
   openPasses(hello: Hello): PassesLink {
@@ -154,6 +142,10 @@ class GrpcWorkerClient implements WorkerClient {
   #refuseWhenOver(signal?: AbortSignal): void {
     if (signal?.aborted === true) throw cancelled(this.#address, signal.reason);
     if (this.#closed) throw cancelled(this.#address, new Error('the client is closed'));
+  }
+
+  #ended(what: string): RondoError {
+    return new RondoError('WORKER_LOST', `worker ${this.#address} ended ${what}`);
   }
 
   #silent(): RondoError {
