@@ -1,25 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from '@rondo/chassis';
 import { RondoError, type SequenceId, sequenceId } from '@rondo/core';
-import type { GenerateStreamEvent } from '@rondo/wire';
 import type { FastifyReply } from 'fastify';
 import type { Admission } from './admission.ts';
-import {
-  type ChoiceDelta,
-  type ChoiceEnd,
-  type ChoiceToken,
-  choiceDeltas,
-  type PromptToken,
-} from './choice.ts';
+import type { AnswerPlan, ChoicePlan } from './answer-plan.ts';
+import { Choice, type ChoiceDelta } from './choice.ts';
 import { Detokenizer } from './detokenizer.ts';
 import type { Generation } from './generation.ts';
 import type { ModelFacts } from './generation-fields.ts';
-import { merge } from './merge.ts';
-import type { SequenceRequest, WhenFull } from './sequence-life.ts';
-import { sendEvents } from './sse.ts';
+import type { WhenFull } from './sequence-life.ts';
 import { StopStrings } from './stop-strings.ts';
+import { StreamedAnswer } from './streamed-answer.ts';
 import type { TextCodec } from './text.ts';
-import { type Usage, usageOf } from './usage.ts';
+import { WholeAnswer } from './whole-answer.ts';
+import type { Witness } from './witness.ts';
 
 /** What the generating endpoints work with. */
 export interface Kitchen {
@@ -28,40 +22,6 @@ export interface Kitchen {
   readonly admission: Admission;
   readonly generation: Generation;
   readonly log: Logger;
-}
-
-/** One choice to generate; its place in the list is its index in the answer. */
-export interface ChoicePlan {
-  readonly request: SequenceRequest;
-  readonly stops: readonly string[];
-}
-
-/** A choice once all of it is there. */
-export interface WholeChoice {
-  readonly text: string;
-  readonly tokens: readonly ChoiceToken[];
-  readonly promptTokens: readonly PromptToken[];
-  readonly end: ChoiceEnd;
-}
-
-/** How an endpoint words its answer. */
-export interface AnswerWords {
-  /** Chunks of choice `index` sent before its first text. */
-  opening(index: number): object[];
-  /** The chunk of one delta; undefined sends none. */
-  chunk(index: number, delta: ChoiceDelta): object | undefined;
-  /** The last chunk, sent when the client asked for usage. */
-  usageChunk(usage: Usage): object;
-  whole(choices: readonly WholeChoice[], usage: Usage): object;
-}
-
-export interface AnswerPlan {
-  readonly choices: readonly ChoicePlan[];
-  /** Tokens of all prompts, each counted once. */
-  readonly promptTokens: number;
-  readonly stream: boolean;
-  readonly includeUsage: boolean;
-  readonly words: AnswerWords;
 }
 
 /**
@@ -79,18 +39,22 @@ export async function answer(
   reply.raw.once('close', () => {
     if (!reply.raw.writableFinished) abort.abort();
   });
+  const streamed = plan.stream ? new StreamedAnswer(plan, reply) : undefined;
+  const told = streamed ?? new WholeAnswer(plan);
   let failure: unknown;
   try {
-    const running = runChoices(kitchen, plan.choices, abort);
-    const deltas = witness === undefined ? running : heardBy(witness, running);
-    if (!plan.stream) return await collect(plan, deltas);
-    await sendEvents(reply, chunks(plan, deltas));
-    return reply;
+    await sideBySide(kitchen, plan.choices, abort, (index, delta) => {
+      witness?.hear(index, delta);
+      return told.hear(index, delta);
+    });
+    return told.end();
   } catch (thrown) {
+    const left = reply.sent && reply.raw.destroyed;
+    if (left) return reply;
     failure = thrown;
-    abort.abort();
     if (!reply.sent) throw thrown;
-    // The client has been told within the stream; nobody further up can answer it any more.
+    // The client is told within the stream; nobody further up can answer it any more.
+    streamed?.fail(thrown);
     const error = RondoError.from(thrown);
     if (error.code !== 'CANCELLED') {
       const { id: requestId, traceId } = reply.request;
@@ -103,60 +67,36 @@ export async function answer(
   }
 }
 
-/** Whoever listens to an answer beside the client. */
-export interface Witness {
-  hear(index: number, delta: ChoiceDelta): void;
-  /** The answer has ended: whole, left by its client, or by this failure. */
-  end(failure?: unknown): void;
-}
-
-/** Two that listen to one answer. */
-export const bothOf = (one: Witness, other: Witness | undefined): Witness =>
-  other === undefined
-    ? one
-    : {
-        hear(index, delta) {
-          one.hear(index, delta);
-          other.hear(index, delta);
-        },
-        end(failure) {
-          one.end(failure);
-          other.end(failure);
-        },
-      };
-
-async function* heardBy(
-  witness: Witness,
-  deltas: AsyncIterable<IndexedDelta>,
-): AsyncGenerator<IndexedDelta, void, undefined> {
-  for await (const indexed of deltas) {
-    witness.hear(indexed.index, indexed.delta);
-    yield indexed;
-  }
-}
-
 /**
  * Generates the choices one after another and answers whole, for whoever has time: no choice ever waits in line before an interactive one.
- * @param running told when workers have taken a choice, and when it has ended
- * @param witness listens, and is told of the end
  * @throws RondoError whatever failed; OVERLOADED, KV_EXHAUSTED or NO_WORKER when it cannot run now, CANCELLED when `signal` is raised
  */
-export const answerLater = (
+export async function answerLater(
   kitchen: Kitchen,
   plan: AnswerPlan,
   signal: AbortSignal,
-  running: (runs: boolean) => void,
-  witness?: Witness,
-): Promise<object> => collect(plan, deltasLater(kitchen, plan, signal, witness, running));
+  ways: LaterWays,
+): Promise<object> {
+  const whole = new WholeAnswer(plan);
+  await runLater(kitchen, plan, signal, (index, delta) => whole.hear(index, delta), ways);
+  return whole.end();
+}
 
-/** The same in pieces, choice by choice. */
-export async function* deltasLater(
+export interface LaterWays {
+  /** Told when workers have taken a choice, and when it has ended. */
+  readonly running?: (runs: boolean) => void;
+  /** Listens, and is told of the end. */
+  readonly witness: Witness;
+}
+
+/** The same, told in pieces, choice by choice. */
+export async function runLater(
   kitchen: Kitchen,
   plan: AnswerPlan,
   signal: AbortSignal,
-  witness?: Witness,
-  running: (runs: boolean) => void = () => {},
-): AsyncGenerator<IndexedDelta, void, undefined> {
+  hear: Witness['hear'],
+  { running, witness }: LaterWays,
+): Promise<void> {
   const requestId = randomUUID();
   let failure: unknown;
   try {
@@ -165,117 +105,80 @@ export async function* deltasLater(
         id: sequenceId(`${requestId}.${index}`),
         signal,
         whenFull: 'refuse',
-        opened: () => running(true),
+        opened: () => running?.(true),
       } as const;
-      for await (const delta of runChoice(kitchen, choice, run)) {
-        witness?.hear(index, delta);
-        yield { index, delta };
-      }
-      running(false);
+      await runChoice(kitchen, choice, run, (delta) => {
+        witness.hear(index, delta);
+        hear(index, delta);
+        return undefined;
+      });
+      running?.(false);
     }
   } catch (thrown) {
     failure = thrown;
     throw thrown;
   } finally {
-    witness?.end(failure);
+    witness.end(failure);
   }
 }
 
-export interface IndexedDelta {
-  readonly index: number;
-  readonly delta: ChoiceDelta;
-}
+/** Takes the deltas of a choice in order. A promise asks to wait for it before the next. */
+type Hear<Told extends readonly unknown[]> = (...told: Told) => Promise<void> | undefined;
 
-function runChoices(
+/** Generates all choices at once. The first failure ends the others, and is thrown once all have ended. */
+async function sideBySide(
   kitchen: Kitchen,
   choices: readonly ChoicePlan[],
   abort: AbortController,
-): AsyncGenerator<IndexedDelta, void, undefined> {
+  hear: Hear<[index: number, delta: ChoiceDelta]>,
+): Promise<void> {
   const requestId = randomUUID();
-  const { signal } = abort;
-  const run = async function* (choice: ChoicePlan, index: number): AsyncGenerator<IndexedDelta> {
+  const failures: unknown[] = [];
+  const run = async (choice: ChoicePlan, index: number) => {
     const id = sequenceId(`${requestId}.${index}`);
-    for await (const delta of runChoice(kitchen, choice, { id, signal, whenFull: 'wait' }))
-      yield { index, delta };
+    const { signal } = abort;
+    try {
+      await runChoice(kitchen, choice, { id, signal, whenFull: 'wait' }, (delta) => hear(index, delta));
+    } catch (thrown) {
+      failures.push(thrown);
+      abort.abort();
+    }
   };
-  // Almost every request has one choice, and a merge of one only costs time for each token.
-  return choices.length === 1 ? run(choices[0]!, 0) : merge(choices.map(run), abort);
+  await Promise.all(choices.map(run));
+  if (failures.length > 0) throw failures[0];
 }
 
 interface ChoiceRun {
   readonly id: SequenceId;
   readonly signal: AbortSignal;
   readonly whenFull: WhenFull;
+  /** Called when workers have taken it. */
   readonly opened?: () => void;
 }
 
-const runChoice = (
+/**
+ * One choice from its prompt to its end. From a worker's message to the client's socket each token goes through this one loop, and all
+ * below it but `generation` is plain calls: with tens of thousands of tokens a second every promise shows.
+ */
+async function runChoice(
   kitchen: Kitchen,
   { request, stops }: ChoicePlan,
   { id, signal, whenFull, opened }: ChoiceRun,
-) =>
-  choiceDeltas(telling(kitchen.generation.run(id, request, signal, whenFull), opened), {
+  hear: Hear<[delta: ChoiceDelta]>,
+): Promise<void> {
+  const choice = new Choice({
     detokenizer: kitchen.codec && new Detokenizer(kitchen.codec),
     stops: new StopStrings(stops),
     stopIds: request.stopIds,
     promptLength: request.promptIds.length,
     promptDepth: kitchen.model.manifest.maxDepth,
   });
-
-/** The same events; `opened` is called at the first. Without it nothing stands between, for each token has its price. */
-const telling = (
-  events: AsyncGenerator<GenerateStreamEvent, void, undefined>,
-  opened: (() => void) | undefined,
-): AsyncGenerator<GenerateStreamEvent, void, undefined> => {
-  if (opened === undefined) return events;
-  return (async function* () {
-    for await (const event of events) {
-      if (event.type === 'opened') opened();
-      yield event;
-    }
-  })();
-};
-
-async function* chunks(
-  plan: AnswerPlan,
-  deltas: AsyncIterable<IndexedDelta>,
-): AsyncGenerator<object, void, undefined> {
-  const ends: ChoiceEnd[] = [];
-  const opened = new Set<number>();
-  // With usage asked for, OpenAI's chunks all carry the field, null until the last.
-  const dress = (chunk: object) => (plan.includeUsage ? { ...chunk, usage: null } : chunk);
-  for await (const { index, delta } of deltas) {
-    if (!opened.has(index)) {
-      opened.add(index);
-      for (const chunk of plan.words.opening(index)) yield dress(chunk);
-    }
-    if (delta.end !== undefined) ends[index] = delta.end;
-    const chunk = plan.words.chunk(index, delta);
-    if (chunk !== undefined) yield dress(chunk);
+  for await (const event of kitchen.generation.run(id, request, signal, whenFull)) {
+    if (event.type === 'opened') opened?.();
+    const delta = choice.take(event);
+    if (delta === undefined) continue;
+    const pace = hear(delta);
+    if (pace !== undefined) await pace;
+    if (delta.end !== undefined) return;
   }
-  if (plan.includeUsage) yield plan.words.usageChunk(usageOf(plan.promptTokens, promptsOf(plan), ends));
 }
-
-async function collect(plan: AnswerPlan, deltas: AsyncIterable<IndexedDelta>): Promise<object> {
-  const parts = plan.choices.map((): ChoiceDelta[] => []);
-  for await (const { index, delta } of deltas) parts[index]!.push(delta);
-  const choices = parts.map(joined);
-  return plan.words.whole(
-    choices,
-    usageOf(
-      plan.promptTokens,
-      promptsOf(plan),
-      choices.map(({ end }) => end),
-    ),
-  );
-}
-
-const promptsOf = ({ choices }: AnswerPlan): (readonly number[])[] =>
-  choices.map(({ request }) => request.promptIds);
-
-const joined = (deltas: readonly ChoiceDelta[]): WholeChoice => ({
-  text: deltas.map(({ text }) => text).join(''),
-  tokens: deltas.flatMap(({ tokens }) => tokens),
-  promptTokens: deltas.flatMap(({ promptTokens }) => promptTokens),
-  end: deltas.at(-1)!.end!,
-});

@@ -74,7 +74,8 @@ export async function answerLine(
     const running = (runs: boolean) => {
       ran = runs;
     };
-    const whole = await answerLater(kitchen, timeline.followed(plan), signal, running, timeline);
+    const ways = { running, witness: timeline };
+    const whole = await answerLater(kitchen, timeline.followed(plan), signal, ways);
     const result = { customId, requestId, statusCode: 200, body: whole };
     if (encodeResult(result).length > LIMITS.batchResultBytes) {
       throw new RondoError('BODY_TOO_LARGE', `the answer exceeds ${LIMITS.batchResultBytes} bytes`);

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { LIMITS } from '@rondo/core';
 import { z } from 'zod';
-import type { AnswerPlan, AnswerWords, Kitchen, WholeChoice } from './answer.ts';
+import type { Kitchen } from './answer.ts';
+import type { AnswerPlan, AnswerWords, WholeChoice } from './answer-plan.ts';
 import { messagesSchema, templateMessages } from './chat-messages.ts';
 import { type ChoiceDelta, type ChoiceToken, tokenPasses } from './choice.ts';
 import {
@@ -119,43 +120,39 @@ interface Wishes {
 class ChatWords implements AnswerWords {
   readonly #codec: TextCodec | undefined;
   readonly #wishes: Wishes;
-  readonly #envelope: { readonly id: string; readonly created: number; readonly model: string };
+  readonly envelope: object;
+  readonly #head: { readonly id: string; readonly created: number; readonly model: string };
 
   constructor(model: ModelFacts, codec: TextCodec | undefined, wishes: Wishes) {
     this.#codec = codec;
     this.#wishes = wishes;
-    this.#envelope = {
+    this.#head = {
       id: `chatcmpl-${randomUUID()}`,
       created: Math.floor(Date.now() / 1000),
       model: model.name,
     };
+    this.envelope = { ...this.#head, object: 'chat.completion.chunk' };
   }
 
   opening(index: number): object[] {
     const delta = { role: 'assistant', content: '' };
-    return [this.#chunk([{ index, delta, logprobs: null, finish_reason: null }])];
+    return [{ index, delta, logprobs: null, finish_reason: null }];
   }
 
-  chunk(index: number, { text, tokens, end }: ChoiceDelta): object {
+  choice(index: number, { text, tokens, end }: ChoiceDelta): object {
     const delta = text === '' ? {} : { content: text };
-    return this.#chunk([
-      {
-        index,
-        delta,
-        logprobs: this.#report(tokens),
-        finish_reason: end?.reason ?? null,
-        ...this.#ids(tokens),
-      },
-    ]);
-  }
-
-  usageChunk(usage: object): object {
-    return { ...this.#chunk([]), usage };
+    return {
+      index,
+      delta,
+      logprobs: this.#report(tokens),
+      finish_reason: end?.reason ?? null,
+      ...this.#ids(tokens),
+    };
   }
 
   whole(choices: readonly WholeChoice[], usage: object): object {
     return {
-      ...this.#envelope,
+      ...this.#head,
       object: 'chat.completion',
       choices: choices.map(({ text, tokens, end }, index) => ({
         index,
@@ -166,10 +163,6 @@ class ChatWords implements AnswerWords {
       })),
       usage,
     };
-  }
-
-  #chunk(choices: object[]): object {
-    return { ...this.#envelope, object: 'chat.completion.chunk', choices };
   }
 
   #report(tokens: readonly ChoiceToken[]): object | null {

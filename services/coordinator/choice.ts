@@ -1,4 +1,4 @@
-import type { FinishReason, PromptLogprobsEvent, TokenEvent, TokenLogprob } from '@rondo/core';
+import type { FinishedEvent, FinishReason, PromptLogprobsEvent, TokenEvent, TokenLogprob } from '@rondo/core';
 import type { GenerateStreamEvent } from '@rondo/wire';
 import type { Detokenizer } from './detokenizer.ts';
 import type { StopStrings } from './stop-strings.ts';
@@ -52,59 +52,65 @@ export interface ChoiceOptions {
   readonly promptDepth: number;
 }
 
-/** Turns a sequence's events into text, up to the first stop string; leaving early ends the sequence. */
-export async function* choiceDeltas(
-  events: AsyncIterable<GenerateStreamEvent>,
-  options: ChoiceOptions,
-): AsyncGenerator<ChoiceDelta, void, undefined> {
-  const text = new ChoiceText(options);
-  let tokens = 0;
-  let generatedPasses = 0;
-  let cachedTokens = 0;
-  let stopToken: ChoiceToken | undefined;
-  for await (const event of events) {
+/** Turns a sequence's events into text, up to the first stop string. */
+export class Choice {
+  readonly #options: ChoiceOptions;
+  readonly #text: ChoiceText;
+  #tokens = 0;
+  #generatedPasses = 0;
+  #cachedTokens = 0;
+  #stopToken: ChoiceToken | undefined;
+
+  constructor(options: ChoiceOptions) {
+    this.#options = options;
+    this.#text = new ChoiceText(options);
+  }
+
+  /** What the next event adds; undefined when that is nothing yet. A delta with an end is the last: the sequence may be left. */
+  take(event: GenerateStreamEvent): ChoiceDelta | undefined {
     switch (event.type) {
       case 'opened':
-        cachedTokens = event.cachedTokens;
-        break;
+        this.#cachedTokens = event.cachedTokens;
+        return undefined;
       case 'prompt-logprobs':
-        yield { text: '', tokens: [], promptTokens: event.tokens };
-        break;
-      case 'token': {
-        tokens++;
-        // The first token comes from the last prompt row, whose passes are the prompt's.
-        if (event.index > 0) generatedPasses += event.passes;
-        if (options.stopIds.includes(event.id)) {
-          stopToken = {
-            id: event.id,
-            logprob: event.logprob,
-            top: event.top,
-            text: '',
-            passes: event.passes,
-          };
-          break;
-        }
-        const step = text.push(event);
-        if (step.stopped) {
-          // Nobody is left to report what was spent; the passes of prompt rows are known beforehand.
-          const promptPasses = (options.promptLength - cachedTokens) * options.promptDepth;
-          const end = { reason: 'stop', tokens, cachedTokens, promptPasses, generatedPasses } as const;
-          yield { ...step.delta, end };
-          return;
-        }
-        if (step.delta.text !== '' || step.delta.tokens.length > 0) yield step.delta;
-        break;
-      }
-      case 'finished': {
-        const step = text.end();
-        const reason = step.stopped ? 'stop' : event.reason;
-        const { promptPasses, generatedPasses: spent } = event;
-        const end = { reason, tokens, cachedTokens, promptPasses, generatedPasses: spent } as const;
-        // A stop string in the last of the text lies before the token.
-        yield { ...step.delta, end: step.stopped ? end : { ...end, stopToken } };
-        return;
-      }
+        return { text: '', tokens: [], promptTokens: event.tokens };
+      case 'token':
+        return this.#token(event);
+      case 'finished':
+        return this.#finished(event);
+      case 'runs':
+        return undefined;
     }
+  }
+
+  #token(event: TokenEvent): ChoiceDelta | undefined {
+    const { id, logprob, top, passes } = event;
+    const { stopIds, promptLength, promptDepth } = this.#options;
+    this.#tokens++;
+    // The first token comes from the last prompt row, whose passes are the prompt's.
+    if (event.index > 0) this.#generatedPasses += passes;
+    if (stopIds.includes(id)) {
+      this.#stopToken = { id, logprob, top, text: '', passes };
+      return undefined;
+    }
+    const { delta, stopped } = this.#text.push(event);
+    if (stopped) {
+      // Nobody is left to report what was spent; the passes of prompt rows are known beforehand.
+      const promptPasses = (promptLength - this.#cachedTokens) * promptDepth;
+      return { ...delta, end: this.#end('stop', promptPasses, this.#generatedPasses) };
+    }
+    return delta.text !== '' || delta.tokens.length > 0 ? delta : undefined;
+  }
+
+  #finished({ reason, promptPasses, generatedPasses }: FinishedEvent): ChoiceDelta {
+    const { delta, stopped } = this.#text.end();
+    const end = this.#end(stopped ? 'stop' : reason, promptPasses, generatedPasses);
+    // A stop string in the last of the text lies before the token.
+    return { ...delta, end: stopped ? end : { ...end, stopToken: this.#stopToken } };
+  }
+
+  #end(reason: FinishReason, promptPasses: number, generatedPasses: number): ChoiceEnd {
+    return { reason, tokens: this.#tokens, cachedTokens: this.#cachedTokens, promptPasses, generatedPasses };
   }
 }
 
@@ -117,9 +123,9 @@ interface TextStep {
 class ChoiceText {
   readonly #detokenizer: Detokenizer | undefined;
   readonly #stops: StopStrings;
-  /** Tokens whose text is still held back, with where it begins and ends in the whole text. */
-  #held: { readonly token: ChoiceToken; readonly start: number; readonly end: number }[] = [];
-  #decoded = 0;
+  /** Tokens whose text is still held back, and where that of the first begins in the whole text. */
+  readonly #held: ChoiceToken[] = [];
+  #start = 0;
   #shown = 0;
 
   constructor(options: ChoiceOptions) {
@@ -127,12 +133,9 @@ class ChoiceText {
     this.#stops = options.stops;
   }
 
-  push(event: TokenEvent): TextStep {
-    const text = this.#detokenizer?.push(event.id) ?? '';
-    const start = this.#decoded;
-    this.#decoded += text.length;
-    const { id, logprob, top, passes } = event;
-    this.#held.push({ token: { id, logprob, top, text, passes }, start, end: this.#decoded });
+  push({ id, logprob, top, passes }: TokenEvent): TextStep {
+    const text = this.#detokenizer?.push(id) ?? '';
+    this.#held.push({ id, logprob, top, text, passes });
     const scan = this.#stops.push(text);
     return scan.stopped ? this.#cut(scan.text) : this.#show(scan.text);
   }
@@ -141,24 +144,29 @@ class ChoiceText {
     const scan = this.#stops.push(this.#detokenizer?.end() ?? '');
     if (scan.stopped) return this.#cut(scan.text);
     const rest = scan.text + this.#stops.end();
-    const tokens = this.#held.map(({ token }) => token);
-    return { delta: { text: rest, tokens, promptTokens: [] }, stopped: false };
+    return { delta: { text: rest, tokens: this.#held, promptTokens: [] }, stopped: false };
   }
 
   #show(text: string): TextStep {
     this.#shown += text.length;
-    const shown = this.#held.filter(({ end }) => end <= this.#shown);
-    this.#held = this.#held.slice(shown.length);
-    const tokens = shown.map(({ token }) => token);
-    return { delta: { text, tokens, promptTokens: [] }, stopped: false };
+    let count = 0;
+    for (const token of this.#held) {
+      if (this.#start + token.text.length > this.#shown) break;
+      this.#start += token.text.length;
+      count++;
+    }
+    return { delta: { text, tokens: this.#held.splice(0, count), promptTokens: [] }, stopped: false };
   }
 
   /** Ends at a stop string: tokens that lie behind the cut are left out, the one across it keeps what is before. */
   #cut(text: string): TextStep {
     this.#shown += text.length;
-    const tokens = this.#held
-      .filter(({ start }) => start < this.#shown)
-      .map(({ token, start }) => ({ ...token, text: token.text.slice(0, this.#shown - start) }));
+    const tokens: ChoiceToken[] = [];
+    for (const token of this.#held) {
+      if (this.#start >= this.#shown) break;
+      tokens.push({ ...token, text: token.text.slice(0, this.#shown - this.#start) });
+      this.#start += token.text.length;
+    }
     return { delta: { text, tokens, promptTokens: [] }, stopped: true };
   }
 }

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { LIMITS } from '@rondo/core';
 import { z } from 'zod';
-import type { AnswerPlan, AnswerWords, Kitchen, WholeChoice } from './answer.ts';
+import type { Kitchen } from './answer.ts';
+import type { AnswerPlan, AnswerWords, WholeChoice } from './answer-plan.ts';
 import { type ChoiceDelta, type ChoiceToken, type PromptToken, tokenPasses } from './choice.ts';
 import {
   generationFields,
@@ -103,7 +104,7 @@ interface Wishes {
 class CompletionWords implements AnswerWords {
   readonly #codec: TextCodec | undefined;
   readonly #wishes: Wishes;
-  readonly #envelope: object;
+  readonly envelope: object;
   /** Of each choice in a stream: characters sent so far, and prompt tokens not yet echoed. */
   readonly #offsets = new Map<number, number>();
   readonly #unechoed = new Map<number, PromptToken[]>();
@@ -111,7 +112,7 @@ class CompletionWords implements AnswerWords {
   constructor(model: ModelFacts, codec: TextCodec | undefined, wishes: Wishes) {
     this.#codec = codec;
     this.#wishes = wishes;
-    this.#envelope = {
+    this.envelope = {
       id: `cmpl-${randomUUID()}`,
       object: 'text_completion',
       created: Math.floor(Date.now() / 1000),
@@ -124,42 +125,42 @@ class CompletionWords implements AnswerWords {
     return [];
   }
 
-  chunk(index: number, delta: ChoiceDelta): object | undefined {
+  choice(index: number, delta: ChoiceDelta): object | undefined {
     const waiting = this.#unechoed.get(index);
     waiting?.push(...delta.promptTokens);
     // Log probabilities of a prompt come in several events; the echo waits for the last.
     if (delta.tokens.length === 0 && delta.text === '' && delta.end === undefined) return undefined;
     this.#unechoed.delete(index);
     const echo = waiting === undefined ? [] : this.#echo(index, waiting);
-    return { ...this.#envelope, choices: [this.#choice(index, delta, echo)] };
-  }
-
-  usageChunk(usage: object): object {
-    return { ...this.#envelope, choices: [], usage };
+    return this.#choice(index, delta, echo);
   }
 
   whole(choices: readonly WholeChoice[], usage: object): object {
     const worded = choices.map((choice, index) =>
       this.#choice(index, choice, this.#wishes.echo ? this.#echo(index, choice.promptTokens) : []),
     );
-    return { ...this.#envelope, choices: worded, usage };
+    return { ...this.envelope, choices: worded, usage };
   }
 
   #choice(index: number, delta: ChoiceDelta, echo: readonly ReportedToken[]): object {
     const text = echo.map((token) => token.text).join('') + delta.text;
-    const offset = this.#offsets.get(index) ?? 0;
-    this.#offsets.set(index, offset + characters(text));
     const { logprobs, tokenIds, passes } = this.#wishes;
-    // Clients that score a prompt ask for one token and cut off the report's last entry, whatever that token is.
-    const reported = [...echo, ...delta.tokens, ...(delta.end?.stopToken ? [delta.end.stopToken] : [])];
     return {
       index,
       text,
-      logprobs: logprobs ? completionLogprobs(this.#codec, reported, offset) : null,
+      logprobs: logprobs ? this.#report(index, text, delta, echo) : null,
       finish_reason: delta.end?.reason ?? null,
       ...(tokenIds ? this.#tokenIds(index, delta.tokens) : {}),
       ...(passes && { token_passes: tokenPasses(delta.tokens) }),
     };
+  }
+
+  #report(index: number, text: string, { tokens, end }: ChoiceDelta, echo: readonly ReportedToken[]): object {
+    const offset = this.#offsets.get(index) ?? 0;
+    this.#offsets.set(index, offset + characters(text));
+    // Clients that score a prompt ask for one token and cut off the report's last entry, whatever that token is.
+    const reported = [...echo, ...tokens, ...(end?.stopToken ? [end.stopToken] : [])];
+    return completionLogprobs(this.#codec, reported, offset);
   }
 
   #tokenIds(index: number, tokens: readonly ChoiceToken[]): object {

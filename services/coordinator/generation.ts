@@ -55,7 +55,8 @@ export class Generation {
       membership.onPulse((movement) => life.moved(movement)),
     ];
     try {
-      yield* life.events();
+      yield await life.open();
+      while (!life.finished) yield await life.next();
     } catch (thrown) {
       if (signal.aborted) throw new RondoError('CANCELLED', 'the request was cancelled', { cause: thrown });
       const { code } = RondoError.from(thrown);

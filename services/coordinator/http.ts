@@ -9,7 +9,8 @@ import {
   type FastifyRequest,
   fastify,
 } from 'fastify';
-import { type AnswerPlan, answer, bothOf, type Kitchen } from './answer.ts';
+import { answer, type Kitchen } from './answer.ts';
+import type { AnswerPlan } from './answer-plan.ts';
 import { addBatchRoutes } from './batch-routes.ts';
 import type { BatchService } from './batch-service.ts';
 import { planChat } from './chat.ts';
@@ -28,6 +29,7 @@ import type { RecentRequests } from './recent-requests.ts';
 import { addRequestRoutes } from './request-routes.ts';
 import type { Shadows } from './shadows.ts';
 import { detokenize, tokenize, tokenizerInfo } from './tokenize.ts';
+import { bothOf } from './witness.ts';
 
 export interface HttpOptions {
   readonly models: Models;

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Clock, LIMITS, RondoError } from '@rondo/core';
-import type { Witness } from './answer.ts';
 import type { LiveFrame } from './live-frame.ts';
 import type { Models } from './models.ts';
+import type { Witness } from './witness.ts';
 
 /** How many of the last times a median is taken over. */
 const TIMES_KEPT = 128;

@@ -1,11 +1,12 @@
 import type { Attributes, RootContext, TraceContext } from '@rondo/chassis';
 import { type Clock, type ErrorCode, LIMITS, RondoError } from '@rondo/core';
-import type { AnswerPlan, Witness } from './answer.ts';
+import type { AnswerPlan } from './answer-plan.ts';
 import type { ChoiceDelta, ChoiceEnd } from './choice.ts';
 import type { Owner } from './owner.ts';
 import type { RequestState } from './request-detail.ts';
 import type { SequenceRequest } from './sequence-life.ts';
 import { SequenceTimeline, type TimedRun } from './sequence-timeline.ts';
+import type { Witness } from './witness.ts';
 
 /** What the trace of an answer says that no client waits for. */
 export interface Background {

@@ -1,5 +1,5 @@
 import { type GenerateSpec, LIMITS, RondoError, type SequenceId, type WorkerId } from '@rondo/core';
-import type { GenerateStreamEvent } from '@rondo/wire';
+import type { GenerateStreamEvent, OpenedEvent } from '@rondo/wire';
 import { faulty } from './answer-terms.ts';
 import { EventWait } from './event-wait.ts';
 import { History } from './history.ts';
@@ -89,20 +89,35 @@ export class SequenceLife {
     };
   }
 
-  async *events(): AsyncGenerator<GenerateStreamEvent, void, undefined> {
+  /** Opens it on the workers it begins on. */
+  async open(): Promise<OpenedEvent> {
     this.#took(await this.#opening.open(this.#seeker));
     this.#watch.opened();
-    yield this.#open!.opened;
     this.#seeker.recovering = true;
     this.#seeker.waits = true;
-    while (!this.#finished) {
-      const event = await this.#next().catch((thrown: unknown) => this.#lost(thrown));
-      if (event === undefined) continue;
-      if (event.type === 'finished') {
-        this.#finished = true;
-        this.#watch.finished(event);
+    return this.#open!.opened;
+  }
+
+  /** No event comes any more. */
+  get finished(): boolean {
+    return this.#finished;
+  }
+
+  /** The next event that is news, from whatever worker it takes. */
+  async next(): Promise<GenerateStreamEvent> {
+    for (;;) {
+      let news: GenerateStreamEvent | undefined;
+      try {
+        news = this.#news(await this.#event());
+      } catch (thrown) {
+        news = await this.#lost(thrown);
       }
-      yield event;
+      if (news === undefined) continue;
+      if (news.type === 'finished') {
+        this.#finished = true;
+        this.#watch.finished(news);
+      }
+      return news;
     }
   }
 
@@ -132,10 +147,9 @@ export class SequenceLife {
     this.#timeline?.opened(open, this.#history.emitted.length);
   }
 
-  /** The next event that is news; undefined when this one is none. */
-  async #next(): Promise<GenerateStreamEvent | undefined> {
+  /** What of it is news; undefined when nothing is. */
+  #news({ value: event, done }: IteratorResult<GenerateStreamEvent>): GenerateStreamEvent | undefined {
     const { metrics, membership } = this.#options;
-    const { value: event, done } = await this.#event();
     const { route } = this.#open!;
     if (done) throw new RondoError('WORKER_LOST', `worker ${route.home.id} ended the stream too early`);
     if (event.epoch !== route.epoch) {
@@ -193,15 +207,14 @@ export class SequenceLife {
   }
 
   /** The event, or undefined as soon as it is disturbed or `ms` are over. */
-  async #unlessDisturbed<T>(event: Promise<T>, ms: number | undefined): Promise<T | undefined> {
-    const disturbed = Promise.withResolvers<undefined>();
-    this.#disturb = () => disturbed.resolve(undefined);
-    const timer = ms === undefined ? undefined : setTimeout(this.#disturb, ms);
-    try {
-      return await Promise.race([event, disturbed.promise]);
-    } finally {
-      clearTimeout(timer);
-    }
+  #unlessDisturbed<T>(event: Promise<T>, ms: number | undefined): Promise<T | undefined> {
+    const { promise, resolve, reject } = Promise.withResolvers<T | undefined>();
+    this.#disturb = () => resolve(undefined);
+    // Promise.race would do, with three promises more for each token.
+    event.then(resolve, reject);
+    if (ms === undefined) return promise;
+    const timer = setTimeout(this.#disturb, ms);
+    return promise.finally(() => clearTimeout(timer));
   }
 
   /** Its worker is lost: ends the sequence when all of it is there already, else opens it on another. */
@@ -212,8 +225,6 @@ export class SequenceLife {
     const worker = this.#stuck?.worker ?? route.home.id;
     this.#wait.end();
     if (this.#seeker.signal.aborted) throw error;
-    // It ends with the call.
-    this.#due?.catch(() => undefined);
     await this.close();
     blame(this.#options, error, route, worker);
     const end = this.#history.end(route.epoch);
@@ -246,8 +257,6 @@ export class SequenceLife {
   async #move(): Promise<void> {
     const { metrics, clock } = this.#options;
     const old = this.#open!;
-    // It ends with the call.
-    this.#due?.catch(() => undefined);
     this.#timeline?.leaves('drain', { 'rondo.worker': old.route.home.id });
     const outcome = await this.#opening.tryAll(this.#seeker);
     if (outcome instanceof RondoError) {

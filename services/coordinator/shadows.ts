@@ -1,11 +1,13 @@
 import type { Logger, Metrics } from '@rondo/chassis';
 import { LIMITS, RondoError } from '@rondo/core';
-import { type AnswerPlan, deltasLater, type Kitchen, type Witness } from './answer.ts';
+import { type Kitchen, runLater } from './answer.ts';
+import type { AnswerPlan } from './answer-plan.ts';
 import type { BackgroundRequests } from './background-requests.ts';
 import type { Model } from './model.ts';
 import type { Models, Served } from './models.ts';
 import type { RequestFacts } from './request-timeline.ts';
 import { isShadowed, type ShadowRule, shadowRoom } from './variant-policy.ts';
+import type { Witness } from './witness.ts';
 
 /** Tokens at which answers first differ. */
 const DIFFERENCE_TOKENS = [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048];
@@ -153,9 +155,10 @@ export class Shadows {
       const timeline = this.#background.shadow(request, facts, cancelledFor);
       const followed = timeline.followed(planned);
       const said: number[][] = planned.choices.map(() => []);
-      for await (const { index, delta } of deltasLater(kitchen, followed, signal, timeline)) {
-        for (const { id } of delta.tokens) said[index]!.push(id);
-      }
+      const hear: Witness['hear'] = (index, { tokens }) => {
+        for (const { id } of tokens) said[index]!.push(id);
+      };
+      await runLater(kitchen, followed, signal, hear, { witness: timeline });
       for (const [index, { request }] of planned.choices.entries()) {
         if (request.sampling.temperature === 0) this.#compare(rule, heard[index]!.ids, said[index]!);
       }

@@ -13,7 +13,13 @@ const end = (cachedTokens: number): ChoiceEnd => ({
 
 test('cached tokens of a prompt are counted once, as the choice that found least found them', () => {
   const [first, second] = [Array(40).fill(1), Array(40).fill(1)];
-  const usage = usageOf(80, [first, first, second, second], [end(16), end(32), end(32), end(32)]);
+  const usage = usageOf(
+    {
+      promptTokens: 80,
+      choices: [first, first, second, second].map((promptIds) => ({ request: { promptIds } })),
+    },
+    [end(16), end(32), end(32), end(32)],
+  );
   assert.deepEqual(usage.prompt_tokens_details, { cached_tokens: 16 + 32 });
   assert.deepEqual(usage.passes, { prompt: 40, generated: 16 });
 });

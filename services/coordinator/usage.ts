@@ -9,15 +9,16 @@ export interface Usage {
   readonly passes: { readonly prompt: number; readonly generated: number };
 }
 
-/**
- * `promptTokens` counts each prompt once, however many choices continue it; passes count all that ran. `prompts` and
- * `ends` have one entry a choice; the choices of one prompt share its array.
- */
-export function usageOf(
-  promptTokens: number,
-  prompts: readonly (readonly number[])[],
-  ends: readonly ChoiceEnd[],
-): Usage {
+/** What was asked, as far as it is billed; the choices of one prompt share its array. */
+export interface Billed {
+  /** Each prompt counted once, however many choices continue it. */
+  readonly promptTokens: number;
+  readonly choices: readonly { readonly request: { readonly promptIds: readonly number[] } }[];
+}
+
+/** `ends` has one entry a choice. Passes count all that ran. */
+export function usageOf({ promptTokens, choices }: Billed, ends: readonly ChoiceEnd[]): Usage {
+  const prompts = choices.map(({ request }) => request.promptIds);
   const sum = (pick: (end: ChoiceEnd) => number) => ends.reduce((total, end) => total + pick(end), 0);
   const completionTokens = sum((end) => end.tokens);
   return {

@@ -1,0 +1,23 @@
+import type { ChoiceDelta } from './choice.ts';
+
+/** Whoever listens to an answer beside the client. */
+export interface Witness {
+  hear(index: number, delta: ChoiceDelta): void;
+  /** The answer has ended: whole, left by its client, or by this failure. */
+  end(failure?: unknown): void;
+}
+
+/** Two that listen to one answer. */
+export const bothOf = (one: Witness, other: Witness | undefined): Witness =>
+  other === undefined
+    ? one
+    : {
+        hear(index, delta) {
+          one.hear(index, delta);
+          other.hear(index, delta);
+        },
+        end(failure) {
+          one.end(failure);
+          other.end(failure);
+        },
+      };
