@@ -10,8 +10,10 @@ export {
   bundleBytes,
   kvBytesPerPosition,
   kvBytesPerToken,
+  kvNumberBytes,
   layersPerToken,
   type Manifest,
   manifestSchema,
+  pagedKvBytesPerToken,
   variesByDepth,
 } from './manifest.ts';

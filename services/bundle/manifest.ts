@@ -176,6 +176,10 @@ export const variesByDepth = ({ adapters, tied }: Pick<Manifest, 'adapters' | 't
 export const kvBytesPerPosition = (shape: Manifest['shape'], layers: number): number =>
   layers * 2 * shape.kvHeads * shape.headDim * 4;
 
+/** Bytes of a number of K and V in an engine's pages: beside rounded weights bfloat16. Graphs that attend themselves keep f32. */
+export const kvNumberBytes = ({ precision }: Pick<Manifest, 'precision'>): 2 | 4 =>
+  precision === 'f32' ? 4 : 2;
+
 /** Layers that a token runs which spends every pass. */
 export const layersPerToken = ({ layers, maxDepth }: Pick<Manifest, 'layers' | 'maxDepth'>): number =>
   layers.prelude + maxDepth * layers.block + layers.coda;
@@ -183,6 +187,11 @@ export const layersPerToken = ({ layers, maxDepth }: Pick<Manifest, 'layers' | '
 /** Bytes of K and V that one token takes through all passes, f32. */
 export const kvBytesPerToken = (manifest: Pick<Manifest, 'shape' | 'layers' | 'maxDepth'>): number =>
   kvBytesPerPosition(manifest.shape, layersPerToken(manifest));
+
+/** The same in an engine's pages. */
+export const pagedKvBytesPerToken = (
+  manifest: Pick<Manifest, 'shape' | 'layers' | 'maxDepth' | 'precision'>,
+): number => (kvBytesPerToken(manifest) / 4) * kvNumberBytes(manifest);
 
 /** Bytes of all files that the manifest lists. */
 export const bundleBytes = ({ files }: Pick<Manifest, 'files'>): number =>

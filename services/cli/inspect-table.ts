@@ -1,9 +1,9 @@
 import {
   bundleBytes,
   kvBytesPerPosition,
-  kvBytesPerToken,
   layersPerToken,
   type Manifest,
+  pagedKvBytesPerToken,
 } from '@rondo/bundle';
 import type { ModelSpec } from '@rondo/converter';
 
@@ -34,7 +34,7 @@ export function bundleRows(manifest: Manifest, directory: string, digest: string
     ['adapters', adapterText(manifest)],
     ['precision', precision],
     ['tokens', tokensText(tokens, tokenizer !== undefined)],
-    ['K and V', kvText(kvBytesPerToken(manifest), shape.context)],
+    ['K and V', kvText(pagedKvBytesPerToken(manifest), shape.context)],
     ['files', `${files.length}, ${bytesText(bundleBytes(manifest))}, sizes and sha256 as written`],
     ...fileRows(files),
     ['digest', digest],

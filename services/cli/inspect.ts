@@ -1,6 +1,6 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { bundleBytes, kvBytesPerToken, MANIFEST_FILE, openBundle } from '@rondo/bundle';
+import { bundleBytes, MANIFEST_FILE, openBundle, pagedKvBytesPerToken } from '@rondo/bundle';
 import { openCheckpoint, parametersOf } from '@rondo/converter';
 import { RondoError } from '@rondo/core';
 import { Command } from 'commander';
@@ -35,7 +35,7 @@ async function inspectBundle(path: string, json: boolean): Promise<string> {
   const { directory, manifest, digest } = await openBundle(path);
   if (!json) return rowsText(bundleRows(manifest, directory, digest));
   const bytes = bundleBytes(manifest);
-  return `${JSON.stringify({ kind: 'bundle', path: directory, digest, bytes, kvBytesPerToken: kvBytesPerToken(manifest), manifest }, null, 2)}\n`;
+  return `${JSON.stringify({ kind: 'bundle', path: directory, digest, bytes, kvBytesPerToken: pagedKvBytesPerToken(manifest), manifest }, null, 2)}\n`;
 }
 
 async function inspectCheckpoint(path: string, json: boolean): Promise<string> {

@@ -15,7 +15,7 @@ import type {
 } from './engine.ts';
 import { type EngineReply, type EngineRequest, type EngineThreadData, READY_ID } from './engine-protocol.ts';
 import { fitsKernel } from './paged-attention.ts';
-import { poolSizes } from './pool-sizes.ts';
+import { numberBytesOf, poolSizes } from './pool-sizes.ts';
 import type { Provider } from './provider.ts';
 
 export interface EngineOptions {
@@ -41,10 +41,10 @@ interface Waiting {
  * BUNDLE_INVALID for a graph that does not load.
  */
 export async function createEngine(bundle: Bundle, options: EngineOptions): Promise<Engine> {
-  const pools = poolSizes(bundle.manifest, options.kvBytes);
   const { threads, provider, deviceId } = options;
   const attention = options.attention ?? defaultAttention(bundle.manifest, provider);
   refuseDepths(bundle.manifest, attention);
+  const pools = poolSizes(bundle.manifest, options.kvBytes, numberBytesOf(bundle.manifest, attention));
   const data: EngineThreadData = { bundle, options: { threads, provider, deviceId, attention, pools } };
   const thread = new Worker(new URL('./engine-thread.ts', import.meta.url), { workerData: data });
   const description = { provider, threads, attention, pools };

@@ -61,13 +61,14 @@ export function pageMajor(shape: Manifest['shape'], layers: number, pagePosition
   return { layers, layerStride, pageStride: layers * layerStride };
 }
 
-/** All pages of a layer side by side: a sequence's pages are neighbours, and one layer is read at a time. */
+/** All pages of a layer side by side: a sequence's pages are neighbours, and one layer is read at a time. Strides count 4 bytes. */
 export function layerMajor(
   shape: Manifest['shape'],
   layers: number,
   pagePositions: number,
   pages: number,
+  numberBytes = 4,
 ): KvLayout {
-  const pageStride = layerFloatsOf(shape, pagePositions);
+  const pageStride = (layerFloatsOf(shape, pagePositions) * numberBytes) / 4;
   return { layers, pageStride, layerStride: pages * pageStride };
 }

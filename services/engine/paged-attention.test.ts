@@ -32,21 +32,51 @@ interface Row {
   readonly value: readonly number[][];
 }
 
-/** softmax(q·Kᵀ/√d)·V in doubles, after rotating queries and keys by their position. */
-function attend(rows: readonly Row[], position: number, head: number, kvHead: number): number[] {
+/** How keys and values are kept, and how far off results may be: by one number that was rounded to its other neighbour. */
+interface Keeping {
+  readonly precision: 'f32' | 'int8';
+  readonly tolerance: number;
+  kept(value: number): number;
+}
+const KEEPINGS: readonly Keeping[] = [
+  { precision: 'f32', tolerance: 2e-5, kept: (value) => value },
+  { precision: 'int8', tolerance: 6e-3, kept: (value) => brainFloat(value) },
+];
+
+/** The nearest number whose float ends with 16 zeros, of two as near the one that is even there. */
+function brainFloat(value: number): number {
+  const [float, bits] = [Math.fround(value), new DataView(new ArrayBuffer(4))];
+  bits.setFloat32(0, float);
+  const below = bits.getUint32(0) & 0xffff0000;
+  const of = (word: number): number => {
+    bits.setUint32(0, word);
+    return bits.getFloat32(0);
+  };
+  const [near, far] = [of(below), of(below + 0x10000)];
+  const [toNear, toFar] = [Math.abs(float - near), Math.abs(float - far)];
+  if (toNear === toFar) return (below & 0x10000) === 0 ? near : far;
+  return toNear < toFar ? near : far;
+}
+
+/** softmax(q·Kᵀ/√d)·V in doubles, after rotating queries and keys by their position; keys and values as they are `kept`. */
+function attend(
+  rows: readonly Row[],
+  [position, head, kvHead]: readonly [number, number, number],
+  kept: Keeping['kept'],
+): number[] {
   const query = rotated(rows[position]!.query[head]!, position);
   const scores = rows
     .slice(0, position + 1)
     .map(
       ({ key }, at) =>
-        rotated(key[kvHead]!, at).reduce((sum, value, dim) => sum + value * query[dim]!, 0) /
+        rotated(key[kvHead]!, at).reduce((sum, value, dim) => sum + kept(value) * query[dim]!, 0) /
         Math.sqrt(query.length),
     );
   const largest = Math.max(...scores);
   const weights = scores.map((score) => Math.exp(score - largest));
   const total = weights.reduce((sum, weight) => sum + weight, 0);
   return query.map((_, dim) =>
-    weights.reduce((sum, weight, at) => sum + (weight / total) * rows[at]!.value[kvHead]![dim]!, 0),
+    weights.reduce((sum, weight, at) => sum + (weight / total) * kept(rows[at]!.value[kvHead]![dim]!), 0),
   );
 }
 
@@ -61,8 +91,12 @@ function rotated(vector: readonly number[], position: number): number[] {
   });
 }
 
-function manifestOf([heads, kvHeads, headDim]: (typeof SHAPES)[number]): Manifest {
+function manifestOf(
+  [heads, kvHeads, headDim]: (typeof SHAPES)[number],
+  precision: Keeping['precision'],
+): Manifest {
   return {
+    precision,
     shape: { hidden: 8, heads, kvHeads, headDim, vocab: 8, context: CONTEXT },
     layers: { prelude: 0, block: 2, coda: 0 },
     maxDepth: 2,
@@ -74,11 +108,13 @@ function manifestOf([heads, kvHeads, headDim]: (typeof SHAPES)[number]): Manifes
   } as unknown as Manifest;
 }
 
-for (const shape of SHAPES) {
-  test(`attention over pages is attention, whatever else is in the run: ${shape.join('/')}`, async () => {
+for (const { shape, precision, tolerance, kept } of SHAPES.flatMap((shape) =>
+  KEEPINGS.map((keeping) => ({ shape, ...keeping })),
+)) {
+  test(`attention over pages is attention, whatever else is in the run: ${shape.join('/')}, ${precision}`, async () => {
     const [heads, kvHeads, headDim] = shape;
     const pools = { prelude: 1, block: 41, coda: 1 };
-    const attention = new PagedAttention(manifestOf(shape), { threads: 2, pools });
+    const attention = new PagedAttention(manifestOf(shape, precision), { threads: 2, pools });
     const sequence = fc.record({
       rows: fc.integer({ min: 1, max: CONTEXT }),
       cuts: fc.array(fc.integer({ min: 1, max: 40 }), { maxLength: 5 }),
@@ -135,14 +171,13 @@ for (const shape of SHAPES) {
                 for (let head = 0; head < heads; head++) {
                   const expected = attend(
                     inputs[index]!,
-                    start + offset,
-                    head,
-                    Math.floor(head / (heads / kvHeads)),
+                    [start + offset, head, Math.floor(head / (heads / kvHeads))],
+                    kept,
                   );
                   expected.forEach((value, dim) => {
                     const found = out[(row * heads + head) * headDim + dim]!;
                     assert.ok(
-                      Math.abs(found - value) < 2e-5,
+                      Math.abs(found - value) < tolerance,
                       `row ${start + offset}: ${found}, expected ${value}`,
                     );
                   });
@@ -159,3 +194,41 @@ for (const shape of SHAPES) {
     }
   });
 }
+
+test('where weights are rounded values are kept to the nearest 16 bits, of two as near the even one; NaN stays NaN', async () => {
+  const attention = new PagedAttention(manifestOf([4, 4, 8], 'int8'), {
+    threads: 1,
+    pools: { prelude: 1, block: 3, coda: 1 },
+  });
+  try {
+    const values = [1 + 2 ** -8, 1 + 3 * 2 ** -8, -1 - 2 ** -8, 1 + 2 ** -8 + 2 ** -20, 0, -0.3, 3e38, 0.1];
+    // Beside itself a row sees nothing: its attention is its values, as they were kept.
+    const out = (rows: readonly number[]) => {
+      const found = new Float32Array(32);
+      const heads = (value: (at: number) => number) => Array.from({ length: 32 }, (_, at) => value(at));
+      attention.begin({
+        ...{
+          stack: 'block',
+          starts: Int32Array.of(0),
+          rowCounts: Int32Array.of(1),
+          pageTable: Int32Array.of(2),
+        },
+      } as unknown as StackBatch);
+      attention.run(
+        0,
+        Float32Array.from([...heads(() => 0), ...heads(() => 0), ...heads((at) => rows[at % 8]!)]),
+        found,
+      );
+      return [...found];
+    };
+    const expected = values.map((value) => brainFloat(value));
+    assert.deepEqual(expected.slice(0, 4), [1, 1 + 2 ** -6, -1, 1 + 2 ** -7]);
+    assert.deepEqual(
+      out(values),
+      [0, 1, 2, 3].flatMap(() => expected),
+    );
+    assert.ok(out(values.map(() => Number.NaN)).every(Number.isNaN));
+  } finally {
+    await attention.close();
+  }
+});

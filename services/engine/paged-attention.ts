@@ -1,4 +1,4 @@
-import type { Bundle, Manifest } from '@rondo/bundle';
+import { type Bundle, kvNumberBytes, type Manifest } from '@rondo/bundle';
 import { LIMITS, RondoError } from '@rondo/core';
 import type { KvCopy, PoolSizes, Stack, StackBatch } from './engine.ts';
 import { HeadKernel, headFunctions, planHead } from './head-kernel.ts';
@@ -11,9 +11,10 @@ import {
   type KernelLayout,
   type KernelShape,
   scratchFloats,
+  slotBytes,
 } from './kernel/shape.ts';
 import { CONTROL_BYTES, ITEMS_MAX, KernelThreads } from './kernel-threads.ts';
-import { KvStore, layerFloatsOf, layerMajor } from './kv-store.ts';
+import { type KvLayout, layerMajor } from './kv-store.ts';
 import { LayerKernel, layerFunctions } from './layer-kernel.ts';
 import { planLayers } from './layer-plan.ts';
 import { fillRotaryTable } from './rotary-table.ts';
@@ -33,6 +34,9 @@ interface Kernel {
 /** Sequences from which on an item takes heads together. */
 const MANY_CHUNKS = 4;
 
+/** NaN as a float and as two of half the bytes. */
+const NAN_TWICE = 0x7fc07fc0;
+
 /** Keys read below which waking the other threads costs more than they save. */
 const TOGETHER_KEYS = 2048;
 
@@ -50,8 +54,8 @@ export class PagedAttention {
   readonly #threads: KernelThreads;
   readonly #kernel: Kernel;
   readonly #layerKernel: LayerKernel | undefined;
-  readonly #stores: Readonly<Record<Stack, KvStore>>;
-  readonly #storeStarts: Readonly<Record<Stack, number>>;
+  readonly #pools: Readonly<Record<Stack, KvLayout>>;
+  readonly #poolStarts: Readonly<Record<Stack, number>>;
   readonly #tables: { readonly start: number; readonly entries: number };
   readonly #words: Int32Array;
   readonly #floats: Float32Array;
@@ -63,13 +67,14 @@ export class PagedAttention {
   /** @throws RondoError CONFIG_INVALID when pages and tables together exceed the 4 GiB a memory can have. */
   constructor(manifest: Manifest, { threads, pools }: PagedAttentionOptions) {
     const { shape, layers, pagePositions, rope, maxDepth } = manifest;
+    const numberBytes = kvNumberBytes(manifest);
     const { heads, kvHeads, headDim, context } = shape;
     const positions = Math.min(
       context,
       Math.max(pools.prelude, Math.ceil(pools.block / maxDepth), pools.coda) * pagePositions,
     );
     const rows = LIMITS.stepRowsMax;
-    const kernelShape = { heads, kvHeads, headDim, pagePositions };
+    const kernelShape = { heads, kvHeads, headDim, pagePositions, numberBytes };
     const plan = new MemoryPlan();
     plan.floats(CONTROL_BYTES / 4);
     const [cos, sin] = [plan.floats((positions * headDim) / 2), plan.floats((positions * headDim) / 2)];
@@ -87,10 +92,12 @@ export class PagedAttention {
     const scratches = Array.from({ length: threads }, () =>
       plan.floats(scratchFloats(kernelShape, positions)),
     );
-    const starts = { prelude: 0, block: 0, coda: 0 };
-    for (const stack of ['prelude', 'block', 'coda'] as const) {
-      starts[stack] = plan.floats(pools[stack] * layers[stack] * layerFloatsOf(shape, pagePositions));
-    }
+    const pool = (stack: Stack): KvLayout =>
+      layerMajor(shape, layers[stack], pagePositions, pools[stack], numberBytes);
+    this.#pools = { prelude: pool('prelude'), block: pool('block'), coda: pool('coda') };
+    const start = ({ layers, layerStride }: KvLayout) => plan.floats(layers * layerStride);
+    const { prelude, block, coda } = this.#pools;
+    this.#poolStarts = { prelude: start(prelude), block: start(block), coda: start(coda) };
     const layerPlan = planLayers(manifest, plan, layoutWithoutSize);
     const headPlan = planHead(manifest, plan);
     const memory = plan.allocate();
@@ -98,16 +105,8 @@ export class PagedAttention {
     this.#shape = kernelShape;
     this.#pagePositions = pagePositions;
     this.#tables = { start: tables, entries };
-    this.#storeStarts = starts;
     this.#words = new Int32Array(memory.buffer);
     this.#floats = new Float32Array(memory.buffer);
-    const store = (stack: Stack): KvStore => {
-      const layout = layerMajor(shape, layers[stack], pagePositions, pools[stack]);
-      const start = starts[stack] / 4;
-      const data = this.#floats.subarray(start, start + layout.layers * layout.layerStride);
-      return new KvStore(data, shape, pagePositions, layout);
-    };
-    this.#stores = { prelude: store('prelude'), block: store('block'), coda: store('coda') };
     const table = (start: number) => this.#floats.subarray(start / 4, start / 4 + (positions * headDim) / 2);
     fillRotaryTable(table(cos), table(sin), rope.inverseFrequencies, rope.attentionFactor);
 
@@ -139,9 +138,9 @@ export class PagedAttention {
   }
 
   copy(stack: Stack, copies: readonly KvCopy[]): void {
-    const { layers, pageStride, layerStride } = this.#stores[stack].layout;
+    const { layers, pageStride, layerStride } = this.#pools[stack];
     for (const { fromPage, toPage, slot } of copies) {
-      const start = this.#storeStarts[stack] + slot * this.#shape.headDim * 4;
+      const start = this.#poolStarts[stack] + slot * slotBytes(this.#shape);
       const address = (page: number) => start + page * pageStride * 4;
       this.#kernel.copy(address(fromPage), address(toPage), layers, layerStride * 4);
     }
@@ -153,8 +152,8 @@ export class PagedAttention {
    */
   begin(batch: StackBatch): void {
     const { stack, starts, rowCounts, pageTable } = batch;
-    const store = this.#stores[stack];
-    const [pageBytes, storeStart] = [store.layout.pageStride * 4, this.#storeStarts[stack]];
+    const { pageStride, layerStride } = this.#pools[stack];
+    const [pageBytes, poolStart] = [pageStride * 4, this.#poolStarts[stack]];
     const chunks = starts.length;
     const pages = pageTable.length / chunks;
     const rows = rowCounts.reduce((sum, count) => sum + count, 0);
@@ -167,13 +166,13 @@ export class PagedAttention {
     const words = this.#words;
     const tableStart = this.#tables.start / 4;
     for (let at = 0; at < pageTable.length; at++) {
-      words[tableStart + at] = storeStart + pageTable[at]! * pageBytes;
+      words[tableStart + at] = poolStart + pageTable[at]! * pageBytes;
     }
     const rowsPerItem = itemRowsMax(this.#shape);
     const { kvHeads } = this.#shape;
     // Few sequences are divided among the threads by heads.
     const together = chunks >= MANY_CHUNKS ? itemHeadsMax(this.#shape) : 1;
-    const slotBytes = this.#shape.headDim * 4;
+    const bytesOfSlot = slotBytes(this.#shape);
     let row = 0;
     let item = this.#layout.items / 4;
     let keys = 0;
@@ -185,7 +184,7 @@ export class PagedAttention {
         words[this.#layout.positions / 4 + row + offset] = position;
         words[this.#layout.slots / 4 + row + offset] =
           words[table + Math.floor(position / this.#pagePositions)]! +
-          (position % this.#pagePositions) * slotBytes;
+          (position % this.#pagePositions) * bytesOfSlot;
       }
       for (let first = 0; first < count; first += rowsPerItem) {
         const taken = Math.min(rowsPerItem, count - first);
@@ -204,7 +203,7 @@ export class PagedAttention {
     this.#rows = rows;
     this.#items = (item - this.#layout.items / 4) / ITEM_WORDS;
     this.#together = keys > TOGETHER_KEYS;
-    this.#layerBytes = store.layout.layerStride * 4;
+    this.#layerBytes = layerStride * 4;
   }
 
   /**
@@ -259,15 +258,15 @@ export class PagedAttention {
 
   /** Prepares for `placeKeys`: row i's keys and values belong to its position's slot of `pages[i]`. */
   beginKeys(stack: Stack, positions: Int32Array, pages: Int32Array): void {
-    const store = this.#stores[stack];
+    const { pageStride, layerStride } = this.#pools[stack];
     this.#rows = positions.length;
-    this.#layerBytes = store.layout.layerStride * 4;
+    this.#layerBytes = layerStride * 4;
     positions.forEach((position, row) => {
       this.#words[this.#layout.positions / 4 + row] = position;
       this.#words[this.#layout.slots / 4 + row] =
-        this.#storeStarts[stack] +
-        pages[row]! * store.layout.pageStride * 4 +
-        (position % this.#pagePositions) * this.#shape.headDim * 4;
+        this.#poolStarts[stack] +
+        pages[row]! * pageStride * 4 +
+        (position % this.#pagePositions) * slotBytes(this.#shape);
     });
   }
 
@@ -278,7 +277,13 @@ export class PagedAttention {
   }
 
   poison(stack: Stack, pages: Int32Array): void {
-    for (const page of pages) this.#stores[stack].fill(page, Number.NaN);
+    const { layers, pageStride, layerStride } = this.#pools[stack];
+    for (const page of pages) {
+      for (let layer = 0; layer < layers; layer++) {
+        const start = this.#poolStarts[stack] / 4 + layer * layerStride + page * pageStride;
+        this.#words.fill(NAN_TWICE, start, start + pageStride);
+      }
+    }
   }
 
   close(): Promise<void> {

@@ -1,15 +1,27 @@
-import { kvBytesPerPosition, type Manifest } from '@rondo/bundle';
+import { kvBytesPerPosition, kvNumberBytes, type Manifest } from '@rondo/bundle';
 import { RondoError } from '@rondo/core';
-import type { PoolSizes } from './engine.ts';
+import type { Attention, PoolSizes } from './engine.ts';
+import type { NumberBytes } from './kernel/page-numbers.ts';
+
+const FLOAT_BYTES = 4;
+
+/** Of a number of K and V. */
+export const numberBytesOf = (manifest: Manifest, attention: Attention): NumberBytes =>
+  attention === 'graph' ? FLOAT_BYTES : kvNumberBytes(manifest);
 
 /**
  * Divides `kvBytes` so that homed sequences use up all three pools together: one page of prelude and coda for every
  * `maxDepth` pages of the block, plus the null page of each.
  * @throws RondoError CONFIG_INVALID when the budget does not hold one page of each.
  */
-export function poolSizes(manifest: Manifest, kvBytes: number): PoolSizes {
+export function poolSizes(
+  manifest: Manifest,
+  kvBytes: number,
+  numberBytes: NumberBytes = FLOAT_BYTES,
+): PoolSizes {
   const { layers, maxDepth, pagePositions, shape } = manifest;
-  const pageBytes = (count: number) => kvBytesPerPosition(shape, count) * pagePositions;
+  const pageBytes = (count: number) =>
+    (kvBytesPerPosition(shape, count) / FLOAT_BYTES) * numberBytes * pagePositions;
   const unit = pageBytes(layers.prelude) + maxDepth * pageBytes(layers.block) + pageBytes(layers.coda);
   const units = Math.floor(kvBytes / unit);
   if (units < 1) {

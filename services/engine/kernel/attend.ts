@@ -19,24 +19,30 @@ import {
 } from './code.ts';
 import { mix } from './mix.ts';
 import { WasmFunction } from './module.ts';
+import { pageNumbers } from './page-numbers.ts';
 import { type Locals7, type Names, QUERY_BLOCK } from './registers.ts';
 import { score } from './score.ts';
 import {
   groupOf,
+  headPageBytes,
   ITEM_WORDS,
   itemHeadsMax,
   type KernelLayout,
   type KernelShape,
   queriesMax,
+  tileBytes,
 } from './shape.ts';
 import { softmax } from './softmax.ts';
 
+/** Vectors of numbers that are brought near in one turn; every page has a multiple of them. */
+const WIDENED = 4;
+
 /** See `attentionKernel`. */
 export function attendFunction(shape: KernelShape, layout: KernelLayout): WasmFunction {
-  const { heads, kvHeads, headDim, pagePositions } = shape;
+  const { heads, kvHeads, headDim, pagePositions, numberBytes } = shape;
   const group = groupOf(shape);
   const headBytes = headDim * 4;
-  const headPageBytes = pagePositions * headBytes;
+  const [pageBytes, headTileBytes] = [headPageBytes(shape), tileBytes(shape)];
   const fn = new WasmFunction('attend', 3);
   const [item, layer, scratch] = [fn.parameter(0), fn.parameter(1), fn.parameter(2)];
   const i32 = () => fn.local('i32');
@@ -56,7 +62,7 @@ export function attendFunction(shape: KernelShape, layout: KernelLayout): WasmFu
   const [kvHead, table, page, pageStart, query, source, at] = fn.locals('i32', 7) as Locals7;
   const [firstHead, itemHeads] = fn.locals('i32', 2) as [Local, Local];
   /** The heads' keys or values of one page, near at hand. */
-  const tilePage = i32();
+  const [tilePage, tileEnd] = [i32(), i32()];
   const entry = (index: number): Code =>
     load(multiply(get(item), int(ITEM_WORDS * 4)), layout.items + index * 4);
   /** Queries lie [heads][rows][group]: which row of the item, and which head of the model, the query is. */
@@ -76,20 +82,35 @@ export function attendFunction(shape: KernelShape, layout: KernelLayout): WasmFu
   const pageAt = (position: Code, part: 0 | 1): Code =>
     add(
       add(load(add(get(table), multiply(divide(position, int(pagePositions)), int(4)))), get(layer)),
-      add(multiply(get(firstHead), int(headPageBytes)), int(part * kvHeads * headPageBytes)),
+      add(multiply(get(firstHead), int(pageBytes)), int(part * kvHeads * pageBytes)),
     );
+  /** Brings `itemHeads` heads' part of a page, one behind the other, to the tile. */
+  const fetchPage = (part: 0 | 1): Code => {
+    const bytes = multiply(get(itemHeads), int(headTileBytes));
+    // Copying reads in order and ahead; the work below jumps about and would wait for each line.
+    if (numberBytes === 4) return copyBytes(get(tilePage), pageAt(get(pageStart), part), bytes);
+    return [
+      set(source, pageAt(get(pageStart), part)),
+      set(tileEnd, add(get(tilePage), bytes)),
+      loopOver(at, get(tilePage), get(tileEnd), WIDENED * 16, [
+        Array.from({ length: WIDENED }, (_, four) =>
+          vector.store(get(at), pageNumbers(numberBytes).load(get(source), four * 4), four * 16),
+        ),
+        set(source, add(get(source), int(WIDENED * 4 * numberBytes))),
+      ]),
+    ];
+  };
   /** `body` for the queries of one head and what that head has in one page, for all heads and pages. */
   const overPages = (part: 0 | 1, body: Code): Code =>
     loopOver(pageStart, int(0), get(names.positions), pagePositions, [
-      // Copying reads in order and ahead; the work below jumps about and would wait for each line.
-      copyBytes(get(tilePage), pageAt(get(pageStart), part), multiply(get(itemHeads), int(headPageBytes))),
+      fetchPage(part),
       set(page, get(tilePage)),
       set(names.firstQuery, int(0)),
       loopOver(kvHead, int(0), get(itemHeads), 1, [
         set(names.endQuery, add(get(names.firstQuery), multiply(get(names.rows), int(group)))),
         body,
         set(names.firstQuery, get(names.endQuery)),
-        set(page, add(get(page), int(headPageBytes))),
+        set(page, add(get(page), int(headTileBytes))),
       ]),
     ]);
   fn.body([
@@ -117,7 +138,7 @@ export function attendFunction(shape: KernelShape, layout: KernelLayout): WasmFu
     set(names.sumTile, add(get(names.queryTile), int(queriesMax(shape) * headBytes))),
     set(names.inverses, add(get(names.sumTile), int(queriesMax(shape) * headBytes))),
     set(tilePage, add(get(names.inverses), int(queriesMax(shape) * 16))),
-    set(names.scores, add(get(tilePage), int(itemHeadsMax(shape) * headPageBytes))),
+    set(names.scores, add(get(tilePage), int(itemHeadsMax(shape) * headTileBytes))),
     loopOver(query, int(0), get(names.queries), 1, [
       set(source, ofQuery(layout.qkv, heads + 2 * kvHeads)),
       loopOver(at, int(0), int(headBytes), 16, [

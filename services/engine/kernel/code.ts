@@ -124,11 +124,24 @@ export const integers = {
   shorts: (value: number): Code => constant(new Uint16Array(8).fill(value)),
   /** Four bytes, in every 32-bit lane; nothing is asked of the address. */
   loadFourSplat: (address: Code, offset = 0): Code => [address, simd(0x09), 0, unsigned(offset)],
+  /** Four shorts, unsigned, in 32-bit lanes. */
+  loadShorts: (address: Code, offset = 0): Code => [address, simd(0x04), 0, unsigned(offset)],
+  /** The low half. */
+  storeLow: (address: Code, value: Code, offset = 0): Code => [
+    address,
+    value,
+    simd(0x5b),
+    0,
+    unsigned(offset),
+    0,
+  ],
   /** Four bytes in the first lane, zeros in the others. */
   loadFour: (address: Code, offset = 0): Code => [address, simd(0x5c), 0, unsigned(offset)],
   and: binary(simd(0x4e)),
   /** Bits of `left` where `mask` is set, of `right` elsewhere. */
   select: (left: Code, right: Code, mask: Code): Code => [left, right, mask, simd(0x52)],
+  /** 32-bit lanes, with zeros from the left. */
+  shiftRight: (value: Code, bits: number): Code => [value, int(bits), simd(0xad)],
   shiftShortsRight: (value: Code, bits: number): Code => [value, int(bits), simd(0x8d)],
   addShorts: binary(simd(0x8e)),
   subtractInts: binary(simd(0xb1)),
@@ -142,6 +155,7 @@ export const integers = {
   toFloats: unary(simd(0xfa)),
   /** Both operands' lanes, saturated, to half the width. */
   narrowToShorts: binary(simd(0x85)),
+  narrowToUnsignedShorts: binary(simd(0x86)),
   narrowToBytes: binary(simd(0x65)),
   shuffleBytes: (value: Code, order: readonly number[]): Code => [value, value, simd(0x0d), [...order]],
 } as const;

@@ -1,20 +1,21 @@
-import { add, type Code, get, int, load, loopOver, multiply, scalar, set, vector } from './code.ts';
+import { add, type Code, divide, get, int, load, loopOver, multiply, scalar, set, vector } from './code.ts';
 import { WasmFunction } from './module.ts';
+import { pageNumbers } from './page-numbers.ts';
 import type { Locals4, Locals7 } from './registers.ts';
-import type { KernelLayout, KernelShape } from './shape.ts';
+import { headPageBytes, type KernelLayout, type KernelShape } from './shape.ts';
 
 /** See `attentionKernel`. */
 export function placeFunction(name: string, shape: KernelShape, layout: KernelLayout): WasmFunction {
-  const { heads, kvHeads, headDim, pagePositions } = shape;
+  const { heads, kvHeads, headDim, numberBytes } = shape;
   const headBytes = headDim * 4;
   const half = headBytes / 2;
-  const headPageBytes = pagePositions * headBytes;
   const fn = new WasmFunction(name, 3);
   const [first, end, layer] = [fn.parameter(0), fn.parameter(1), fn.parameter(2)];
   const [row, turn, source, slot, target, head, at] = fn.locals('i32', 7) as Locals7;
   /** Halves that do not fill vectors are turned number by number. */
   const lanes = half % 16 === 0 ? vector : scalar;
   const [low, high, cos, sin] = fn.locals(lanes.type, 4) as Locals4;
+  const four = fn.local('v128');
   const rotate = (scale: number): Code => {
     const scaled = (value: Code) => (scale === 1 ? value : lanes.multiply(value, lanes.floats(scale)));
     const turned = (value: Code, offset: number) =>
@@ -29,7 +30,15 @@ export function placeFunction(name: string, shape: KernelShape, layout: KernelLa
     ]);
   };
   const nextHead = set(source, add(get(source), int(headBytes)));
-  const nextSlot = set(target, add(get(target), int(headPageBytes)));
+  /** The head at `source` goes to its slot. */
+  const write = [
+    loopOver(at, int(0), int(headBytes), 16, [
+      set(four, vector.load(add(get(source), get(at)))),
+      pageNumbers(numberBytes).store(add(get(slot), divide(get(at), int(4 / numberBytes))), four),
+    ]),
+    nextHead,
+    set(slot, add(get(slot), int(headPageBytes(shape)))),
+  ];
   fn.body(
     loopOver(row, get(first), get(end), 1, [
       set(turn, multiply(load(multiply(get(row), int(4)), layout.positions), int(half))),
@@ -40,15 +49,8 @@ export function placeFunction(name: string, shape: KernelShape, layout: KernelLa
         rotate(1 / Math.sqrt(headDim)),
         nextHead,
       ]),
-      set(target, get(slot)),
-      loopOver(head, int(0), int(kvHeads), 1, [rotate(1), nextHead, nextSlot]),
-      loopOver(head, int(0), int(kvHeads), 1, [
-        loopOver(at, int(0), int(headBytes), 16, [
-          vector.store(add(get(target), get(at)), vector.load(add(get(source), get(at)))),
-        ]),
-        nextHead,
-        nextSlot,
-      ]),
+      loopOver(head, int(0), int(kvHeads), 1, [set(target, get(source)), rotate(1), write]),
+      loopOver(head, int(0), int(kvHeads), 1, write),
     ]),
   );
   return fn;

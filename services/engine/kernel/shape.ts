@@ -1,3 +1,5 @@
+import type { NumberBytes } from './page-numbers.ts';
+
 export interface KernelShape {
   readonly heads: number;
   readonly kvHeads: number;
@@ -5,6 +7,7 @@ export interface KernelShape {
   readonly headDim: number;
   /** A multiple of 4. */
   readonly pagePositions: number;
+  readonly numberBytes: NumberBytes;
 }
 
 /** Byte addresses in the memory that the kernel shares with its owner. */
@@ -34,6 +37,15 @@ const ITEM_PAGE_BYTES = 16 * 1024;
 /** Query rows (rows · heads of a group) of one item at most, so that its scores stay in the cache. */
 const ITEM_QUERIES = 32;
 
+/** Bytes of one head's keys or values at one position. */
+export const slotBytes = ({ headDim, numberBytes }: KernelShape): number => headDim * numberBytes;
+
+/** Bytes of one head's keys or values in a page. */
+export const headPageBytes = (shape: KernelShape): number => shape.pagePositions * slotBytes(shape);
+
+/** The same near at hand, as floats. */
+export const tileBytes = ({ pagePositions, headDim }: KernelShape): number => pagePositions * headDim * 4;
+
 export const groupOf = ({ heads, kvHeads }: KernelShape): number => heads / kvHeads;
 
 /** Rows of one sequence that one item may take together: they share every key and value that is loaded. */
@@ -41,12 +53,12 @@ export const itemRowsMax = (shape: KernelShape): number =>
   Math.max(1, Math.floor(ITEM_QUERIES / groupOf(shape)));
 
 /** K/V heads that one item may take together: their keys lie side by side in a page and are read in one go. */
-export const itemHeadsMax = ({ kvHeads, headDim, pagePositions }: KernelShape): number =>
-  Math.min(kvHeads, Math.max(1, Math.floor(ITEM_PAGE_BYTES / (pagePositions * headDim * 4))));
+export const itemHeadsMax = (shape: KernelShape): number =>
+  Math.min(shape.kvHeads, Math.max(1, Math.floor(ITEM_PAGE_BYTES / tileBytes(shape))));
 
 /** Floats of private memory an item needs: the page of its heads, queries and sums of one tile, inverse totals, a score per position. */
 export const scratchFloats = (shape: KernelShape, positions: number): number =>
-  itemHeadsMax(shape) * shape.pagePositions * shape.headDim +
+  (itemHeadsMax(shape) * tileBytes(shape)) / 4 +
   queriesMax(shape) * (2 * shape.headDim + 4 + roundUp(positions, shape.pagePositions));
 
 export const queriesMax = (shape: KernelShape): number =>

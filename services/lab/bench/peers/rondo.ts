@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { bundleBytes, kvBytesPerToken } from '@rondo/bundle';
+import { bundleBytes, pagedKvBytesPerToken } from '@rondo/bundle';
 import { benchBundle } from '../bench-bundle.ts';
 import type { Contestant, Peer, PeerSetting } from './contestant.ts';
 
@@ -14,7 +14,7 @@ async function prepare({ context, positionsMax }: PeerSetting): Promise<readonly
   const contestants: Contestant[] = [];
   for (const precision of ['int4', 'int8', 'f32'] as const) {
     const { directory, manifest } = await benchBundle(context, { precision });
-    const kvBytes = positionsMax * kvBytesPerToken(manifest);
+    const kvBytes = positionsMax * pagedKvBytesPerToken(manifest);
     const weightBytes = bundleBytes(manifest);
     contestants.push({
       engine: 'rondo',
