@@ -1,9 +1,10 @@
 import { endianness } from 'node:os';
 import { RondoError } from '@rondo/core';
 import { malformed } from './fields.ts';
+import { floatsOfHalves, halvesOf } from './half-floats.ts';
 import * as pb from './proto-types.ts';
 
-/** The only file that turns floats into bytes and back: row-major, contiguous, little-endian. */
+/** With half-floats.ts all that turns floats into bytes and back: row-major, contiguous, little-endian. */
 
 /** How states travel: as they are, or rounded to 11 significant bits at half the size. */
 export const ACTIVATIONS = ['f32', 'f16'] as const;
@@ -39,62 +40,6 @@ export function floatsOf(bytes: Uint8Array): Float32Array<ArrayBuffer> {
   const floats = new Float32Array(bytes.byteLength / FLOAT_BYTES);
   new Uint8Array(floats.buffer).set(bytes);
   return floats;
-}
-
-/** Halves on their way in or out. Typed arrays of a frame's size cost their zeroing and, soon, a collection of the whole heap. */
-let halfBits = new Uint16Array(0);
-
-/** Room for `count` halves, whose content the next call overwrites. */
-function halvesRoom(count: number): { bits: Uint16Array; values: Float16Array; bytes: Uint8Array } {
-  if (halfBits.length < count) halfBits = new Uint16Array(2 * Math.ceil(count / 2));
-  const { buffer } = halfBits;
-  return {
-    bits: halfBits,
-    values: new Float16Array(buffer, 0, count),
-    bytes: new Uint8Array(buffer, 0, count * Float16Array.BYTES_PER_ELEMENT),
-  };
-}
-
-/**
- * As half-precision floats, rounded to even. What is too large for one becomes the largest of its sign, ±65504. The next call
- * overwrites them: encode them before.
- */
-export function halvesOf(parts: readonly Float32Array[]): Uint8Array {
-  const count = parts.reduce((length, part) => length + part.length, 0);
-  const { bits, values, bytes } = halvesRoom(count);
-  let offset = 0;
-  for (const part of parts) {
-    values.set(part, offset);
-    offset += part.length;
-  }
-  // Infinite ones are rare: two halves are looked at together, and one by one only where such a pair is.
-  const pairs = new Uint32Array(bits.buffer, 0, Math.ceil(count / 2));
-  for (let pair = 0; pair < pairs.length; pair++) {
-    if ((((pairs[pair]! & EXPONENTS) + LOWEST_EXPONENTS) & OVERFLOWN) !== 0) saturate(bits, 2 * pair);
-  }
-  return bytes;
-}
-
-const EXPONENTS = 0x7c007c00;
-const LOWEST_EXPONENTS = 0x04000400;
-const OVERFLOWN = 0x80008000;
-const SIGNLESS = 0x7fff;
-const INFINITE = 0x7c00;
-
-function saturate(bits: Uint16Array, first: number): void {
-  for (let index = first; index < first + 2; index++) {
-    if ((bits[index]! & SIGNLESS) === INFINITE) bits[index]! -= 1;
-  }
-}
-
-/** The half-precision floats in `bytes`, each exactly; the caller's own. */
-export function floatsOfHalves(bytes: Uint8Array): Float32Array<ArrayBuffer> {
-  if (bytes.byteLength % Float16Array.BYTES_PER_ELEMENT !== 0)
-    throw malformed('Tensor', `${bytes.byteLength} bytes are no whole number of 16-bit floats`);
-  // A copy, for a view needs an even offset.
-  const room = halvesRoom(bytes.byteLength / Float16Array.BYTES_PER_ELEMENT);
-  room.bytes.set(bytes);
-  return new Float32Array(room.values);
 }
 
 const DATA_TYPES = {
