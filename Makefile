@@ -74,12 +74,14 @@ $(BUNDLE)/bundle.json: $(CONVERTER) | setup
 	@touch $@
 endif
 
-# A bundle has to have been made for it; the compose file says what starts.
+# A bundle has to have been made for it; the compose file says what starts: all of it, or SERVICES and what these need.
+SERVICES :=
 COMPOSE = RONDO_BUNDLE=$(abspath $(BUNDLE)) docker compose --file infra/compose.yaml
 
 .PHONY: up
 up: compose-there bundle ## a cluster in containers, with Prometheus, Grafana and Jaeger beside it
-	@$(COMPOSE) up --build --detach --wait
+	@$(MAKE) images IMAGES='coordinator worker' IMAGE_TAG=dev
+	@$(COMPOSE) up --no-build --detach --wait $(SERVICES)
 	@echo 'console     http://127.0.0.1:8080/console'
 	@echo 'dashboards  http://127.0.0.1:3000'
 	@echo 'metrics     http://127.0.0.1:9090'
@@ -88,6 +90,10 @@ up: compose-there bundle ## a cluster in containers, with Prometheus, Grafana an
 .PHONY: down
 down: compose-there ## end what `up` started; its volumes stay
 	@$(COMPOSE) down
+
+.PHONY: watcher-images
+watcher-images: ## where no registry answers: build NATS, Jaeger, Prometheus and a collector with Go, under the names that `up` asks for
+	@integration-tests/containers/watcher-images.sh
 
 .PHONY: compose-there
 compose-there:
@@ -239,12 +245,13 @@ $(NATS_SERVER):
 	mv "$$building/nats-server" $@
 
 # What reads infra/compose.yaml and infra/otel-collector.yaml where no registry answers for the images that do: the loader of the
-# Compose specification, which docker compose has, too, and a collector of the components that the file names.
+# Compose specification, which docker compose has, too, a collector of the components that the file names, and Grafana's own description of
+# its dashboards.
 COMPOSE_SPEC_VERSION := 2.16.2
 COLLECTOR_SOURCE := integration-tests/otlp/collector
 
 .PHONY: infra-tools
-infra-tools: .cache/bin/compose-spec .cache/bin/otelcol ## build what tests read infra's files with, with Go; two minutes
+infra-tools: .cache/bin/compose-spec .cache/bin/otelcol .cache/bin/grafana-schema ## build what tests read infra's files with, with Go; two minutes
 
 .cache/bin/compose-spec:
 	@echo 'Building the loader of the Compose specification $(COMPOSE_SPEC_VERSION)'
@@ -258,6 +265,12 @@ infra-tools: .cache/bin/compose-spec .cache/bin/otelcol ## build what tests read
 	@echo 'Building a collector'
 	@mkdir -p $(@D)
 	@CGO_ENABLED=0 GOFLAGS=-trimpath GOTOOLCHAIN=local go -C $(COLLECTOR_SOURCE) build -ldflags='-s -w' -o $(CURDIR)/$@.new .
+	@mv $@.new $@
+
+.cache/bin/grafana-schema: $(wildcard integration-tests/grafana/*)
+	@echo 'Building what reads dashboards'
+	@mkdir -p $(@D)
+	@CGO_ENABLED=0 GOFLAGS=-trimpath GOTOOLCHAIN=local go -C integration-tests/grafana build -ldflags='-s -w' -o $(CURDIR)/$@.new .
 	@mv $@.new $@
 
 # A loop deep enough to leave, and a threshold at which some tokens do.

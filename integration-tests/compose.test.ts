@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { PROMTOOL_MISSING } from './prometheus-server.ts';
@@ -144,6 +144,37 @@ test('docker compose takes the file', {
 }, () => {
   const { status, stderr } = run('docker', 'compose', '--file', path('compose.yaml'), 'config', '--quiet');
   assert.equal(status, 0, stderr);
+});
+
+const DASHBOARDS = readdirSync(new URL('grafana/dashboards/', INFRA)).map((name) =>
+  path(`grafana/dashboards/${name}`),
+);
+const SCHEMA = path('../.cache/bin/grafana-schema');
+
+describe("Grafana's description of a dashboard", {
+  skip: !existsSync(SCHEMA) && 'there is no grafana-schema (make infra-tools builds one with Go)',
+}, () => {
+  test('holds for every one', () => {
+    assert.ok(DASHBOARDS.length > 0);
+    const { status, stderr } = run(SCHEMA, ...DASHBOARDS);
+    assert.equal(status, 0, stderr);
+  });
+
+  for (const [right, wrong] of [
+    ['"gridPos"', '"gridpos"'],
+    ['"expr"', '"query"'],
+    ['"type":"timeseries"', '"type":"timeserie"'],
+  ] as const) {
+    test(`would not for ${wrong} instead of ${right}`, () => {
+      const directory = mkdtempSync(join(tmpdir(), 'rondo-dashboard-'));
+      const misspelt = join(directory, 'dashboard.json');
+      writeFileSync(misspelt, readFileSync(DASHBOARDS[0]!, 'utf8').replace(right, wrong));
+      const { status, stderr } = run(SCHEMA, misspelt);
+      rmSync(directory, { recursive: true });
+      assert.equal(status, 1);
+      assert.match(stderr, /dashboard\.json: .*panel/);
+    });
+  }
 });
 
 test('promtool takes the configuration of Prometheus', { skip: PROMTOOL_MISSING }, () => {

@@ -274,6 +274,22 @@ const DASHBOARDS: readonly Dashboard[] = [
 const SOURCE = { type: 'prometheus', uid: '$' + '{source}' };
 const [WIDTH, HEIGHT] = [12, 8];
 
+/** What Grafana's description of a heat map asks for; the values are those of its own editor. */
+const heatmapOptions = (unit: Unit) => ({
+  calculate: false,
+  yAxis: { unit },
+  color: {
+    mode: 'scheme',
+    scheme: 'Oranges',
+    fill: 'dark-orange',
+    ...{ exponent: 0.5, steps: 64, reverse: false },
+  },
+  showValue: 'never',
+  legend: { show: true },
+  tooltip: { mode: 'single' },
+  exemplars: { color: 'rgba(255,0,255,0.7)' },
+});
+
 function panelJson({ title, means, unit, curves, kind = 'timeseries' }: Panel, index: number): object {
   const heatmap = kind === 'heatmap';
   return {
@@ -284,9 +300,10 @@ function panelJson({ title, means, unit, curves, kind = 'timeseries' }: Panel, i
     datasource: SOURCE,
     gridPos: { x: (index % 2) * WIDTH, y: Math.floor(index / 2) * HEIGHT, w: WIDTH, h: HEIGHT },
     fieldConfig: { defaults: { unit, min: 0 }, overrides: [] },
-    ...(heatmap && { options: { calculate: false, yAxis: { unit } } }),
+    ...(heatmap && { options: heatmapOptions(unit) }),
     targets: curves.map(([legend, query], curve) => ({
       refId: String.fromCharCode(65 + curve),
+      datasource: SOURCE,
       expr: query,
       legendFormat: heatmap ? '{{le}}' : legend,
       ...(heatmap && { format: 'heatmap' }),
@@ -303,6 +320,7 @@ const dashboardJson = ({ uid, title, panels }: Dashboard): string => {
     schemaVersion: 39,
     refresh: '10s',
     time: { from: 'now-30m', to: 'now' },
+    annotations: { list: [] },
     templating: { list: [{ name: 'source', label: 'Prometheus', type: 'datasource', query: 'prometheus' }] },
   };
   const fields = Object.entries(head).map(([name, value]) => `  "${name}": ${JSON.stringify(value)},\n`);
