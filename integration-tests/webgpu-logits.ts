@@ -1,9 +1,10 @@
-// The process of webgpu.test.ts: prints how far logits on WebGPU are from those on the CPU, case by case, as JSON lines.
+// The process of webgpu.test.ts: prints how far logits on WebGPU are from those on the CPU, case by case, as JSON lines. A case is
+// `checkpoint:precision`; what is quantised is held to f32 of the values that it was rounded to, for the CPU rounds rows, too.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openBundle } from '@rondo/bundle';
-import { convert, openCheckpoint } from '@rondo/converter';
+import { type Manifest, openBundle } from '@rondo/bundle';
+import { convert, exportBundle, openCheckpoint } from '@rondo/converter';
 import { SerialModel } from '@rondo/lab';
 import { distance } from './logits.ts';
 
@@ -13,16 +14,19 @@ const DECODED = [2, 1, 3, 3];
 
 const directory = await mkdtemp(join(tmpdir(), 'rondo-webgpu-'));
 for (const name of process.argv.slice(2)) {
-  const checkpoint = await openCheckpoint(
-    new URL(`./fixtures/tiny/${name}/checkpoint`, import.meta.url).pathname,
-  );
+  const [fixture, precision] = name.split(':') as [string, Manifest['precision']];
   const out = join(directory, name);
+  const checkpoint = await openCheckpoint(
+    new URL(`./fixtures/tiny/${fixture}/checkpoint`, import.meta.url).pathname,
+  );
   const loop = checkpoint.model.loop ? {} : { loopLayers: { first: 1, last: 2 }, loops: 3, damping: 1 / 3 };
-  const { maxDepth } = await convert({ checkpoint, out, precision: 'f32', ...loop });
+  const { maxDepth } = await convert({ checkpoint, out, precision, ...loop });
   await checkpoint.close();
+  const bundles = { webgpu: out, cpu: precision === 'f32' ? out : await dequantised(out) };
   const logits = { cpu: [] as Float32Array[], webgpu: [] as Float32Array[] };
   for (const provider of ['cpu', 'webgpu'] as const) {
-    const model = await SerialModel.open(await openBundle(out), { threads: 1, positions: 64, provider });
+    const bundle = await openBundle(bundles[provider]);
+    const model = await SerialModel.open(bundle, { threads: 1, positions: 64, provider });
     logits[provider].push(await model.forward(PROMPT.slice(0, 14)), await model.forward(PROMPT.slice(14)));
     for (const passes of DECODED)
       logits[provider].push(await model.row(5 + passes, Math.min(passes, maxDepth)));
@@ -32,3 +36,13 @@ for (const name of process.argv.slice(2)) {
   process.stdout.write(`${JSON.stringify({ name, apart })}\n`);
 }
 await rm(directory, { recursive: true });
+
+/** The same model in f32. */
+async function dequantised(bundle: string): Promise<string> {
+  const [weights, out] = [`${bundle}-weights`, `${bundle}-f32`];
+  await exportBundle({ bundle: await openBundle(bundle), out: weights });
+  const checkpoint = await openCheckpoint(weights);
+  await convert({ checkpoint, out, precision: 'f32' });
+  await checkpoint.close();
+  return out;
+}

@@ -49,6 +49,7 @@ function parseManifest(path: string, text: string): Manifest {
   const listed = new Set(manifest.files.map((file) => file.path));
   const named = [
     ...Object.values(manifest.graphs),
+    ...Object.values(manifest.deviceGraphs ?? {}),
     ...Object.values(manifest.segments).flat(),
     ...Object.values(manifest.tokenizer ?? {}),
     manifest.model,

@@ -112,6 +112,15 @@ export const manifestSchema = z.strictObject({
     kvStore: z.string().optional(),
     kvCopy: z.string().optional(),
   }),
+  /** Those of `graphs` that hold products of integers, without any: for providers that have none. */
+  deviceGraphs: z
+    .strictObject({
+      prelude: z.string().optional(),
+      block: z.string().optional(),
+      coda: z.string().optional(),
+      head: z.string().optional(),
+    })
+    .optional(),
   /** The stacks cut at their attentions, in order: one file more than the stack has layers, none for an empty one. */
   segments: z.strictObject({
     prelude: z.array(z.string()),

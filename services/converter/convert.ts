@@ -159,12 +159,20 @@ async function writeBundle(
   const config = huggingFaceConfig(checkpoint.model, checkpoint.config);
   const description = describeBundle(options, plan, vectors !== undefined, candidates, adapters);
   const varies = variesByDepth(description);
-  const contents = new Map<string, Uint8Array>([
-    ['prelude.onnx', preludeGraph(graphOptions)],
+  const wholeGraphs = (given: GraphOptions) => ({
+    prelude: preludeGraph(given),
     // Rows of a whole graph are padded and in no order of depth, and propagate's come without depths.
-    ...(varies ? [] : [['block.onnx', blockGraph(graphOptions)] as const]),
-    ...(plan.coda.length > 0 ? [['coda.onnx', codaGraph(graphOptions)] as const] : []),
-    ['head.onnx', headGraph(graphOptions, candidates)],
+    ...(!varies && { block: blockGraph(given) }),
+    ...(plan.coda.length > 0 && { coda: codaGraph(given) }),
+    head: headGraph(given, candidates),
+  });
+  const whole = Object.entries(wholeGraphs(graphOptions));
+  const onDevices = new Map(Object.entries(wholeGraphs({ ...graphOptions, integers: false })));
+  const others = whole.filter(([role, bytes]) => Buffer.compare(bytes, onDevices.get(role)!) !== 0);
+  const deviceGraphs = Object.fromEntries(others.map(([role]) => [role, `${role}-device.onnx`]));
+  const contents = new Map<string, Uint8Array>([
+    ...whole.map(([role, bytes]) => [`${role}.onnx`, bytes] as const),
+    ...others.map(([role]) => [deviceGraphs[role]!, onDevices.get(role)!] as const),
     ...segmentFiles(graphOptions),
     ...(varies
       ? []
@@ -181,6 +189,7 @@ async function writeBundle(
   const headWeights = headPlace(graphOptions);
   const manifest: Manifest = {
     ...description,
+    ...(others.length > 0 && { deviceGraphs }),
     ...(plan.prelude.length === 0 && { embedding: embeddingPlace(graphOptions) }),
     ...(layerWeights && { layerWeights }),
     ...(headWeights && { headWeights }),

@@ -11,6 +11,8 @@ export interface GraphOptions {
   readonly pagePositions: number;
   /** Of the block's layers; only its segments can run them. */
   readonly adapters?: AdapterWeights | undefined;
+  /** Whether products of integers may be used, which not every provider has; by default they are. */
+  readonly integers?: boolean | undefined;
 }
 
 /** Whether a pass is another one at every depth: the graphs of the block then need to know each row's. */

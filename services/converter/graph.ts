@@ -40,8 +40,12 @@ export class Graph {
   readonly #constants = new Map<string, Value>();
   #count = 0;
 
-  constructor(name: string) {
+  /** Whether products of integers may be in it. */
+  readonly integers: boolean;
+
+  constructor(name: string, { integers = true }: { readonly integers?: boolean | undefined } = {}) {
     this.#name = name;
+    this.integers = integers;
   }
 
   /** Declares a graph input; a dimension is a number or a symbolic name. */

@@ -21,7 +21,7 @@ function putKv(graph: Graph, newKv: Value, { model, layers }: StackOptions): voi
 /** token_ids [B, T] → embedding → the unlooped layers before the loop → state [N, hidden]. */
 export function preludeGraph(options: GraphOptions): Uint8Array {
   const { model, plan } = options;
-  const graph = new Graph('prelude');
+  const graph = new Graph('prelude', options);
   const ids = graph.input('token_ids', 'int64', ['B', 'T']);
   const state = embed(graph, options, graph.reshape(ids, [-1]));
   if (plan.prelude.length === 0) {
@@ -38,7 +38,7 @@ export function preludeGraph(options: GraphOptions): Uint8Array {
 /** One pass: state [N, hidden] → state_out and what `endPass` puts out beside it. */
 export function blockGraph(options: GraphOptions): Uint8Array {
   const { model, plan } = options;
-  const graph = new Graph('block');
+  const graph = new Graph('block', options);
   const state = graph.input('state', 'float32', ['N', model.hidden]);
   const stack = select(options, plan.block);
   const result = layerStack(graph, declareStackInputs(graph, stack), stack, state);
@@ -50,7 +50,7 @@ export function blockGraph(options: GraphOptions): Uint8Array {
 /** state [N, hidden] → the unlooped layers after the loop → state_out [N, hidden]. */
 export function codaGraph(options: GraphOptions): Uint8Array {
   const { model, plan } = options;
-  const graph = new Graph('coda');
+  const graph = new Graph('coda', options);
   const state = graph.input('state', 'float32', ['N', model.hidden]);
   const stack = select(options, plan.coda);
   const result = layerStack(graph, declareStackInputs(graph, stack), stack, state);
@@ -62,7 +62,7 @@ export function codaGraph(options: GraphOptions): Uint8Array {
 /** state [N, hidden] → final norm → logits [N, vocab], their `candidates` largest and log Σ exp. */
 export function headGraph(options: GraphOptions, candidates: number): Uint8Array {
   const { model, weights, plan } = options;
-  const graph = new Graph('head');
+  const graph = new Graph('head', options);
   const state = graph.input('state', 'float32', ['N', model.hidden]);
   const normed = plan.normAfterPass
     ? state

@@ -60,7 +60,8 @@ const NO_ZERO = 1e-20;
 export const integerProduct = (graph: Graph, { bytes, step }: Bytes, data: Value, scales: Value): Value =>
   graph.node('MatMulIntegerToFloat', [bytes, data, step, scales, middle(graph)], ORT);
 
-const middle = (graph: Graph): Value => graph.bytes('middle', 128);
+/** What bytes of rows are around. */
+export const middle = (graph: Graph): Value => graph.bytes('middle', 128);
 
 /** Rows [N, …] that are yet to be multiplied each by its `factor` [N, 1], where there is one. */
 export interface ScaledRows {

@@ -5,8 +5,9 @@ import type { ModelSpec } from './checkpoint.ts';
 import type { DepthRows } from './depth-rows.ts';
 import { type Graph, ORT, type Value } from './graph.ts';
 import type { GraphOptions } from './graph-options.ts';
-import { integerProduct, roundRows, type ScaledRows, scaled } from './integer-product.ts';
+import { integerProduct, middle, roundRows, type ScaledRows, scaled } from './integer-product.ts';
 import { isPerDepth, type LayerWeights, type LinearWeights, type Vector } from './model-weights.ts';
+import { DATA_TYPE } from './onnx-model.ts';
 import { QUANTIZATION_BLOCK } from './quantize.ts';
 
 /** A vector as the rows of a graph need it: [n], or [N, n] where each row has that of its depth. */
@@ -43,7 +44,9 @@ function product(graph: Graph, weights: LinearWeights, x: Value, bias?: Value): 
     case 'blocks':
       return { rows: blockProduct(graph, weights, matrix, x), factor: undefined };
     case 'channels':
-      return channelProduct(graph, name, matrix, x);
+      return graph.integers
+        ? channelProduct(graph, name, matrix, x)
+        : { rows: byteProduct(graph, weights, matrix, x), factor: undefined };
   }
 }
 
@@ -66,19 +69,50 @@ function blockProduct(
 
 /** x rounded row by row, multiplied in integers, scaled by output and by row. (ADR 14) */
 function channelProduct(graph: Graph, name: string, matrix: Matrix<'channels'>, x: Value): ScaledRows {
-  const all = graph.weight(`${name}.data`, matrix.data);
-  const data =
-    matrix.skipped === 0
-      ? all
-      : graph.node('Slice', [
-          all,
-          graph.ints([matrix.skipped]),
-          graph.ints([matrix.data.dims[1]!]),
-          graph.ints([1]),
-        ]);
+  const data = channels(graph, name, matrix);
   const scales = graph.weight(`${name}.scales`, matrix.scales);
   const rounded = roundRows(graph, x);
   return { rows: integerProduct(graph, rounded, data, scales), factor: rounded.largest };
+}
+
+/** The layer's own outputs: int8 [columns, out]. */
+function channels(graph: Graph, name: string, { data, skipped }: Matrix<'channels'>): Value {
+  const all = graph.weight(`${name}.data`, data);
+  if (skipped === 0) return all;
+  return graph.node('Slice', [all, graph.ints([skipped]), graph.ints([data.dims[1]!]), graph.ints([1])]);
+}
+
+/**
+ * The same weights as blocks of 8 bits around 128, for providers without products of integers. All before the product is constant: the
+ * runtime computes it once, when it loads the graph, so that the bundle holds these weights once.
+ */
+function byteProduct(
+  graph: Graph,
+  { name, out, columns }: LinearWeights,
+  matrix: Matrix<'channels'>,
+  x: Value,
+): Value {
+  const blocks = Math.ceil(columns / QUANTIZATION_BLOCK);
+  const padding = graph.ints([0, 0, 0, blocks * QUANTIZATION_BLOCK - columns]);
+  const rows = graph.node('Transpose', [channels(graph, name, matrix)], { attributes: { perm: [1, 0] } });
+  const wrapped = graph.node('Cast', [graph.node('Pad', [rows, padding])], {
+    attributes: { to: DATA_TYPE.uint8 },
+  });
+  // Of eight bits the first turned is 128 more.
+  const bytes = graph.node('BitwiseXor', [wrapped, middle(graph)]);
+  const scales = graph.reshape(graph.weight(`${name}.scales`, matrix.scales), [out, 1]);
+  return graph.node(
+    'MatMulNBits',
+    [
+      x,
+      graph.reshape(bytes, [out, blocks, QUANTIZATION_BLOCK]),
+      graph.reshape(graph.node('Expand', [scales, graph.ints([out, blocks])]), [-1]),
+    ],
+    {
+      ...ORT,
+      attributes: { K: columns, N: out, bits: 8, block_size: QUANTIZATION_BLOCK, accuracy_level: 4 },
+    },
+  );
 }
 
 /** RMS norm of x over its last axis, with a weight for all rows or one for each. (Zhang & Sennrich 2019, eq. 4) */

@@ -77,7 +77,9 @@ export class ModelGraphs {
   }
 
   static #load(bundle: Bundle, options: GraphsOptions & SessionOptions): ModelGraphs {
-    const { graphs, segments, layers } = bundle.manifest;
+    const { graphs, segments, layers, deviceGraphs } = bundle.manifest;
+    const graphOf = (role: Stack | 'head') =>
+      (options.provider !== 'cpu' && deviceGraphs?.[role]) || graphs[role];
     const attention =
       options.attention === 'pages'
         ? new PagedAttention(attendedBy(options.provider, bundle.manifest), options)
@@ -86,14 +88,14 @@ export class ModelGraphs {
     const stacks: Partial<Record<Stack, LoadedStack>> = {};
     for (const stack of ['prelude', 'block', 'coda'] as const) {
       if (stack === 'prelude' && readsEmbedding(bundle.manifest, options.attention)) continue;
-      const file = graphs[stack];
+      const file = graphOf(stack);
       if (attention && layers[stack] > 0) {
         stacks[stack] = SegmentStack.open(bundle, segments[stack], attention, options);
       } else if (file !== undefined) {
         stacks[stack] = GraphStack.open(bundle, file, layers[stack], options.pools[stack], options);
       }
     }
-    const head = openSession(bundle, graphs.head, options);
+    const head = openSession(bundle, graphOf('head')!, options);
     const propagate = attention && graphs.propagate && openSession(bundle, graphs.propagate, options);
     return new ModelGraphs(
       bundle,
