@@ -191,11 +191,11 @@ export class SequenceLife {
     for (;;) {
       if (this.#stuck) throw stuckError(this.#stuck);
       const drains = membership.drains(this.#open!.route);
-      const inMs = this.#moveAt - clock.now();
-      if (drains && inMs <= 0) await this.#move();
+      const moveInMs = drains ? this.#moveAt - clock.now() : Number.POSITIVE_INFINITY;
+      if (moveInMs <= 0) await this.#move();
       else {
         this.#due ??= this.#open!.events.next();
-        const event = await this.#unlessDisturbed(this.#due, drains ? inMs : undefined);
+        const event = await this.#unlessDisturbed(this.#due, moveInMs);
         if (event !== undefined) {
           this.#due = undefined;
           this.#wait.end();
@@ -207,12 +207,12 @@ export class SequenceLife {
   }
 
   /** The event, or undefined as soon as it is disturbed or `ms` are over. */
-  #unlessDisturbed<T>(event: Promise<T>, ms: number | undefined): Promise<T | undefined> {
+  #unlessDisturbed<T>(event: Promise<T>, ms: number): Promise<T | undefined> {
     const { promise, resolve, reject } = Promise.withResolvers<T | undefined>();
     this.#disturb = () => resolve(undefined);
     // Promise.race would do, with three promises more for each token.
     event.then(resolve, reject);
-    if (ms === undefined) return promise;
+    if (ms === Number.POSITIVE_INFINITY) return promise;
     const timer = setTimeout(this.#disturb, ms);
     return promise.finally(() => clearTimeout(timer));
   }
