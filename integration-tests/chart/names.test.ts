@@ -95,6 +95,8 @@ describe('names', { skip: HELM_MISSING }, () => {
       for (const { args, volumeMounts } of pod.initContainers ?? []) {
         assert.equal(args[0], 'fetch');
         assert.match(argument(args, 'digest')!, /^[0-9a-f]{64}$/);
+        // A coordinator reads no weights.
+        assert.equal(args.includes('--text'), object.kind === 'Deployment');
         const [{ name, mountPath }] = volumeMounts as [NonNullable<typeof volumeMounts>[0]];
         assert.equal(argument(args, 'out'), mountPath);
         assert.ok(

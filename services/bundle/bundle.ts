@@ -17,11 +17,25 @@ export interface Bundle {
 
 export const bundlePath = (bundle: Bundle, file: string): string => join(bundle.directory, file);
 
+/** What of a bundle somebody needs: who turns text into ids and back needs neither graphs nor weights. */
+export type BundlePart = 'whole' | 'text';
+
+/** The manifest's files that belong to `part`. */
+export const filesOf = <File extends { readonly path: string }>(
+  { files, tokenizer }: { readonly files: readonly File[]; readonly tokenizer?: Manifest['tokenizer'] },
+  part: BundlePart,
+): readonly File[] => {
+  if (part === 'whole') return files;
+  const text = new Set(Object.values(tokenizer ?? {}));
+  return files.filter(({ path }) => text.has(path));
+};
+
 /**
- * Opens a bundle directory and verifies it: schema, cross-field shapes, size and sha256 of every file.
+ * Opens a bundle directory and verifies it: schema, cross-field shapes, size and sha256 of every file of the part that is asked for;
+ * others need not be there.
  * @throws RondoError BUNDLE_INVALID naming the file, what was expected and what was found.
  */
-export async function openBundle(directory: string): Promise<Bundle> {
+export async function openBundle(directory: string, part: BundlePart = 'whole'): Promise<Bundle> {
   const path = join(directory, MANIFEST_FILE);
   const text = await readFile(path).catch((cause: unknown) => {
     throw new RondoError('BUNDLE_INVALID', `${path}: no bundle here; make one with 'rondo convert'`, {
@@ -29,7 +43,7 @@ export async function openBundle(directory: string): Promise<Bundle> {
     });
   });
   const manifest = parseManifest(path, text.toString('utf8'));
-  await Promise.all(manifest.files.map((file) => verifyFile(directory, file)));
+  await Promise.all(filesOf(manifest, part).map((file) => verifyFile(directory, file)));
   return { directory, manifest, digest: createHash('sha256').update(text).digest('hex') };
 }
 

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { LIMITS } from '@rondo/core';
-import { MANIFEST_FILE } from './bundle.ts';
+import { MANIFEST_FILE, openBundle } from './bundle.ts';
 import { fetchBundle } from './fetch-bundle.ts';
 import { writeTestBundle } from './test-bundle.ts';
 
@@ -90,6 +90,23 @@ for (const [what, from] of [
   });
 }
 
+test('of the text alone, neither graphs nor weights are fetched, and it opens as that and as no whole bundle', async () => {
+  const text = await writeTestBundle(source, (manifest) => {
+    manifest.tokenizer = { tokenizer: 'head.onnx' };
+  });
+  const bundle = await fetchBundle(url, text, into, { part: 'text' });
+  assert.equal(bundle.digest, text);
+  assert.deepEqual(asked, [`/models/${MANIFEST_FILE}`, '/models/head.onnx']);
+  assert.deepEqual(await fetched(), [MANIFEST_FILE, 'head.onnx']);
+  assert.equal((await openBundle(into, 'text')).digest, text);
+  await assert.rejects(openBundle(into), {
+    code: 'BUNDLE_INVALID',
+    message: /listed in bundle\.json but missing/,
+  });
+  await writeFile(join(into, 'head.onnx'), 'another text');
+  await assert.rejects(openBundle(into, 'text'), { code: 'BUNDLE_INVALID', message: /head\.onnx: expected/ });
+});
+
 test('what is there and whole is not fetched again', async () => {
   await fetchBundle(url, digest, into);
   await writeFile(join(into, 'head.onnx'), 'broken off');
@@ -109,13 +126,13 @@ test('a manifest that would write outside of the directory, or is no manifest at
 
 test('a server that asks for authorization is given it with every request, and no message holds it', async () => {
   wanted = 'Bearer a-secret';
-  const refused = await fetchBundle(url, digest, into, 'Bearer another').then(
+  const refused = await fetchBundle(url, digest, into, { authorization: 'Bearer another' }).then(
     () => assert.fail('it was let in'),
     (error: Error) => error,
   );
   assert.match(refused.message, /the server answers 401/);
   assert.doesNotMatch(refused.message, /another/);
-  const bundle = await fetchBundle(url, digest, into, wanted);
+  const bundle = await fetchBundle(url, digest, into, { authorization: wanted });
   assert.equal(bundle.digest, digest);
   assert.ok(asked.length > 2);
 });

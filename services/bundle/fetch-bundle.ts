@@ -5,29 +5,37 @@ import { join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { LIMITS, RondoError } from '@rondo/core';
-import { type Bundle, digestFile, MANIFEST_FILE, openBundle } from './bundle.ts';
+import { type Bundle, type BundlePart, digestFile, filesOf, MANIFEST_FILE, openBundle } from './bundle.ts';
+import type { Manifest } from './manifest.ts';
 
 /** The manifest's list of files, as far as fetching needs it; `openBundle` reads the rest. */
 interface Listed {
   readonly files?: readonly { readonly path: string; readonly bytes: number; readonly sha256: string }[];
+  readonly tokenizer?: Manifest['tokenizer'];
+}
+
+export interface FetchOptions {
+  /** The whole header of that name, for a server that asks for one; another host that it sends us on to is not told. */
+  readonly authorization?: string | undefined;
+  /** By default all of it. */
+  readonly part?: BundlePart | undefined;
 }
 
 /**
  * Copies the bundle with `digest`, the sha256 of its bundle.json in hex, from `source`, a directory or the http(s) URL of one, into
  * `directory`. A file that is there and whole is kept, so that a fetch that was broken off goes on; bundle.json comes last.
- * @param authorization the whole header of that name, for a server that asks for one; another host that it sends us on to is not told
  * @throws RondoError SOURCE_UNREACHABLE for what cannot be read, BUNDLE_INVALID for bytes that are not those of the digest.
  */
 export async function fetchBundle(
   source: string,
   digest: string,
   directory: string,
-  authorization?: string,
+  { authorization, part = 'whole' }: FetchOptions = {},
 ): Promise<Bundle> {
   await mkdir(directory, { recursive: true });
   const open: Open = (path) => openFile(source, path, authorization);
   const manifest = await manifestFrom(source, digest, open);
-  for (const { path, bytes, sha256 } of listedIn(source, manifest)) {
+  for (const { path, bytes, sha256 } of listedIn(source, manifest, part)) {
     const target = join(directory, path);
     if ((await digestFile(target).catch(() => undefined)) !== sha256) {
       await fetchFile(source, { path, bytes, sha256 }, target, open);
@@ -35,7 +43,7 @@ export async function fetchBundle(
   }
   await writeFile(`${join(directory, MANIFEST_FILE)}.part`, manifest);
   await rename(`${join(directory, MANIFEST_FILE)}.part`, join(directory, MANIFEST_FILE));
-  return openBundle(directory);
+  return openBundle(directory, part);
 }
 
 type Open = (path: string) => Promise<Readable>;
@@ -60,8 +68,9 @@ async function manifestFrom(source: string, digest: string, open: Open): Promise
 }
 
 /** The digest has said whose manifest this is; only a plain file name may be written all the same. */
-function listedIn(source: string, manifest: Buffer): Required<Listed>['files'] {
-  const { files = [] } = JSON.parse(manifest.toString('utf8')) as Listed;
+function listedIn(source: string, manifest: Buffer, part: BundlePart): Required<Listed>['files'] {
+  const { files: all = [], tokenizer } = JSON.parse(manifest.toString('utf8')) as Listed;
+  const files = filesOf({ files: all, tokenizer }, part);
   const stray = files.find(({ path }) => !/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(path));
   if (stray === undefined) return files;
   throw new RondoError('BUNDLE_INVALID', `${source}: lists ${stray.path}, which is no plain file name`);

@@ -73,7 +73,7 @@ export const coordinatorCommand = (): Command =>
       `
 Prints 'ready <url>' once all workers given are linked and the port is open. A worker given that cannot be reached, or
 that holds no bundle given, ends the start with an error that says so; one that announces itself over NATS may come, go
-and come back. Without --nats at least one --worker is needed.
+and come back. Without --nats at least one --worker is needed. Of a bundle it reads bundle.json and the tokenizer alone.
 ${CLIENT_HELP}
 ${ADMIN_HELP}
 The public port then keeps the API, /health (the status alone), /healthz and /live; without it, it tells all.
@@ -101,7 +101,7 @@ const coordinator = (flags: CoordinatorFlags): Promise<void> =>
 async function start(flags: CoordinatorFlags, chassis: Chassis): Promise<void> {
   const { log, metrics, lifecycle } = chassis;
   const admin = await openAdmin(flags, chassis);
-  const models = await openModels(flags.model);
+  const models = await openModels(flags.model, 'text');
   const nats = await openNatsLink(flags, 'coordinator', chassis);
   const roster = nats && natsRoster(nats, models, chassis);
   const running = await startCoordinator({

@@ -9,6 +9,7 @@ interface FetchFlags {
   readonly digest: string;
   readonly out: string;
   readonly authorizationFile?: string;
+  readonly text?: true;
 }
 
 const digestOption = (value: string): string =>
@@ -29,6 +30,7 @@ export const fetchCommand = (): Command =>
       '--authorization-file <file>',
       'a file with what the server is told in the header Authorization, such as Bearer …',
     )
+    .option('--text', 'only bundle.json and the tokenizer, which is all that a coordinator reads')
     .addHelpText(
       'after',
       `
@@ -41,9 +43,9 @@ Examples:
     )
     .action(fetch);
 
-async function fetch({ from, digest, out, authorizationFile }: FetchFlags): Promise<void> {
+async function fetch({ from, digest, out, authorizationFile, text }: FetchFlags): Promise<void> {
   const authorization = authorizationFile === undefined ? undefined : await headerIn(authorizationFile);
-  const { directory } = await fetchBundle(from, digest, out, authorization);
+  const { directory } = await fetchBundle(from, digest, out, { authorization, part: text && 'text' });
   process.stdout.write(`${directory}\n`);
 }
 

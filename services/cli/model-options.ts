@@ -1,4 +1,4 @@
-import { openBundle } from '@rondo/bundle';
+import { type BundlePart, openBundle } from '@rondo/bundle';
 import type { NamedBundle } from '@rondo/coordinator';
 import { refuse } from './options.ts';
 
@@ -29,10 +29,10 @@ export const modelsOption =
   };
 
 /** @throws RondoError BUNDLE_INVALID for a directory that holds no sound bundle. */
-export const openModels = (flags: readonly ModelFlag[]): Promise<NamedBundle[]> =>
+export const openModels = (flags: readonly ModelFlag[], part?: BundlePart): Promise<NamedBundle[]> =>
   Promise.all(
     flags.map(async ({ name, directory }) => {
-      const bundle = await openBundle(directory);
+      const bundle = await openBundle(directory, part);
       return { name: name ?? bundle.manifest.name, bundle };
     }),
   );

@@ -31,7 +31,7 @@
 {{- end }}
 {{- end -}}
 
-{{/* Copies a bundle out of its image, or fetches it, and holds every byte to the digest before anything serves it. */}}
+{{/* Copies a bundle out of its image, or fetches it, and holds every byte to the digest before anything serves it. Coordinators read its text only. */}}
 {{- define "rondo.bundleFetch" -}}
 {{- $root := index . 0 -}}
 {{- $bundle := index . 1 -}}
@@ -44,6 +44,9 @@
     - --from={{ $bundle.url | default "/bundle" }}
     - --digest={{ $bundle.digest }}
     - --out=/bundles/{{ $bundle.name }}
+    {{- if eq (index . 2) "coordinator" }}
+    - --text
+    {{- end }}
     {{- if $bundle.authorizationSecret }}
     - --authorization-file=/secrets/authorization/authorization
     {{- end }}
