@@ -78,7 +78,7 @@ const visit = fc.record({
 type Visit = typeof visit extends fc.Arbitrary<infer Value> ? Value : never;
 
 test(`${CANCELLED} callers who leave at any moment take no page with them`, {
-  timeout: 120_000,
+  timeout: 300_000,
 }, async () => {
   await using bundle = await TinyBundle.make(2);
   const { digest, manifest } = await openBundle(bundle.directory);
