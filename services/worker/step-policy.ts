@@ -1,4 +1,5 @@
 import type { Phase } from './chunk.ts';
+import { rowsAhead } from './rows-ahead.ts';
 import type { BlockCosts } from './run-costs.ts';
 
 /**
@@ -87,7 +88,7 @@ export function decide<Ready extends ReadyChunk>(
     const deferred = fill(view.ready, limits, true);
     return deferred.length > 0 ? { phase: 'block', chunks: deferred, withHead: false } : undefined;
   }
-  const ahead = policy === 'depth' && !due ? goingAhead(ready, view) : [];
+  const ahead = policy === 'depth' && !due ? rowsAhead(ready, view) : [];
   if (ahead.length > 0) {
     const chunks = fill(ahead, limits, view.decoding);
     return { phase: 'block', chunks, withHead: allLeave(chunks, ready) };
@@ -134,49 +135,6 @@ function givingWay<Ready extends ReadyChunk>(
     return joins;
   });
 }
-
-/**
- * How much more a wait counts for a token that takes long: by this power of the passes that it is expected to take, to the average
- * token's. What is long makes the tail.
- */
-const TAIL_POWER = 3;
-
-/**
- * Those decoding rows inside the loop that run without the others, whatever these wait for, because that is better for all together.
- * Rows whose tokens take more passes than the average: if L of them go ahead of k others, each is spared k·rowMs, and each of the others
- * waits for runMs + L·rowMs, for good: a sequence that is behind stays behind. In sum k·runMs is lost, so that it pays only where
- * their waits count for more: Σ (weight − 1)·rowMs > runMs. Where all tokens take equally many passes that is never so. Nor is it past
- * rows of prompts alone: whoever goes ahead of a prompt rides with it later, for as many passes.
- * Else rows in their last pass, which costs one run and then they are in step with the others: where both runs are so full that a
- * row costs more than its shares of them, rowMs > runMs/L + runMs/k.
- * With either go those chunks of prompts inside that cost them less than the run of the others that a chunk would wait for. No
- * background rows: they can wait.
- */
-function goingAhead<Ready extends ReadyChunk>(
-  ready: readonly Ready[],
-  { costs, expectedPasses }: Pick<StepView<Ready>, 'costs' | 'expectedPasses'>,
-): readonly Ready[] {
-  if (!costs || !expectedPasses) return [];
-  const { runMs, rowMs } = costs;
-  const inside = ready.filter(
-    ({ phase, passesHere, background }) => phase === 'block' && passesHere > 0 && !background,
-  );
-  const decoding = inside.filter(({ decodes }) => decodes);
-  const overweight = ({ passes }: Ready) => (expectedPasses[passes]! / expectedPasses[0]!) ** TAIL_POWER - 1;
-  const late = decoding.filter((chunk) => overweight(chunk) > 0);
-  const last = decoding.filter(({ passes }) => passes === expectedPasses.length - 1);
-  const lateIsWorthMs = rowMs * late.reduce((sum, chunk) => sum + overweight(chunk), 0);
-  const decodingReady = ready.filter(({ decodes }) => decodes).length;
-  let ahead: readonly Ready[] = [];
-  if (lateIsWorthMs > runMs && decodingReady > late.length) ahead = late;
-  else if (rowMs > runMs / last.length + runMs / (ready.length - last.length)) ahead = last;
-  if (ahead.length === 0) return [];
-  const prompts = inside.filter(({ decodes }) => !decodes);
-  const untilNextMs = runMs + rowMs * (rowsOf(ready) - rowsOf(ahead) - rowsOf(prompts));
-  return [...ahead, ...prompts.filter(({ rows }) => ahead.length * rowMs * rows < untilNextMs)];
-}
-
-const rowsOf = (chunks: readonly ReadyChunk[]): number => chunks.reduce((sum, { rows }) => sum + rows, 0);
 
 /** Rows leave when this many for each one that decodes on in the loop wait: fuller runs of coda and head against the wait. */
 const LEAVING_SHARE = 0.5;
