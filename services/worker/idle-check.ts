@@ -1,5 +1,5 @@
 /** How long after a worker fell idle it looks, in milliseconds: what comes at once after an end does not wait for it. */
-const AFTER_MS = 250;
+export const AFTER_MS = 250;
 
 /** Looks at a worker that has had nothing to do for a moment: at most once in `AFTER_MS`, and not while it has. */
 export class IdleCheck {

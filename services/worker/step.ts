@@ -99,6 +99,11 @@ export class Step {
     });
   }
 
+  /** Whether runs are under way or about to be: pages of a sequence that has left may be held by one. */
+  get turning(): boolean {
+    return this.#turning !== undefined;
+  }
+
   /** Resolves when no run is under way. */
   async quiet(): Promise<void> {
     while (this.#turning) await this.#turning;

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import type { GenerateSpec } from '@rondo/core';
+import { AFTER_MS } from './idle-check.ts';
 import {
   generate,
   homedRoute,
@@ -65,6 +67,25 @@ test('pages of a sequence cancelled in the middle of a run are free only after t
   while (load.sequences > 0) load = (await worker.client.describe()).load;
   assert.ok(load.freePositions < load.totalPositions, 'the engine is still writing to these pages');
   hold.resolve();
+  await whenEmpty(worker);
+});
+
+test('a run that outlives its sequence is not taken for pages that were lost', async () => {
+  const worker = await start(SHAPE);
+  await generate(worker, spec(worker));
+  // The worker has fallen idle and will look; by then a run is under way whose sequence has left.
+  const hold = Promise.withResolvers<void>();
+  worker.engine.gate = hold.promise;
+  const abort = new AbortController();
+  const cancelled = (async () => {
+    for await (const _ of worker.client.generate(spec(worker), abort.signal)) abort.abort();
+  })();
+  await assert.rejects(cancelled, { code: 'CANCELLED' });
+  while ((await worker.client.describe()).load.sequences > 0);
+  await setTimeout(2 * AFTER_MS);
+  hold.resolve();
+  const after = spec(worker);
+  assert.deepEqual((await generate(worker, after)).ids, generateAlone(SHAPE, after).ids);
   await whenEmpty(worker);
 });
 

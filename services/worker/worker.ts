@@ -133,7 +133,7 @@ export async function serveEngine(
     options.tls,
   );
   const idleCheck = new IdleCheck(
-    () => tenants.count === 0,
+    () => tenants.count === 0 && !step.turning,
     () => {
       try {
         pools.checkIdle();
