@@ -121,6 +121,18 @@ function shareWithin(found: DepthFindings, group: Group, without: Group | undefi
   );
 }
 
+/** Tokens lost to another group of the same load, in per cent: the median over repeats, whose windows are next to each other. */
+function lossAgainst(group: Group | undefined, other: Group | undefined): number {
+  const rate = ({ summary }: DepthSample) => summary.steadyTokensPerS;
+  const besides = new Map(other?.repeats.map((sample) => [sample.seed, sample]));
+  return median(
+    (group?.repeats ?? []).flatMap((sample) => {
+      const beside = besides.get(sample.seed);
+      return beside ? [100 * (1 - rate(sample) / rate(beside))] : [];
+    }),
+  );
+}
+
 /** The ceiling of exits and the share of it that was reached; undefined where exits play no part. */
 function shareOfCeiling(found: DepthFindings, all: readonly Group[], group: Group) {
   const { policy, mix, loop, load } = group;
@@ -177,7 +189,8 @@ export function depthGoals(found: DepthFindings): Goal[] {
       ? [atLeast(`share of the ceiling at saturation, ${group.mix} after pass 1, %`, 97, limit.share)]
       : [];
   });
-  const loss = 100 * (1 - closed('depth', 'none') / closed('sequence', 'none'));
+  const saturated = (policy: Policy) => find(all, { policy, mix: 'none', loop: 'closed', load: saturation });
+  const loss = lossAgainst(saturated('depth'), saturated('sequence'));
   return [
     ...shares,
     atMost('loss against sequence without exits, %', 2, loss),
@@ -253,7 +266,7 @@ export function depthNotes(found: DepthFindings, threads: number): string[] {
   const { headMs, stacksMs, passMs } = saturatedCosts(found);
   const { prompt, answer } = found.rows;
   return [
-    `SmolLM2-135M-Instruct with layers 1 to 28 of 0 to 29 applied twice (damping 0.5), int4; one worker and its coordinator in one process, with ${threads} ${threads === 1 ? 'thread' : 'threads'} for the engine, so that a core is left for the coordinator and the load generator beside it. Prompts of ${PROMPT_TOKENS.least} to ${PROMPT_TOKENS.most} tokens, answers of ${OUTPUT_TOKENS.least} to ${OUTPUT_TOKENS.most}, log-uniform and seeded; the cells of one repeat run one after the other, so that drift hits all alike. In the open loop the policies take turns at the same arrivals, and the gaps of all turns of one count together.`,
+    `SmolLM2-135M-Instruct with layers 1 to 28 of 0 to 29 applied twice (damping 0.5), int4; one worker and its coordinator in one process, with ${threads} ${threads === 1 ? 'thread' : 'threads'} for the engine, so that a core is left for the coordinator and the load generator beside it. Prompts of ${PROMPT_TOKENS.least} to ${PROMPT_TOKENS.most} tokens, answers of ${OUTPUT_TOKENS.least} to ${OUTPUT_TOKENS.most}, log-uniform and seeded; the cells of one repeat run one after the other, every other repeat backwards, so that drift hits all alike; the loss without exits is the median of what each repeat lost. In the open loop the policies take turns at the same arrivals, and the gaps of all turns of one count together.`,
     `In the batches of ${found.saturation} clients a token takes F0 = ${(headMs + stacksMs).toFixed(3)} ms (prelude, coda, head) and Fr = ${passMs.toFixed(3)} ms a pass inside the engine, by the server’s own metrics over the same windows as the rates. Ceiling = (F0 + ${found.maxDepth}·Fr) / (F0 + d̄·Fr) with d̄ the passes of an answer’s row as recorded (live: as reported), and with the prompts, whose rows run every pass: ${prompt.toFixed(3)} prompt rows and ${answer.toFixed(3)} answer rows a token. Block rows/token (what the batching spent, prompts included), rows/run and engine ms/row are of block runs. Tokens/s of a closed loop is the slope of arrivals over the window, for static the average over whole cohorts. Of ceiling = throughput to that of depth without exits in the same repeat, by the ceiling, each rate with F0 and Fr of its own window (this machine drifts by a tenth from one window to the next); the median of the repeats. Whether mixing depths makes rows dearer is in engine ms/row.`,
     `Exits are replayed: a seeded trace says after which pass each row leaves. Live: a row leaves when pass 1 changes its state by less than ${found.live.toFixed(4)} of its norm, which three rows in four of a sample text stay below. To static and to sequence: throughput to theirs without exits at the same number of clients. Bae et al. 2024 (arXiv 2410.20672, Fig. 8) simulated ${SIMULATED.static} and ${SIMULATED.sequence} for their models and exit rates.`,
   ];
