@@ -47,7 +47,7 @@ const chunkKind = enumField<ChunkKind>('ChunkKind', {
 
 /** @throws RondoError INTERNAL when the chunks do not hold rows of one size */
 export function microbatchToProto(
-  chunks: readonly MicrobatchChunk[],
+  { chunks, ping = false }: { readonly chunks: readonly MicrobatchChunk[]; readonly ping?: boolean },
   activations: Activations,
 ): pb.Microbatch {
   const first = chunks[0];
@@ -78,6 +78,7 @@ export function microbatchToProto(
     chunkSurvival: chunks.map((chunk) => chunk.survival),
     chunkRest: chunks.map((chunk) => uint32(chunk.rest, 'rest')),
     chunkRuns: boundedRuns(chunks),
+    ping,
   };
 }
 

@@ -57,6 +57,7 @@ test('every frame survives the wire', () => {
       ],
     },
     { type: 'ping' },
+    { type: 'microbatch', chunks: [chunk(2, 4)], ping: true },
     { type: 'microbatch', chunks: [{ ...chunk(2, 4), told: { runs, dropped: 2 } }] },
     { type: 'close-stage', sequenceId: id, epoch: 3 },
   ];

@@ -27,7 +27,12 @@ export type PassesFrame =
       /** Whether chunks that go on from there bring the runs of their sequence along. */
       readonly tellRuns?: boolean | undefined;
     }
-  | { readonly type: 'microbatch'; readonly chunks: readonly MicrobatchChunk[] }
+  | {
+      readonly type: 'microbatch';
+      readonly chunks: readonly MicrobatchChunk[];
+      /** Answered by a pong once its rows are taken in. */
+      readonly ping?: boolean;
+    }
   | { readonly type: 'close-stage'; readonly sequenceId: SequenceId; readonly epoch: number }
   | { readonly type: 'ping' };
 
@@ -65,7 +70,7 @@ function frameToProto(frame: PassesFrame, activations: Activations): pb.PassesRe
       };
     }
     case 'microbatch':
-      return { microbatch: microbatchToProto(frame.chunks, activations) };
+      return { microbatch: microbatchToProto(frame, activations) };
     case 'close-stage':
       return { closeStage: { sequenceId: frame.sequenceId, epoch: uint32(frame.epoch, 'epoch') } };
     case 'ping':
@@ -74,7 +79,10 @@ function frameToProto(frame: PassesFrame, activations: Activations): pb.PassesRe
 }
 
 function frameFromProto({ openStage, microbatch, closeStage, ping, hello }: pb.PassesRequest): PassesFrame {
-  if (microbatch) return { type: 'microbatch', chunks: chunksFromProto(microbatch) };
+  if (microbatch) {
+    const chunks = chunksFromProto(microbatch);
+    return { type: 'microbatch', chunks, ...(microbatch.ping && { ping: true }) };
+  }
   if (openStage) {
     return {
       type: 'open-stage',

@@ -281,6 +281,8 @@ export interface Microbatch {
   /** Rows of the same chunk that follow in the next frames: they run together. */
   chunkRest: number[];
   chunkRuns: ChunkRuns[];
+  /** Answered by a pong once its rows are taken in, in their order among the pings. */
+  ping: boolean;
 }
 
 /** What has run for a chunk's sequence away from its home, on its way there. */

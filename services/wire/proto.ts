@@ -6,7 +6,7 @@ import { malformed } from './fields.ts';
 import type * as pb from './proto-types.ts';
 
 /** Raised by one with every change of proto/rondo/v1 that an older peer would misread. */
-export const PROTOCOL_REVISION = 4;
+export const PROTOCOL_REVISION = 5;
 
 const root = loadContract();
 

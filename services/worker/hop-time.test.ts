@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { HopTime } from './hop-time.ts';
 
-test('a hop is what rows take without the way back of the word behind them', () => {
+test('a hop is what rows take without the way back of the answer', () => {
   const hop = new HopTime();
   assert.equal(hop.hopMs, 0);
   hop.word(0.6);

@@ -18,8 +18,8 @@ export class HopTime {
   }
 
   /**
-   * Rows went there and a word behind them came back in so many milliseconds. Returns the hop's: without the way back, which takes half
-   * of the quickest word, so that a hop never looks shorter than it is for want of a quick answer.
+   * Rows went there and were taken in, and word of it came back, in so many milliseconds. Returns the hop's: without the way back, which
+   * takes half of the quickest word, so that a hop never looks shorter than it is for want of a quick answer.
    */
   rows(ms: number): number {
     const backMs = Number.isFinite(this.#wordMs) ? this.#wordMs / 2 : 0;

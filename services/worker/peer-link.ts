@@ -20,8 +20,8 @@ export interface PeerLinkWays {
   lost(address: Address, error: RondoError): void;
   /** A frame of so many rows and bytes of states has left. */
   sent(rows: number, bytes: number): void;
-  /** A word went to the peer and back in so many milliseconds; with `behind`, from when rows left with the word behind them. */
-  roundTrip(ms: number, behind: 'nothing' | 'rows'): void;
+  /** A word went to the peer and back in so many milliseconds: a mere one, or rows, which the peer answered when it had taken them in. */
+  roundTrip(ms: number, what: 'nothing' | 'rows'): void;
 }
 
 /** How often a link is measured: often enough to follow it, seldom enough to cost nothing. */
@@ -51,11 +51,9 @@ export class PeerLink {
   readonly #outbox: Outbox;
   readonly #activations: Activations;
   #credit = 0;
-  /** Frames of rows since the last ping, and since when and behind what the ping measures that is not answered. */
+  /** Frames of rows since one was measured, and since when and with what the ping is under way that is not answered. */
   #unmeasured = FRAMES_PER_PING;
-  #measured: { readonly sinceMs: number; readonly behind: 'nothing' | 'rows' } | undefined;
-  /** The ping that measures rows follows them at once. */
-  #pingNext = false;
+  #measured: { readonly sinceMs: number; readonly with: 'nothing' | 'rows' } | undefined;
   /** The link's first word, and one whenever the peer is silent. */
   #askedForWord = true;
   /** Every turn the peer is asked for a word. */
@@ -125,13 +123,10 @@ export class PeerLink {
   }
 
   #next(): PassesFrame | undefined {
-    if (this.#pingNext) {
-      this.#pingNext = false;
-      return { type: 'ping' };
-    }
     if (this.#askedForWord && this.#measured === undefined) {
       this.#askedForWord = false;
-      return this.#ping('nothing');
+      this.#measure('nothing');
+      return { type: 'ping' };
     }
     const word = this.#words.shift();
     if (word) return word;
@@ -141,17 +136,14 @@ export class PeerLink {
     this.#credit -= rows;
     const floats = chunks.reduce((sum, { state }) => sum + state.length, 0);
     this.#ways.sent(rows, floats * bytesPerFloat(this.#activations));
-    if (++this.#unmeasured >= FRAMES_PER_PING && this.#measured === undefined) {
-      this.#ping('rows');
-      this.#pingNext = true;
-    }
-    return { type: 'microbatch', chunks };
+    if (++this.#unmeasured < FRAMES_PER_PING || this.#measured) return { type: 'microbatch', chunks };
+    this.#unmeasured = 0;
+    this.#measure('rows');
+    return { type: 'microbatch', chunks, ping: true };
   }
 
-  #ping(behind: 'nothing' | 'rows'): PassesFrame {
-    if (behind === 'rows') this.#unmeasured = 0;
-    this.#measured = { sinceMs: performance.now(), behind };
-    return { type: 'ping' };
+  #measure(what: 'nothing' | 'rows'): void {
+    this.#measured = { sinceMs: performance.now(), with: what };
   }
 
   async #pump(): Promise<void> {
@@ -177,7 +169,7 @@ export class PeerLink {
         if (reply.type === 'pong') {
           const measured = this.#measured;
           this.#measured = undefined;
-          if (measured) this.#ways.roundTrip(performance.now() - measured.sinceMs, measured.behind);
+          if (measured) this.#ways.roundTrip(performance.now() - measured.sinceMs, measured.with);
           continue;
         }
         const opening = this.#settle(reply.sequenceId, reply.epoch);

@@ -71,6 +71,7 @@ export class StageHost {
         else {
           ledger.arrived(rowsOf(frame.chunks));
           for (const chunk of frame.chunks) this.#arrive(chunk, arrivals);
+          if (frame.ping) reply({ type: 'pong' });
           if (this.#deps.room()) ledger.renew();
         }
       }

@@ -120,8 +120,8 @@ export async function serveEngine(
     { protocolRevision: PROTOCOL_REVISION, bundleDigest, workerId: self, activations },
     {
       sent: (rows, bytes) => meters.sent(rows, bytes),
-      roundTrip(ms, behind) {
-        if (behind === 'nothing') hop.word(ms);
+      roundTrip(ms, what) {
+        if (what === 'nothing') hop.word(ms);
         else meters.hopped(hop.rows(ms));
       },
       stageFailed: (sequenceId, epoch, error) => tenants.find(sequenceId, epoch)?.fail(error),
