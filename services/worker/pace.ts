@@ -1,19 +1,29 @@
+import type { Phase } from './chunk.ts';
 import type { StepReport } from './step.ts';
 
 /** How much the newest run counts: the average follows a change of load within some ten runs. */
 const NEWEST_SHARE = 0.1;
 
-/** How long a run of the block takes here, as a moving average. */
+/** How long runs take here, as moving averages of each phase. */
 export class Pace {
-  #stepMs = 0;
+  readonly #ms = new Map<Phase, number>();
 
-  /** Milliseconds from building a batch to settling its last row, whatever its rows; 0 before the first. */
+  /** Milliseconds of a run of the block from building the batch to settling its last row, whatever its rows; 0 before the first. */
   get stepMs(): number {
-    return this.#stepMs;
+    return this.#of('block');
+  }
+
+  /** Milliseconds of the way out of the loop: the coda's runs, where there is one, and the head's; 0 before the first. */
+  get leavingMs(): number {
+    return this.#of('coda') + this.#of('head');
   }
 
   ran({ phase, stepMs }: Pick<StepReport, 'phase' | 'stepMs'>): void {
-    if (phase !== 'block') return;
-    this.#stepMs = this.#stepMs === 0 ? stepMs : this.#stepMs + NEWEST_SHARE * (stepMs - this.#stepMs);
+    const before = this.#ms.get(phase);
+    this.#ms.set(phase, before === undefined ? stepMs : before + NEWEST_SHARE * (stepMs - before));
+  }
+
+  #of(phase: Phase): number {
+    return this.#ms.get(phase) ?? 0;
   }
 }

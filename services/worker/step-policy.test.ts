@@ -2,7 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Phase } from './chunk.ts';
-import { decide, leavesBackground, type ReadyChunk, STEP_POLICIES, type StepPolicy } from './step-policy.ts';
+import {
+  decide,
+  leavesBackground,
+  leavingShareOf,
+  type ReadyChunk,
+  STEP_POLICIES,
+  type StepPolicy,
+} from './step-policy.ts';
 import { next, prompt, row, STEP_LIMITS } from './test-step-view.ts';
 
 const owed = (rows: number, passes: number): ReadyChunk => ({
@@ -51,6 +58,19 @@ test('rows leave when half as many wait for the way out as decode on, or nothing
   assert.equal(next([row('coda', 1)])!.phase, 'coda');
 });
 
+test('where other workers wait for them rows leave as soon as that keeps the others here for less than they would wait', () => {
+  const staged = (leavingMs: number) => ({ leavingShare: leavingShareOf(false, { stepMs: 8, leavingMs }) });
+  const ready = [row('coda', 2), ...Array.from({ length: 7 }, () => row('block', 1))];
+  assert.equal(next(ready, 'depth', true, 64, 0, staged(1))!.phase, 'coda');
+  assert.equal(next(ready, 'depth', true, 64, 0, staged(2))!.phase, 'block');
+  const homed = { leavingShare: leavingShareOf(true, { stepMs: 8, leavingMs: 1 }) };
+  assert.equal(next(ready, 'depth', true, 64, 0, homed)!.phase, 'block');
+  assert.equal(
+    leavingShareOf(false, { stepMs: 0, leavingMs: 0 }),
+    leavingShareOf(true, { stepMs: 8, leavingMs: 1 }),
+  );
+});
+
 test('after the coda the head, then the prelude: both make the next run of the block fuller', () => {
   const ready = [row('block', 1), row('prelude'), row('head', 2)];
   assert.equal(next(ready)!.phase, 'head');
@@ -65,6 +85,7 @@ test('without coda layers the head is the way out', () => {
     decoding: true,
     hurried: true,
     decodingShare: 64,
+    leavingShare: 0.5,
     backgroundWaited: 0,
     costs: undefined,
     expectedPasses: undefined,
@@ -179,6 +200,7 @@ test('beside others, background rows take part with as many as their budget, who
       decoding: true,
       hurried: false,
       decodingShare: 64,
+      leavingShare: 0.5,
       backgroundWaited: 0,
       costs: undefined,
       expectedPasses: undefined,

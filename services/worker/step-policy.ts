@@ -37,6 +37,8 @@ export interface StepView<Ready> {
   readonly hurried: boolean;
   /** Decoding chunks in one run of the block: each sequence counts for the share of it that one of its stages is. */
   readonly decodingShare: number;
+  /** Rows that wait for the way out, for each that decodes on in the loop, from which on they go first. */
+  readonly leavingShare: number;
   /** Runs in a row in which chunks of the background could have taken part and none did. */
   readonly backgroundWaited: number;
   /** As measured here; undefined while unknown, and where stages on other workers wait for what runs here. */
@@ -69,7 +71,7 @@ export interface Decision<Ready> {
  * here, unless that has been so for `backgroundWaitRuns` runs; the rest is as if it were not there.
  * Rows inside the loop whose tokens take long, or that are in their last pass, go ahead by themselves where that is worth a run more.
  * Phase else: 1. head, where rows come to it from a coda; 2. prelude: what comes out of both makes the block's run fuller;
- * 3. the way out (coda, or a head without one) when half as many rows wait there as decode on in the loop; 4. the block;
+ * 3. the way out (coda, or a head without one) when `leavingShare` as many rows wait there as decode on in the loop; 4. the block;
  * 5. the way out with fewer; 6. rows that nobody waits for.
  * Chunks: decoding rows first, those longest here before others, so that rows leave and make room, and no more than the share
  * that leaves the other stages work: rows that run together arrive together, and would go round as one; then prompt rows within
@@ -94,10 +96,7 @@ export function decide<Ready extends ReadyChunk>(
     return { phase: 'block', chunks, withHead: allLeave(chunks, ready) };
   }
   const inPhase = (phase: Phase) => ready.filter((chunk) => chunk.phase === phase);
-  const phase =
-    policy === 'depth'
-      ? phaseByDepth(inPhase, view.exitPhase, view.decodingShare)!
-      : phaseBySequence(inPhase)!;
+  const phase = policy === 'depth' ? phaseByDepth(inPhase, view)! : phaseBySequence(inPhase)!;
   const queue = inPhase(phase);
   // One sequence after the other through the loop: who is inside it finishes the pass together.
   const deepest =
@@ -136,17 +135,29 @@ function givingWay<Ready extends ReadyChunk>(
   });
 }
 
-/** Rows leave when this many for each one that decodes on in the loop wait: fuller runs of coda and head against the wait. */
+/** Where all passes run here: fuller runs of coda and head against the wait. */
 const LEAVING_SHARE = 0.5;
+
+/**
+ * The `leavingShare` of a worker by what its runs take in milliseconds, 0 where unknown. L rows that go first have k others wait for
+ * `leavingMs`; those that do not wait for `stepMs` themselves, and stages on other workers with them: there L·stepMs > k·leavingMs decides.
+ */
+export const leavingShareOf = (
+  homed: boolean,
+  { stepMs, leavingMs }: { readonly stepMs: number; readonly leavingMs: number },
+): number => (homed || stepMs === 0 ? LEAVING_SHARE : Math.min(LEAVING_SHARE, leavingMs / stepMs));
 
 type InPhase = (phase: Phase) => readonly ReadyChunk[];
 
-function phaseByDepth(inPhase: InPhase, exitPhase: 'coda' | 'head', share: number): Phase | undefined {
+function phaseByDepth(
+  inPhase: InPhase,
+  { exitPhase, decodingShare, leavingShare }: StepView<ReadyChunk>,
+): Phase | undefined {
   const has = (phase: Phase) => inPhase(phase).length > 0;
   if (exitPhase === 'coda' && has('head')) return 'head';
   if (has('prelude')) return 'prelude';
-  const inLoop = Math.min(share, inPhase('block').filter((chunk) => chunk.decodes).length);
-  if (has(exitPhase) && LEAVING_SHARE * inLoop <= inPhase(exitPhase).length) return exitPhase;
+  const inLoop = Math.min(decodingShare, inPhase('block').filter((chunk) => chunk.decodes).length);
+  if (has(exitPhase) && leavingShare * inLoop <= inPhase(exitPhase).length) return exitPhase;
   return has('block') ? 'block' : exitPhase;
 }
 

@@ -5,12 +5,13 @@ import type { Engine, HeadRows } from '@rondo/engine';
 import { headBatch, headRows, inDepthOrder, rowsOf, stackBatch } from './batch.ts';
 import { type Chunk, depthOf, type Phase } from './chunk.ts';
 import type { Front, Inbox } from './inbox.ts';
+import type { Pace } from './pace.ts';
 import type { PassesSpent } from './passes-spent.ts';
 import type { Propagation } from './propagation.ts';
 import type { BlockCosts } from './run-costs.ts';
 import { type EndedRun, recordRun } from './run-recorder.ts';
 import type { Settlement } from './settle.ts';
-import { decide, leavesBackground, type StepPolicy } from './step-policy.ts';
+import { decide, leavesBackground, leavingShareOf, type StepPolicy } from './step-policy.ts';
 import type { StepSpans } from './step-spans.ts';
 import type { Tenant } from './tenant.ts';
 import type { RunTimes, Tenants } from './tenants.ts';
@@ -50,7 +51,7 @@ export interface StepOptions {
   readonly policy: StepPolicy;
   readonly inbox: Inbox;
   readonly tenants: Tenants;
-  readonly times: () => RunTimes;
+  readonly times: () => RunTimes & Pick<Pace, 'leavingMs'>;
   /** What runs of the block take here; undefined while unknown. */
   readonly costs: () => BlockCosts | undefined;
   /** How many passes tokens take here. */
@@ -126,13 +127,15 @@ export class Step {
     const { inbox, tenants, codaLayers, policy } = this.#rooms;
     const exitPhase = codaLayers > 0 ? 'coda' : 'head';
     const ready = this.#admitted(inbox.fronts());
-    const decodingShare = tenants.decodingShare(this.#rooms.times());
-    const { decoding, hurried } = tenants;
+    const times = this.#rooms.times();
+    const decodingShare = tenants.decodingShare(times);
+    const { decoding, hurried, homed } = tenants;
+    const leavingShare = leavingShareOf(homed, times);
     const backgroundWaited = this.#backgroundWaited;
-    const costs = tenants.homed ? this.#rooms.costs() : undefined;
+    const costs = homed ? this.#rooms.costs() : undefined;
     const { expected: expectedPasses } = this.#rooms.passes;
-    const asked = { ready, exitPhase, decoding, hurried, decodingShare, backgroundWaited } as const;
-    const view = { ...asked, costs, expectedPasses };
+    const asked = { ready, exitPhase, decoding, hurried, decodingShare, leavingShare } as const;
+    const view = { ...asked, backgroundWaited, costs, expectedPasses };
     const decision = decide(view, STEP_LIMITS, policy);
     if (!decision) return undefined;
     this.#backgroundWaited = leavesBackground(ready, decision) ? backgroundWaited + 1 : 0;

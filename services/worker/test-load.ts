@@ -121,6 +121,7 @@ const viewOf = (
   ...({ ready, exitPhase: 'coda', decoding: true, hurried: true, backgroundWaited: 0 } as const),
   ...{ costs, expectedPasses },
   decodingShare: Number.POSITIVE_INFINITY,
+  leavingShare: 0.5,
 });
 
 const logUniform = (draw: Draw, { least, most }: SimulatedLength): number =>

@@ -32,15 +32,16 @@ export const next = (
   decoding = true,
   decodingShare = 64,
   backgroundWaited = 0,
-  known: Partial<Pick<StepView<ReadyChunk>, 'costs' | 'expectedPasses'>> = {},
+  known: Partial<Pick<StepView<ReadyChunk>, 'costs' | 'expectedPasses' | 'leavingShare'>> = {},
 ) => {
-  const { costs, expectedPasses } = known;
+  const { costs, expectedPasses, leavingShare = 0.5 } = known;
   const view = {
     ready,
     exitPhase: 'coda',
     decoding,
     hurried: true,
     decodingShare,
+    leavingShare,
     backgroundWaited,
   } as const;
   return decide({ ...view, costs, expectedPasses }, STEP_LIMITS, policy);

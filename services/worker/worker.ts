@@ -73,7 +73,7 @@ export async function serveEngine(
   const pace = new Pace();
   const passes = new PassesSpent(maxDepth);
   const hop = new HopTime();
-  const times = () => ({ stepMs: pace.stepMs, hopMs: hop.hopMs });
+  const times = () => ({ stepMs: pace.stepMs, leavingMs: pace.leavingMs, hopMs: hop.hopMs });
   const load = () => loadOf(tenants, pools, layers, maxDepth, times());
   const progress = new StepProgress(systemClock);
   const work = new WorkDone(maxDepth);
