@@ -59,6 +59,14 @@ test('runs queue: two asked for at once take the time of both', async () => {
   assert.equal(timed.clock.now(), 2.5 + 3);
 });
 
+test('a run is under way while its caller does something else', async () => {
+  const timed = engine();
+  const running = timed.engine.runStack(block(2));
+  timed.clock.advance(1);
+  assert.equal((await running).runMs, 3);
+  assert.deepEqual([timed.slept, timed.clock.now()], [[2], 3]);
+});
+
 test('late timers do not add up, and a long stall is not made up for', async () => {
   const coarse = engine({ late: 0.75 });
   for (let run = 0; run < 100; run++) await coarse.engine.runStack(block(2));

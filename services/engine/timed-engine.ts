@@ -61,6 +61,7 @@ export class TimedEngine implements Engine {
   #late = 0;
   #zeros = new Float32Array(0);
   #last: Promise<unknown> = Promise.resolve();
+  #lastEndedMs = Number.NEGATIVE_INFINITY;
   #closed = false;
 
   /** @throws RondoError CONFIG_INVALID for a KV budget below one page. */
@@ -135,14 +136,20 @@ export class TimedEngine implements Engine {
     return this.#zeros.subarray(0, length);
   }
 
-  /** Sleeps `ms` after the runs before it; what a timer got wrong, the next runs make up for. Returns the time taken. */
+  /**
+   * Takes `ms` after the runs before it, and from the call on as an engine in a thread does, whatever its caller does meanwhile. What a
+   * timer got wrong, the next runs make up for. Returns the time taken.
+   */
   #take(ms: number): Promise<number> {
     if (this.#closed) throw new RondoError('ENGINE_FAILED', 'the timed engine is closed');
+    const calledMs = this.#clock.now();
     const run = this.#last.then(async () => {
-      const begin = this.#clock.now();
+      const begin = Math.max(calledMs, this.#lastEndedMs);
       const due = ms - this.#late;
-      if (due > 0) await this.#sleep(due);
-      const taken = this.#clock.now() - begin;
+      const left = due - (this.#clock.now() - begin);
+      if (left > 0) await this.#sleep(left);
+      this.#lastEndedMs = this.#clock.now();
+      const taken = this.#lastEndedMs - begin;
       // A process that was kept from running for long is slow, and must not look fast afterwards.
       this.#late = Math.min(taken - due, 1);
       return taken;
