@@ -32,10 +32,6 @@ export class Departures {
     });
   }
 
-  get empty(): boolean {
-    return this.#byAddress.size === 0;
-  }
-
   /** Puts everything where it waits for its link. */
   leave(by: { put(to: Address, chunks: readonly OutgoingChunk[]): void }): void {
     for (const [address, microbatch] of this.#byAddress) by.put(address, microbatch);

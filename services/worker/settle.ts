@@ -22,8 +22,6 @@ interface Ways {
   ready(chunk: Chunk): void;
   /** Rows for another worker, which leave when they are told to. */
   put(to: Address, chunks: readonly OutgoingChunk[]): void;
-  /** Rows that were put need wait for no run. */
-  flush(): void;
   /** There is something to do besides chunks. */
   wake(): void;
 }
@@ -98,9 +96,8 @@ export class Settlement {
       else if (kind === 'owed') this.#ways.ready(chunk);
       else this.#onward(chunk, kind === 'exited', departures);
     });
-    if (departures.empty) return;
+    // What others left behind here travels on with the next rows that leave: those of its sequence come later.
     departures.leave(this.#ways);
-    this.#ways.flush();
   }
 
   /** Rows that are through the stacks go to the head, unless it has seen them in the same run. */

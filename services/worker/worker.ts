@@ -151,7 +151,6 @@ export async function serveEngine(
     {
       ready,
       put: (to, chunks) => peers.put(to, chunks),
-      flush: () => peers.flush(),
       wake: () => step.wake(),
     },
   );
