@@ -50,7 +50,7 @@ test('the local Node comes first, from any directory and through links', async (
   await placeNode('bin/node', 'v26.0.0');
   await mkdir(join(root, 'node_modules/@rondo'), { recursive: true });
   const main = join(root, 'services/cli/main.ts');
-  assert.equal((await launch(join(root, 'rondo'), 'run', 'a b')).stdout, `v26.0.0 ${main} run a b\n`);
+  assert.equal((await launch(join(root, 'rondo'), 'pull', 'a b')).stdout, `v26.0.0 ${main} pull a b\n`);
   await placeNode('.node/bin/node', 'v24.21.0');
   await mkdir(join(root, 'links'));
   await symlink('../rondo', join(root, 'links/relative'));
@@ -58,14 +58,16 @@ test('the local Node comes first, from any directory and through links', async (
   assert.equal((await launch(join(root, 'links/absolute'), 'pull')).stdout, `v24.21.0 ${main} pull\n`);
 });
 
-test('a coordinator starts with a bound on its young heap, a worker with room for states, all else with neither', async () => {
+test('a coordinator starts with a bound on its young heap, what has workers with room for states, all else with neither', async () => {
   await placeNode('bin/node', 'v26.0.0');
   await mkdir(join(root, 'node_modules/@rondo'), { recursive: true });
   const main = join(root, 'services/cli/main.ts');
   const { stdout } = await launch(join(root, 'rondo'), 'coordinator', '--model', 'a b');
   assert.equal(stdout, `v26.0.0 --max-semi-space-size=4 ${main} coordinator --model a b\n`);
-  const worker = await launch(join(root, 'rondo'), 'worker', '--model', 'a');
-  assert.equal(worker.stdout, `v26.0.0 --initial-old-space-size=256 ${main} worker --model a\n`);
+  for (const command of ['worker', 'run']) {
+    const { stdout } = await launch(join(root, 'rondo'), command, '--model', 'a');
+    assert.equal(stdout, `v26.0.0 --initial-old-space-size=256 ${main} ${command} --model a\n`);
+  }
   assert.equal((await launch(join(root, 'rondo'))).stdout, `v26.0.0 ${main}\n`);
 });
 

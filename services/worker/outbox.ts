@@ -24,6 +24,10 @@ export class Outbox {
     (chunk.generated ? this.#generated : this.#prompts).push(chunk);
   }
 
+  get empty(): boolean {
+    return this.#generated.length === 0 && this.#prompts.length === 0;
+  }
+
   /** The chunks of the next frame, at most `credit` rows; one that is longer than the frame or the credit goes in parts. */
   take(credit: number): MicrobatchChunk[] {
     const frame: MicrobatchChunk[] = [];

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { type Address, RondoError, type SequenceId, type TlsIdentity } from '@rondo/core';
 import {
   type Activations,
@@ -149,7 +150,11 @@ export class PeerLink {
   async #pump(): Promise<void> {
     this.#sending = true;
     try {
-      for (let frame = this.#next(); frame; frame = this.#next()) await this.#link.send(frame);
+      for (let frame = this.#next(); frame; frame = this.#next()) {
+        await this.#link.send(frame);
+        // It is on its way, and read, while the next one is encoded.
+        if (frame.type === 'microbatch' && !this.#outbox.empty) await setImmediate();
+      }
     } catch (thrown) {
       this.#lose(thrown);
     } finally {
