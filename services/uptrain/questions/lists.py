@@ -58,8 +58,9 @@ def counting(random: Random, longest: int = 8) -> Question:
         some = [random.choice(few) for _ in range(random.randint(3, longest))]
         word = random.choice(few)
         text = random.choice(COUNT_WORD).format(word=word, list=join(some))
+        # The word again, beside the work: without it a small model has to find the word among its equals in the list, and never did.
         work = join([f"{item} {some[:index].count(word)}" for index, item in enumerate(some, 1)])
-        return Question("counting", text, f"{work}. Answer: {some.count(word)}")
+        return Question("counting", text, f"Looking for {word}: {work}. Answer: {some.count(word)}")
     first = random.randrange(90)
     last = first + random.randint(1, longest)
     numbers = list(range(first, last + 1))
