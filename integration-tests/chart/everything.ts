@@ -14,6 +14,10 @@ export const EVERYTHING = {
       ...{ name: 'looped', url: 'https://models.example/looped', digest: DIGEST, sizeLimit: '2Gi' },
       authorizationSecret: 'models',
     },
+    {
+      ...{ name: 'stored', url: 'https://store.example/stored', digest: DIGEST },
+      presignedSecret: 'stored-urls',
+    },
     { name: 'small', image: 'registry.example/bundles/small:1', digest: DIGEST },
   ],
   coordinator: {

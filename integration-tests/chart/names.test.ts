@@ -106,22 +106,31 @@ describe('names', { skip: HELM_MISSING }, () => {
     }
   });
 
-  test('what a server of bundles is told is seen by the container that fetches from it, and by no other', () => {
-    for (const object of objects.filter(({ kind }) => ['Deployment', 'StatefulSet'].includes(kind))) {
-      const { initContainers = [], containers, volumes = [] } = podOf(object)!;
-      const secret = volumes.find(({ name }) => name === 'authorization-looped');
-      const fetching = initContainers.filter(({ name }) => name === 'fetch-looped');
-      assert.equal(secret !== undefined, fetching.length === 1, object.metadata.name);
-      const seeing = [...initContainers, ...containers].filter(({ volumeMounts }) =>
-        volumeMounts!.some(({ name }) => name === 'authorization-looped'),
-      );
-      assert.deepEqual(seeing, fetching);
-      for (const { args, volumeMounts } of fetching) {
-        const { mountPath } = volumeMounts!.find(({ name }) => name === 'authorization-looped')!;
-        assert.equal(argument(args, 'authorization-file'), `${mountPath}/authorization`);
+  for (const [secret, bundle, key] of [
+    ['authorization', 'looped', 'authorization'],
+    ['presigned', 'stored', 'urls'],
+  ] as const) {
+    test(`the ${secret} Secret of a bundle is seen by the container that fetches it, and by no other`, () => {
+      for (const object of objects.filter(({ kind }) => ['Deployment', 'StatefulSet'].includes(kind))) {
+        const { initContainers = [], containers, volumes = [] } = podOf(object)!;
+        const volume = `${secret}-${bundle}`;
+        const fetching = initContainers.filter(({ name }) => name === `fetch-${bundle}`);
+        assert.equal(
+          volumes.some(({ name }) => name === volume),
+          fetching.length === 1,
+          object.metadata.name,
+        );
+        const seeing = [...initContainers, ...containers].filter(({ volumeMounts }) =>
+          volumeMounts!.some(({ name }) => name === volume),
+        );
+        assert.deepEqual(seeing, fetching);
+        for (const { args, volumeMounts } of fetching) {
+          const { mountPath } = volumeMounts!.find(({ name }) => name === volume)!;
+          assert.equal(argument(args, `${secret}-file`), `${mountPath}/${key}`);
+        }
       }
-    }
-  });
+    });
+  }
 
   test('where a Service of NATS leads is where its own chart puts it, by the release’s name', async () => {
     for (const [release, url] of [

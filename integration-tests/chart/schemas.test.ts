@@ -87,6 +87,23 @@ describe('the chart', { skip: HELM_MISSING }, () => {
       { bundles: [{ name: 'looped', pvc: { claim: 'a' }, authorizationSecret: 'a' }] },
       /authorizationSecret/,
     ],
+    [
+      'presigned URLs for what is not fetched',
+      { bundles: [{ name: 'looped', hostPath: '/a', presignedSecret: 'a' }] },
+      /presignedSecret/,
+    ],
+    [
+      'a server of bundles that is both told and signed for',
+      {
+        bundles: [
+          {
+            ...{ name: 'looped', url: 'https://a/b', digest: 'a'.repeat(64) },
+            ...{ authorizationSecret: 'a', presignedSecret: 'a' },
+          },
+        ],
+      },
+      /not/,
+    ],
     ['a bundle from afar without its digest', { bundles: [{ name: 'looped', url: 'https://a/b' }] }, /oneOf/],
     [
       'a pool of a bundle that is not there',

@@ -10,6 +10,7 @@ import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { LIMITS } from '@rondo/core';
 import { MANIFEST_FILE, openBundle } from './bundle.ts';
 import { fetchBundle } from './fetch-bundle.ts';
+import { presignedUrls } from './presigned-urls.ts';
 import { writeTestBundle } from './test-bundle.ts';
 
 let root: string;
@@ -21,12 +22,16 @@ let url: string;
 let asked: string[];
 /** What the server wants to be told; undefined: nothing. */
 let wanted: string | undefined;
+/** What the server signs each file's URL with; undefined: it signs none. */
+let signature: string | undefined;
+const signatureOf = (path: string) => `?signed=${sha256(`${signature}${path}`)}`;
 beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), 'rondo-fetch-'));
   [source, into] = [join(root, 'source'), join(root, 'into')];
   digest = await writeTestBundle(source);
   asked = [];
   wanted = undefined;
+  signature = undefined;
 });
 afterEach(() => rm(root, { recursive: true }));
 before(async () => {
@@ -34,9 +39,10 @@ before(async () => {
     asked.push(request.url!);
     if (wanted !== undefined && request.headers.authorization !== wanted)
       return void response.writeHead(401).end();
-    const content = await readFile(join(source, request.url!.slice('/models/'.length))).catch(
-      () => undefined,
-    );
+    const { pathname, search } = new URL(request.url!, url);
+    if (signature !== undefined && search !== signatureOf(pathname))
+      return void response.writeHead(403).end();
+    const content = await readFile(join(source, pathname.slice('/models/'.length))).catch(() => undefined);
     response.writeHead(content === undefined ? 404 : 200).end(content);
   });
   server.listen(0, '127.0.0.1');
@@ -135,6 +141,44 @@ test('a server that asks for authorization is given it with every request, and n
   const bundle = await fetchBundle(url, digest, into, { authorization: wanted });
   assert.equal(bundle.digest, digest);
   assert.ok(asked.length > 2);
+});
+
+const signed = async (leftOut?: string) => {
+  const names = (await readdir(source)).filter((name) => name !== leftOut);
+  const lines = names.map((name) => `${url}${name}${signatureOf(`/models/${name}`)}`);
+  return presignedUrls(lines.join('\n'), url);
+};
+
+test('an object store that knows nobody gives each file at the URL that was signed for it, and bytes are held to the digest', async () => {
+  signature = 'a-secret';
+  const presigned = await signed();
+  await assert.rejects(fetchBundle(url, digest, into), /the server answers 403$/);
+  const bundle = await fetchBundle(url, digest, into, { presigned });
+  assert.equal(bundle.digest, digest);
+  assert.deepEqual(await fetched(), (await readdir(source)).sort());
+  await rm(into, { recursive: true });
+  const { size } = await stat(join(source, 'weights.bin'));
+  await writeFile(join(source, 'weights.bin'), 'x'.repeat(size));
+  await assert.rejects(fetchBundle(url, digest, into, { presigned }), {
+    code: 'BUNDLE_INVALID',
+    message: /weights\.bin: expected/,
+  });
+});
+
+test('a presigned URL whose time is past, or that is missing, is told by the file, and no message holds a signature', async () => {
+  signature = 'a-secret';
+  const [presigned, partly] = [await signed(), await signed('weights.bin')];
+  await assert.rejects(fetchBundle(url, digest, into, { presigned: partly }), {
+    code: 'SOURCE_UNREACHABLE',
+    message: /weights\.bin cannot be read: no presigned URL is of it/,
+  });
+  signature = 'another';
+  const refused = await fetchBundle(url, digest, into, { presigned }).then(
+    () => assert.fail('it was let in'),
+    (error: Error) => error,
+  );
+  assert.match(refused.message, /bundle\.json cannot be read: the server answers 403; .* sign it again/);
+  assert.doesNotMatch(refused.message, /signed=/);
 });
 
 test('a server that is not there is told with its reason', async () => {

@@ -17,6 +17,8 @@ interface Listed {
 export interface FetchOptions {
   /** The whole header of that name, for a server that asks for one; another host that it sends us on to is not told. */
   readonly authorization?: string | undefined;
+  /** By file name, the URL to fetch each file at, which then is not put together from `source`. */
+  readonly presigned?: ReadonlyMap<string, string> | undefined;
   /** By default all of it. */
   readonly part?: BundlePart | undefined;
 }
@@ -30,10 +32,10 @@ export async function fetchBundle(
   source: string,
   digest: string,
   directory: string,
-  { authorization, part = 'whole' }: FetchOptions = {},
+  { authorization, presigned, part = 'whole' }: FetchOptions = {},
 ): Promise<Bundle> {
   await mkdir(directory, { recursive: true });
-  const open: Open = (path) => openFile(source, path, authorization);
+  const open: Open = (path) => openFile(source, path, { authorization, presigned });
   const manifest = await manifestFrom(source, digest, open);
   for (const { path, bytes, sha256 } of listedIn(source, manifest, part)) {
     const target = join(directory, path);
@@ -108,7 +110,11 @@ async function fetchFile(
   await rename(`${target}.part`, target);
 }
 
-async function openFile(source: string, path: string, authorization: string | undefined): Promise<Readable> {
+async function openFile(
+  source: string,
+  path: string,
+  { authorization, presigned }: FetchOptions,
+): Promise<Readable> {
   const unreachable = (why: string, cause?: unknown): never => {
     throw new RondoError('SOURCE_UNREACHABLE', `${source}: ${path} cannot be read: ${why}`, { cause });
   };
@@ -120,12 +126,15 @@ async function openFile(source: string, path: string, authorization: string | un
     return file;
   }
   const headers = authorization === undefined ? {} : { authorization };
-  const response = await fetch(`${source.replace(/\/+$/, '')}/${path}`, { headers }).catch((thrown: Error) =>
+  const url = presigned ? presigned.get(path) : `${source.replace(/\/+$/, '')}/${path}`;
+  if (url === undefined) return unreachable('no presigned URL is of it');
+  const response = await fetch(url, { headers }).catch((thrown: Error) =>
     unreachable(thrown.cause instanceof Error ? thrown.cause.message : thrown.message, thrown),
   );
   if (!response.ok || response.body === null) {
     await response.body?.cancel();
-    return unreachable(`the server answers ${response.status}`);
+    const signed = presigned ? '; a presigned URL ends at its time: sign it again if that is past' : '';
+    return unreachable(`the server answers ${response.status}${signed}`);
   }
   return Readable.fromWeb(response.body);
 }

@@ -17,3 +17,4 @@ export {
   pagedKvBytesPerToken,
   variesByDepth,
 } from './manifest.ts';
+export { presignedUrls } from './presigned-urls.ts';

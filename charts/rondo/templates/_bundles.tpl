@@ -18,6 +18,11 @@
   secret:
     secretName: {{ . }}
 {{- end }}
+{{- with .presignedSecret }}
+- name: presigned-{{ $.name }}
+  secret:
+    secretName: {{ . }}
+{{- end }}
 {{- end -}}
 
 {{- define "rondo.bundleMount" -}}
@@ -50,6 +55,9 @@
     {{- if $bundle.authorizationSecret }}
     - --authorization-file=/secrets/authorization/authorization
     {{- end }}
+    {{- if $bundle.presignedSecret }}
+    - --presigned-file=/secrets/presigned/urls
+    {{- end }}
   securityContext:
     {{- include "rondo.containerSecurity" $root | nindent 4 }}
   resources:
@@ -63,6 +71,11 @@
     {{- if $bundle.authorizationSecret }}
     - name: authorization-{{ $bundle.name }}
       mountPath: /secrets/authorization
+      readOnly: true
+    {{- end }}
+    {{- if $bundle.presignedSecret }}
+    - name: presigned-{{ $bundle.name }}
+      mountPath: /secrets/presigned
       readOnly: true
     {{- end }}
 {{- end -}}
