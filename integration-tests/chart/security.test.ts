@@ -111,7 +111,15 @@ describe('security', { skip: HELM_MISSING }, () => {
     const secrets = spec.template.spec.volumes.flatMap(
       ({ secret }: { secret?: { secretName: string } }) => secret?.secretName ?? [],
     );
-    assert.deepEqual(secrets.sort(), ['https', 'keys', 'models', 'nats', 'nats-ca', 'rondo-peers']);
+    assert.deepEqual(secrets.sort(), [
+      'https',
+      'keys',
+      'models',
+      'nats',
+      'nats-ca',
+      'rondo-peers',
+      'stored-urls',
+    ]);
   });
 
   test('an image is named by its digest where one is given, else by a tag that is not latest', async () => {
