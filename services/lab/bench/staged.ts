@@ -7,6 +7,7 @@ import { histogramQuantile, median } from '../load/quantile.ts';
 import { RandomStream } from '../load/random-stream.ts';
 import { type RequestRecord, timeToFirstToken } from '../load/request-record.ts';
 import { Scrape } from '../load/scrape.ts';
+import { tokensWithin } from '../load/tokens-within.ts';
 import { Workload, type WorkloadOptions } from '../load/workload.ts';
 import { type StagedSetting, type StagedWorker, withClient, withWorkers } from './staged-cluster.ts';
 import { type StagedSample, stagedGoals, stagedPlots, stagedRows, UNMEASURED } from './staged-report.ts';
@@ -147,12 +148,17 @@ async function saturated(
   const fields = exits && { fields: () => ({ exit_depths: exits }) };
   const ids = { first: 1000, last: 40_000 };
   const workload = new Workload({ ...load, ...fields, seed: context.seed, ids });
+  let sent = 0;
+  const request = (index: number) => {
+    sent++;
+    return workload.request(index);
+  };
   const stop = new AbortController();
   const signal = AbortSignal.any([stop.signal, context.signal]);
   const records: RequestRecord[] = [];
   const running = closedLoop({
     client,
-    workload,
+    workload: { request },
     clients,
     signal,
     onRecord: (record) => records.push(record),
@@ -161,13 +167,12 @@ async function saturated(
   const before = await readings(workers);
   await delay(context.quick ? 10_000 : 20_000, undefined, { signal });
   const after = await readings(workers);
+  await endOf({ sent, byMs: performance.now(), records, signal });
   stop.abort();
   await running;
   context.signal.throwIfAborted();
   const ms = after.nowMs - before.nowMs;
-  const tokens = records
-    .flatMap(({ tokenMs }) => tokenMs)
-    .filter((at) => at >= before.nowMs && at < after.nowMs).length;
+  const tokens = tokensWithin(records, before.nowMs, after.nowMs);
   const idle = after.workMs.map((worked, index) => 1 - (worked - before.workMs[index]!) / ms);
   return {
     tokensPerS: (1000 * tokens) / ms,
@@ -176,6 +181,18 @@ async function saturated(
     frameKiB: (after.bytes - before.bytes) / (after.frames - before.frames) / 1024,
     cpu: cpuShare(before, after),
   };
+}
+
+/** Waits until the `sent` requests that had been sent by then have ended, under the load of those that follow. */
+async function endOf({ sent, byMs, records, signal }: UnderWay): Promise<void> {
+  while (records.filter(({ sentMs }) => sentMs <= byMs).length < sent) await delay(50, undefined, { signal });
+}
+
+interface UnderWay {
+  readonly sent: number;
+  readonly byMs: number;
+  readonly records: readonly RequestRecord[];
+  readonly signal: AbortSignal;
 }
 
 interface Saturated {
@@ -250,6 +267,6 @@ const since = (before: readonly Buckets[], after: readonly Buckets[]): Buckets[]
 const NOTES = [
   `The engines are timed: a run of the block takes ${PASS_MS} ms and ${ROW_MS} ms for each of its rows in which nothing is computed, so that eight share this machine, each worker in a process of its own. It is what a block of 1.2 billion parameters (24 layers of 2048) in 8 bits takes where 300 GB and 10 TFLOP are a second's work. The model has ${SHAPE.maxDepth} passes and states of ${SHAPE.hidden} floats, which travel as f16: 32 rows take 128 KiB, one frame. Coordinator, workers and load generator share the processors; where CPU is near 100 % these are what is measured.`,
   'First token: one request at a time, with one token to answer, after one that is not counted. The ideal speed-up of C chunks of 64 rows over n equal stages is n·C / (C + n − 1), the filling of the pipeline included: the last chunk leaves when C + n − 1 of them could have gone through one stage.',
-  `Prompts, decoding: ${PROMPT_CLIENTS} and ${DECODING_CLIENTS} clients for each of ${THROUGHPUT_WORKERS} workers, each sending its next request when the last has ended; staged against homed over as many workers. Idle is the part of the time that the runs which an engine had do not account for by their cost, so that it holds hops, batching and timers alike: the mean over the workers, and the most idle one. KiB are those of the states in one frame. With exits, rows leave after ${EXITS.join(', ')} passes in turn; the stages behind only project their K and V.`,
+  `Prompts, decoding: ${PROMPT_CLIENTS} and ${DECODING_CLIENTS} clients for each of ${THROUGHPUT_WORKERS} workers, each sending its next request when the last has ended; staged against homed over as many workers. Clients that began together stay in step, so that the tokens of a request count as spread evenly over it. Idle is the part of the time that the runs which an engine had do not account for by their cost, so that it holds hops, batching and timers alike: the mean over the workers, and the most idle one. KiB are those of the states in one frame. With exits, rows leave after ${EXITS.join(', ')} passes in turn; the stages behind only project their K and V.`,
   `Hop: prompts of 32 rows, one at a time, through ${HOP_WORKERS.join(', ')} stages whose runs take no time, after ${WARMING_HOPS} that are not counted; the workers measure one frame in 16, from the outbox of one to the inbox of the next, as the time until the answer that its rows are taken in, less the way back. The median is interpolated in the buckets of \`rondo_hop_seconds\`. The model has a layer behind the loop, so that all rows come home and each frame is whole. The goal is held against two workers, of which each has a processor; with more of them, which each do their share of what is measured, a hop also waits for processors.`,
 ];
