@@ -1,11 +1,12 @@
 // The process of webgpu.test.ts: prints how far logits on WebGPU are from those on the CPU, case by case, as JSON lines. A case is
-// `checkpoint:precision`; what is quantised is held to f32 of the values that it was rounded to, for the CPU rounds rows, too.
+// `checkpoint:precision`, or `checkpoint:precision:rank` with adapters of that rank; what is quantised is held to f32 of the values that it was rounded to, for the CPU rounds rows, too.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Manifest, openBundle } from '@rondo/bundle';
+import { type Bundle, type Manifest, openBundle } from '@rondo/bundle';
 import { convert, exportBundle, openCheckpoint } from '@rondo/converter';
 import { SerialModel } from '@rondo/lab';
+import { ALL_TARGETS, TinyFactors } from './adapted-checkpoint.ts';
 import { distance } from './logits.ts';
 
 const PROMPT = Array.from({ length: 25 }, (_, at) => 3 + ((at * 11) % 80));
@@ -14,18 +15,20 @@ const DECODED = [2, 1, 3, 3];
 
 const directory = await mkdtemp(join(tmpdir(), 'rondo-webgpu-'));
 for (const name of process.argv.slice(2)) {
-  const [fixture, precision] = name.split(':') as [string, Manifest['precision']];
+  const [fixture, precision, rank] = name.split(':') as [string, Manifest['precision'], string?];
   const out = join(directory, name);
   const checkpoint = await openCheckpoint(
     new URL(`./fixtures/tiny/${fixture}/checkpoint`, import.meta.url).pathname,
   );
   const loop = checkpoint.model.loop ? {} : { loopLayers: { first: 1, last: 2 }, loops: 3, damping: 1 / 3 };
-  const { maxDepth } = await convert({ checkpoint, out, precision, ...loop });
+  const factors = rank && new TinyFactors(checkpoint.model, Number(rank));
+  const adapters = factors && { adapters: { targets: ALL_TARGETS, factorsOf: factors.factorsOf } };
+  const { maxDepth } = await convert({ checkpoint, out, precision, ...loop, ...adapters });
   await checkpoint.close();
   const bundles = { webgpu: out, cpu: precision === 'f32' ? out : await dequantised(out) };
   const logits = { cpu: [] as Float32Array[], webgpu: [] as Float32Array[] };
   for (const provider of ['cpu', 'webgpu'] as const) {
-    const bundle = await openBundle(bundles[provider]);
+    const bundle = withExactKv(await openBundle(bundles[provider]));
     const model = await SerialModel.open(bundle, { threads: 1, positions: 64, provider });
     logits[provider].push(await model.forward(PROMPT.slice(0, 14)), await model.forward(PROMPT.slice(14)));
     for (const passes of DECODED)
@@ -36,6 +39,14 @@ for (const name of process.argv.slice(2)) {
   process.stdout.write(`${JSON.stringify({ name, apart })}\n`);
 }
 await rm(directory, { recursive: true });
+
+/**
+ * K and V in 32 bits: our attention over pages, which bundles with adapters keep, rounds them to bfloat16 beside rounded weights, on the
+ * CPU no less.
+ */
+function withExactKv(bundle: Bundle): Bundle {
+  return { ...bundle, manifest: { ...bundle.manifest, precision: 'f32' } };
+}
 
 /** The same model in f32. */
 async function dequantised(bundle: string): Promise<string> {

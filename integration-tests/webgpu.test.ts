@@ -13,6 +13,7 @@ const TOLERANCE = 1e-3;
 const CASES = [
   ...['llama-gqa:f32', 'ouro:f32', 'qwen3-head-norms:f32'],
   ...['llama-gqa:int8', 'llama-gqa:int4', 'ouro:int8'],
+  ...['llama-gqa:f32:3', 'llama-gqa:int8:3'],
 ];
 
 /** The Vulkan loader takes its devices from here, and hands it on to processes started meanwhile. */

@@ -65,6 +65,7 @@ function parseManifest(path: string, text: string): Manifest {
     ...Object.values(manifest.graphs),
     ...Object.values(manifest.deviceGraphs ?? {}),
     ...Object.values(manifest.segments).flat(),
+    ...Object.values(manifest.deviceSegments ?? {}).flat(),
     ...Object.values(manifest.tokenizer ?? {}),
     manifest.model,
   ].filter((name) => name !== undefined);
@@ -92,14 +93,17 @@ function parseManifest(path: string, text: string): Manifest {
       `${path}: kvPolicy propagate cannot be kept with adapters or norms per depth; convert with last-exited or catch-up`,
     );
   }
-  for (const [stack, names] of Object.entries(manifest.segments)) {
-    const count = manifest.layers[stack as keyof Manifest['layers']];
-    const expected = count === 0 ? 0 : count + 1;
-    if (names.length !== expected) {
-      throw new RondoError(
-        'BUNDLE_INVALID',
-        `${path}: segments.${stack} lists ${names.length} files, ${count} layers take ${expected}`,
-      );
+  for (const key of ['segments', 'deviceSegments'] as const) {
+    for (const stack of ['prelude', 'block', 'coda'] as const) {
+      const names = manifest[key]?.[stack];
+      const count = manifest.layers[stack];
+      const expected = count === 0 ? 0 : count + 1;
+      if (names && names.length !== expected) {
+        throw new RondoError(
+          'BUNDLE_INVALID',
+          `${path}: ${key}.${stack} lists ${names.length} files, ${count} layers take ${expected}`,
+        );
+      }
     }
   }
   if (manifest.rope.inverseFrequencies.length !== manifest.shape.headDim / 2) {

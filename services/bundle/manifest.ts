@@ -127,6 +127,14 @@ export const manifestSchema = z.strictObject({
     block: z.array(z.string()),
     coda: z.array(z.string()),
   }),
+  /** As `deviceGraphs`: the stacks whose segments hold products of integers, without any. */
+  deviceSegments: z
+    .strictObject({
+      prelude: z.array(z.string()).optional(),
+      block: z.array(z.string()).optional(),
+      coda: z.array(z.string()).optional(),
+    })
+    .optional(),
   /** Where the table [vocab, hidden] of f32 lies, and what its rows are multiplied by; only where no layers precede the loop. */
   embedding: z.strictObject({ file: z.string(), offset: byte, scale: z.number() }).optional(),
   /**

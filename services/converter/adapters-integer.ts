@@ -1,8 +1,9 @@
 import { concatenated } from '@rondo/core';
 import type { AdapterTarget, PlainFactors } from './adapters-weights.ts';
 import type { DepthRows } from './depth-rows.ts';
-import type { Value, WeightRef } from './graph.ts';
+import type { Graph, Value, WeightRef } from './graph.ts';
 import { integerProduct, roundByLength, roundRows } from './integer-product.ts';
+import { DATA_TYPE } from './onnx-model.ts';
 import { quantizeChannels } from './quantize.ts';
 import type { WeightsFile } from './weights-file.ts';
 
@@ -115,15 +116,35 @@ export function integerDeltas(rows: DepthRows, { name, a, parts, ups }: IntegerF
   const low = graph.node('Mul', [wide, rows.mask(parts.map(({ ranks }) => ranks))]);
   // Parts share a row's rounding: few operators matter more here than the last bit.
   const { inverse, ...rounded } = roundByLength(graph, low, a.data.dims[1]!);
-  const widths = ups.map(({ data }) => data.dims[0]!);
-  const lows =
-    ups.length === 1
-      ? [rounded.bytes]
-      : graph.nodes('Split', [rounded.bytes, graph.ints(widths)], ups.length, { attributes: { axis: 1 } });
+  const lows = ofEach(graph, ups, rounded.bytes);
   return ups.map(({ data, scales }, at) => {
     const weight = graph.weight(`${name}.b.${at}`, data);
     const factors = graph.weight(`${name}.b.${at}.scales`, scales);
     const product = integerProduct(graph, { ...rounded, bytes: lows[at]! }, weight, factors);
     return graph.node('Div', [product, inverse]);
   });
+}
+
+/**
+ * The same from the values that the factors were rounded to, for providers without products of integers: whole products, not to be
+ * multiplied by what x was rounded by, since it is not. All before the products is constant, as in the base's.
+ */
+export function floatDeltas(rows: DepthRows, { name, a, parts, ups }: IntegerFactors, x: Value): Value[] {
+  const { graph } = rows;
+  const wide = graph.node('MatMul', [x, floats(graph, `${name}.a`, a)]);
+  const low = graph.node('Mul', [wide, rows.mask(parts.map(({ ranks }) => ranks))]);
+  const lows = ofEach(graph, ups, low);
+  return ups.map((up, at) => graph.node('MatMul', [lows[at]!, floats(graph, `${name}.b.${at}`, up)]));
+}
+
+/** low [N, Σ width] cut into what each of `ups` [width, out] multiplies. */
+function ofEach(graph: Graph, ups: readonly RoundedMatrix[], low: Value): Value[] {
+  if (ups.length === 1) return [low];
+  const widths = graph.ints(ups.map(({ data }) => data.dims[0]!));
+  return graph.nodes('Split', [low, widths], ups.length, { attributes: { axis: 1 } });
+}
+
+function floats(graph: Graph, name: string, { data, scales }: RoundedMatrix): Value {
+  const cast = graph.node('Cast', [graph.weight(name, data)], { attributes: { to: DATA_TYPE.float32 } });
+  return graph.node('Mul', [cast, graph.weight(`${name}.scales`, scales)]);
 }

@@ -1,6 +1,6 @@
 import { addGathered } from './adapters-gathered.ts';
 import { addGrouped } from './adapters-grouped.ts';
-import { type IntegerFactors, integerDeltas } from './adapters-integer.ts';
+import { floatDeltas, type IntegerFactors, integerDeltas } from './adapters-integer.ts';
 import { addMasked } from './adapters-masked.ts';
 import {
   type AdapterWeights,
@@ -123,6 +123,10 @@ export class LayerAdapters {
     output: ScaledRows,
   ): { base: ScaledRows; deltas: readonly Value[] } {
     const { graph } = this.rows;
+    if (!graph.integers) {
+      const base = { rows: scaled(graph, output), factor: undefined };
+      return { base, deltas: floatDeltas(this.rows, factors, x) };
+    }
     const { largest: factor } = roundRows(graph, x);
     const deltas = integerDeltas(this.rows, factors, x);
     if (output.factor === factor) return { base: output, deltas };

@@ -169,11 +169,21 @@ async function writeBundle(
   const whole = Object.entries(wholeGraphs(graphOptions));
   const onDevices = new Map(Object.entries(wholeGraphs({ ...graphOptions, integers: false })));
   const others = whole.filter(([role, bytes]) => Buffer.compare(bytes, onDevices.get(role)!) !== 0);
-  const deviceGraphs = Object.fromEntries(others.map(([role]) => [role, `${role}-device.onnx`]));
+  const deviceGraphs = Object.fromEntries(others.map(([role]) => [role, deviceFile(`${role}.onnx`)]));
+  const segments = STACKS.map((stack) => ({ stack, files: segmentFiles(graphOptions, stack) }));
+  const otherSegments = segments.flatMap(({ stack, files }) => {
+    const onDevice = segmentFiles({ ...graphOptions, integers: false }, stack);
+    if (files.every(([, bytes], at) => Buffer.compare(bytes, onDevice[at]![1]) === 0)) return [];
+    const renamed = onDevice.map(([name, bytes]): NamedGraph => [deviceFile(name), bytes]);
+    return { stack, files: renamed };
+  });
+  const deviceSegments = Object.fromEntries(
+    otherSegments.map(({ stack, files }) => [stack, files.map(([name]) => name)]),
+  );
   const contents = new Map<string, Uint8Array>([
     ...whole.map(([role, bytes]) => [`${role}.onnx`, bytes] as const),
     ...others.map(([role]) => [deviceGraphs[role]!, onDevices.get(role)!] as const),
-    ...segmentFiles(graphOptions),
+    ...[...segments, ...otherSegments].flatMap(({ files }) => files),
     ...(varies
       ? []
       : [
@@ -190,6 +200,7 @@ async function writeBundle(
   const manifest: Manifest = {
     ...description,
     ...(others.length > 0 && { deviceGraphs }),
+    ...(otherSegments.length > 0 && { deviceSegments }),
     ...(plan.prelude.length === 0 && { embedding: embeddingPlace(graphOptions) }),
     ...(layerWeights && { layerWeights }),
     ...(headWeights && { headWeights }),
@@ -217,12 +228,16 @@ async function appendAdapters(
 
 const STACKS: readonly StackName[] = ['prelude', 'block', 'coda'];
 
-const segmentFiles = (options: GraphOptions): [string, Uint8Array][] =>
-  STACKS.flatMap((stack) => {
-    const names = segmentNames(options.plan, stack);
-    if (names.length === 0) return [];
-    return segmentGraphs(options, stack).map((bytes, index): [string, Uint8Array] => [names[index]!, bytes]);
-  });
+type NamedGraph = readonly [name: string, bytes: Uint8Array];
+
+function segmentFiles(options: GraphOptions, stack: StackName): NamedGraph[] {
+  const names = segmentNames(options.plan, stack);
+  if (names.length === 0) return [];
+  return segmentGraphs(options, stack).map((bytes, index): NamedGraph => [names[index]!, bytes]);
+}
+
+/** The name of a graph's other form, without products of integers. */
+const deviceFile = (name: string): string => name.replace(/\.onnx$/, '-device.onnx');
 
 async function write(path: string, bytes: Uint8Array): Promise<void> {
   await writeFile(path, bytes).catch((cause: unknown) => {

@@ -23,7 +23,7 @@ function segment(
   index: number,
 ): Uint8Array {
   const { model } = options;
-  const graph = new Graph(`${stack}.${index}`);
+  const graph = new Graph(`${stack}.${index}`, options);
   const [before, after] = [layers[index - 1], layers[index]];
   const entry = !before || (stack === 'block' && !after) ? stackInput(graph, options, stack) : undefined;
   // Every segment of the block declares the rows' depths, whether or not its own linears are adapted.

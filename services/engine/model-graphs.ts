@@ -77,7 +77,7 @@ export class ModelGraphs {
   }
 
   static #load(bundle: Bundle, options: GraphsOptions & SessionOptions): ModelGraphs {
-    const { graphs, segments, layers, deviceGraphs } = bundle.manifest;
+    const { graphs, segments, layers, deviceGraphs, deviceSegments } = bundle.manifest;
     const graphOf = (role: Stack | 'head') =>
       (options.provider !== 'cpu' && deviceGraphs?.[role]) || graphs[role];
     const attention =
@@ -90,7 +90,8 @@ export class ModelGraphs {
       if (stack === 'prelude' && readsEmbedding(bundle.manifest, options.attention)) continue;
       const file = graphOf(stack);
       if (attention && layers[stack] > 0) {
-        stacks[stack] = SegmentStack.open(bundle, segments[stack], attention, options);
+        const files = (options.provider !== 'cpu' && deviceSegments?.[stack]) || segments[stack];
+        stacks[stack] = SegmentStack.open(bundle, files, attention, options);
       } else if (file !== undefined) {
         stacks[stack] = GraphStack.open(bundle, file, layers[stack], options.pools[stack], options);
       }

@@ -55,7 +55,7 @@ export class ProviderProof {
     const where = [...new Set(elsewhere.map((event) => `${event.op} on ${event.provider}`))].join(', ');
     throw new RondoError(
       'CONFIG_INVALID',
-      `provider ${provider}: ${elsewhere.length} of ${seen.length} matrix products of the first pass ran elsewhere (${where}); convert the bundle again if it is of an older version, with --precision f32 or int4 if it is int8 and differs by depth, or use --provider cpu`,
+      `provider ${provider}: ${elsewhere.length} of ${seen.length} matrix products of the first pass ran elsewhere (${where}); convert the bundle again if it is of an older version, or use --provider cpu`,
     );
   }
 
