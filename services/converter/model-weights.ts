@@ -37,20 +37,19 @@ export interface LinearWeights {
       };
 }
 
-/** The part of a linear layer that makes its outputs from `first` on; it shares the file's bytes. Biases must be [n]. */
-export function rowsFrom(weights: LinearWeights, first: number): LinearWeights {
+/** The part of a linear layer that makes its outputs from `first` to `end`; it shares the file's bytes. Biases must be [n]. */
+export function rowsFrom(weights: LinearWeights, first: number, end = weights.out): LinearWeights {
+  const out = end - first;
   const part = (ref: WeightRef): WeightRef => {
-    const skipped = (ref.bytes / weights.out) * first;
+    const rowBytes = ref.bytes / weights.out;
     const dims =
-      ref.dims[0] === weights.out
-        ? [weights.out - first, ...ref.dims.slice(1)]
-        : [(ref.dims[0]! / weights.out) * (weights.out - first)];
-    return { ...ref, offset: ref.offset + skipped, bytes: ref.bytes - skipped, dims };
+      ref.dims[0] === weights.out ? [out, ...ref.dims.slice(1)] : [(ref.dims[0]! / weights.out) * out];
+    return { ...ref, offset: ref.offset + rowBytes * first, bytes: rowBytes * out, dims };
   };
   const { matrix, bias } = weights;
   return {
     ...weights,
-    out: weights.out - first,
+    out,
     ...(bias && { bias: part(bias) }),
     matrix: matrixFrom(matrix, part, first),
   };

@@ -6,7 +6,7 @@ import type { DepthRows } from './depth-rows.ts';
 import { type Graph, ORT, type Value } from './graph.ts';
 import type { GraphOptions } from './graph-options.ts';
 import { integerProduct, middle, roundRows, type ScaledRows, scaled } from './integer-product.ts';
-import { isPerDepth, type LayerWeights, type LinearWeights, type Vector } from './model-weights.ts';
+import { isPerDepth, type LayerWeights, type LinearWeights, rowsFrom, type Vector } from './model-weights.ts';
 import { DATA_TYPE } from './onnx-model.ts';
 import { QUANTIZATION_BLOCK } from './quantize.ts';
 
@@ -45,7 +45,7 @@ function product(graph: Graph, weights: LinearWeights, x: Value, bias?: Value): 
       return { rows: blockProduct(graph, weights, matrix, x), factor: undefined };
     case 'channels':
       return graph.integers
-        ? channelProduct(graph, name, matrix, x)
+        ? channelProduct(graph, weights, matrix, x)
         : { rows: byteProduct(graph, weights, matrix, x), factor: undefined };
   }
 }
@@ -68,18 +68,23 @@ function blockProduct(
 }
 
 /** x rounded row by row, multiplied in integers, scaled by output and by row. (ADR 14) */
-function channelProduct(graph: Graph, name: string, matrix: Matrix<'channels'>, x: Value): ScaledRows {
-  const data = channels(graph, name, matrix);
-  const scales = graph.weight(`${name}.scales`, matrix.scales);
+function channelProduct(
+  graph: Graph,
+  { name, out }: LinearWeights,
+  matrix: Matrix<'channels'>,
+  x: Value,
+): ScaledRows {
+  const data = channels(graph, name, out, matrix);
+  const scales = graph.weight(`${name}.scales_${matrix.skipped}`, matrix.scales);
   const rounded = roundRows(graph, x);
   return { rows: integerProduct(graph, rounded, data, scales), factor: rounded.largest };
 }
 
 /** The layer's own outputs: int8 [columns, out]. */
-function channels(graph: Graph, name: string, { data, skipped }: Matrix<'channels'>): Value {
+function channels(graph: Graph, name: string, out: number, { data, skipped }: Matrix<'channels'>): Value {
   const all = graph.weight(`${name}.data`, data);
-  if (skipped === 0) return all;
-  return graph.node('Slice', [all, graph.ints([skipped]), graph.ints([data.dims[1]!]), graph.ints([1])]);
+  if (out === data.dims[1]) return all;
+  return graph.node('Slice', [all, graph.ints([skipped]), graph.ints([skipped + out]), graph.ints([1])]);
 }
 
 /**
@@ -94,7 +99,9 @@ function byteProduct(
 ): Value {
   const blocks = Math.ceil(columns / QUANTIZATION_BLOCK);
   const padding = graph.ints([0, 0, 0, blocks * QUANTIZATION_BLOCK - columns]);
-  const rows = graph.node('Transpose', [channels(graph, name, matrix)], { attributes: { perm: [1, 0] } });
+  const rows = graph.node('Transpose', [channels(graph, name, out, matrix)], {
+    attributes: { perm: [1, 0] },
+  });
   const wrapped = graph.node('Cast', [graph.node('Pad', [rows, padding])], {
     attributes: { to: DATA_TYPE.uint8 },
   });
@@ -226,16 +233,27 @@ function feedForward(
   x: Value,
   adapters?: LayerAdapters,
 ): Value {
-  const packed = product(graph, layer.gateUp, x);
-  const halves = { attributes: { axis: 1, num_outputs: 2 } };
   const [gate, up] = adapters
-    ? adapters.adaptParts('gate_up', x, packed)
-    : graph.nodes('Split', [scaled(graph, packed)], 2, halves);
+    ? adapters.adaptParts('gate_up', x, product(graph, layer.gateUp, x))
+    : gateAndUp(graph, layer.gateUp, x);
   const active =
     model.activation === 'silu'
       ? graph.node('QuickGelu', [gate!], { ...ORT, attributes: { alpha: { float: 1 } } })
       : graph.node('Gelu', [gate!], { attributes: { approximate: 'tanh' } });
   return linear(graph, layer.down, graph.node('Mul', [active, up!]), { adapters, as: 'down' });
+}
+
+/** Both outputs of the packed projection, each [N, ffn]. */
+function gateAndUp(graph: Graph, packed: LinearWeights, x: Value): Value[] {
+  if (packed.matrix.kind === 'channels' && graph.integers) {
+    // One product would put them side by side, to be scaled beyond the second cache and then copied apart. (ADR 14)
+    const half = packed.out / 2;
+    return [rowsFrom(packed, 0, half), rowsFrom(packed, half)].map((part) =>
+      scaled(graph, product(graph, part, x)),
+    );
+  }
+  const halves = { attributes: { axis: 1, num_outputs: 2 } };
+  return graph.nodes('Split', [scaled(graph, product(graph, packed, x))], 2, halves);
 }
 
 /** Embedding of ids [N]: [N, hidden]. */
