@@ -246,7 +246,7 @@ function feedForward(
 /** Both outputs of the packed projection, each [N, ffn]. */
 function gateAndUp(graph: Graph, packed: LinearWeights, x: Value): Value[] {
   if (packed.matrix.kind === 'channels' && graph.integers) {
-    // One product would put them side by side, to be scaled beyond the second cache and then copied apart. (ADR 14)
+    // One product would put them side by side, to be copied apart. (ADR 14)
     const half = packed.out / 2;
     return [rowsFrom(packed, 0, half), rowsFrom(packed, half)].map((part) =>
       scaled(graph, product(graph, part, x)),
