@@ -1,7 +1,7 @@
 import { LIMITS, type WorkerId, workerId } from '@rondo/core';
 import { type Codec, malformed, nonEmpty, present, uint32 } from './fields.ts';
-import { checkRevision } from './messages.ts';
 import { messageTypes } from './proto.ts';
+import { checkRevision } from './protocol-revision.ts';
 import { type Activations, activationsOf, dataTypeOf } from './tensor.ts';
 
 /** First frame of every Passes stream: who sends rows, and for which model. */

@@ -6,9 +6,8 @@ import { type MicrobatchChunk, rowsPerFrame } from './microbatch.ts';
 import { type PassesFrame, passesFrame } from './passes-frame.ts';
 import { type PassesReply, passesReply } from './passes-reply.ts';
 import { messageTypes } from './proto.ts';
+import { mismatch } from './test-codec.ts';
 import { hello, route, runs, spec } from './test-samples.ts';
-
-const mismatch = (message: RegExp) => ({ code: 'PROTOCOL_MISMATCH', message });
 
 const chunk = (rows: number, hidden: number, fill = 1): MicrobatchChunk => ({
   sequenceId: sequenceId(`seq-${fill}`),

@@ -5,12 +5,9 @@ import { loadContract } from './contract.ts';
 import { malformed } from './fields.ts';
 import type * as pb from './proto-types.ts';
 
-/** Raised by one with every change of proto/rondo/v1 that an older peer would misread. */
-export const PROTOCOL_REVISION = 5;
-
 const root = loadContract();
 
-/** A protobuf message and its bytes. Says nothing about what the message means: messages.ts and frames.ts do. */
+/** A protobuf message and its bytes. Says nothing about what the message means: the files named after them do. */
 export interface MessageType<T> {
   readonly name: string;
   /** Throws BODY_TOO_LARGE above the message limit, before gRPC would cut the call with less to say. */

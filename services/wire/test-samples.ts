@@ -1,8 +1,8 @@
 import { address, type GenerateSpec, type Route, type RunRecord, sequenceId, workerId } from '@rondo/core';
 import type { Hello } from './hello.ts';
-import type { Progress, Work, WorkerDescription } from './messages.ts';
-import { PROTOCOL_REVISION } from './proto.ts';
+import { PROTOCOL_REVISION } from './protocol-revision.ts';
 import { connectWorker, type WorkerClient } from './worker-client.ts';
+import type { Progress, Work, WorkerDescription } from './worker-message.ts';
 import { serveWorker, type WorkerHandlers, type WorkerServer } from './worker-server.ts';
 
 const here = { id: workerId('w-1'), address: address('127.0.0.1:7001') };

@@ -4,9 +4,9 @@ import { connect, createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { type Address, address } from '@rondo/core';
-import type { Pulse } from './messages.ts';
 import { description, progress, spec, startPair, work } from './test-samples.ts';
 import { connectWorker } from './worker-client.ts';
+import type { Pulse } from './worker-message.ts';
 
 const pulse: Pulse = { state: 'serving', load: description.load, progress, work };
 

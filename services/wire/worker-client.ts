@@ -1,23 +1,16 @@
 import { Client, type ClientReadableStream, credentials, Metadata } from '@grpc/grpc-js';
 import { type Address, type GenerateSpec, RondoError, type TlsIdentity } from '@rondo/core';
 import { CLIENT_OPTIONS, hostOf } from './channel.ts';
+import { type GenerateStreamEvent, generateRequest, generateResponse } from './generate-message.ts';
 import type { Hello } from './hello.ts';
 import { Inflow } from './inflow.ts';
-import {
-  checkRevision,
-  describeResponse,
-  type GenerateStreamEvent,
-  generateRequest,
-  generateResponse,
-  type Pulse,
-  type WorkerDescription,
-  watchResponse,
-} from './messages.ts';
 import { MutualChannelCredentials } from './mutual-tls.ts';
 import { openPassesLink, type PassesLink } from './passes-link.ts';
 import { workerService } from './proto.ts';
+import { checkRevision } from './protocol-revision.ts';
 import { Silence } from './silence.ts';
 import { fromStatus } from './status.ts';
+import { describeResponse, type Pulse, type WorkerDescription, watchResponse } from './worker-message.ts';
 
 /** One worker as its callers see it. Failures are RondoErrors: the worker's own, or WORKER_LOST when it is not there. */
 export interface WorkerClient {

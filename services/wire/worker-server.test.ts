@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import { Client, credentials, type ServiceError, status } from '@grpc/grpc-js';
 import { address, type ErrorCode, LIMITS, RondoError } from '@rondo/core';
-import { type GenerateStreamEvent, generateRequest } from './messages.ts';
+import { type GenerateStreamEvent, generateRequest } from './generate-message.ts';
 import { healthService, messageTypes, workerService } from './proto.ts';
 import { fromStatus } from './status.ts';
 import { description, hello, spec, startPair } from './test-samples.ts';

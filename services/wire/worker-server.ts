@@ -10,17 +10,9 @@ import {
 } from '@grpc/grpc-js';
 import { type Address, address, type GenerateSpec, LIMITS, RondoError, type TlsIdentity } from '@rondo/core';
 import { hostOf, SERVER_OPTIONS } from './channel.ts';
+import { type GenerateStreamEvent, generateRequest, generateResponse } from './generate-message.ts';
 import { Health } from './health.ts';
 import { type Hello, helloFrame } from './hello.ts';
-import {
-  describeResponse,
-  type GenerateStreamEvent,
-  generateRequest,
-  generateResponse,
-  type Pulse,
-  type WorkerDescription,
-  watchResponse,
-} from './messages.ts';
 import { MutualServerCredentials } from './mutual-tls.ts';
 import { type PassesFrame, passesFrame } from './passes-frame.ts';
 import { type PassesReply, passesReply } from './passes-reply.ts';
@@ -28,6 +20,7 @@ import { healthService, workerService } from './proto.ts';
 import { ServedCall } from './served-call.ts';
 import { toStatus } from './status.ts';
 import { WideServer } from './wide-server.ts';
+import { describeResponse, type Pulse, type WorkerDescription, watchResponse } from './worker-message.ts';
 
 /** What a worker does; whatever a handler throws reaches the caller as a RondoError. */
 export interface WorkerHandlers {

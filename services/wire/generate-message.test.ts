@@ -1,38 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { RondoError } from '@rondo/core';
-import { type Codec, uint32 } from './fields.ts';
-import {
-  describeResponse,
-  type GenerateStreamEvent,
-  generateRequest,
-  generateResponse,
-  watchResponse,
-} from './messages.ts';
+import { uint32 } from './fields.ts';
+import { type GenerateStreamEvent, generateRequest, generateResponse } from './generate-message.ts';
 import { messageTypes } from './proto.ts';
-import { description, progress, runs, spec, work } from './test-samples.ts';
-
-const roundTrip = <T>(codec: Codec<T>, value: T): void =>
-  assert.deepEqual(codec.decode(codec.encode(value)), value);
-
-const mismatch = (message: RegExp) => ({ code: 'PROTOCOL_MISMATCH', message });
-
-test('a worker description survives the wire, with and without an advertised address', () => {
-  roundTrip(describeResponse, description);
-  const { advertisedAddress: _, ...plain } = description;
-  roundTrip(describeResponse, plain);
-});
-
-test('a pulse survives the wire, and one without a state is refused', () => {
-  const { load } = description;
-  roundTrip(watchResponse, { state: 'serving', load, progress, work });
-  roundTrip(watchResponse, { state: 'serving', load, progress, work, clockMs: 1_764_258_000_123.5 });
-  roundTrip(watchResponse, { state: 'draining', load, progress: { ...progress, runningMs: 0 }, work });
-  const stateless = messageTypes.watchResponse.encode({ state: 0, load, progress, clockMs: 0 });
-  assert.throws(() => watchResponse.decode(stateless), mismatch(/WorkerState: it is unspecified/));
-  const still = messageTypes.watchResponse.encode({ state: 1, load, clockMs: 0 });
-  assert.throws(() => watchResponse.decode(still), mismatch(/progress is missing/));
-});
+import { mismatch, roundTrip } from './test-codec.ts';
+import { runs, spec } from './test-samples.ts';
 
 test('a generate spec survives the wire', () => {
   roundTrip(generateRequest, spec);
@@ -109,9 +82,8 @@ test('a request whose parts are missing, unspecified or at odds is refused', () 
   );
 });
 
-test('bytes that are no such message are refused by name', () => {
+test('bytes that are no request are refused by name', () => {
   assert.throws(() => generateRequest.decode(Buffer.from([255, 255, 255])), mismatch(/GenerateRequest/));
-  assert.throws(() => describeResponse.decode(Buffer.alloc(0)), mismatch(/DescribeResponse: worker_id/));
 });
 
 test('an event of a newer peer, or none, is refused', () => {
