@@ -1,7 +1,7 @@
 /** How long after a worker fell idle it looks, in milliseconds: what comes at once after an end does not wait for it. */
-export const AFTER_MS = 250;
+export const IDLE_CHECK_AFTER_MS = 250;
 
-/** Looks at a worker that has had nothing to do for a moment: at most once in `AFTER_MS`, and not while it has. */
+/** Looks at a worker that has had nothing to do for a moment: at most once in `IDLE_CHECK_AFTER_MS`, and not while it has. */
 export class IdleCheck {
   readonly #idle: () => boolean;
   readonly #check: () => void;
@@ -18,7 +18,7 @@ export class IdleCheck {
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
       if (this.#idle()) this.#check();
-    }, AFTER_MS);
+    }, IDLE_CHECK_AFTER_MS);
     this.#timer.unref();
   }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import type { GenerateSpec } from '@rondo/core';
-import { AFTER_MS } from './idle-check.ts';
+import { IDLE_CHECK_AFTER_MS } from './idle-check.ts';
 import {
   generate,
   homedRoute,
@@ -82,7 +82,7 @@ test('a run that outlives its sequence is not taken for pages that were lost', a
   })();
   await assert.rejects(cancelled, { code: 'CANCELLED' });
   while ((await worker.client.describe()).load.sequences > 0);
-  await setTimeout(2 * AFTER_MS);
+  await setTimeout(2 * IDLE_CHECK_AFTER_MS);
   hold.resolve();
   const after = spec(worker);
   assert.deepEqual((await generate(worker, after)).ids, generateAlone(SHAPE, after).ids);

@@ -105,6 +105,19 @@ const throughput = (group: Group | undefined): number =>
 const meanDepth = ({ maxDepth }: DepthFindings, { mix, seed, of }: Group): number =>
   plannedDepth(mix, seed, maxDepth) ?? of(({ passesPerToken }) => passesPerToken);
 
+/** What `ratio` makes of each repeat of a group and the one of `other` beside it: the median, NaN without any. */
+const medianBeside = (
+  group: Group | undefined,
+  other: Group | undefined,
+  ratio: (sample: DepthSample, beside: DepthSample) => number,
+): number =>
+  median(
+    (group?.repeats ?? []).flatMap((sample) => {
+      const beside = other?.repeats.find(({ seed }) => seed === sample.seed);
+      return beside ? [ratio(sample, beside)] : [];
+    }),
+  );
+
 /**
  * Won by exits at saturation, as a share of the ceiling, in per cent. Each rate is held against F0 and Fr of its own window,
  * and then against that of the same repeat without exits: a machine that is a tenth slower for some seconds moves both sides.
@@ -112,26 +125,21 @@ const meanDepth = ({ maxDepth }: DepthFindings, { mix, seed, of }: Group): numbe
 function shareWithin(found: DepthFindings, group: Group, without: Group | undefined): number {
   const busy = ({ summary, runs }: DepthSample, depth: number) =>
     summary.steadyTokensPerS * tokenMs(runs!.costs, found.rows, found.maxDepth, depth);
-  return median(
-    group.repeats.flatMap((sample) => {
-      const beside = without?.repeats.find(({ seed }) => seed === sample.seed);
-      const share = beside && busy(sample, meanDepth(found, group)) / busy(beside, found.maxDepth);
-      return share === undefined ? [] : [100 * share];
-    }),
+  const depth = meanDepth(found, group);
+  return medianBeside(
+    group,
+    without,
+    (sample, beside) => 100 * (busy(sample, depth) / busy(beside, found.maxDepth)),
   );
 }
 
-/** Tokens lost to another group of the same load, in per cent: the median over repeats, whose windows are next to each other. */
-function lossAgainst(group: Group | undefined, other: Group | undefined): number {
-  const rate = ({ summary }: DepthSample) => summary.steadyTokensPerS;
-  const besides = new Map(other?.repeats.map((sample) => [sample.seed, sample]));
-  return median(
-    (group?.repeats ?? []).flatMap((sample) => {
-      const beside = besides.get(sample.seed);
-      return beside ? [100 * (1 - rate(sample) / rate(beside))] : [];
-    }),
+/** Tokens lost to another group of the same load, in per cent. */
+const lossAgainst = (group: Group | undefined, other: Group | undefined): number =>
+  medianBeside(
+    group,
+    other,
+    (sample, beside) => 100 * (1 - sample.summary.steadyTokensPerS / beside.summary.steadyTokensPerS),
   );
-}
 
 /** The ceiling of exits and the share of it that was reached; undefined where exits play no part. */
 function shareOfCeiling(found: DepthFindings, all: readonly Group[], group: Group) {
@@ -180,8 +188,8 @@ const blankNaN = (value: number | string): number | string => (Number.isNaN(valu
 export function depthGoals(found: DepthFindings): Goal[] {
   const all = groups(found.samples);
   const { saturation } = found;
-  const closed = (policy: Policy, mix: ExitMix) =>
-    throughput(find(all, { policy, mix, loop: 'closed', load: saturation }));
+  const saturated = (policy: Policy, mix: ExitMix) =>
+    find(all, { policy, mix, loop: 'closed', load: saturation });
   const replayed = all.filter(({ mix }) => mix !== 'live');
   const shares = replayed.flatMap((group) => {
     const limit = shareOfCeiling(found, all, group);
@@ -189,8 +197,7 @@ export function depthGoals(found: DepthFindings): Goal[] {
       ? [atLeast(`share of the ceiling at saturation, ${group.mix} after pass 1, %`, 97, limit.share)]
       : [];
   });
-  const saturated = (policy: Policy) => find(all, { policy, mix: 'none', loop: 'closed', load: saturation });
-  const loss = lossAgainst(saturated('depth'), saturated('sequence'));
+  const loss = lossAgainst(saturated('depth', 'none'), saturated('sequence', 'none'));
   return [
     ...shares,
     atMost('loss against sequence without exits, %', 2, loss),
@@ -198,7 +205,11 @@ export function depthGoals(found: DepthFindings): Goal[] {
     ...all.flatMap((group) => tailGoals(all, group)),
     ...(['static', 'sequence'] as const).flatMap((policy) =>
       (['50 %', '75 %', '90 %'] as const).map((mix) =>
-        simulatedGoal(policy, mix, closed('depth', mix) / closed(policy, 'none')),
+        simulatedGoal(
+          policy,
+          mix,
+          throughput(saturated('depth', mix)) / throughput(saturated(policy, 'none')),
+        ),
       ),
     ),
   ];
