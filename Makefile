@@ -164,23 +164,28 @@ uptrain-test: uptrain-venv ## the trainer's own tests
 chaos: setup ## 500 faults on a cluster under load: is a token lost?; a quarter of an hour; BENCH=--quick for three minutes
 	@./rondo bench chaos $(BENCH)
 
-# Where no registry answers: make images BUILD_IMAGE=rondo-base/build BASE_IMAGE=rondo-base/run, after make image-bases.
+# Where no registry answers: make images BUILD_IMAGE=rondo-base/build BASE_IMAGE=rondo-base/run, after make image-bases; and for
+# worker-gpu, without CUDA, BASE_GPU_IMAGE=rondo-base/gpu ONNXRUNTIME_NODE_INSTALL=skip.
 IMAGES := coordinator worker lab
 IMAGE_TAG := dev
 BUILD_IMAGE :=
 BASE_IMAGE :=
+BASE_GPU_IMAGE :=
+ONNXRUNTIME_NODE_INSTALL :=
 
 .PHONY: images
 images: setup ## build rondo-coordinator, rondo-worker and rondo-lab with Docker; IMAGES=worker for one
 	@for image in $(IMAGES); do \
 	  docker build --quiet --file infra/docker/Dockerfile --target $$image --tag rondo-$$image:$(IMAGE_TAG) \
 	    $(if $(BUILD_IMAGE),--build-arg BUILD=$(BUILD_IMAGE)) $(if $(BASE_IMAGE),--build-arg BASE=$(BASE_IMAGE)) \
+	    $(if $(BASE_GPU_IMAGE),--build-arg BASE_GPU=$(BASE_GPU_IMAGE)) \
+	    $(if $(ONNXRUNTIME_NODE_INSTALL),--build-arg ONNXRUNTIME_NODE_INSTALL=$(ONNXRUNTIME_NODE_INSTALL)) \
 	    --build-arg VERSION=$(IMAGE_TAG) --build-arg REVISION=$$(git rev-parse HEAD) . >/dev/null; \
 	  docker image inspect --format "rondo-$$image:$(IMAGE_TAG) {{.Size}} bytes" rondo-$$image:$(IMAGE_TAG); \
 	done
 
 .PHONY: image-bases
-image-bases: ## make what images stand on from Debian's packages, without a registry: rondo-base/build and /run
+image-bases: ## make what images stand on from Debian's packages, without a registry: rondo-base/build, /run and /gpu
 	@infra/docker/base.sh
 
 .PHONY: sbom

@@ -19,11 +19,12 @@ function only(pattern: RegExp): string {
   return found[0]!;
 }
 
-// The image is built where a registry and NuGet answer, which is nowhere yet: this much of it can be read.
+// Where a registry and NuGet answer, which is nowhere yet, the image has CUDA: this much of that can be read. Without CUDA it is built
+// and run beside the other images.
 
 test('the GPU image asks the pinned runtime’s script for a CUDA that it has, and stands on that CUDA', () => {
-  const script = only(/"node_modules\/onnxruntime-node\/(script\/[^"]+)", "--onnxruntime-node-install=/);
-  const wanted = only(/"--onnxruntime-node-install=(\w+)"/);
+  const script = only(/"node_modules\/onnxruntime-node\/(script\/[^"]+)"/);
+  const wanted = only(/^ARG ONNXRUNTIME_NODE_INSTALL=(\w+)$/);
   const load = createRequire(RUNTIME);
   assert.ok(load.resolve(`./${script}`));
   const { requirements, manifests } = load('./script/install-metadata.js') as InstallMetadata;
@@ -32,16 +33,7 @@ test('the GPU image asks the pinned runtime’s script for a CUDA that it has, a
   assert.equal(`cuda${only(/^ARG BASE_GPU=\S+cuda:(\d+)\.\S*cudnn-runtime/)}`, wanted);
 });
 
-test('the trim of other platforms leaves where that script puts its libraries', async () => {
-  const placed = /path\.join\(__dirname, '\.\.', '(bin\/[^']+)', PLATFORM\)/.exec(
-    await readFile(new URL('script/install.js', RUNTIME), 'utf8'),
-  )![1];
-  const trim = await readFile(new URL('./trim.ts', import.meta.url), 'utf8');
-  assert.ok(trim.includes(`'node_modules/onnxruntime-node/${placed}'`), placed);
-});
-
-test('the GPU image has a loader for Vulkan and asks the driver for compute and graphics, of which Vulkan is part', () => {
-  assert.match(only(/apt-get install .*?--no-install-recommends (.*)$/), /\blibvulkan1\b/);
+test('the GPU image asks the driver for compute and graphics, of which Vulkan is part', () => {
   const capabilities = only(/NVIDIA_DRIVER_CAPABILITIES=(\S+)/).split(',');
   assert.ok(capabilities.includes('compute') && capabilities.includes('graphics'), capabilities.join());
 });

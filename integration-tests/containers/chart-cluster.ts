@@ -34,10 +34,10 @@ export class ChartCluster implements AsyncDisposable {
     this.#bundle = bundle;
   }
 
-  /** Networks and NATS; pods are started one by one. */
-  static async start(bundle: string): Promise<ChartCluster> {
+  /** Networks and NATS; pods are started one by one. `bundle` is the directory that stands for the claim `bundles`. */
+  static async start(bundle: string, values: object = VALUES): Promise<ChartCluster> {
     await using chart = Chart.copy();
-    const cluster = new ChartCluster(await chart.render(VALUES), bundle);
+    const cluster = new ChartCluster(await chart.render(values), bundle);
     try {
       for (const arrow of cluster.arrows) await cluster.#createNetwork(arrow);
       await cluster.#startNats();
@@ -49,20 +49,21 @@ export class ChartCluster implements AsyncDisposable {
   }
 
   async startCoordinator(index: number): Promise<RunningPod> {
-    const pod = await this.#start(this.#object('Deployment'), `rondo-${index}`);
+    const pod = await this.#startOne(this.#object('Deployment'), index);
     this.coordinators[index] = pod;
     return pod;
   }
 
   async startWorker(index: number): Promise<RunningPod> {
-    const pod = await this.#start(this.#object('StatefulSet'), `rondo-cpu-${index}`);
+    const pod = await this.#startOne(this.#object('StatefulSet'), index);
     this.workers[index] = pod;
     return pod;
   }
 
   /** Runs the pod of helm test. */
   startTest(): Promise<RunningPod> {
-    return this.#start(this.#object('Pod'), 'rondo-cpu-test');
+    const object = this.#object('Pod');
+    return this.#start(object, object.metadata.name);
   }
 
   /** Where clients reach a coordinator. */
@@ -96,6 +97,10 @@ export class ChartCluster implements AsyncDisposable {
       ...['rondo-test/nats', '--jetstream', '--store_dir', '/tmp'],
     );
     this.#stack.defer(() => removeContainer(id));
+  }
+
+  #startOne(object: KubeObject, index: number): Promise<RunningPod> {
+    return this.#start(object, `${object.metadata.name}-${index}`);
   }
 
   async #start(object: KubeObject, name: string): Promise<RunningPod> {

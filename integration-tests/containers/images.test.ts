@@ -40,7 +40,7 @@ async function paths(image: string, test: string): Promise<string[]> {
 const SHELLS = String.raw`/\/(sh|bash|dash|busybox)$/.test(path)`;
 
 describe('images', { skip: IMAGES_MISSING }, () => {
-  for (const image of ['rondo-coordinator:dev', 'rondo-worker:dev']) {
+  for (const image of ['rondo-coordinator:dev', 'rondo-worker:dev', 'rondo-worker-gpu:dev']) {
     test(`${image} runs as nobody, is asked how it is without a shell, and says what it is`, async () => {
       const { User, Entrypoint, Healthcheck, Labels } = await configOf(image);
       assert.equal(User, '65532:65532');
@@ -61,19 +61,21 @@ describe('images', { skip: IMAGES_MISSING }, () => {
     });
 
     test(`${image} starts on a root that cannot be written, without any capability`, async () => {
-      const command = image.slice('rondo-'.length, -':dev'.length);
+      const command = image === 'rondo-coordinator:dev' ? 'coordinator' : 'worker';
       const { stdout } = await locked(image, command, '--help');
       assert.match(stdout, new RegExp(`^Usage: rondo ${command} `));
     });
   }
 
-  test('the coordinator has no ONNX Runtime, the worker that of its platform only', async () => {
+  test('the coordinator has no ONNX Runtime, workers that of their platform only', async () => {
     const runtimes = (image: string) =>
       paths(image, String.raw`/libonnxruntime|onnxruntime\.dll/.test(path)`);
     assert.deepEqual(await runtimes('rondo-coordinator:dev'), []);
-    const [found, ...others] = await runtimes('rondo-worker:dev');
-    assert.match(found ?? '', new RegExp(`/linux/${process.arch}/libonnxruntime`));
-    assert.deepEqual(others, []);
+    for (const image of ['rondo-worker:dev', 'rondo-worker-gpu:dev']) {
+      const [found, ...others] = await runtimes(image);
+      assert.match(found ?? '', new RegExp(`/linux/${process.arch}/libonnxruntime`));
+      assert.deepEqual(others, []);
+    }
   });
 
   test('the list of what is in an image has packages of npm, node with its libraries, and the distribution’s', async () => {

@@ -183,14 +183,16 @@ interface Volume {
   readonly name: string;
   readonly emptyDir?: { readonly sizeLimit: string };
   readonly persistentVolumeClaim?: { readonly claimName: string };
+  readonly hostPath?: { readonly path: string };
 }
 
 function mountsOf({ volumes = [] }: PodSpec, { volumeMounts = [] }: Container, { claims }: Place): string[] {
   return volumeMounts.map(({ name, mountPath, readOnly }) => {
-    const { emptyDir, persistentVolumeClaim } = volumes.find(
+    const { emptyDir, persistentVolumeClaim, hostPath } = volumes.find(
       (volume) => volume.name === name,
     ) as unknown as Volume;
     if (emptyDir) return `--tmpfs=${mountPath}:mode=1777,size=${emptyDir.sizeLimit.replace('Mi', 'm')}`;
-    return `--volume=${claims[persistentVolumeClaim!.claimName]}:${mountPath}${readOnly ? ':ro' : ''}`;
+    const directory = hostPath?.path ?? claims[persistentVolumeClaim!.claimName];
+    return `--volume=${directory}:${mountPath}${readOnly ? ':ro' : ''}`;
   });
 }
