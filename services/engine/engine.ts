@@ -26,6 +26,11 @@ export interface StackBatch {
   readonly copies: readonly KvCopy[];
   /** Rows that go on to the head in the same call, which saves the way to the engine and back; not from the prelude. */
   readonly head?: HeadRows | undefined;
+  /**
+   * [W] the rows whose state somebody reads behind the run, those of `head` among them, rising; all by default. Of the others
+   * only K and V are sure to be computed: what comes back of them is no number, or any.
+   */
+  readonly wanted?: readonly number[] | undefined;
 }
 
 /** What the head is asked about rows that a stack puts out. */

@@ -4,6 +4,7 @@ import type { Manifest } from '@rondo/bundle';
 import fc from 'fast-check';
 import type { StackBatch } from './engine.ts';
 import { PagedAttention } from './paged-attention.ts';
+import { pickRows } from './pick-rows.ts';
 
 const PAGE_POSITIONS = 16;
 const CONTEXT = 80;
@@ -157,14 +158,23 @@ for (const { shape, precision, tolerance, kept } of SHAPES.flatMap((shape) =>
                 ),
               ),
             );
-            attention.begin({
+            const batch = {
               stack: 'block',
               starts: Int32Array.from(chunks, ({ start }) => start),
               rowCounts: Int32Array.from(chunks, ({ count }) => count),
               pageTable: Int32Array.from(chunks.flatMap(({ index }) => pagesOf(index))),
-            } as unknown as StackBatch);
+            } as unknown as StackBatch;
+            attention.begin(batch);
             const out = new Float32Array(total * heads * headDim);
             attention.run(1, qkv, out);
+            // A few rows alone, down to none, attend as among all.
+            const wanted = Array.from({ length: total }, (_, row) => row).filter(() => next() > turn / 2);
+            attention.begin(batch);
+            attention.narrow(wanted);
+            const narrowed = new Float32Array(out.length);
+            attention.run(1, qkv, narrowed);
+            const width = heads * headDim;
+            assert.deepEqual(pickRows(narrowed, wanted, width), pickRows(out, wanted, width));
             let row = 0;
             for (const { index, start, count } of chunks) {
               for (let offset = 0; offset < count; offset++, row++) {

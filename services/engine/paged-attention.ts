@@ -219,6 +219,30 @@ export class PagedAttention {
     out.set(this.#floats.subarray(start, start + out.length));
   }
 
+  /**
+   * Leaves of the rows of `begin` only `wanted`, rising, to attend in the layers that follow, whose K and V are placed for all. What
+   * `run` puts out of others is of any layer.
+   */
+  narrow(wanted: readonly number[]): void {
+    const words = this.#words;
+    const start = this.#layout.items / 4;
+    let [from, kept] = [0, 0];
+    for (let item = 0; item < this.#items; item++) {
+      const at = start + item * ITEM_WORDS;
+      const [row, end] = [words[at]!, words[at]! + words[at + 1]!];
+      while (from < wanted.length && wanted[from]! < row) from++;
+      let to = from;
+      while (to < wanted.length && wanted[to]! < end) to++;
+      if (to === from) continue;
+      const target = start + kept++ * ITEM_WORDS;
+      words.copyWithin(target, at, at + ITEM_WORDS);
+      words[target] = wanted[from]!;
+      words[target + 1] = wanted[to - 1]! + 1 - wanted[from]!;
+    }
+    this.#items = kept;
+    this.#together &&= kept > 1;
+  }
+
   /** Whether `throughLayers` can take the rows of `begin`. */
   takesLayers(stack: Stack): boolean {
     return this.#layerKernel?.takes(stack, this.#rows) ?? false;

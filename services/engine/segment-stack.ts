@@ -4,6 +4,7 @@ import { Tensor } from 'onnxruntime-node';
 import type { StackBatch, StackResult } from './engine.ts';
 import { Int64Feed } from './int64-feed.ts';
 import type { PagedAttention } from './paged-attention.ts';
+import { pickRows, spreadRows } from './pick-rows.ts';
 import { discard, openSession, type Session, type SessionOptions, type Tensors } from './session.ts';
 
 /** A stack run segment by segment in the graph runtime, with attention over pages between them. */
@@ -50,13 +51,8 @@ export class SegmentStack {
     const rows = entry.rows;
     const attended = this.#attended.subarray(0, rows * this.#attendedFloats);
     const attendedTensor = new Tensor('float32', attended, [rows, this.#attendedFloats]);
-    const depths = this.#depths.map(({ name, tensor }) => ({ name, tensor: tensor(batch, rows) }));
-    const depthsOf = (segment: number): Tensors =>
-      Object.fromEntries(
-        depths
-          .filter(({ name }) => this.#segments[segment]!.inputNames.includes(name))
-          .map(({ name, tensor }) => [name, tensor]),
-      );
+    const depths = this.#depthTensors(batch, rows);
+    const depthsOf = (segment: number): Tensors => this.#inputsOf(segment, depths);
     const last = this.#segments.length - 1;
     const feedsOf = (segment: number, residual: Tensor): Tensors => ({
       attended: attendedTensor,
@@ -64,6 +60,7 @@ export class SegmentStack {
       ...depthsOf(segment),
       ...(segment === last && batch.stack === 'block' ? entry.feeds : {}),
     });
+    const wanted = batch.wanted && batch.wanted.length < rows ? batch.wanted : undefined;
     const inKernel = attention.takesLayers(batch.stack);
     const entersKernel = inKernel && attention.entersLayers(batch.stack);
     let out: Tensors = entersKernel ? {} : this.#segments[0]!.run({ ...entry.feeds, ...depthsOf(0) });
@@ -79,21 +76,59 @@ export class SegmentStack {
       out = this.#segments[last]!.run(feedsOf(last, new Tensor('float32', stream, [rows, this.#hidden])));
     } else {
       for (let layer = 0; layer < last; layer++) {
+        const narrowed = layer === last - 1 ? wanted : undefined;
+        if (narrowed) attention.narrow(narrowed);
         attention.run(layer, out.qkv!.data as Float32Array, attended);
         discard(out.qkv);
         const { residual_out: consumed } = out;
+        if (narrowed) {
+          const ended = this.#endOf(batch, narrowed, attended, entering().data as Float32Array);
+          discard(consumed);
+          return { ...ended, runMs: performance.now() - begin };
+        }
         out = this.#segments[layer + 1]!.run(feedsOf(layer + 1, entering()));
         discard(consumed);
       }
     }
-    const floats = (name: string) => out[name]?.data as Float32Array | undefined;
-    const [gate, latentDiff] = [floats('gate'), floats('latent_diff')];
+    return { ...resultOf(out), runMs: performance.now() - begin };
+  }
+
+  /** What lies behind the last attention, for `wanted` rows of the batch alone: nothing before it depends on the others' state any more. */
+  #endOf(
+    batch: StackBatch,
+    wanted: readonly number[],
+    attended: Float32Array,
+    residual: Float32Array,
+  ): Omit<StackResult, 'runMs'> {
+    const hidden = this.#hidden;
+    const rows = residual.length / hidden;
+    if (wanted.length === 0) return { state: new Float32Array(residual.length).fill(Number.NaN) };
+    const picked = (values: Float32Array, width: number): Tensor =>
+      new Tensor('float32', pickRows(values, wanted, width), [wanted.length, width]);
+    const last = this.#segments.length - 1;
+    const counts = countsOf(batch.rowCounts, wanted);
+    const out = this.#segments[last]!.run({
+      attended: picked(attended, this.#attendedFloats),
+      residual: picked(residual, hidden),
+      ...this.#inputsOf(last, this.#depthTensors({ depths: batch.depths, rowCounts: counts }, wanted.length)),
+      ...(batch.stack === 'block' && { state: picked(batch.input as Float32Array, hidden) }),
+    });
+    const { state, gate, latentDiff } = resultOf(out);
     return {
-      state: floats('state_out')!,
-      ...(gate && { gate }),
-      ...(latentDiff && { latentDiff }),
-      runMs: performance.now() - begin,
+      state: spreadRows(state, wanted, rows, hidden),
+      ...(gate && { gate: spreadRows(gate, wanted, rows, 1) }),
+      ...(latentDiff && { latentDiff: spreadRows(latentDiff, wanted, rows, 1) }),
     };
+  }
+
+  #depthTensors(rowsByDepth: RowsByDepth, rows: number): Tensors {
+    return Object.fromEntries(this.#depths.map(({ name, tensor }) => [name, tensor(rowsByDepth, rows)]));
+  }
+
+  /** Those of `tensors` that the segment knows. */
+  #inputsOf(segment: number, tensors: Tensors): Tensors {
+    const { inputNames } = this.#segments[segment]!;
+    return Object.fromEntries(Object.entries(tensors).filter(([name]) => inputNames.includes(name)));
   }
 
   release(): void {
@@ -127,10 +162,30 @@ export class SegmentStack {
   }
 }
 
+/** What the last segment puts out. */
+function resultOf(out: Tensors): Omit<StackResult, 'runMs'> {
+  const floats = (name: string) => out[name]?.data as Float32Array | undefined;
+  const [gate, latentDiff] = [floats('gate'), floats('latent_diff')];
+  return { state: floats('state_out')!, ...(gate && { gate }), ...(latentDiff && { latentDiff }) };
+}
+
+/** How many of each chunk's rows are among `wanted`. */
+function countsOf(rowCounts: Int32Array, wanted: readonly number[]): Int32Array {
+  let [end, next] = [0, 0];
+  return rowCounts.map((count) => {
+    end += count;
+    const first = next;
+    while (next < wanted.length && wanted[next]! < end) next++;
+    return next - first;
+  });
+}
+
+type RowsByDepth = Pick<StackBatch, 'depths' | 'rowCounts'>;
+
 /** An input of segments that differ by depth. */
 interface DepthFeed {
   readonly name: string;
-  tensor(batch: StackBatch, rows: number): Tensor;
+  tensor(batch: RowsByDepth, rows: number): Tensor;
 }
 
 function depthFeeds(maxDepth: number): DepthFeed[] {

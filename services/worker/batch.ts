@@ -13,7 +13,7 @@ export function stackBatch(
   stack: Stack,
   chunks: readonly Chunk[],
   hidden: number,
-  head?: HeadRows,
+  { head, wanted }: Pick<StackBatch, 'head' | 'wanted'> = {},
 ): StackBatch {
   const tables = chunks.map((chunk) =>
     chunk.tenant.residency.reach(stack, depthOf(chunk), chunk.start + chunk.rows),
@@ -34,6 +34,7 @@ export function stackBatch(
     pageTable,
     copies: [...tenants].flatMap((tenant) => tenant.residency.drain(stack)),
     head,
+    wanted,
   };
 }
 

@@ -5,6 +5,7 @@ import type { Engine, HeadRows } from '@rondo/engine';
 import { headBatch, headRows, inDepthOrder, rowsOf, stackBatch } from './batch.ts';
 import { type Chunk, depthOf, type Phase } from './chunk.ts';
 import type { Front, Inbox } from './inbox.ts';
+import type { Whereabouts } from './itinerary.ts';
 import type { Pace } from './pace.ts';
 import type { PassesSpent } from './passes-spent.ts';
 import type { Propagation } from './propagation.ts';
@@ -15,6 +16,7 @@ import { decide, leavesBackground, leavingShareOf, type StepPolicy } from './ste
 import type { StepSpans } from './step-spans.ts';
 import type { Tenant } from './tenant.ts';
 import type { RunTimes, Tenants } from './tenants.ts';
+import { wantedRows } from './wanted-rows.ts';
 
 /** Runs of the engine that may fail one after the other before the worker counts as broken. */
 const FAILURES_MAX = 3;
@@ -43,11 +45,9 @@ interface Ways {
 }
 
 export interface StepOptions {
-  /** This worker's id. */
-  readonly self: WorkerId;
+  readonly where: Whereabouts & { readonly self: WorkerId };
   readonly engine: Engine;
   readonly hidden: number;
-  readonly codaLayers: number;
   readonly policy: StepPolicy;
   readonly inbox: Inbox;
   readonly tenants: Tenants;
@@ -124,8 +124,8 @@ export class Step {
   async #turn(): Promise<Phase | undefined> {
     // Before chunks are taken: whoever leaves while this waits must not be among them.
     await this.#propagate();
-    const { inbox, tenants, codaLayers, policy } = this.#rooms;
-    const exitPhase = codaLayers > 0 ? 'coda' : 'head';
+    const { inbox, tenants, where, policy } = this.#rooms;
+    const exitPhase = where.codaLayers > 0 ? 'coda' : 'head';
     const ready = this.#admitted(inbox.fronts());
     const times = this.#rooms.times();
     const decodingShare = tenants.decodingShare(times);
@@ -187,9 +187,9 @@ export class Step {
     beganMs: number,
     head?: HeadRows,
   ): Promise<{ runMs: number; headMs: number }> {
-    const { self, engine, hidden, settlement } = this.#rooms;
+    const { where, engine, hidden, settlement } = this.#rooms;
     this.#number = (this.#number + 1) >>> 0;
-    const ran = { worker: self, step: this.#number, phase, chunks, beganMs };
+    const ran = { worker: where.self, step: this.#number, phase, chunks, beganMs };
     if (phase === 'head') {
       const batch = headBatch(chunks, hidden);
       const result = await this.#timed(() => engine.runHead(batch));
@@ -197,7 +197,7 @@ export class Step {
       settlement.head(chunks, result);
       return { runMs: result.runMs, headMs: 0 };
     }
-    const batch = stackBatch(phase, chunks, hidden, head);
+    const batch = stackBatch(phase, chunks, hidden, { head, wanted: wantedRows(phase, chunks, where) });
     const result = await this.#timed(() => engine.runStack(batch));
     // Before rows are settled: what a token tells of must be written down by then.
     const heads = head && { head: { ...head, runMs: result.head!.runMs } };

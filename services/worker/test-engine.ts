@@ -86,6 +86,15 @@ export class TestEngine implements Engine {
         latentDiff[at] = latentDiffOf(input, after);
       }
     }
+    // Whoever reads a row that he said nobody reads shall not get far.
+    const { wanted } = batch;
+    for (let row = 0; wanted && row < rows; row++) {
+      if (wanted.includes(row)) continue;
+      for (const values of [state, gate, latentDiff]) {
+        const width = values.length / rows;
+        values.fill(Number.NaN, row * width, (row + 1) * width);
+      }
+    }
     const head = batch.head && this.#head(pickRows(state, batch.head.rows, HIDDEN), batch.head.wantLogits);
     return { state, ...(stack === 'block' && { gate, latentDiff }), ...(head && { head }), runMs: 1 };
   }

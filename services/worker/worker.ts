@@ -155,12 +155,11 @@ export async function serveEngine(
     },
   );
   const rooms = {
-    self,
     costs: () => runCosts.block,
     passes,
     engine,
     hidden,
-    codaLayers: layers.coda,
+    where,
     policy,
     inbox,
     tenants,

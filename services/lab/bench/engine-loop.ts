@@ -4,8 +4,8 @@ import {
   type Attention,
   createEngine,
   type Engine,
-  type HeadRows,
   type Stack,
+  type StackBatch,
   type StackResult,
 } from '@rondo/engine';
 
@@ -119,13 +119,15 @@ export class EngineLoop {
       end += piece.ids.length;
       return end - 1;
     });
-    const head = withHead ? { rows: lastRows, wantLogits: false } : undefined;
+    const behind = withHead
+      ? { head: { rows: lastRows, wantLogits: false }, wanted: lastRows }
+      : { head: undefined, wanted: [] };
     let result = await this.#run('prelude', ids, 0, pieces);
     for (let depth = 0; depth < maxDepth; depth++) {
       const last = layers.coda === 0 && depth === maxDepth - 1;
-      result = await this.#run('block', result.state, depth, pieces, last ? head : undefined);
+      result = await this.#run('block', result.state, depth, pieces, last ? behind : {});
     }
-    return layers.coda > 0 ? this.#run('coda', result.state, 0, pieces, head) : result;
+    return layers.coda > 0 ? this.#run('coda', result.state, 0, pieces, behind) : result;
   }
 
   async #run(
@@ -133,7 +135,7 @@ export class EngineLoop {
     input: Int32Array | Float32Array,
     depth: number,
     pieces: readonly Piece[],
-    head?: HeadRows,
+    behind: Pick<StackBatch, 'head' | 'wanted'> = {},
   ): Promise<StackResult> {
     const { maxDepth, pagePositions } = this.#bundle.manifest;
     const stride = stack === 'block' ? maxDepth : 1;
@@ -152,7 +154,7 @@ export class EngineLoop {
       depths: new Int32Array(pieces.length).fill(depth),
       pageTable,
       copies: [],
-      head,
+      ...behind,
     });
     this.#runMs += result.runMs + (result.head?.runMs ?? 0);
     return result;
