@@ -3,7 +3,14 @@ import { test } from 'node:test';
 import type { LoadSummary } from '../load/load-summary.ts';
 import { type ExitMix, exitFields, plannedDepth } from './depth-exits.ts';
 import { OUTPUT_TOKENS, PROMPT_TOKENS, workloadMeans } from './depth-load.ts';
-import { ceilingOf, type DepthFindings, type DepthSample, depthGoals, depthRows } from './depth-report.ts';
+import {
+  ceilingOf,
+  type DepthFindings,
+  type DepthSample,
+  depthGoals,
+  depthNotes,
+  depthRows,
+} from './depth-report.ts';
 import type { Policy } from './depth-server.ts';
 
 const costs = { headMs: 0.5, stacksMs: 0.5, passMs: 2 };
@@ -56,8 +63,10 @@ const closed = (policy: Policy, mix: ExitMix, rate: number): DepthSample => ({
   ...({ policy, mix, loop: 'closed', load: 64, seed: 7, summary: summary(rate) } as const),
   runs: { rowsPerRun: 64, rowsPerToken: 2, costs },
 });
-const open = (policy: Policy, p99: number) =>
-  ({ policy, mix: '75 %', loop: 'open', load: 0.75, seed: 7, summary: summary(50, p99) }) as const;
+const open = (policy: Policy, p99: number, turnP99Ms: readonly number[]): DepthSample => ({
+  ...({ policy, mix: '75 %', loop: 'open', load: 0.75, seed: 7 } as const),
+  ...{ summary: summary(50, p99), turnP99Ms },
+});
 
 const depth75 = plannedDepth('75 %', 7, 2)!;
 const findings: DepthFindings = {
@@ -66,8 +75,9 @@ const findings: DepthFindings = {
     closed('sequence', 'none', 100),
     closed('depth', 'none', 99),
     closed('depth', '75 %', 99 * 0.98 * ceilingOf(costs, rows, 2, depth75)),
-    open('sequence', 200),
-    open('depth', 190),
+    // A slow turn of one, which all gaps as one would go by, is a turn among others.
+    open('sequence', 200, [100, 100, 200]),
+    open('depth', 320, [80, 80, 320]),
   ],
   rows,
   saturation: 64,
@@ -85,7 +95,20 @@ test('goals hold exits against the ceiling, depth against sequence, and tails at
   };
   assert.deepEqual(measured(/share of the ceiling.*75 %/), [98, true]);
   assert.deepEqual(measured(/loss against sequence/), [1, true]);
-  assert.deepEqual(measured(/p99 between tokens/), [0.95, true]);
+  const mean = Math.cbrt(0.8 * 0.8 * 1.6);
+  assert.deepEqual(measured(/p99 between tokens/), [Number(mean.toFixed(6)), false]);
+  const note = depthNotes(findings, 1).at(-1)!;
+  // Logarithms are 0.8 and 1.6 of each other, twice and once: their mean is off by ln 2 / 3.
+  const error = 100 * (2 ** (1 / 3) - 1);
+  for (const part of [
+    `1.01 as the`,
+    `3 turns`,
+    `± ${error.toFixed(0)} %`,
+    'from 0.80 to 1.60',
+    'as one 1.60',
+  ]) {
+    assert.ok(note.includes(part), `${part} in ${note}`);
+  }
   assert.deepEqual(measured(/memory/), [900, true]);
   const ratio = findings.samples[3]!.summary.tokensPerS;
   assert.deepEqual(measured(/to static without exits, 75 %/), [Number((ratio / 40).toFixed(6)), true]);

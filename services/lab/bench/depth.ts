@@ -41,7 +41,7 @@ interface Plan {
   readonly loads: readonly number[];
   readonly openPolicies: readonly Policy[];
   readonly openMixes: readonly ExitMix[];
-  /** The policies take turns of `openMs` at a rate, and all turns of one count together: a tail needs many gaps of a machine that drifts. */
+  /** The policies take turns of `openMs` at a rate: of a machine that drifts many short ones next to each other tell more than few long ones. */
   readonly openTurns: number;
   readonly openMs: number;
 }
@@ -55,14 +55,14 @@ const QUICK: Plan = {
     ...(['50 %', '75 %', '90 %', 'live'] as const).map((mix) => cell('depth', mix)),
     cell('static', 'none'),
   ],
-  repeats: ({ policy, mix }) => (policy === 'static' || mix === 'live' ? 1 : mix === 'none' ? 6 : 3),
-  warmUpMs: 2500,
-  windowMs: 5000,
+  repeats: ({ policy, mix }) => (policy === 'static' || mix === 'live' ? 1 : mix === 'none' ? 5 : 3),
+  warmUpMs: 2000,
+  windowMs: 4500,
   cohorts: 1,
   loads: [0.75],
   openPolicies: ['sequence', 'depth'],
   openMixes: ['75 %'],
-  openTurns: 4,
+  openTurns: 9,
   openMs: 5000,
 };
 
@@ -80,8 +80,8 @@ const FULL: Plan = {
   loads: [0.5, 0.75, 0.9],
   openPolicies: ['static', 'sequence', 'depth'],
   openMixes: ['none', '75 %'],
-  openTurns: 6,
-  openMs: 15_000,
+  openTurns: 12,
+  openMs: 10_000,
 };
 
 async function run(given: SuiteContext): Promise<SuiteResult> {
@@ -144,7 +144,9 @@ async function openSamples(
     for (const mix of plan.openMixes) {
       const turns = new Map(plan.openPolicies.map((policy) => [policy, [] as LoadTurn[]]));
       for (let turn = 0; turn < plan.openTurns; turn++) {
-        for (const policy of plan.openPolicies) {
+        // Who is first in one turn is last in the next.
+        const inTurn = turn % 2 === 0 ? plan.openPolicies : plan.openPolicies.toReversed();
+        for (const policy of inTurn) {
           context.signal.throwIfAborted();
           context.progress(`open loop at ${100 * load} %, ${policy}, exits ${mix}, turn ${turn + 1}`);
           const setting = settingOf({ policy, mix }, context.seed + turn);
@@ -154,7 +156,8 @@ async function openSamples(
       for (const [policy, own] of turns) {
         const { records, window } = joinTurns(own);
         const summary = summarize(records, window);
-        samples.push({ policy, mix, loop: 'open', load, seed: context.seed, summary });
+        const turnP99Ms = own.map((turn) => summarize(turn.records, turn.window).gapMs.p99);
+        samples.push({ policy, mix, loop: 'open', load, seed: context.seed, summary, turnP99Ms });
       }
     }
   }
