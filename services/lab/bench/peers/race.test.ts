@@ -31,7 +31,8 @@ const CELLS = [
   { sequences: 2, context: 65 },
   { sequences: 1, context: 65 },
 ];
-const PLAN = { cells: CELLS, repeats: 2, vocab: 512 };
+const duels = { cells: [] as typeof CELLS, engine: 'counter', rival: 'other', rounds: 3 };
+const PLAN = { cells: CELLS, repeats: 2, vocab: 512, duels };
 const ENDLESS = {
   lastRepeatMs: Number.POSITIVE_INFINITY,
   lastRunMs: Number.POSITIVE_INFINITY,
@@ -85,6 +86,25 @@ test('who fails is out of the race, with its reason', async () => {
     [
       ['good', 2],
       ['good', 2],
+    ],
+  );
+});
+
+test('the fastest prefills by turns with all of the rival that may be its fastest, and each round is a ratio', async () => {
+  const other = (variant: string, ms: number) => ({ ...contestant(variant, ms), engine: 'other' });
+  const contestants = [
+    ...[contestant('slow', 9), contestant('fast', 2)],
+    ...[other('first', 6), other('second', 7), other('hopeless', 60)],
+  ];
+  const plan = { ...PLAN, ...ENDLESS, duels: { ...duels, cells: CELLS.slice(1) } };
+  const found = await race(context, contestants, plan);
+  const duel = found.duels[0]!;
+  assert.deepEqual([found.duels.length, duel.cell, duel.ours.variant], [1, CELLS[1], 'fast']);
+  assert.deepEqual(
+    duel.rivals.map((rival) => [rival.contestant.variant, rival.ratios]),
+    [
+      ['first', [3, 3, 3]],
+      ['second', [3.5, 3.5, 3.5]],
     ],
   );
 });

@@ -24,6 +24,23 @@ export interface RacePlan {
   readonly lastRepeatMs: number;
   readonly lastRunMs: number;
   readonly lastMemoryRunMs: number;
+  readonly duels: DuelPlan;
+}
+
+/** Behind the race the fastest of one engine's variants prefills by turns with those of another that may be its fastest. */
+export interface DuelPlan {
+  /** Those among the race's. */
+  readonly cells: readonly Cell[];
+  readonly engine: string;
+  readonly rival: string;
+  readonly rounds: number;
+}
+
+/** What each of a cell's rivals took, round by round, in times of what ours took in the same round. */
+export interface Duel {
+  readonly cell: Cell;
+  readonly ours: Contestant;
+  readonly rivals: readonly { readonly contestant: Contestant; readonly ratios: number[] }[];
 }
 
 /** Runs behind the race that tell whether memory grows: by then every cell has run, and each needs what the last one needed. */
@@ -34,6 +51,7 @@ const HOPELESS = 0.75;
 
 export interface RaceResult {
   readonly trials: readonly Trial[];
+  readonly duels: readonly Duel[];
   /** Contestants that failed, with the reason. */
   readonly failures: ReadonlyMap<Contestant, string>;
   /** Cells that some contestants did not run in for lack of time. */
@@ -43,7 +61,7 @@ export interface RaceResult {
 /**
  * Runs every contestant in every cell, turn by turn and all cells once before any again, so that a machine whose speed
  * drifts slows them all alike. One computes at a time. A contestant that fails is out of the race, and said so. Behind the race
- * those whose memory is limited run the largest cell a few times more.
+ * are the duels, and then those whose memory is limited run the largest cell a few times more.
  */
 export async function race(
   context: SuiteContext,
@@ -53,6 +71,7 @@ export async function race(
   const processes = new Map<string, PeerProcess>();
   const failures = new Map<Contestant, string>();
   const trials: Trial[] = [];
+  const duels: Duel[] = [];
   const unfinished = new Set<Cell>();
   /** Undefined when it fails; then it has left the race. */
   const attempt = async <T>(contestant: Contestant, work: () => Promise<T>): Promise<T | undefined> => {
@@ -67,11 +86,11 @@ export async function race(
       return undefined;
     }
   };
-  const run = ({ cell, contestant }: Trial) => {
+  const run = ({ cell, contestant }: Pick<Trial, 'cell' | 'contestant'>, generate = GENERATED) => {
     const prompts = randomPrompts(context.seed, cell.sequences, cell.context - GENERATED, plan.vocab);
     const peer = processes.get(keyOf(contestant))!;
     return attempt(contestant, () => {
-      return peer.decode({ prompts, generate: GENERATED }, contestant.options);
+      return peer.decode({ prompts, generate }, contestant.options);
     });
   };
   try {
@@ -106,6 +125,23 @@ export async function race(
         }
       }
     }
+    for (const duel of plan.duels.cells.flatMap((cell) => duelOf(plan.duels, cell, trials))) {
+      duels.push(duel);
+      const { cell, ours, rivals } = duel;
+      const inTurn = [ours, ...rivals.map(({ contestant }) => contestant)];
+      for (let round = 0; round < plan.duels.rounds && performance.now() <= plan.lastRunMs; round++) {
+        context.progress(`prefill by turns at ${cell.sequences} × ${cell.context}, round ${round + 1}`);
+        const took = new Map<Contestant, number>();
+        for (const contestant of round % 2 === 0 ? inTurn : inTurn.toReversed()) {
+          if (failures.has(contestant)) continue;
+          const times = await run({ cell, contestant }, 1);
+          if (times !== undefined) took.set(contestant, times.prefillMs);
+        }
+        for (const { contestant, ratios } of rivals) {
+          if (took.has(ours) && took.has(contestant)) ratios.push(took.get(contestant)! / took.get(ours)!);
+        }
+      }
+    }
     for (const trial of withLimitedMemory(trials)) {
       for (let again = 0; again < MEMORY_RUNS && performance.now() <= plan.lastMemoryRunMs; again++) {
         const times = await run(trial);
@@ -117,7 +153,8 @@ export async function race(
   } finally {
     await Promise.all([...processes.values()].map((peer) => peer.stop()));
   }
-  return { trials: trials.filter(({ runs }) => runs.length > 0), failures, unfinished: [...unfinished] };
+  const ran = trials.filter(({ runs }) => runs.length > 0);
+  return { trials: ran, duels, failures, unfinished: [...unfinished] };
 }
 
 export const decodeRate = ({ sequences }: Cell, { decodeMs }: DecodeTimes): number =>
@@ -129,6 +166,28 @@ export const prefillRate = ({ sequences, context }: Cell, { prefillMs }: DecodeT
 export const title = ({ engine, variant }: Contestant): string => `${engine} ${variant}`;
 
 const keyOf = ({ command }: Contestant): string => command.join('\n');
+
+/** Our variant that was the fastest to prefill the cell, and those of the rival that were not far behind its fastest; none unless both ran. */
+function duelOf({ engine, rival }: DuelPlan, cell: Cell, trials: readonly Trial[]): Duel[] {
+  const fastest = (of: string) =>
+    trials
+      .filter(
+        (trial) => sameCell(trial.cell, cell) && trial.contestant.engine === of && trial.runs.length > 0,
+      )
+      .map(({ contestant, runs }) => ({ contestant, ms: Math.min(...runs.map((times) => times.prefillMs)) }))
+      .toSorted((a, b) => a.ms - b.ms);
+  const [ours, theirs] = [fastest(engine)[0], fastest(rival)];
+  if (!ours || theirs.length === 0) return [];
+  const rivals = theirs.filter(({ ms }) => HOPELESS * ms <= theirs[0]!.ms);
+  return [
+    {
+      ...{ cell, ours: ours.contestant },
+      rivals: rivals.map(({ contestant }) => ({ contestant, ratios: [] })),
+    },
+  ];
+}
+
+export const sameCell = (a: Cell, b: Cell): boolean => a.sequences === b.sequences && a.context === b.context;
 
 /** Of those that ran and whose memory is limited, the trials in the cell of most positions. */
 function withLimitedMemory(trials: readonly Trial[]): Trial[] {

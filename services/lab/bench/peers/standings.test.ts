@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { Cell } from '../suite.ts';
 import type { Contestant } from './contestant.ts';
 import { GENERATED, type Trial } from './race.ts';
-import { median, peerGoals, peerRows } from './standings.ts';
+import { duelNotes, median, peerGoals, peerRows } from './standings.ts';
 
 const CELL: Cell = { sequences: 16, context: 128 };
 
@@ -67,5 +67,22 @@ test("each engine's best variant is marked, per rate", () => {
       ['q4_0', 90, 0, 'prefill'],
       ['q8_0', 100, 40, 'decode'],
     ],
+  );
+});
+
+test('prefill is judged by the median of rounds, against the rival that it is least ahead of', () => {
+  const cell: Cell = { sequences: 1, context: 512 };
+  const trials = [trial(int4, [400]), trial(q4, [100]), trial(q8, [100])].map((one) => ({ ...one, cell }));
+  const rivals = [
+    { contestant: q4, ratios: [1.2, 1.5, 9] },
+    { contestant: q8, ratios: [1.7, 1.6, 1.8] },
+  ];
+  const goals = peerGoals(trials, [], [{ cell, ours: int4, rivals }]);
+  const { measured, met } = goals.find(({ name }) => name.startsWith('prefill'))!;
+  assert.deepEqual([measured, met], [1.5, true]);
+  const [note] = duelNotes([{ cell, ours: int4, rivals }]);
+  assert.match(
+    note!,
+    /1 × 512 by turns, rondo int4 to llama.cpp q4_0: 1.50, .* 3 rounds .* all from 1.20 to 9.00/,
   );
 });

@@ -1,5 +1,7 @@
+import { quantile } from '../../load/quantile.ts';
 import { atLeast, atMost, type Cell, type Goal, type Row } from '../suite.ts';
-import { decodeRate, prefillRate, type Trial } from './race.ts';
+import type { Contestant } from './contestant.ts';
+import { type Duel, decodeRate, prefillRate, sameCell, type Trial, title } from './race.ts';
 
 /** Growth of the resident memory over the runs behind the race that still counts as flat. */
 const FLAT_MB = 50;
@@ -37,8 +39,6 @@ function spread(trial: Trial, rate: Rate): number {
   return (100 * (Math.max(...rates) - Math.min(...rates))) / median(rates);
 }
 
-const sameCell = (a: Cell, b: Cell): boolean => a.sequences === b.sequences && a.context === b.context;
-
 /** The fastest of an engine's variants in a cell. */
 function best(trials: readonly Trial[], cell: Cell, engine: string, rate: Rate): Trial | undefined {
   return trials
@@ -71,17 +71,50 @@ export const peerRows = (trials: readonly Trial[]): Row[] =>
     };
   });
 
+/** Cells whose prefill is measured by turns: those that have a goal. */
+export const DUEL_CELLS: readonly Cell[] = RATE_GOALS.flatMap(({ what, cell }) =>
+  what === 'prefill' ? [cell] : [],
+);
+
+interface Hardest {
+  readonly contestant: Contestant;
+  readonly ratios: readonly number[];
+}
+
+/** The rival against which ours is least ahead by the median of the rounds; undefined without a round. */
+const hardest = ({ rivals }: Duel): Hardest | undefined =>
+  rivals.filter(({ ratios }) => ratios.length > 0).toSorted((a, b) => median(a.ratios) - median(b.ratios))[0];
+
+export const duelNotes = (duels: readonly Duel[]): string[] =>
+  duels.flatMap((duel) => {
+    const found = hardest(duel);
+    if (!found) return [];
+    const { ratios, contestant } = found;
+    const at = (q: number) => quantile(ratios, q).toFixed(2);
+    const { cell, ours } = duel;
+    return [
+      `Prefill at ${cell.sequences} × ${cell.context} by turns, ${title(ours)} to ${title(contestant)}: ${at(0.5)}, the middle half of ${ratios.length} rounds from ${at(0.25)} to ${at(0.75)}, all from ${at(0)} to ${at(1)}.`,
+    ];
+  });
+
 /**
- * Ours against llama.cpp, best variant against best. Goals of cells that were not measured, or not to the end, are
- * left out: the best may be missing there.
+ * Ours against llama.cpp, best variant against best; where they duelled, by the median of the rounds. Goals of cells that were not
+ * measured, or not to the end, are left out: the best may be missing there.
  */
-export function peerGoals(trials: readonly Trial[], unfinished: readonly Cell[] = []): Goal[] {
+export function peerGoals(
+  trials: readonly Trial[],
+  unfinished: readonly Cell[] = [],
+  duels: readonly Duel[] = [],
+): Goal[] {
   const rates = RATE_GOALS.flatMap(({ what, rate, cell, bound }) => {
     if (unfinished.some((other) => sameCell(other, cell))) return [];
     const [ours, theirs] = ['rondo', 'llama.cpp'].map((engine) => best(trials, cell, engine, rate));
     if (!ours || !theirs) return [];
     const name = `${what} at ${cell.sequences} × ${cell.context}, times llama.cpp's best`;
-    return [atLeast(name, bound, medianRate(ours, rate) / medianRate(theirs, rate))];
+    const duel = what === 'prefill' ? duels.find((other) => sameCell(other.cell, cell)) : undefined;
+    const rounds = duel && hardest(duel)?.ratios;
+    const measured = rounds ? median(rounds) : medianRate(ours, rate) / medianRate(theirs, rate);
+    return [atLeast(name, bound, measured)];
   });
   return [...rates, ...overheadGoal(trials), ...memoryGoals(trials)];
 }
