@@ -2,7 +2,7 @@ import { concatenated } from '@rondo/core';
 import type { AdapterTarget, PlainFactors } from './adapters-weights.ts';
 import type { DepthRows } from './depth-rows.ts';
 import type { Graph, Value, WeightRef } from './graph.ts';
-import { integerProduct, roundByLength, roundRows } from './integer-product.ts';
+import { type Bytes, integerProduct, ROW_STEP, roundByLength, roundRows } from './integer-product.ts';
 import { DATA_TYPE } from './onnx-model.ts';
 import { quantizeChannels } from './quantize.ts';
 import type { WeightsFile } from './weights-file.ts';
@@ -107,22 +107,21 @@ function blockDiagonal(ups: readonly Up[], out: number): Up {
  */
 export function integerDeltas(rows: DepthRows, { name, a, parts, ups }: IntegerFactors, x: Value): Value[] {
   const { graph } = rows;
-  const wide = integerProduct(
-    graph,
-    roundRows(graph, x),
-    graph.weight(`${name}.a`, a.data),
-    graph.weight(`${name}.a.scales`, a.scales),
+  const { bytes } = roundRows(graph, x);
+  // The step that all bytes of x share, in the columns of the row's depth only.
+  const step = rows.mask(
+    parts.map(({ ranks }) => ranks),
+    ROW_STEP,
   );
-  const low = graph.node('Mul', [wide, rows.mask(parts.map(({ ranks }) => ranks))]);
+  const low = productOf(graph, `${name}.a`, a, { bytes, step });
   // Parts share a row's rounding: few operators matter more here than the last bit.
-  const { inverse, ...rounded } = roundByLength(graph, low, a.data.dims[1]!);
+  const rounded = roundByLength(graph, low, a.data.dims[1]!);
   const lows = ofEach(graph, ups, rounded.bytes);
-  return ups.map(({ data, scales }, at) => {
-    const weight = graph.weight(`${name}.b.${at}`, data);
-    const factors = graph.weight(`${name}.b.${at}.scales`, scales);
-    const product = integerProduct(graph, { ...rounded, bytes: lows[at]! }, weight, factors);
-    return graph.node('Div', [product, inverse]);
-  });
+  return ups.map((up, at) => productOf(graph, `${name}.b.${at}`, up, { ...rounded, bytes: lows[at]! }));
+}
+
+function productOf(graph: Graph, name: string, { data, scales }: RoundedMatrix, rows: Bytes): Value {
+  return integerProduct(graph, rows, graph.weight(name, data), graph.weight(`${name}.scales`, scales));
 }
 
 /**

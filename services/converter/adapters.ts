@@ -77,7 +77,7 @@ export class LayerAdapters {
     const factors = this.#packed[name];
     const { graph } = this.rows;
     if (!factors) return scaled(graph, output);
-    if (factors.kind === 'integer') return this.#addInteger(factors, x, output);
+    if (factors.kind === 'integer') return this.#addInteger(factors, x, [output])[0]!;
     const whole = scaled(graph, output);
     const targets = PACKED[name];
     if (targets.length === 1) return addFactors(this.rows, factors, x, [whole])[0]!;
@@ -87,12 +87,19 @@ export class LayerAdapters {
     return this.#joined(this.#addParts(name, factors, x, this.#parts(name, whole)));
   }
 
-  /** The same, cut into the outputs of each target. */
-  adaptParts(name: PackedName, x: Value, output: ScaledRows): Value[] {
+  /** The same for the outputs of each target apart. */
+  adaptParts(name: PackedName, x: Value, outputs: readonly ScaledRows[]): Value[] {
+    const { graph } = this.rows;
     const factors = this.#packed[name];
-    if (!factors) return this.#parts(name, scaled(this.rows.graph, output));
-    if (factors.kind === 'integer') return this.#addIntegerParts(name, factors, x, output);
-    return this.#addParts(name, factors, x, this.#parts(name, scaled(this.rows.graph, output)));
+    if (factors?.kind === 'integer') {
+      const slots = slotsOf(name, factors);
+      const given = slots.map((slot) => outputs[slot]!);
+      const whole = outputs.map((output, slot) => (slots.includes(slot) ? undefined : scaled(graph, output)));
+      const adapted = this.#addInteger(factors, x, given);
+      return whole.map((value, slot) => value ?? adapted[slots.indexOf(slot)]!);
+    }
+    const whole = outputs.map((output) => scaled(graph, output));
+    return factors ? this.#addParts(name, factors, x, whole) : whole;
   }
 
   #addParts(name: PackedName, factors: FloatFactors, x: Value, outputs: readonly Value[]): Value[] {
@@ -101,39 +108,21 @@ export class LayerAdapters {
     return replaced(outputs, slots, addFactors(this.rows, factors, x, given));
   }
 
-  #addInteger(factors: IntegerFactors, x: Value, output: ScaledRows): Value {
-    const { graph } = this.rows;
-    const { base, deltas } = this.#inOneScale(factors, x, output);
-    return scaled(graph, { ...base, rows: graph.node('Add', [base.rows, deltas[0]!]) });
-  }
-
-  #addIntegerParts(name: PackedName, factors: IntegerFactors, x: Value, output: ScaledRows): Value[] {
-    const { graph } = this.rows;
-    const { base, deltas } = this.#inOneScale(factors, x, output);
-    const slots = slotsOf(name, factors);
-    const parts = this.#parts(name, base.rows);
-    const sums = slots.map((slot, part) => graph.node('Add', [parts[slot]!, deltas[part]!]));
-    return replaced(parts, slots, sums).map((rows) => scaled(graph, { ...base, rows }));
-  }
-
-  /** Outputs and what is added to them, to be multiplied by the same: a base of integers shares the factors' rounding of x. */
-  #inOneScale(
-    factors: IntegerFactors,
-    x: Value,
-    output: ScaledRows,
-  ): { base: ScaledRows; deltas: readonly Value[] } {
+  /** One output for each of the factors' B. Outputs of integers share the factors' rounding of x, and are scaled after the sum. */
+  #addInteger(factors: IntegerFactors, x: Value, outputs: readonly ScaledRows[]): Value[] {
     const { graph } = this.rows;
     if (!graph.integers) {
-      const base = { rows: scaled(graph, output), factor: undefined };
-      return { base, deltas: floatDeltas(this.rows, factors, x) };
+      const deltas = floatDeltas(this.rows, factors, x);
+      return outputs.map((output, at) => graph.node('Add', [scaled(graph, output), deltas[at]!]));
     }
     const { largest: factor } = roundRows(graph, x);
     const deltas = integerDeltas(this.rows, factors, x);
-    if (output.factor === factor) return { base: output, deltas };
-    return {
-      base: { rows: scaled(graph, output), factor: undefined },
-      deltas: deltas.map((rows) => scaled(graph, { rows, factor })),
-    };
+    return outputs.map((output, at) => {
+      const rows = deltas[at]!;
+      if (output.factor === factor)
+        return scaled(graph, { factor, rows: graph.node('Add', [output.rows, rows]) });
+      return graph.node('Add', [scaled(graph, output), scaled(graph, { rows, factor })]);
+    });
   }
 
   #parts(name: PackedName, whole: Value): Value[] {

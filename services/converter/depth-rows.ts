@@ -44,11 +44,11 @@ export class DepthRows {
   }
 
   /**
-   * [N, Σ widths]: 1 in the columns of the row's depth, else 0. `widths` are, for each of some parts that lie side by side, how
-   * many columns each depth has in it.
+   * [N, Σ widths]: `value` in the columns of the row's depth, else 0. `widths` are, for each of some parts that lie side by side,
+   * how many columns each depth has in it.
    */
-  mask(widths: readonly (readonly number[])[]): Value {
-    const name = widths.map((ofPart) => ofPart.join('_')).join('__');
+  mask(widths: readonly (readonly number[])[], value = 1): Value {
+    const name = [value, ...widths.map((ofPart) => ofPart.join('_'))].join('__');
     const known = this.#masks.get(name);
     if (known) return known;
     const { graph, depths } = this;
@@ -56,7 +56,7 @@ export class DepthRows {
       ofPart.flatMap((width, depth) => Array<number>(width).fill(depth)),
     );
     const blocks = Array.from({ length: depths }, (_, depth) =>
-      depthOfColumn.map((column) => (column === depth ? 1 : 0)),
+      depthOfColumn.map((column) => (column === depth ? value : 0)),
     );
     const table = graph.floats(`depth_mask_${name}`, blocks.flat(), [depths, depthOfColumn.length]);
     const mask = this.ofRow(table);

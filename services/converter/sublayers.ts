@@ -233,9 +233,10 @@ function feedForward(
   x: Value,
   adapters?: LayerAdapters,
 ): Value {
+  const outputs = gateAndUp(graph, layer.gateUp, x);
   const [gate, up] = adapters
-    ? adapters.adaptParts('gate_up', x, product(graph, layer.gateUp, x))
-    : gateAndUp(graph, layer.gateUp, x);
+    ? adapters.adaptParts('gate_up', x, outputs)
+    : outputs.map((output) => scaled(graph, output));
   const active =
     model.activation === 'silu'
       ? graph.node('QuickGelu', [gate!], { ...ORT, attributes: { alpha: { float: 1 } } })
@@ -244,16 +245,16 @@ function feedForward(
 }
 
 /** Both outputs of the packed projection, each [N, ffn]. */
-function gateAndUp(graph: Graph, packed: LinearWeights, x: Value): Value[] {
+function gateAndUp(graph: Graph, packed: LinearWeights, x: Value): ScaledRows[] {
   if (packed.matrix.kind === 'channels' && graph.integers) {
     // One product would put them side by side, to be copied apart. (ADR 14)
     const half = packed.out / 2;
-    return [rowsFrom(packed, 0, half), rowsFrom(packed, half)].map((part) =>
-      scaled(graph, product(graph, part, x)),
-    );
+    return [rowsFrom(packed, 0, half), rowsFrom(packed, half)].map((part) => product(graph, part, x));
   }
   const halves = { attributes: { axis: 1, num_outputs: 2 } };
-  return graph.nodes('Split', [scaled(graph, product(graph, packed, x))], 2, halves);
+  return graph
+    .nodes('Split', [scaled(graph, product(graph, packed, x))], 2, halves)
+    .map((rows) => ({ rows, factor: undefined }));
 }
 
 /** Embedding of ids [N]: [N, hidden]. */
