@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Bundle } from '@rondo/bundle';
 import { closedLoop } from '../load/closed-loop.ts';
 import { LoadClient } from '../load/load-client.ts';
 import { summarize } from '../load/load-summary.ts';
@@ -11,14 +12,28 @@ import type { RondoProcess } from './rondo-process.ts';
 import { type ScaleSample, scaleGoals, scaleNotes, scalePlots, scaleRows } from './scale-report.ts';
 import type { Suite, SuiteContext, SuiteResult } from './suite.ts';
 
-const WORKERS = [1, 2, 4, 8, 16, 32, 64];
-const WORKERS_QUICK = [1, 4, 16, 64];
-/** Processes that the timed workers share. */
-const PROCESSES = 8;
-/** Clients for each worker: as many as fill the coordinator's 256 places with the most workers. */
-const CLIENTS_PER_WORKER = 4;
-/** The bundle is not looped: one pass is a token's whole time. */
-const PASS_MS = 16;
+/** Who works for the coordinator: 1 to so many workers alike. */
+interface Crowd {
+  readonly counts: readonly number[];
+  /** Processes that the workers share. */
+  readonly processes: number;
+  readonly clientsEach: number;
+  /** The bundle is not looped: one pass is a token's whole time. */
+  readonly passMs: number;
+}
+
+/** Many workers of few rows, as many as fill the coordinator's 256 places with the most workers. */
+const WIDE = { processes: 8, clientsEach: 4, passMs: 16 };
+/** Few workers of many rows: they and their load take less of the machine for a token than the coordinator does, so that its core is full first. */
+const DEEP = { processes: 1, clientsEach: 32, passMs: 8 };
+const CROWDS: readonly Crowd[] = [
+  { counts: [1, 2, 4, 8, 16, 32, 64], ...WIDE },
+  { counts: [1, 2, 3, 4, 6, 8], ...DEEP },
+];
+const CROWDS_QUICK: readonly Crowd[] = [
+  { counts: [1, 4, 16, 64], ...WIDE },
+  { counts: [1, 2, 4, 8], ...DEEP },
+];
 
 export const scale: Suite = {
   name: 'scale',
@@ -27,45 +42,58 @@ export const scale: Suite = {
 };
 
 async function run(context: SuiteContext): Promise<SuiteResult> {
-  const counts = context.quick ? WORKERS_QUICK : WORKERS;
   const bundle = await benchBundle(context, { precision: 'int4' });
+  const samples: ScaleSample[] = [];
+  for (const crowd of context.quick ? CROWDS_QUICK : CROWDS) {
+    samples.push(...(await measureCrowd(context, crowd, bundle)));
+  }
+  const rows = scaleRows(samples);
+  return {
+    rows,
+    goals: scaleGoals(rows),
+    plots: scalePlots,
+    notes: scaleNotes(WIDE, DEEP),
+  };
+}
+
+async function measureCrowd(context: SuiteContext, crowd: Crowd, bundle: Bundle): Promise<ScaleSample[]> {
+  const { counts, clientsEach } = crowd;
+  const samples: ScaleSample[] = [];
   const processes: RondoProcess[] = [];
   try {
-    const perProcess = Math.max(...counts) / PROCESSES;
-    for (let index = 0; index < PROCESSES; index++) {
+    for (let index = 0; index < crowd.processes; index++) {
       context.signal.throwIfAborted();
-      processes.push(await startWorkers(context, bundle.directory, perProcess));
+      processes.push(await startWorkers(context, bundle.directory, crowd));
     }
-    const samples: ScaleSample[] = [];
     for (let repeat = 0; repeat < (context.quick ? 1 : 3); repeat++) {
       for (const workers of counts) {
-        context.progress(`${workers} workers, repeat ${repeat + 1}`);
+        context.progress(`${workers} workers of ${clientsEach} clients, repeat ${repeat + 1}`);
         samples.push(
           await measure(context, {
             directory: bundle.directory,
             model: bundle.manifest.name,
             processes,
             workers,
+            clientsEach,
           }),
         );
       }
     }
-    const rows = scaleRows(samples);
-    return {
-      rows,
-      goals: scaleGoals(rows),
-      plots: scalePlots,
-      notes: scaleNotes(PROCESSES, CLIENTS_PER_WORKER),
-    };
+    return samples;
   } finally {
     await Promise.all(processes.map((process) => process.stop()));
   }
 }
 
-const startWorkers = (context: SuiteContext, directory: string, workers: number): Promise<RondoProcess> =>
+const startWorkers = (
+  context: SuiteContext,
+  directory: string,
+  { counts, processes, passMs }: Crowd,
+): Promise<RondoProcess> =>
   context.launch(
     ...['worker', '--model', directory, '--listen', '127.0.0.1:0', '--engine', 'timed'],
-    ...['--timed-workers', String(workers), '--timed-pass-ms', String(PASS_MS), '--timed-row-ms', '0'],
+    ...['--timed-workers', String(Math.max(...counts) / processes)],
+    ...['--timed-pass-ms', String(passMs), '--timed-row-ms', '0'],
   );
 
 interface Setting {
@@ -73,15 +101,16 @@ interface Setting {
   readonly model: string;
   readonly processes: readonly RondoProcess[];
   readonly workers: number;
+  readonly clientsEach: number;
 }
 
 /** A fresh coordinator over the first workers of every process, as evenly as may be, and its load in steady state. */
 async function measure(context: SuiteContext, setting: Setting): Promise<ScaleSample> {
-  const { directory, model, processes, workers } = setting;
+  const { directory, model, processes, workers, clientsEach } = setting;
   const addresses = processes.map(({ ready }) => ready.split(','));
   const chosen = Array.from(
     { length: workers },
-    (_, index) => addresses[index % PROCESSES]![Math.floor(index / PROCESSES)]!,
+    (_, index) => addresses[index % processes.length]![Math.floor(index / processes.length)]!,
   );
   await using coordinator = await context.launch(
     ...['coordinator', '--model', directory, '--listen', '127.0.0.1:0'],
@@ -91,7 +120,7 @@ async function measure(context: SuiteContext, setting: Setting): Promise<ScaleSa
   const stop = new AbortController();
   const signal = AbortSignal.any([stop.signal, context.signal]);
   const records: RequestRecord[] = [];
-  const clients = workers * CLIENTS_PER_WORKER;
+  const clients = workers * clientsEach;
   const workload = new Workload({
     seed: context.seed,
     promptTokens: { least: 8, most: 32 },
@@ -115,7 +144,7 @@ async function measure(context: SuiteContext, setting: Setting): Promise<ScaleSa
   const coresOf = (pick: (reading: typeof after) => number) => (pick(after) - pick(before)) / 1000 / seconds;
   return {
     workers,
-    clients,
+    clientsEach,
     tokensPerS,
     failed: failed + refused,
     coordinatorUsPerToken: (1000 * (after.coordinatorMs - before.coordinatorMs)) / tokens,
