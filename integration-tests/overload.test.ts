@@ -5,7 +5,7 @@ import { LoadClient, type RequestRecord, Scrape, Workload } from '@rondo/lab';
 import { Cluster } from './cluster.ts';
 import { TinyBundle } from './tiny-bundle.ts';
 
-const CAPACITY = LIMITS.requestsInFlightMax;
+const CAPACITY = LIMITS.requestsInFlight;
 const TOKENS = 128;
 /** One pass of every sequence: slow enough that nothing ends before all requests have come. */
 const PASS_MS = '20';

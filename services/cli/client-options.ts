@@ -1,12 +1,15 @@
 import { WatchedFiles } from '@rondo/chassis';
 import { type CoordinatorOptions, parseApiKeys } from '@rondo/coordinator';
+import { LIMITS } from '@rondo/core';
 import type { Command } from 'commander';
+import { countOption } from './options.ts';
 import type { Chassis } from './serve.ts';
 import { addHttpsOptions, type HttpsFlags, openHttps } from './tls-options.ts';
 
 /** What `rondo run` and `rondo coordinator` let say of the clients they serve. */
 export interface ClientFlags extends HttpsFlags {
   readonly apiKeys?: string;
+  readonly maxConcurrentRequests: number;
 }
 
 export const CLIENT_HELP = `
@@ -14,17 +17,26 @@ With --api-keys every request but /health, /healthz and /live needs one of the f
 Authorization: Bearer <key>. The file is followed; a changed one that is malformed is refused, and the keys stay.`;
 
 export const addClientOptions = (command: Command): Command =>
-  addHttpsOptions(command.option('--api-keys <file>', 'let in only clients with a key of this file'));
+  addHttpsOptions(
+    command
+      .option('--api-keys <file>', 'let in only clients with a key of this file')
+      .option(
+        '--max-concurrent-requests <n>',
+        'requests held at once for each model, running and waiting; those beyond are answered 429',
+        countOption('--max-concurrent-requests', LIMITS.requestsInFlightMax),
+        LIMITS.requestsInFlight,
+      ),
+  );
 
 /** @throws RondoError CONFIG_INVALID naming the file, and its line, that cannot be used. */
 export async function clientOptions(
   flags: ClientFlags,
   chassis: Chassis,
-): Promise<Pick<CoordinatorOptions, 'apiKeys' | 'https'>> {
-  const { apiKeys: path } = flags;
+): Promise<Pick<CoordinatorOptions, 'apiKeys' | 'https' | 'requestsInFlight'>> {
+  const { apiKeys: path, maxConcurrentRequests: requestsInFlight } = flags;
   const { log, metrics, lifecycle } = chassis;
   const https = await openHttps(flags, chassis);
-  if (path === undefined) return { https };
+  if (path === undefined) return { https, requestsInFlight };
   const apiKeys = await WatchedFiles.open({
     what: 'api-keys',
     paths: [path],
@@ -33,5 +45,5 @@ export async function clientOptions(
     metrics,
   });
   lifecycle.onStop('api-keys file', () => apiKeys.close());
-  return { apiKeys, https };
+  return { apiKeys, https, requestsInFlight };
 }

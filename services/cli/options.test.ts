@@ -29,7 +29,12 @@ function refuses(parse: (option: string) => (value: string) => unknown, values: 
 
 test('a count is a whole number from 1 and nothing that only begins with one', () => {
   assert.equal(countOption('--it')('12'), 12);
-  refuses(countOption, ['', '0', '-1', '1.5', '1e3', '0x10', '2 ', '3x', 'NaN', 'Infinity', '9'.repeat(30)]);
+  assert.equal(countOption('--it', 20)('20'), 20);
+  refuses((option) => countOption(option, 20), ['21', '0']);
+  refuses(
+    (option) => countOption(option),
+    ['', '0', '-1', '1.5', '1e3', '0x10', '2 ', '3x', 'NaN', 'Infinity', '9'.repeat(30)],
+  );
 });
 
 test('seconds are whole, may be none, and have an end', () => {

@@ -7,12 +7,13 @@ export const refuse = (option: string, value: string, expected: string): never =
   throw new RondoError('CONFIG_INVALID', `${option} ${value || "''"}: expected ${expected}`);
 };
 
-/** A whole number from 1, in plain decimal digits. */
+/** A whole number from 1 to `max`, in plain decimal digits. */
 export const countOption =
-  (option: string) =>
+  (option: string, max = Number.POSITIVE_INFINITY) =>
   (value: string): number => {
     const count = /^\d{1,15}$/.test(value) ? Number(value) : 0;
-    return count >= 1 ? count : refuse(option, value, 'a whole number from 1');
+    const range = max === Number.POSITIVE_INFINITY ? 'from 1' : `from 1 to ${max}`;
+    return count >= 1 && count <= max ? count : refuse(option, value, `a whole number ${range}`);
   };
 
 /** A whole number from 0, in plain decimal digits. */

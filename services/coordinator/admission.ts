@@ -25,6 +25,10 @@ export class Admission {
     this.#inFlightMax = inFlightMax;
   }
 
+  get inFlightMax(): number {
+    return this.#inFlightMax;
+  }
+
   get inFlight(): number {
     return this.#inFlight;
   }
@@ -46,7 +50,7 @@ export class Admission {
       case 'refuse-full':
         throw new RondoError(
           'OVERLOADED',
-          `${this.#inFlight} requests are in flight, the most this coordinator holds; try again shortly`,
+          `${this.#inFlight} ${this.#inFlight === 1 ? 'request is' : 'requests are'} in flight, the most this coordinator holds; try again shortly`,
         );
       case 'admit': {
         this.#inFlight++;

@@ -93,7 +93,7 @@ export class BatchService {
       stores,
       models,
       requests,
-      load: () => ({ ...models.load, inFlightMax: LIMITS.requestsInFlightMax }),
+      load: () => models.load,
       running: () => keeper.running,
       metrics,
       log,

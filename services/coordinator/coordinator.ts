@@ -30,6 +30,8 @@ export interface CoordinatorOptions {
   /** `host:port`; port 0 takes a free one. */
   readonly listen: Address;
   readonly placement: Placement;
+  /** Requests of each model that are held at once, running and waiting; `LIMITS.requestsInFlight` unless told otherwise. */
+  readonly requestsInFlight?: number | undefined;
   readonly log: Logger;
   readonly metrics: Metrics;
   /** Which requests are traced, and where their spans go; absent: those whose clients sample them, and nowhere. */
@@ -138,14 +140,17 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
 
 /** Links every worker to the model that it holds, or none: the first that must be there and cannot be worked with ends the start. */
 async function join(options: CoordinatorOptions, { splits }: Spread): Promise<Models> {
-  const { placement, log, metrics, workers, roster, tls, connectMs = LIMITS.workerConnectMs } = options;
+  const { placement, log, metrics, workers, roster, tls } = options;
+  const { connectMs = LIMITS.workerConnectMs, requestsInFlight = LIMITS.requestsInFlight } = options;
   const connect = options.connect ?? ((address) => connectWorker(address, tls));
   const digests = options.models.map(({ bundle }) => bundle.digest);
   const given = new GivenWorkers(workers, digests);
   const found = (address: Address, digest: string) => given.found(address, digest);
   const models = new Models(
     await Promise.all(
-      options.models.map((named) => Model.open({ ...named, placement, log, metrics, connect, found })),
+      options.models.map((named) =>
+        Model.open({ ...named, placement, requestsInFlight, log, metrics, connect, found }),
+      ),
     ),
     splits,
   );

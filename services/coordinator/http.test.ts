@@ -76,6 +76,28 @@ test('when no worker has room the answer is 429 and says when to come back', asy
   assert.equal(body.error.code, 'kv_exhausted');
 });
 
+test('requests beyond those that are held at once are answered 429, and are let in when one has ended', async (context) => {
+  const worker = new ScriptedWorker({ silentAfter: 1 });
+  const { post, url } = await testCoordinator(context, { workers: { 'a:1': worker }, requestsInFlight: 1 });
+  const leaving = new AbortController();
+  const first = fetch(`${url}/v1/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(completion),
+    signal: leaving.signal,
+  });
+  await worker.opens(1);
+  const second = await post('/v1/completions', completion);
+  assert.equal(second.status, 429);
+  assert.equal(second.headers.get('retry-after'), '1');
+  assert.match(second.body.error.message, /^1 request is in flight, the most this coordinator holds/);
+  leaving.abort();
+  await assert.rejects(first);
+  await worker.cancels(1);
+  void post('/v1/completions', completion).catch(() => undefined);
+  await worker.opens(2);
+});
+
 test('a request id is given back, or made', async (context) => {
   const { post } = await testCoordinator(context);
   const named = await post('/v1/completions', completion, { 'x-request-id': 'mine-7' });

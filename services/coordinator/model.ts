@@ -1,6 +1,6 @@
 import type { Bundle } from '@rondo/bundle';
 import { type Logger, type Metrics, moduleLog } from '@rondo/chassis';
-import { LIMITS, systemClock } from '@rondo/core';
+import { systemClock } from '@rondo/core';
 import { Admission } from './admission.ts';
 import type { Kitchen } from './answer.ts';
 import { contextRoom } from './context-room.ts';
@@ -20,6 +20,8 @@ export interface NamedBundle {
 
 export interface ModelOptions extends NamedBundle, Omit<LinkOptions, 'bundle'> {
   readonly placement: Placement;
+  /** Requests held at once, running and waiting. */
+  readonly requestsInFlight: number;
   readonly log: Logger;
   readonly metrics: Metrics;
 }
@@ -38,7 +40,7 @@ export class Model {
   }
 
   private constructor(options: ModelOptions, codec: Kitchen['codec']) {
-    const { name, bundle, placement, log, metrics } = options;
+    const { name, bundle, placement, requestsInFlight, log, metrics } = options;
     const { manifest } = bundle;
     this.name = name;
     this.#placement = placement;
@@ -51,7 +53,7 @@ export class Model {
     this.kitchen = {
       model: facts(options, this.membership),
       codec,
-      admission: new Admission(LIMITS.requestsInFlightMax),
+      admission: new Admission(requestsInFlight),
       log,
       generation: this.#generation(new SequenceMetrics(metrics.labelled({ model: name }))),
     };

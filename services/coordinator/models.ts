@@ -30,6 +30,8 @@ interface ModelsLoad {
   readonly draining: boolean;
   /** Requests in flight of all models, waiting ones included. */
   readonly interactive: number;
+  /** As many may be in flight of each. */
+  readonly inFlightMax: number;
   /** Sequences that no worker had room for yet, at the model with the fewest. */
   readonly interactiveWaiting: number;
   /** Share of the KV positions that is spoken for at the model that has most left, 0 to 1. */
@@ -135,6 +137,7 @@ export class Models {
     return {
       draining: this.draining,
       interactive: this.all.reduce((sum, { kitchen }) => sum + kitchen.admission.inFlight, 0),
+      inFlightMax: least(({ admission }) => admission.inFlightMax),
       interactiveWaiting: least(({ generation }) => generation.waiting),
       reservedShare: least(({ generation }) => generation.reservedShare),
     };

@@ -127,7 +127,7 @@ export class Shadows {
       shadows,
       waiting: generation.waiting,
       inFlight: admission.inFlight,
-      inFlightMax: LIMITS.requestsInFlightMax,
+      inFlightMax: admission.inFlightMax,
       reservedShare: generation.reservedShare,
     });
   }

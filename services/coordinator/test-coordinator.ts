@@ -11,6 +11,7 @@ export interface TestOptions {
   readonly bundle?: Bundle;
   readonly workers?: Readonly<Record<string, ScriptedWorker>>;
   readonly placement?: Placement;
+  readonly requestsInFlight?: number;
   readonly apiKeys?: CoordinatorOptions['apiKeys'];
   readonly log?: Logger;
   /** 0 unless told otherwise: most tests wait for no answer at their end. */
@@ -36,6 +37,7 @@ export async function testCoordinator(context: TestContext, options: TestOptions
     workers: Object.keys(workers).map(address),
     listen: address('127.0.0.1:0'),
     placement,
+    requestsInFlight: options.requestsInFlight,
     apiKeys: options.apiKeys,
     drainMs: options.drainMs ?? 0,
     log: options.log ?? createLog('test', { level: 'silent' }),

@@ -34,8 +34,10 @@ export const LIMITS = {
   jsonDepthMax: 64,
   /** Keys in one file; also the names that metrics tell apart. */
   apiKeysMax: 256,
-  /** Requests a coordinator holds at once for each model, running and waiting; the next one is answered 429. */
-  requestsInFlightMax: 256,
+  /** Requests a coordinator holds at once for each model unless told otherwise, running and waiting; the next one is answered 429. */
+  requestsInFlight: 256,
+  /** The most it can be told to hold: as many as it keeps connections. */
+  requestsInFlightMax: 2048,
   /** Models that one coordinator serves: each has a tokenizer in memory, links to its workers and series of its own. */
   modelsMax: 16,
   /** Names whose requests are split over models. */
@@ -181,7 +183,7 @@ export const LIMITS = {
   batchLinesInFlightMax: 64,
   /** Share of the KV memory beyond which no line of a batch starts: the rest is for interactive requests. */
   batchMemoryShare: 0.9,
-  /** Share of `requestsInFlightMax` beyond which no line of a batch starts. */
+  /** Share of a model's places beyond which no line of a batch starts. */
   batchInFlightShare: 0.5,
   /** A line or a batch whose coordinator is silent so long goes to another, in milliseconds. */
   batchSilenceMs: 10_000,

@@ -56,7 +56,7 @@ async function fullHouse(
   server: DepthServer,
   workload: Workload,
 ): Promise<RequestRecord[]> {
-  const clients = LIMITS.requestsInFlightMax;
+  const clients = LIMITS.requestsInFlight;
   const records = await closedLoop({
     ...{ client: server.client, workload, clients, signal: context.signal },
     requests: (context.quick ? 2 : 4) * clients,
