@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Bundle } from '@rondo/bundle';
+import { LIMITS } from '@rondo/core';
 import { closedLoop } from '../load/closed-loop.ts';
 import { LoadClient } from '../load/load-client.ts';
 import { summarize } from '../load/load-summary.ts';
@@ -22,17 +23,17 @@ interface Crowd {
   readonly passMs: number;
 }
 
-/** Many workers of few rows, as many as fill the coordinator's 256 places with the most workers. */
+/** Many workers of few rows. */
 const WIDE = { processes: 8, clientsEach: 4, passMs: 16 };
 /** Few workers of many rows: they and their load take less of the machine for a token than the coordinator does, so that its core is full first. */
-const DEEP = { processes: 1, clientsEach: 32, passMs: 8 };
+const DEEP = { processes: 1, clientsEach: 64, passMs: 64 };
 const CROWDS: readonly Crowd[] = [
   { counts: [1, 2, 4, 8, 16, 32, 64], ...WIDE },
-  { counts: [1, 2, 3, 4, 6, 8], ...DEEP },
+  { counts: [1, 2, 4, 8, 10, 12, 16, 24], ...DEEP },
 ];
 const CROWDS_QUICK: readonly Crowd[] = [
   { counts: [1, 4, 16, 64], ...WIDE },
-  { counts: [1, 2, 4, 8], ...DEEP },
+  { counts: [1, 8, 12, 16], ...DEEP },
 ];
 
 export const scale: Suite = {
@@ -114,6 +115,7 @@ async function measure(context: SuiteContext, setting: Setting): Promise<ScaleSa
   );
   await using coordinator = await context.launch(
     ...['coordinator', '--model', directory, '--listen', '127.0.0.1:0'],
+    ...['--max-concurrent-requests', String(LIMITS.requestsInFlightMax)],
     ...chosen.flatMap((address) => ['--worker', address]),
   );
   const client = new LoadClient({ url: coordinator.ready.replace(/\/$/, ''), model });
