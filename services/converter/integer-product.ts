@@ -75,5 +75,15 @@ export interface ScaledRows {
   readonly factor: Value | undefined;
 }
 
+/** The same with another factor besides. */
+export const withFactor = (
+  graph: Graph,
+  { rows, factor }: ScaledRows,
+  other: Value | undefined,
+): ScaledRows => ({
+  rows,
+  factor: factor && other ? graph.node('Mul', [factor, other]) : (factor ?? other),
+});
+
 export const scaled = (graph: Graph, { rows, factor }: ScaledRows): Value =>
   factor === undefined ? rows : graph.node('Mul', [rows, factor]);

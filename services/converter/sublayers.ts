@@ -5,7 +5,7 @@ import type { ModelSpec } from './checkpoint.ts';
 import type { DepthRows } from './depth-rows.ts';
 import { type Graph, ORT, type Value } from './graph.ts';
 import type { GraphOptions } from './graph-options.ts';
-import { integerProduct, middle, roundRows, type ScaledRows, scaled } from './integer-product.ts';
+import { integerProduct, middle, roundRows, type ScaledRows, scaled, withFactor } from './integer-product.ts';
 import { isPerDepth, type LayerWeights, type LinearWeights, rowsFrom, type Vector } from './model-weights.ts';
 import { DATA_TYPE } from './onnx-model.ts';
 import { QUANTIZATION_BLOCK } from './quantize.ts';
@@ -18,18 +18,26 @@ function vectorOf(graph: Graph, name: string, vector: Vector, rows?: DepthRows):
   return rows.ofRow(stored);
 }
 
+interface LinearOptions {
+  readonly adapters?: LayerAdapters | undefined;
+  readonly as?: PackedName;
+  /** [N, 1] what rows of x are yet to be multiplied by; not with adapters. */
+  readonly factor?: Value | undefined;
+}
+
 /** y = x·Wᵀ + b for x [N, in], with f32 or quantised weights, and what `adapters` add to the packed linear `as`. */
 export function linear(
   graph: Graph,
   weights: LinearWeights,
   x: Value,
-  { adapters, as }: { readonly adapters?: LayerAdapters | undefined; readonly as?: PackedName } = {},
+  { adapters, as, factor }: LinearOptions = {},
 ): Value {
   const { name } = weights;
   const bias = weights.bias && vectorOf(graph, `${name}.bias`, weights.bias, adapters?.rows);
   const together = weights.matrix.kind === 'dense';
   const output = product(graph, weights, x, together ? bias : undefined);
-  const adapted = adapters && as ? adapters.adaptWhole(as, x, output) : scaled(graph, output);
+  const adapted =
+    adapters && as ? adapters.adaptWhole(as, x, output) : scaled(graph, withFactor(graph, output, factor));
   return bias && !together ? graph.node('Add', [adapted, bias]) : adapted;
 }
 
@@ -234,14 +242,19 @@ function feedForward(
   adapters?: LayerAdapters,
 ): Value {
   const outputs = gateAndUp(graph, layer.gateUp, x);
-  const [gate, up] = adapters
-    ? adapters.adaptParts('gate_up', x, outputs)
-    : outputs.map((output) => scaled(graph, output));
+  const [gate, up] = (
+    adapters
+      ? adapters.adaptParts('gate_up', x, outputs).map((rows): ScaledRows => ({ rows, factor: undefined }))
+      : outputs
+  ) as [ScaledRows, ScaledRows];
+  const input = scaled(graph, gate);
   const active =
     model.activation === 'silu'
-      ? graph.node('QuickGelu', [gate!], { ...ORT, attributes: { alpha: { float: 1 } } })
-      : graph.node('Gelu', [gate!], { attributes: { approximate: 'tanh' } });
-  return linear(graph, layer.down, graph.node('Mul', [active, up!]), { adapters, as: 'down' });
+      ? graph.node('QuickGelu', [input], { ...ORT, attributes: { alpha: { float: 1 } } })
+      : graph.node('Gelu', [input], { attributes: { approximate: 'tanh' } });
+  // What rounding rows for `down` would divide out again is multiplied with behind it, where there are fewer columns. (ADR 14)
+  const { rows, factor } = up;
+  return linear(graph, layer.down, graph.node('Mul', [active, rows]), { adapters, as: 'down', factor });
 }
 
 /** Both outputs of the packed projection, each [N, ffn]. */
