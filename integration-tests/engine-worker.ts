@@ -7,7 +7,7 @@ import { serveEngine } from '@rondo/worker';
 
 /** What a test says of a sequence; the rest is greedy and homed. */
 export type Asked = Pick<GenerateSpec, 'promptIds' | 'maxTokens' | 'exit'> &
-  Partial<Pick<GenerateSpec, 'emitted'>>;
+  Partial<Pick<GenerateSpec, 'emitted' | 'topLogprobs'>>;
 
 /**
  * A worker in this process around `engine`, asked over gRPC. Freed pages are poisoned. Its sequences run here and, where there are `others`,

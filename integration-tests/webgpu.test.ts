@@ -16,6 +16,12 @@ const CASES = [
   ...['llama-gqa:f32:3', 'llama-gqa:int8:3'],
 ];
 
+/** Served by a worker alone, and by one whose last depths a worker on the CPU runs. */
+const PLACES = [
+  ...['llama-gqa:last-exited:alone', 'ouro:catch-up:alone', 'qwen3-head-norms:last-exited:alone'],
+  'llama-gqa:catch-up:home',
+];
+
 /** The Vulkan loader takes its devices from here, and hands it on to processes started meanwhile. */
 const withDevices = async <Result>(files: string, work: () => Promise<Result>): Promise<Result> => {
   process.env.VK_ICD_FILENAMES = files;
@@ -25,6 +31,18 @@ const withDevices = async <Result>(files: string, work: () => Promise<Result>): 
     delete process.env.VK_ICD_FILENAMES;
   }
 };
+
+interface Served {
+  readonly name: string;
+  /** Logprobs, at most. */
+  readonly apart: number;
+  readonly passes: readonly number[];
+  readonly rows: number;
+  /** Rows whose states came to stacks from this process, and back to it. */
+  readonly host: { readonly in: number; readonly out: number };
+  readonly busy: { readonly depths: number; readonly chunks: number; readonly slots: number };
+  readonly slotsLeft: number;
+}
 
 describe('a worker on WebGPU', { skip: SOFTWARE_GPU_MISSING }, () => {
   let bundle: TinyBundle;
@@ -51,6 +69,24 @@ describe('a worker on WebGPU', { skip: SOFTWARE_GPU_MISSING }, () => {
       apart.forEach((value, at) => {
         assert.ok(value <= TOLERANCE, `${name}, run ${at}: off by ${value}`);
       });
+    }
+  });
+
+  test('states stay on the device between runs: sequences at several depths, every exit, one that leaves, a route over two workers', async () => {
+    const program = new URL('./webgpu-served.ts', import.meta.url).pathname;
+    const { stdout } = await withDevices(SOFTWARE_GPU, () =>
+      promisify(execFile)(process.execPath, [program, ...PLACES]),
+    );
+    const places = stdout.trim().split('\n');
+    assert.equal(places.length, PLACES.length);
+    for (const line of places) {
+      const { name, apart, passes, rows, host, busy, slotsLeft } = JSON.parse(line) as Served;
+      assert.ok(apart <= TOLERANCE, `${name}: logprobs off by ${apart}`);
+      assert.deepEqual(passes.toSorted(), [1, 2, 3], name);
+      assert.ok(busy.depths > 1 && busy.chunks > 1, `${name}: ${JSON.stringify(busy)}`);
+      assert.ok(busy.slots > slotsLeft && slotsLeft === 1, `${name}: ${slotsLeft} slots for one row`);
+      if (name.endsWith(':alone')) assert.deepEqual(host, { in: 0, out: 0 }, name);
+      else assert.ok(host.in > 0 && host.out > 0 && host.in + host.out < rows, `${name}: ${line}`);
     }
   });
 

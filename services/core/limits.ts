@@ -94,6 +94,8 @@ export const LIMITS = {
   runsHeld: 4096,
   /** Rows waiting in a worker's inbox from which on it grants no more to its links. */
   inboxRows: 2048,
+  /** States that stay on a GPU between runs, hidden · 4 bytes each. */
+  deviceStateRows: 4096,
   /** Typed arrays that may come before a worker looks which young ones are free again: V8 looks at the whole heap after about four times that. */
   youngBufferBytes: 16 * 1024 * 1024,
   /** Positions of K and V in one page. */

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { type Bundle, type Manifest, variesByDepth } from '@rondo/bundle';
-import { isErrorCode, RondoError } from '@rondo/core';
+import { isErrorCode, LIMITS, RondoError } from '@rondo/core';
 import { EmbeddingTable } from './embedding-table.ts';
 import type {
   Attention,
@@ -14,6 +14,7 @@ import type {
   StackResult,
 } from './engine.ts';
 import { type EngineReply, type EngineRequest, type EngineThreadData, READY_ID } from './engine-protocol.ts';
+import { keepsStates } from './keeps-states.ts';
 import { fitsKernel } from './paged-attention.ts';
 import { numberBytesOf, poolSizes } from './pool-sizes.ts';
 import type { Provider } from './provider.ts';
@@ -47,7 +48,8 @@ export async function createEngine(bundle: Bundle, options: EngineOptions): Prom
   const pools = poolSizes(bundle.manifest, options.kvBytes, numberBytesOf(bundle.manifest, attention));
   const data: EngineThreadData = { bundle, options: { threads, provider, deviceId, attention, pools } };
   const thread = new Worker(new URL('./engine-thread.ts', import.meta.url), { workerData: data });
-  const description = { provider, threads, attention, pools };
+  const stays = keepsStates(provider, attention) && { stateSlots: LIMITS.deviceStateRows };
+  const description = { provider, threads, attention, pools, ...stays };
   const embedding = EmbeddingTable.open(bundle, attention);
   const engine = new ThreadEngine(thread, description, embedding);
   await engine.ready.catch((error: unknown) => {

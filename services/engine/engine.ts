@@ -12,7 +12,7 @@ export type Stack = 'prelude' | 'block' | 'coda';
  */
 export interface StackBatch {
   readonly stack: Stack;
-  /** prelude: token ids [N]. block and coda: states [N·hidden]. */
+  /** prelude: token ids [N]. block and coda: states [N·hidden], without those that `places` says are on the device. */
   readonly input: Int32Array | Float32Array;
   /** [B] position of each chunk's first row; K/V of positions 0…start−1 lie in its pages. */
   readonly starts: Int32Array;
@@ -31,6 +31,18 @@ export interface StackBatch {
    * only K and V are sure to be computed: what comes back of them is no number, or any.
    */
   readonly wanted?: readonly number[] | undefined;
+  /** Only for an engine with `stateSlots`; by default all states come with the batch and go with the result. */
+  readonly places?: StatePlaces | undefined;
+}
+
+/** Which states are in slots of the engine's device: between two runs they need not come to this process and go back. */
+export interface StatePlaces {
+  /** [N] the slot that holds the row's state; −1: it is the next of `input`, or the prelude's. */
+  readonly from: Int32Array;
+  /** [N] the slot that takes the row's new state, if need be the one it came from; −1: it is the next of the result's `state`. */
+  readonly to: Int32Array;
+  /** Slots from this number on hold nothing that is needed behind the run. */
+  readonly slots: number;
 }
 
 /** What the head is asked about rows that a stack puts out. */
@@ -50,7 +62,7 @@ export interface KvCopy {
 }
 
 export interface StackResult {
-  /** [N·hidden] */
+  /** [N·hidden], without the rows that stay in slots. */
   readonly state: Float32Array;
   /** [N] λ of the exit gate, when the block graph has one. */
   readonly gate?: Float32Array;
@@ -73,8 +85,10 @@ export interface PropagateBatch {
 }
 
 export interface HeadBatch {
-  /** [N·hidden] states after the last layer. */
+  /** [N·hidden] states after the last layer, without those in slots. */
   readonly state: Float32Array;
+  /** [N] as `from` of `StatePlaces`. */
+  readonly slots?: Int32Array | undefined;
   /** Whether to return all logits besides the candidates. */
   readonly wantLogits: boolean;
 }
@@ -106,6 +120,8 @@ export interface EngineDescription {
   readonly threads: number;
   readonly attention: Attention;
   readonly pools: PoolSizes;
+  /** States that can stay on its device between runs; absent where none can. */
+  readonly stateSlots?: number | undefined;
 }
 
 /** Runs one batch at a time; calls queue. Buffers handed in are transferred and must not be used again. */

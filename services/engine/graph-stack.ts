@@ -2,12 +2,15 @@ import type { Bundle } from '@rondo/bundle';
 import { RondoError } from '@rondo/core';
 import { Tensor } from 'onnxruntime-node';
 import { DeviceKv } from './device-kv.ts';
+import { type DeviceStates, dispose } from './device-states.ts';
 import type { StackBatch, StackResult } from './engine.ts';
 import type { GraphKv } from './graph-kv.ts';
+import { type GraphStates, type LeftStates, pad, rowsIn, unpad } from './graph-states.ts';
 import { HostKv } from './host-kv.ts';
+import { HostStates } from './host-states.ts';
 import { Int64Feed } from './int64-feed.ts';
 import { fillRotaryTable } from './rotary-table.ts';
-import { openSession, type Session, type SessionOptions } from './session.ts';
+import { type OutputLocations, openSession, type Session, type SessionOptions } from './session.ts';
 
 /**
  * A stack as one graph that gathers pages itself: for providers whose memory our attention cannot reach, for head sizes
@@ -17,6 +20,7 @@ export class GraphStack {
   readonly #session: Session;
   /** Absent for a stack without layers: then it is only a map from rows to rows. */
   readonly #kv: GraphKv | undefined;
+  readonly #states: GraphStates;
   readonly #bundle: Bundle;
   readonly #feeds = {
     ids: new Int64Feed(),
@@ -24,55 +28,58 @@ export class GraphStack {
     pageTable: new Int64Feed(),
   };
 
-  private constructor(bundle: Bundle, session: Session, kv: GraphKv | undefined) {
+  private constructor(bundle: Bundle, session: Session, kv: GraphKv | undefined, states: GraphStates) {
     this.#bundle = bundle;
     this.#session = session;
     this.#kv = kv;
+    this.#states = states;
   }
 
+  /** `device`: where states stay, and then K and V do too. */
   static open(
     bundle: Bundle,
     file: string,
     layers: number,
     pages: number,
     options: SessionOptions,
+    device: DeviceStates | undefined,
   ): GraphStack {
-    const onDevice = options.provider === 'webgpu';
-    if (layers === 0) return new GraphStack(bundle, openSession(bundle, file, options), undefined);
-    const session = openSession(bundle, file, options, onDevice ? { new_kv: 'gpu-buffer' } : undefined);
+    const stay: OutputLocations = {
+      state_out: 'gpu-buffer',
+      ...(layers > 0 && ({ new_kv: 'gpu-buffer' } as const)),
+    };
+    const session = openSession(bundle, file, options, device && stay);
+    const states = device ?? new HostStates(bundle.manifest.shape.hidden);
+    if (layers === 0) return new GraphStack(bundle, session, undefined, states);
     if (!session.inputNames.includes('cos')) {
       throw new RondoError(
         'CONFIG_INVALID',
         `${bundle.directory}: its graphs are of an older version, which runs only on the CPU with attention 'pages'; convert the checkpoint again`,
       );
     }
-    const kv = onDevice
+    const kv = device
       ? DeviceKv.open(bundle, layers, pages, options)
       : new HostKv(bundle.manifest, layers, pages);
-    return new GraphStack(bundle, session, kv);
+    return new GraphStack(bundle, session, kv, states);
   }
 
-  run(batch: StackBatch): StackResult {
+  /** With the states of the rows that go on to the head, where those are not among what comes back. */
+  run(given: StackBatch): StackResult & Pick<LeftStates, 'forHead'> {
+    // Without attention rows need no padding.
+    const batch = this.#kv ? given : asOneChunk(given);
     this.#kv?.copy(batch.copies);
-    const chunks = batch.starts.length;
     const padded = Math.max(...batch.rowCounts);
     const begin = performance.now();
-    const out = this.#session.run(this.#inputs(batch, padded));
+    const inputs = this.#inputs(batch, padded);
+    const out = this.#session.run(inputs);
+    if (inputs.state) dispose(inputs.state);
     const runMs = performance.now() - begin;
     this.#kv?.keep(batch, out.new_kv!, padded);
-    const unpadded = (name: string, width: number): Float32Array | undefined => {
-      const data = out[name]?.data as Float32Array | undefined;
-      if (!data || data.length === batch.rowCounts.reduce((sum, count) => sum + count, 0) * width)
-        return data;
-      const parts = Array.from({ length: chunks }, (_, chunk) =>
-        data.subarray(chunk * padded * width, (chunk * padded + batch.rowCounts[chunk]!) * width),
-      );
-      return Float32Array.from(parts.flatMap((part) => [...part]));
-    };
-    const { hidden } = this.#bundle.manifest.shape;
-    const [gate, latentDiff] = [unpadded('gate', 1), unpadded('latent_diff', 1)];
+    const signal = (name: string): Float32Array | undefined =>
+      out[name] && unpad(batch, out[name].data as Float32Array, 1, padded);
+    const [gate, latentDiff] = [signal('gate'), signal('latent_diff')];
     return {
-      state: unpadded('state_out', hidden)!,
+      ...this.#states.leave(batch, padded, out.state_out!),
       ...(gate && { gate }),
       ...(latentDiff && { latentDiff }),
       runMs,
@@ -85,18 +92,13 @@ export class GraphStack {
   }
 
   #inputs(batch: StackBatch, padded: number): Record<string, Tensor> {
-    const { hidden } = this.#bundle.manifest.shape;
     const chunks = batch.starts.length;
     const feeds: Record<string, Tensor> = {};
-    if (!this.#kv && batch.stack === 'prelude') {
-      return { token_ids: this.#feeds.ids.tensor(batch.input as Int32Array, [1, batch.input.length]) };
-    }
     if (batch.stack === 'prelude') {
       const ids = pad(batch, new Int32Array(chunks * padded), 1, padded);
       feeds.token_ids = this.#feeds.ids.tensor(ids, [chunks, padded]);
     } else {
-      const states = pad(batch, new Float32Array(chunks * padded * hidden), hidden, padded);
-      feeds.state = new Tensor('float32', states, [chunks * padded, hidden]);
+      feeds.state = this.#states.enter(batch, padded);
     }
     const kv = this.#kv;
     if (!kv) return feeds;
@@ -127,17 +129,8 @@ export class GraphStack {
   }
 }
 
-/** Spreads flat rows of `width` values to `padded` rows a chunk. */
-function pad<Values extends Int32Array | Float32Array>(
-  { input, rowCounts }: StackBatch,
-  target: Values,
-  width: number,
-  padded: number,
-): Values {
-  let from = 0;
-  rowCounts.forEach((rows, chunk) => {
-    target.set(input.subarray(from, from + rows * width), chunk * padded * width);
-    from += rows * width;
-  });
-  return target;
-}
+const asOneChunk = (batch: StackBatch): StackBatch => ({
+  ...batch,
+  starts: new Int32Array(1),
+  rowCounts: Int32Array.of(rowsIn(batch)),
+});

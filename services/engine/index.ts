@@ -12,6 +12,7 @@ export type {
   Stack,
   StackBatch,
   StackResult,
+  StatePlaces,
 } from './engine.ts';
 export { PagePool, type Reservation } from './page-pool.ts';
 export { pickRows } from './pick-rows.ts';

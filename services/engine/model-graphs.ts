@@ -1,6 +1,7 @@
 import type { Bundle, Manifest } from '@rondo/bundle';
 import { LIMITS, RondoError } from '@rondo/core';
 import { Tensor } from 'onnxruntime-node';
+import { DeviceStates, dispose } from './device-states.ts';
 import { readsEmbedding } from './embedding-table.ts';
 import type {
   Attention,
@@ -13,6 +14,8 @@ import type {
   StackResult,
 } from './engine.ts';
 import { GraphStack } from './graph-stack.ts';
+import type { LeftStates } from './graph-states.ts';
+import { keepsStates } from './keeps-states.ts';
 import { PagedAttention } from './paged-attention.ts';
 import { pickRows } from './pick-rows.ts';
 import type { Provider } from './provider.ts';
@@ -26,7 +29,7 @@ export interface GraphsOptions extends Omit<SessionOptions, 'proof'> {
 }
 
 interface LoadedStack {
-  run(batch: StackBatch): StackResult;
+  run(batch: StackBatch): StackResult & Pick<LeftStates, 'forHead'>;
   release(): void;
 }
 
@@ -43,6 +46,7 @@ export class ModelGraphs {
   readonly #head: Session;
   readonly #propagate: Session | undefined;
   readonly #attention: PagedAttention | undefined;
+  readonly #states: DeviceStates | undefined;
   readonly #provider: Provider;
   /** Absent for the CPU, which needs none. */
   readonly #proof: ProviderProof | undefined;
@@ -53,6 +57,7 @@ export class ModelGraphs {
     stacks: Partial<Record<Stack, LoadedStack>>,
     head: Session,
     paged: { propagate?: Session; attention: PagedAttention } | undefined,
+    states: DeviceStates | undefined,
   ) {
     this.#provider = provider;
     this.#proof = proof;
@@ -64,6 +69,7 @@ export class ModelGraphs {
     this.#head = head;
     this.#propagate = paged?.propagate;
     this.#attention = paged?.attention;
+    this.#states = states;
   }
 
   static load(bundle: Bundle, given: GraphsOptions): ModelGraphs {
@@ -85,6 +91,9 @@ export class ModelGraphs {
         ? new PagedAttention(attendedBy(options.provider, bundle.manifest), options)
         : undefined;
     attention?.load(bundle);
+    const states = keepsStates(options.provider, options.attention)
+      ? new DeviceStates(bundle.manifest.shape.hidden, options)
+      : undefined;
     const stacks: Partial<Record<Stack, LoadedStack>> = {};
     for (const stack of ['prelude', 'block', 'coda'] as const) {
       if (stack === 'prelude' && readsEmbedding(bundle.manifest, options.attention)) continue;
@@ -93,7 +102,8 @@ export class ModelGraphs {
         const files = (options.provider !== 'cpu' && deviceSegments?.[stack]) || segments[stack];
         stacks[stack] = SegmentStack.open(bundle, files, attention, options);
       } else if (file !== undefined) {
-        stacks[stack] = GraphStack.open(bundle, file, layers[stack], options.pools[stack], options);
+        const pages = options.pools[stack];
+        stacks[stack] = GraphStack.open(bundle, file, layers[stack], pages, options, states);
       }
     }
     const head = openSession(bundle, graphOf('head')!, options);
@@ -104,19 +114,20 @@ export class ModelGraphs {
       stacks,
       head,
       attention && { attention, ...(propagate && { propagate }) },
+      states,
     );
   }
 
   runStack(batch: StackBatch): StackResult {
     const stack = this.#stacks[batch.stack];
     if (!stack) throw new RondoError('ENGINE_FAILED', `this bundle has no ${batch.stack} stack`);
-    const result = stack.run(batch);
+    const { forHead, ...result } = stack.run(batch);
     if (!batch.head) return result;
     const { rows, wantLogits } = batch.head;
-    return {
-      ...result,
-      head: this.runHead({ state: pickRows(result.state, rows, this.#hidden), wantLogits }),
-    };
+    const head = forHead
+      ? this.#headOf(forHead, wantLogits)
+      : this.runHead({ state: pickRows(result.state, rows, this.#hidden), wantLogits });
+    return { ...result, head };
   }
 
   /** Projects K and V of rows that left the loop from their last state and writes them to the pages given. */
@@ -138,13 +149,20 @@ export class ModelGraphs {
     return performance.now() - begin;
   }
 
-  runHead({ state, wantLogits }: HeadBatch): HeadResult {
+  runHead(batch: HeadBatch): HeadResult {
+    const { state, wantLogits } = batch;
+    if (this.#states) return this.#headOf(this.#states.forHead(batch), wantLogits);
     const rows = state.length / this.#hidden;
     const kernel = this.#attention?.head;
     if (kernel?.takes(rows)) return kernel.run({ state, wantLogits });
+    return this.#headOf(new Tensor('float32', state, [rows, this.#hidden]), wantLogits);
+  }
+
+  #headOf(state: Tensor, wantLogits: boolean): HeadResult {
     const fetches = wantLogits ? HEAD_AND_LOGITS : HEAD;
     const begin = performance.now();
-    const out = this.#head.run({ state: new Tensor('float32', state, [rows, this.#hidden]) }, fetches);
+    const out = this.#head.run({ state }, fetches);
+    dispose(state);
     return {
       topLogits: out.top_logits!.data as Float32Array,
       topIds: out.top_ids!.data as Int32Array,
@@ -163,6 +181,7 @@ export class ModelGraphs {
     try {
       this.#run(1);
       if (this.#attention) this.#run(Math.min(LIMITS.stepRowsMax, this.#context));
+      if (this.#states) this.#runOnDevice();
       this.#proof?.check(this.#provider);
     } finally {
       this.#proof?.close();
@@ -200,6 +219,24 @@ export class ModelGraphs {
     }
   }
 
+  /** Two rows into slots, and from there and from here through the block again: every graph of states runs. */
+  #runOnDevice(): void {
+    const rows = (input: Float32Array, from: readonly number[], to: readonly number[]): StackBatch => ({
+      stack: 'block',
+      input,
+      starts: new Int32Array(2),
+      rowCounts: Int32Array.of(1, 1),
+      depths: new Int32Array(2),
+      pageTable: new Int32Array(2),
+      copies: [],
+      places: { from: Int32Array.from(from), to: Int32Array.from(to), slots: 2 },
+    });
+    const ones = (count: number) => new Float32Array(count * this.#hidden).fill(1);
+    this.runStack(rows(ones(2), [-1, -1], [0, 1]));
+    this.runStack(rows(ones(1), [0, -1], [0, -1]));
+    this.runHead({ state: ones(0), slots: Int32Array.of(0), wantLogits: false });
+  }
+
   /** Overwrites pages with NaN, so that a run that reads what it did not write shows. */
   poison(stack: Stack, pages: Int32Array): void {
     this.#attention?.poison(stack, pages);
@@ -209,6 +246,7 @@ export class ModelGraphs {
     for (const stack of Object.values(this.#stacks)) stack.release();
     this.#head.release();
     this.#propagate?.release();
+    this.#states?.release();
     await this.#attention?.close();
   }
 }

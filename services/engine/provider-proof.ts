@@ -2,6 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RondoError } from '@rondo/core';
+import { STATES_NODE } from './device-states.ts';
 import type { Provider } from './provider.ts';
 import type { Session } from './session.ts';
 
@@ -10,6 +11,7 @@ const PRODUCT = /MatMul|Gemm/;
 
 interface NodeEvent {
   readonly cat?: string;
+  readonly name?: string;
   readonly args?: { readonly op_name?: string; readonly provider?: string };
 }
 
@@ -55,7 +57,7 @@ export class ProviderProof {
     const where = [...new Set(elsewhere.map((event) => `${event.op} on ${event.provider}`))].join(', ');
     throw new RondoError(
       'CONFIG_INVALID',
-      `provider ${provider}: ${elsewhere.length} of ${seen.length} matrix products of the first pass ran elsewhere (${where}); convert the bundle again if it is of an older version, or use --provider cpu`,
+      `provider ${provider}: ${elsewhere.length} of ${seen.length} matrix products and moves of states of the first pass ran elsewhere (${where}); convert the bundle again if it is of an older version, or use --provider cpu`,
     );
   }
 
@@ -64,7 +66,10 @@ export class ProviderProof {
   }
 }
 
-function productOf({ cat, args }: NodeEvent): { op: string; provider: string }[] {
+/** Of a product, or of what must not bring states to the host. */
+function productOf({ cat, name, args }: NodeEvent): { op: string; provider: string }[] {
   const { op_name: op, provider } = args ?? {};
-  return cat === 'Node' && op && provider && PRODUCT.test(op) ? [{ op, provider }] : [];
+  return cat === 'Node' && op && provider && (PRODUCT.test(op) || name?.startsWith(STATES_NODE))
+    ? [{ op, provider }]
+    : [];
 }

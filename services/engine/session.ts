@@ -1,6 +1,6 @@
 import { type Bundle, bundlePath } from '@rondo/bundle';
 import { RondoError } from '@rondo/core';
-import type { Tensor } from 'onnxruntime-node';
+import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { type Binding, binding, initOrt } from 'onnxruntime-node/dist/binding.js';
 import type { Provider } from './provider.ts';
 import type { ProviderProof } from './provider-proof.ts';
@@ -75,14 +75,33 @@ export function discard(tensor: Tensor | undefined): void {
 export function openSession(
   bundle: Bundle,
   file: string,
-  { threads, provider, deviceId, proof }: SessionOptions,
+  options: SessionOptions,
   outputs?: OutputLocations,
 ): Session {
   const path = bundlePath(bundle, file);
+  return opened(path, (session, runtime) => session.loadModel(path, runtime), options, outputs);
+}
+
+/** A graph that is no bundle's. @throws RondoError CONFIG_INVALID as `openSession`. */
+export function openGraph(graph: Uint8Array, options: SessionOptions, outputs?: OutputLocations): Session {
+  const { buffer, byteOffset, length } = graph;
+  const load: Load = (session, runtime) =>
+    session.loadModel(buffer as ArrayBuffer, byteOffset, length, runtime);
+  return opened('a graph of states', load, options, outputs);
+}
+
+type Load = (session: Binding.InferenceSession, options: InferenceSession.SessionOptions) => void;
+
+function opened(
+  name: string,
+  load: Load,
+  { threads, provider, deviceId, proof }: SessionOptions,
+  outputs?: OutputLocations,
+): Session {
   initOrt();
   const session = new binding.InferenceSession();
   try {
-    session.loadModel(path, {
+    load(session, {
       executionProviders: [deviceId === undefined ? provider : { name: provider, deviceId }],
       intraOpNumThreads: threads,
       interOpNumThreads: 1,
@@ -107,11 +126,11 @@ export function openSession(
         { cause },
       );
     }
-    throw new RondoError('BUNDLE_INVALID', `${path}: ${message}`, { cause });
+    throw new RondoError('BUNDLE_INVALID', `${name}: ${message}`, { cause });
   }
-  const opened = new Session(session);
-  proof?.watch(opened);
-  return opened;
+  const ready = new Session(session);
+  proof?.watch(ready);
+  return ready;
 }
 
 /** What the runtime says where a provider has no library or no device. */

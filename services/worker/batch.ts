@@ -1,5 +1,5 @@
 import type { HeadBatch, HeadRows, Stack, StackBatch } from '@rondo/engine';
-import { type Chunk, depthOf, liveRows } from './chunk.ts';
+import { type Chunk, depthOf, liveRows, slotsOf } from './chunk.ts';
 
 /** Shallow before deep: the order that the engine asks for. */
 export const inDepthOrder = (chunks: readonly Chunk[]): Chunk[] =>
@@ -13,7 +13,7 @@ export function stackBatch(
   stack: Stack,
   chunks: readonly Chunk[],
   hidden: number,
-  { head, wanted }: Pick<StackBatch, 'head' | 'wanted'> = {},
+  { head, wanted, places }: Pick<StackBatch, 'head' | 'wanted' | 'places'> = {},
 ): StackBatch {
   const tables = chunks.map((chunk) =>
     chunk.tenant.residency.reach(stack, depthOf(chunk), chunk.start + chunk.rows),
@@ -27,7 +27,7 @@ export function stackBatch(
   const rows = rowsOf(chunks);
   return {
     stack,
-    input: stack === 'prelude' ? joined(chunks, new Int32Array(rows)) : statesOf(chunks, rows * hidden),
+    input: stack === 'prelude' ? joined(chunks, new Int32Array(rows)) : statesOf(chunks, hidden),
     starts: Int32Array.from(chunks, (chunk) => chunk.start),
     rowCounts: Int32Array.from(chunks, (chunk) => chunk.rows),
     depths: Int32Array.from(chunks, depthOf),
@@ -35,6 +35,7 @@ export function stackBatch(
     copies: [...tenants].flatMap((tenant) => tenant.residency.drain(stack)),
     head,
     wanted,
+    places,
   };
 }
 
@@ -55,17 +56,23 @@ export function headRows(chunks: readonly Chunk[], leave: (chunk: Chunk) => bool
 }
 
 export const headBatch = (chunks: readonly Chunk[], hidden: number): HeadBatch => ({
-  state: joined(chunks, new Float32Array(rowsOf(chunks) * hidden)),
+  state: statesOf(chunks, hidden),
+  ...(chunks.some(slotsOf) && { slots: Int32Array.from(chunks.flatMap(placesOf)) }),
   wantLogits: chunks.some((chunk) => chunk.wantLogits),
 });
 
 export const rowsOf = (chunks: readonly { readonly rows: number }[]): number =>
   chunks.reduce((rows, chunk) => rows + chunk.rows, 0);
 
-/** Of one chunk alone that has the memory of its states for itself, these. */
-function statesOf(chunks: readonly Chunk[], floats: number): Float32Array {
+/** The slot of each row, −1 without. */
+const placesOf = (chunk: Chunk): number[] => [...(slotsOf(chunk) ?? new Int32Array(chunk.rows).fill(-1))];
+
+/** States that are here; of one chunk alone that has the memory of its states for itself, these. */
+function statesOf(chunks: readonly Chunk[], hidden: number): Float32Array {
   const [{ input, own }] = chunks as [Chunk];
-  return chunks.length === 1 && own === input ? own : joined(chunks, new Float32Array(floats));
+  if (chunks.length === 1 && own === input) return own;
+  const here = chunks.filter((chunk) => !slotsOf(chunk));
+  return joined(here, new Float32Array(rowsOf(here) * hidden));
 }
 
 function joined<Values extends Int32Array | Float32Array>(chunks: readonly Chunk[], target: Values): Values {

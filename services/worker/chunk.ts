@@ -14,7 +14,10 @@ export interface Chunk {
   /** Position of the first row. */
   readonly start: number;
   readonly rows: number;
-  /** Token ids [rows] for the prelude, states [rows·hidden] for all else. */
+  /**
+   * Token ids [rows] for the prelude. For all else states [rows·hidden], or, where those stay on the engine's device, the
+   * slots [rows] that hold them; a slot is another's once no chunk names it. (state-slots.ts)
+   */
   readonly input: Int32Array | Float32Array;
   /** The input where its memory is this chunk's alone, so that a run may take it as it is; another array, or none, where it is not. */
   readonly own?: Float32Array | undefined;
@@ -24,8 +27,8 @@ export interface Chunk {
   readonly wantLogits: boolean;
   /** Leading rows whose token is out already: they only bring their K/V up to full depth. (kvPolicy catch-up) */
   readonly owed: number;
-  /** Coda and head: the state [hidden] with which the row returns to the loop if the head is not sure of its token. */
-  readonly undecided?: Float32Array | undefined;
+  /** Coda and head: the state [hidden], or its slot, with which the row returns to the loop if the head is not sure of its token. */
+  readonly undecided?: Chunk['input'] | undefined;
   /** Since when it can run, by `performance.now()`; only of sequences that tell their runs. */
   readonly readyMs?: number | undefined;
   /** After a run that took it to the head: what that said of its last rows. */
@@ -37,6 +40,17 @@ export const liveRows = ({ start, rows, owed }: Chunk): Pick<Chunk, 'start' | 'r
   start: start + owed,
   rows: rows - owed,
 });
+
+/** Slots [rows] of a chunk whose states are on the engine's device. */
+export const slotsOf = ({ phase, input }: Pick<Chunk, 'phase' | 'input'>): Int32Array | undefined =>
+  phase !== 'prelude' && input instanceof Int32Array ? input : undefined;
+
+/** The part of a chunk's input that belongs to its rows from `first` on, before `end`. */
+export const inputOf = (
+  { input, rows }: Pick<Chunk, 'input' | 'rows'>,
+  first: number,
+  end = rows,
+): Chunk['input'] => input.subarray((input.length / rows) * first, (input.length / rows) * end);
 
 /** Depth of the K/V that a chunk's next run reads and writes: prelude and coda have one. */
 export const depthOf = (chunk: Chunk): number => (chunk.phase === 'block' ? chunk.passes : 0);

@@ -88,7 +88,6 @@ export class FrontDoor {
       // One at each stage and one on the way to each: no stage waits for a hop.
       chunksInFlight: homed ? 1 : 2 * spec.route.stages.length,
       tokensMax,
-      hidden: shape.hidden,
       candidates: manifest.headCandidates,
     };
     return new HomeSequence(spec, residency, plan, { ready, spent, closed });

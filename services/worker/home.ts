@@ -9,7 +9,7 @@ import {
   type SequenceId,
 } from '@rondo/core';
 import { type HeadRow, logprobOf, needsLogits, sample, topLogprobs } from '@rondo/engine';
-import type { Chunk } from './chunk.ts';
+import { type Chunk, inputOf } from './chunk.ts';
 import { EventQueue } from './event-queue.ts';
 import type { Residency } from './residency.ts';
 import { RunRecorder } from './run-recorder.ts';
@@ -22,7 +22,6 @@ export interface HomePlan {
   readonly chunksInFlight: number;
   /** Tokens to generate at most. */
   readonly tokensMax: number;
-  readonly hidden: number;
   /** Top logits per row of the head. */
   readonly candidates: number;
 }
@@ -140,7 +139,7 @@ export class HomeSequence implements Resident {
     const need = this.headNeed(chunk);
     if (!need) return undefined;
     const { rows, wantLogits } = need;
-    const input = chunk.input.slice(-rows * this.#plan.hidden);
+    const input = inputOf(chunk, chunk.rows - rows).slice();
     return { ...chunk, phase: 'head', start: end - rows, rows, input, wantLogits };
   }
 
@@ -246,8 +245,7 @@ export class HomeSequence implements Resident {
     const history = { prompt: this.#spec.promptIds, output: this.#output };
     const chosen = sample(row, this.#spec.sampling, history, index);
     if (chosen === 'needs-logits') {
-      const { hidden } = this.#plan;
-      const state = chunk.input.slice(-hidden);
+      const state = inputOf(chunk, chunk.rows - 1).slice();
       this.#ways.ready({
         ...chunk,
         start: chunk.start + chunk.rows - 1,

@@ -1,5 +1,5 @@
 import { LIMITS, stageAt } from '@rondo/core';
-import { type Chunk, depthOf } from './chunk.ts';
+import { type Chunk, depthOf, slotsOf } from './chunk.ts';
 import type { ReadyChunk } from './step-policy.ts';
 import type { Tenant } from './tenant.ts';
 
@@ -34,9 +34,10 @@ export class Inbox {
     const queue = queues.get(name) ?? [];
     queues.set(name, queue);
     const last = queue.at(-1);
-    if (last && last.owed === last.rows && last.rows + chunk.rows <= LIMITS.prefillChunkRows) {
-      queue[queue.length - 1] = joined(last, chunk);
-    } else queue.push(chunk);
+    const fits = last && last.owed === last.rows && last.rows + chunk.rows <= LIMITS.prefillChunkRows;
+    // States of one are on the engine's device, those of the other are here: they run one after the other.
+    if (fits && !slotsOf(last) === !slotsOf(chunk)) queue[queue.length - 1] = joined(last, chunk);
+    else queue.push(chunk);
   }
 
   /** The first chunk of every queue, sequences in the order in which they last ran. */
@@ -55,6 +56,11 @@ export class Inbox {
       }
     }
     return fronts;
+  }
+
+  /** All of them, in no order. */
+  *waiting(): Iterable<Chunk> {
+    for (const queues of this.#queues.values()) for (const queue of queues.values()) yield* queue;
   }
 
   /** Takes chunks that `fronts` showed. */
@@ -94,7 +100,8 @@ const queueName = (chunk: Chunk): string => `${chunk.phase} ${depthOf(chunk)}`;
 
 /** Rows that are owed and the rows behind them run as one chunk. */
 function joined(owed: Chunk, next: Chunk): Chunk {
-  const input = new Float32Array(owed.input.length + next.input.length);
+  const values = slotsOf(owed) ? Int32Array : Float32Array;
+  const input = new values(owed.input.length + next.input.length);
   input.set(owed.input);
   input.set(next.input, owed.input.length);
   return { ...next, start: owed.start, rows: owed.rows + next.rows, owed: owed.rows + next.owed, input };

@@ -1,4 +1,5 @@
 import { type Address, decideExit, type Route, stageAt, type WorkerRef } from '@rondo/core';
+import type { Stack } from '@rondo/engine';
 import { type Chunk, liveRows, type Phase } from './chunk.ts';
 
 export interface Whereabouts {
@@ -38,6 +39,20 @@ export function leavesNext({ maxDepth, codaLayers }: Whereabouts, chunk: Chunk):
   return (
     rule !== undefined && decideExit(rule, passes, { survival, row: tenant.generatedRow(live) }) === 'exit'
   );
+}
+
+/**
+ * Whether the rows of a chunk, before its run through `stack`, are known to run here next if they run at all: an exit may send
+ * them elsewhere, and what they leave behind.
+ */
+export function staysHere(where: Whereabouts, stack: Stack, chunk: Chunk): boolean {
+  const { tenant } = chunk;
+  const { stages } = tenant.route;
+  if (stack === 'coda' || stages.every(({ worker }) => worker.id === where.self)) return true;
+  const passes = stack === 'prelude' ? 0 : chunk.passes + 1;
+  if (stopInLoop(where, tenant.route, passes, false).at === 'peer') return false;
+  const rule = stack === 'block' && tenant.exitRule({ ...chunk, ...liveRows(chunk) });
+  return !rule || (rule.policy === 'none' && rule.maxDepth >= where.maxDepth);
 }
 
 /** Depths of a route whose passes run on worker `self`. */

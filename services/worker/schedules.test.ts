@@ -18,13 +18,20 @@ import { generateAlone, type TestShape } from './test-model.ts';
 /** Room for the twelve longest visits: refusals have their own test. */
 const pools = { prelude: 133, block: 397, coda: 133 };
 
-const SETTINGS: readonly { shape: TestShape; policy: StepPolicy }[] = [
+const SETTINGS: readonly { shape: TestShape; policy: StepPolicy; stateSlots?: number }[] = [
   { shape: { prelude: 1, coda: 1, maxDepth: 3, kvPolicy: 'last-exited' }, policy: 'depth' },
   { shape: { prelude: 1, coda: 1, maxDepth: 3, kvPolicy: 'propagate' }, policy: 'depth' },
   { shape: { prelude: 1, coda: 1, maxDepth: 3, kvPolicy: 'catch-up' }, policy: 'depth' },
   { shape: { prelude: 0, coda: 0, maxDepth: 3, kvPolicy: 'catch-up' }, policy: 'depth' },
   { shape: { prelude: 0, coda: 1, maxDepth: 3, kvPolicy: 'catch-up' }, policy: 'sequence' },
   { shape: { prelude: 1, coda: 0, maxDepth: 3, kvPolicy: 'propagate' }, policy: 'static' },
+  // States that stay in the engine, with room for all of them and for some.
+  {
+    shape: { prelude: 1, coda: 1, maxDepth: 3, kvPolicy: 'last-exited' },
+    ...{ policy: 'depth', stateSlots: 4096 },
+  },
+  { shape: { prelude: 0, coda: 0, maxDepth: 3, kvPolicy: 'catch-up' }, policy: 'depth', stateSlots: 70 },
+  { shape: { prelude: 0, coda: 1, maxDepth: 3, kvPolicy: 'catch-up' }, policy: 'sequence', stateSlots: 300 },
 ];
 
 const placesOf = (first: TestWorker, second: TestWorker): readonly (readonly [TestWorker, Route])[] => [
@@ -92,10 +99,11 @@ async function comes(of: Visit, shape: TestShape, home: TestWorker, route: Route
   }
 }
 
-for (const { shape, policy } of SETTINGS) {
-  test(`whatever comes, waits, exits early, is staged or leaves: each gets what it gets alone (${shape.kvPolicy}, ${policy}, ${shape.prelude} + loop + ${shape.coda})`, async () => {
+for (const { shape, policy, stateSlots } of SETTINGS) {
+  test(`whatever comes, waits, exits early, is staged or leaves: each gets what it gets alone (${shape.kvPolicy}, ${policy}, ${shape.prelude} + loop + ${shape.coda}${stateSlots ? `, ${stateSlots} states stay` : ''})`, async () => {
+    const stays = stateSlots !== undefined && { stateSlots };
     const workers = await Promise.all([
-      startTestWorker(shape, { pools, policy }),
+      startTestWorker(shape, { pools, policy, ...stays }),
       startTestWorker(shape, { pools, policy }),
     ]);
     const places = placesOf(...(workers as [TestWorker, TestWorker]));
@@ -110,6 +118,7 @@ for (const { shape, policy } of SETTINGS) {
         }),
         { numRuns: 12 },
       );
+      if (stateSlots) assert.ok(workers[0]!.engine.slotRows.written > 0);
     } finally {
       await Promise.all(workers.map((worker) => worker.stop()));
     }

@@ -2,7 +2,7 @@ import type { Manifest } from '@rondo/bundle';
 import { type Address, decideExit, RondoError, stageAt, survive } from '@rondo/core';
 import type { HeadResult, HeadRow, HeadRows, Stack, StackResult } from '@rondo/engine';
 import type { MicrobatchChunk } from '@rondo/wire';
-import { type Chunk, depthOf } from './chunk.ts';
+import { type Chunk, depthOf, inputOf } from './chunk.ts';
 import { Departures } from './departures.ts';
 import { headRow, headsOf } from './head-rows.ts';
 import { stopInLoop, type Whereabouts } from './itinerary.ts';
@@ -42,21 +42,33 @@ export class Settlement {
     this.#ways = ways;
   }
 
-  /** What goes to other workers leaves with the next flush. `asked`: what the head was asked in the same run. */
-  stack(stack: Stack, chunks: readonly Chunk[], result: StackResult, asked?: HeadRows): void {
+  /**
+   * What goes to other workers leaves with the next flush. `head`: what the head was asked in the same run; `kept`: the slot in
+   * which each row's state stays, −1 where it came back.
+   */
+  stack(
+    stack: Stack,
+    chunks: readonly Chunk[],
+    result: StackResult,
+    { head, kept }: { readonly head?: HeadRows | undefined; readonly kept?: Int32Array | undefined },
+  ): void {
     const departures = new Departures();
-    let row = 0;
+    let [row, floats] = [0, 0];
     for (const chunk of chunks) {
+      const end = row + chunk.rows;
+      const stays = (kept?.[row] ?? -1) >= 0;
+      const from = floats;
+      if (!stays) floats += chunk.rows * this.#hidden;
+      const input = stays ? kept!.subarray(row, end) : result.state.subarray(from, floats);
       settleOne(chunk.tenant, () => {
         chunk.tenant.residency.wrote(stack, depthOf(chunk), chunk.start + chunk.rows);
-        const input = result.state.subarray(row * this.#hidden, (row + chunk.rows) * this.#hidden);
-        const heads = asked && headsOf(asked, result.head!, row, row + chunk.rows);
+        const heads = head && headsOf(head, result.head!, row, end);
         const settled = { ...chunk, input, heads };
         if (stack === 'block') this.#afterPass(settled, result, row, departures);
         else if (stack === 'prelude') this.#afterPrelude(settled, departures);
         else this.#throughStacks(settled);
       });
-      row += chunk.rows;
+      row = end;
     }
     departures.leave(this.#ways);
   }
@@ -140,8 +152,8 @@ export class Settlement {
     const looked =
       rule.policy === 'latent-diff' ? signal.latentDiff : gate === undefined ? undefined : survival;
     tenant.recorder?.decided(live, looked, decision === 'exit' && after.passes < this.#where.maxDepth);
-    if (decision === 'exit') this.#leaveLoop(settled, settled.input as Float32Array, departures);
-    const asked = decision === 'ask-head' && { undecided: settled.input as Float32Array };
+    if (decision === 'exit') this.#leaveLoop(settled, settled.input, departures);
+    const asked = decision === 'ask-head' && { undecided: settled.input };
     this.#onward({ ...settled, ...asked }, decision !== 'go-on', departures);
   }
 
@@ -149,14 +161,12 @@ export class Settlement {
   #withoutOwed(chunk: Chunk, departures: Departures): Chunk {
     const { owed, start, rows } = chunk;
     if (owed === 0) return chunk;
-    const input = chunk.input as Float32Array;
-    const split = owed * this.#hidden;
-    this.#owe({ ...chunk, rows: owed, input: input.slice(0, split) }, departures);
-    return { ...chunk, owed: 0, start: start + owed, rows: rows - owed, input: input.subarray(split) };
+    this.#owe({ ...chunk, rows: owed, input: inputOf(chunk, 0, owed).slice() }, departures);
+    return { ...chunk, owed: 0, start: start + owed, rows: rows - owed, input: inputOf(chunk, owed) };
   }
 
   /** Rows leave with `state` after their last pass: what deeper passes of later rows will read of them. */
-  #leaveLoop(chunk: Chunk, state: Float32Array, departures: Departures): void {
+  #leaveLoop(chunk: Chunk, state: Chunk['input'], departures: Departures): void {
     const { tenant, start, rows, passes } = chunk;
     if (passes >= this.#where.maxDepth) return;
     switch (this.#kvPolicy) {
@@ -203,7 +213,7 @@ export class Settlement {
   }
 
   /** The head has seen a row that may leave: it does when the likeliest token is likely enough, else it goes back. */
-  #sure(chunk: Chunk, state: Float32Array, row: HeadRow): boolean {
+  #sure(chunk: Chunk, state: Chunk['input'], row: HeadRow): boolean {
     const { tenant, passes, survival, start } = chunk;
     const confidence = Math.exp(row.topLogits[0]! - row.logSumExp);
     const rule = tenant.exitRule(chunk)!;
@@ -227,7 +237,7 @@ export class Settlement {
   #forHome(chunk: Chunk): Chunk {
     const { tenant, start } = chunk;
     const rows = tenant.kind === 'stage' ? tenant.rowsForHome(chunk) : chunk.rows;
-    const input = chunk.input.subarray(chunk.input.length - rows * this.#hidden);
+    const input = inputOf(chunk, chunk.rows - rows);
     return { ...chunk, start: start + chunk.rows - rows, rows, input };
   }
 

@@ -12,6 +12,7 @@ import type { Propagation } from './propagation.ts';
 import type { BlockCosts } from './run-costs.ts';
 import { type EndedRun, recordRun } from './run-recorder.ts';
 import type { Settlement } from './settle.ts';
+import type { StateSlots } from './state-slots.ts';
 import { decide, leavesBackground, leavingShareOf, type StepPolicy } from './step-policy.ts';
 import type { StepSpans } from './step-spans.ts';
 import type { Tenant } from './tenant.ts';
@@ -28,6 +29,8 @@ export interface StepReport {
   /** Inside the engine, of `stepMs` from building the batch to settling its last row. */
   readonly runMs: number;
   readonly stepMs: number;
+  /** Of rows through a stack: whose state came back from the engine. The others' stays on its device. */
+  readonly statesBack?: number | undefined;
 }
 
 interface Ways {
@@ -50,6 +53,8 @@ export interface StepOptions {
   readonly hidden: number;
   readonly policy: StepPolicy;
   readonly inbox: Inbox;
+  /** Where states lie on the engine's device; absent where they come and go with every run. */
+  readonly stateSlots?: StateSlots | undefined;
   readonly tenants: Tenants;
   readonly times: () => RunTimes & Pick<Pace, 'leavingMs'>;
   /** What runs of the block take here; undefined while unknown. */
@@ -166,10 +171,10 @@ export class Step {
       async () => {
         try {
           const begin = performance.now();
-          const { runMs, headMs } = await this.#run(phase, chunks, begin, head);
+          const { runMs, headMs, statesBack } = await this.#run(phase, chunks, begin, head);
           this.#failures = 0;
           const stepMs = performance.now() - begin - headMs;
-          this.#untold.push({ phase, chunks, rows: rowsOf(chunks), runMs, stepMs });
+          this.#untold.push({ phase, chunks, rows: rowsOf(chunks), runMs, stepMs, statesBack });
           const headRun = { phase: 'head', chunks: [], runMs: headMs, stepMs: headMs } as const;
           if (head) this.#untold.push({ ...headRun, rows: head.rows.length });
           if (this.#rooms.inbox.empty) this.#ways.flush();
@@ -186,7 +191,7 @@ export class Step {
     chunks: readonly Chunk[],
     beganMs: number,
     head?: HeadRows,
-  ): Promise<{ runMs: number; headMs: number }> {
+  ): Promise<{ runMs: number; headMs: number; statesBack?: number }> {
     const { where, engine, hidden, settlement } = this.#rooms;
     this.#number = (this.#number + 1) >>> 0;
     const ran = { worker: where.self, step: this.#number, phase, chunks, beganMs };
@@ -197,13 +202,16 @@ export class Step {
       settlement.head(chunks, result);
       return { runMs: result.runMs, headMs: 0 };
     }
-    const batch = stackBatch(phase, chunks, hidden, { head, wanted: wantedRows(phase, chunks, where) });
+    const places = this.#rooms.stateSlots?.places(phase, chunks);
+    const wanted = wantedRows(phase, chunks, where);
+    const batch = stackBatch(phase, chunks, hidden, { head, wanted, places });
     const result = await this.#timed(() => engine.runStack(batch));
     // Before rows are settled: what a token tells of must be written down by then.
     const heads = head && { head: { ...head, runMs: result.head!.runMs } };
     this.#ran({ ...ran, endedMs: performance.now(), ...heads });
-    settlement.stack(phase, chunks, result, head);
-    return { runMs: result.runMs, headMs: result.head?.runMs ?? 0 };
+    settlement.stack(phase, chunks, result, { head, kept: places?.to });
+    const statesBack = result.state.length / hidden;
+    return { runMs: result.runMs, headMs: result.head?.runMs ?? 0, statesBack };
   }
 
   #ran(run: EndedRun): void {

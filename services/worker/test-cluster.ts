@@ -35,6 +35,8 @@ export async function startTestWorker(
   shape: TestShape,
   options: {
     pools?: Partial<PoolSizes>;
+    /** States that stay in the engine; by default none. */
+    stateSlots?: number;
     digest?: string;
     name?: string;
     prefixCache?: boolean;
@@ -43,7 +45,7 @@ export async function startTestWorker(
     drainMs?: number;
   } = {},
 ): Promise<TestWorker> {
-  const engine = new TestEngine(shape, options.pools);
+  const engine = new TestEngine(shape, options.pools, options.stateSlots);
   const metrics = new Metrics();
   const running = await serveEngine(engine, {
     bundle: testBundle(shape, options.digest),

@@ -9,6 +9,7 @@ import {
   type Stack,
   type StackBatch,
   type StackResult,
+  type StatePlaces,
 } from '@rondo/engine';
 import {
   CANDIDATES,
@@ -44,17 +45,21 @@ export class TestEngine implements Engine {
   /** Runs fail with it while it is set. */
   failure: Error | undefined;
   closed = false;
+  /** Rows that came from a slot, and rows that stayed in one. */
+  readonly slotRows = { read: 0, written: 0 };
+  #slots: number[][] = [];
   readonly #layers: Record<Stack, number>;
   readonly #pages: Record<Stack, Page[]>;
 
-  constructor(shape: TestShape, pools: Partial<PoolSizes> = {}) {
+  constructor(shape: TestShape, pools: Partial<PoolSizes> = {}, stateSlots?: number) {
     const sizes: PoolSizes = {
       prelude: shape.prelude > 0 ? 65 : 1,
       block: 64 * shape.maxDepth + 1,
       coda: shape.coda > 0 ? 65 : 1,
       ...pools,
     };
-    this.description = { provider: 'test', threads: 1, attention: 'pages', pools: sizes };
+    const stays = stateSlots !== undefined && { stateSlots };
+    this.description = { provider: 'test', threads: 1, attention: 'pages', pools: sizes, ...stays };
     this.#layers = { prelude: shape.prelude, block: 1, coda: shape.coda };
     const blank = (count: number): Page[] => Array.from({ length: count }, () => []);
     this.#pages = { prelude: blank(sizes.prelude), block: blank(sizes.block), coda: blank(sizes.coda) };
@@ -72,6 +77,8 @@ export class TestEngine implements Engine {
     const rows = batch.rowCounts.reduce((sum, count) => sum + count, 0);
     const state = new Float32Array(rows * HIDDEN);
     const [gate, latentDiff] = [new Float32Array(rows), new Float32Array(rows)];
+    const states =
+      stack === 'prelude' ? state : this.#collected(batch.input as Float32Array, batch.places?.from);
     const written = new Set<string>();
     let at = 0;
     for (let chunk = 0; chunk < batch.starts.length; chunk++) {
@@ -79,7 +86,7 @@ export class TestEngine implements Engine {
         const input =
           batch.stack === 'prelude'
             ? embed(batch.input[at]!)
-            : [...batch.input.subarray(at * HIDDEN, (at + 1) * HIDDEN)];
+            : [...states.subarray(at * HIDDEN, (at + 1) * HIDDEN)];
         const after = this.#layers[stack] > 0 ? this.#passRow(batch, chunk, row, input, written) : input;
         state.set(after, at * HIDDEN);
         gate[at] = gateOf(after);
@@ -96,7 +103,13 @@ export class TestEngine implements Engine {
       }
     }
     const head = batch.head && this.#head(pickRows(state, batch.head.rows, HIDDEN), batch.head.wantLogits);
-    return { state, ...(stack === 'block' && { gate, latentDiff }), ...(head && { head }), runMs: 1 };
+    const comesBack = batch.places ? this.#keep(state, batch.places) : state;
+    return {
+      state: comesBack,
+      ...(stack === 'block' && { gate, latentDiff }),
+      ...(head && { head }),
+      runMs: 1,
+    };
   }
 
   async propagate({ state, positions, pages }: PropagateBatch): Promise<number> {
@@ -112,10 +125,40 @@ export class TestEngine implements Engine {
     for (const page of pages) this.#pages[stack][page] = [];
   }
 
-  async runHead({ state, wantLogits }: HeadBatch): Promise<HeadResult> {
+  async runHead({ state, slots, wantLogits }: HeadBatch): Promise<HeadResult> {
     await this.#enter();
     this.headCalls++;
-    return this.#head(state, wantLogits);
+    return this.#head(this.#collected(state, slots), wantLogits);
+  }
+
+  /** States of all rows: of those in slots from there, of the others from `here` in their order. */
+  #collected(here: Float32Array, from?: Int32Array): Float32Array {
+    if (!from) return here;
+    const all = new Float32Array(from.length * HIDDEN);
+    let next = 0;
+    from.forEach((slot, row) => {
+      if (slot >= 0 && !this.#slots[slot]) throw new Error(`slot ${slot} is read but holds nothing`);
+      all.set(slot >= 0 ? this.#slots[slot]! : here.subarray(next, next + HIDDEN), row * HIDDEN);
+      if (slot < 0) next += HIDDEN;
+      else this.slotRows.read++;
+    });
+    if (next !== here.length)
+      throw new Error(`${here.length / HIDDEN} states came, ${next / HIDDEN} belong to rows`);
+    return all;
+  }
+
+  /** Leaves states in their slots and forgets what nobody needs any more; returns the others. */
+  #keep(state: Float32Array, { to, slots }: StatePlaces): Float32Array {
+    const back: number[] = [];
+    to.forEach((slot, row) => {
+      const values = state.subarray(row * HIDDEN, (row + 1) * HIDDEN);
+      if (slot < 0) back.push(...values);
+      else this.#slots[slot] = [...values];
+      if (slot >= slots) throw new Error(`slot ${slot} of ${slots}`);
+      if (slot >= 0) this.slotRows.written++;
+    });
+    this.#slots.length = Math.min(this.#slots.length, slots);
+    return Float32Array.from(back);
   }
 
   #head(state: Float32Array, wantLogits: boolean): HeadResult {

@@ -13,6 +13,9 @@ const HOP_BUCKETS = [0.00025, 0.0005, 0.00075, 0.001, 0.0015, 0.002, 0.003, 0.00
 /** What the sequences on an idle worker are: some live here, or all only run stages here. */
 const ROLES = ['home', 'stage'] as const;
 
+/** Where states lie between two runs. */
+const PLACES = ['host', 'device'] as const;
+
 const REFUSALS = ['KV_EXHAUSTED', 'OVERLOADED'] as const satisfies readonly ErrorCode[];
 
 /** What a worker tells Prometheus. */
@@ -25,6 +28,7 @@ export class WorkerMetrics {
   readonly #depths;
   readonly #failures;
   readonly #stale;
+  readonly #states;
   readonly #sequences;
   readonly #freePositions;
   readonly #pages;
@@ -70,6 +74,10 @@ export class WorkerMetrics {
       'rondo_stale_chunks_total',
       'Chunks dropped because their sequence or epoch is not here',
     );
+    this.#states = counterOf(metrics, 'place', PLACES, [
+      'rondo_state_rows_total',
+      'Rows whose state a stack left in the memory of the worker, or on the device of its engine',
+    ]);
     this.#sequences = metrics.gauge(
       'rondo_worker_sequences',
       'Sequences that live on this worker or run passes on it',
@@ -177,7 +185,11 @@ export class WorkerMetrics {
     this.#pages.set({ state: 'free' }, free);
   }
 
-  ran({ phase, chunks, rows, runMs, stepMs }: StepReport): void {
+  ran({ phase, chunks, rows, runMs, stepMs, statesBack }: StepReport): void {
+    if (statesBack !== undefined) {
+      this.#states.inc({ place: 'host' }, statesBack);
+      this.#states.inc({ place: 'device' }, rows - statesBack);
+    }
     this.#rows.observe({ phase }, rows);
     this.#seconds.observe({ phase }, runMs / 1000);
     this.#hostSeconds.observe({ phase }, (stepMs - runMs) / 1000);

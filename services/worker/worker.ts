@@ -23,6 +23,7 @@ import type { RunningWorker } from './running-worker.ts';
 import { loadOf, workerHandlers } from './server.ts';
 import { Settlement } from './settle.ts';
 import { StageHost } from './stage-host.ts';
+import { StateSlots } from './state-slots.ts';
 import { Step } from './step.ts';
 import { StepProgress } from './step-progress.ts';
 import { StepSpans } from './step-spans.ts';
@@ -154,7 +155,11 @@ export async function serveEngine(
       wake: () => step.wake(),
     },
   );
+  const { stateSlots } = engine.description;
   const rooms = {
+    // What propagates is projected from states that are here.
+    ...(stateSlots &&
+      manifest.kvPolicy !== 'propagate' && { stateSlots: new StateSlots(stateSlots, inbox, where) }),
     costs: () => runCosts.block,
     passes,
     engine,
