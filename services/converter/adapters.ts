@@ -73,33 +73,31 @@ export class LayerAdapters {
   }
 
   /** For a linear whose input is x [N, in] and whose targets' outputs lie side by side in `output` [N, Σ out]. */
-  adaptWhole(name: PackedName, x: Value, output: ScaledRows): Value {
+  adaptWhole(name: PackedName, x: Value, output: ScaledRows): ScaledRows {
     const factors = this.#packed[name];
     const { graph } = this.rows;
-    if (!factors) return scaled(graph, output);
+    if (!factors) return output;
     if (factors.kind === 'integer') return this.#addInteger(factors, x, [output])[0]!;
     const whole = scaled(graph, output);
     const targets = PACKED[name];
-    if (targets.length === 1) return addFactors(this.rows, factors, x, [whole])[0]!;
+    if (targets.length === 1) return unscaled(addFactors(this.rows, factors, x, [whole])[0]!);
     if (targetsOf(factors).length === targets.length) {
-      return graph.node('Add', [whole, this.#joined(addFactors(this.rows, factors, x))]);
+      return unscaled(graph.node('Add', [whole, this.#joined(addFactors(this.rows, factors, x))]));
     }
-    return this.#joined(this.#addParts(name, factors, x, this.#parts(name, whole)));
+    return unscaled(this.#joined(this.#addParts(name, factors, x, this.#parts(name, whole))));
   }
 
   /** The same for the outputs of each target apart. */
-  adaptParts(name: PackedName, x: Value, outputs: readonly ScaledRows[]): Value[] {
-    const { graph } = this.rows;
+  adaptParts(name: PackedName, x: Value, outputs: readonly ScaledRows[]): ScaledRows[] {
     const factors = this.#packed[name];
-    if (factors?.kind === 'integer') {
+    if (!factors) return [...outputs];
+    if (factors.kind === 'integer') {
       const slots = slotsOf(name, factors);
       const given = slots.map((slot) => outputs[slot]!);
-      const whole = outputs.map((output, slot) => (slots.includes(slot) ? undefined : scaled(graph, output)));
-      const adapted = this.#addInteger(factors, x, given);
-      return whole.map((value, slot) => value ?? adapted[slots.indexOf(slot)]!);
+      return replaced(outputs, slots, this.#addInteger(factors, x, given));
     }
-    const whole = outputs.map((output) => scaled(graph, output));
-    return factors ? this.#addParts(name, factors, x, whole) : whole;
+    const whole = outputs.map((output) => scaled(this.rows.graph, output));
+    return this.#addParts(name, factors, x, whole).map(unscaled);
   }
 
   #addParts(name: PackedName, factors: FloatFactors, x: Value, outputs: readonly Value[]): Value[] {
@@ -108,20 +106,19 @@ export class LayerAdapters {
     return replaced(outputs, slots, addFactors(this.rows, factors, x, given));
   }
 
-  /** One output for each of the factors' B. Outputs of integers share the factors' rounding of x, and are scaled after the sum. */
-  #addInteger(factors: IntegerFactors, x: Value, outputs: readonly ScaledRows[]): Value[] {
+  /** One output for each of the factors' B. A base of integers shares the factors' rounding of x, and so what rows are scaled by. */
+  #addInteger(factors: IntegerFactors, x: Value, outputs: readonly ScaledRows[]): ScaledRows[] {
     const { graph } = this.rows;
     if (!graph.integers) {
       const deltas = floatDeltas(this.rows, factors, x);
-      return outputs.map((output, at) => graph.node('Add', [scaled(graph, output), deltas[at]!]));
+      return outputs.map((output, at) => unscaled(graph.node('Add', [scaled(graph, output), deltas[at]!])));
     }
     const { largest: factor } = roundRows(graph, x);
     const deltas = integerDeltas(this.rows, factors, x);
     return outputs.map((output, at) => {
       const rows = deltas[at]!;
-      if (output.factor === factor)
-        return scaled(graph, { factor, rows: graph.node('Add', [output.rows, rows]) });
-      return graph.node('Add', [scaled(graph, output), scaled(graph, { rows, factor })]);
+      if (output.factor === factor) return { rows: graph.node('Add', [output.rows, rows]), factor };
+      return unscaled(graph.node('Add', [scaled(graph, output), scaled(graph, { rows, factor })]));
     });
   }
 
@@ -136,13 +133,15 @@ export class LayerAdapters {
   }
 }
 
+const unscaled = (rows: Value): ScaledRows => ({ rows, factor: undefined });
+
 const SIDE_BY_SIDE = { attributes: { axis: 1 } };
 
 /** Places of the adapted targets among those of a packed linear. */
 const slotsOf = (name: PackedName, factors: PackedFactors): number[] =>
   targetsOf(factors).map((target) => (PACKED[name] as readonly string[]).indexOf(target));
 
-function replaced(values: readonly Value[], slots: readonly number[], others: readonly Value[]): Value[] {
+function replaced<T>(values: readonly T[], slots: readonly number[], others: readonly T[]): T[] {
   const all = [...values];
   slots.forEach((slot, at) => {
     all[slot] = others[at]!;

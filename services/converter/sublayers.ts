@@ -21,7 +21,7 @@ function vectorOf(graph: Graph, name: string, vector: Vector, rows?: DepthRows):
 interface LinearOptions {
   readonly adapters?: LayerAdapters | undefined;
   readonly as?: PackedName;
-  /** [N, 1] what rows of x are yet to be multiplied by; not with adapters. */
+  /** [N, 1] what rows of x are yet to be multiplied by. */
   readonly factor?: Value | undefined;
 }
 
@@ -36,8 +36,8 @@ export function linear(
   const bias = weights.bias && vectorOf(graph, `${name}.bias`, weights.bias, adapters?.rows);
   const together = weights.matrix.kind === 'dense';
   const output = product(graph, weights, x, together ? bias : undefined);
-  const adapted =
-    adapters && as ? adapters.adaptWhole(as, x, output) : scaled(graph, withFactor(graph, output, factor));
+  const whole = adapters && as ? adapters.adaptWhole(as, x, output) : output;
+  const adapted = scaled(graph, withFactor(graph, whole, factor));
   return bias && !together ? graph.node('Add', [adapted, bias]) : adapted;
 }
 
@@ -242,11 +242,10 @@ function feedForward(
   adapters?: LayerAdapters,
 ): Value {
   const outputs = gateAndUp(graph, layer.gateUp, x);
-  const [gate, up] = (
-    adapters
-      ? adapters.adaptParts('gate_up', x, outputs).map((rows): ScaledRows => ({ rows, factor: undefined }))
-      : outputs
-  ) as [ScaledRows, ScaledRows];
+  const [gate, up] = (adapters ? adapters.adaptParts('gate_up', x, outputs) : outputs) as [
+    ScaledRows,
+    ScaledRows,
+  ];
   const input = scaled(graph, gate);
   const active =
     model.activation === 'silu'
