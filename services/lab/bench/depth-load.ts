@@ -41,12 +41,25 @@ export interface RowCosts {
   readonly passMs: number;
 }
 
+/** What the block's runs in a window were, and took inside the engine. */
+export interface BlockWork {
+  readonly runs: number;
+  readonly rows: number;
+  readonly runMs: number;
+}
+
+/** A turn of an open loop. */
+export interface OpenTurn extends LoadTurn {
+  readonly work: BlockWork;
+}
+
 /** How the worker batched in a window, and what its runs took. */
 export interface BlockRuns {
   readonly rowsPerRun: number;
   /** Block rows for each row that came to the head. */
   readonly rowsPerToken: number;
   readonly costs: RowCosts;
+  readonly work: BlockWork;
 }
 
 export interface ClosedResult {
@@ -61,6 +74,7 @@ function blockRuns(before: Scrape, after: Scrape): BlockRuns {
   const runMs = (phase: string) => 1000 * grown('rondo_step_run_seconds_sum', phase);
   return {
     rowsPerRun: rows('block') / grown('rondo_step_rows_count', 'block'),
+    work: { runs: grown('rondo_step_rows_count', 'block'), rows: rows('block'), runMs: runMs('block') },
     rowsPerToken: rows('block') / rows('head'),
     costs: {
       headMs: runMs('head') / rows('head'),
@@ -90,20 +104,18 @@ export async function closedWindow(
   });
 }
 
-/** The same where requests end in cohorts: a window over `cohorts` of them, after the first. */
+/** The same where requests end in cohorts: a window over `cohorts` whole ones, after a warm-up that is broken off. */
 export async function closedCohorts(
   setting: LoadSetting,
   clients: number,
-  cohorts: number,
+  { warmUpMs, cohorts }: { readonly warmUpMs: number; readonly cohorts: number },
 ): Promise<ClosedResult> {
+  await closedWindow(setting, clients, { warmUpMs: 0, windowMs: warmUpMs });
   return closed(setting, clients, async (records, begin, stopped) => {
-    const nthEnd = async (count: number) => {
-      while (records.length < count) await delay(20, undefined, { signal: stopped });
-      return records[count - 1]!.endedMs;
-    };
-    const fromMs = await nthEnd(clients);
+    const fromMs = performance.now();
     await begin();
-    return { fromMs, toMs: await nthEnd(clients * (1 + cohorts)) };
+    while (records.length < clients * cohorts) await delay(20, undefined, { signal: stopped });
+    return { fromMs, toMs: records[clients * cohorts - 1]!.endedMs };
   });
 }
 
@@ -143,8 +155,9 @@ async function closed(
 }
 
 /** Requests at Poisson arrivals of `ratePerS` for `forMs`, all of them counted. */
-export async function openRate(setting: LoadSetting, ratePerS: number, forMs: number): Promise<LoadTurn> {
+export async function openRate(setting: LoadSetting, ratePerS: number, forMs: number): Promise<OpenTurn> {
   const { server, seed, signal } = setting;
+  const before = await Scrape.of(server.url);
   const fromMs = performance.now();
   const records = await openLoop({
     client: server.client,
@@ -155,7 +168,8 @@ export async function openRate(setting: LoadSetting, ratePerS: number, forMs: nu
     signal,
   });
   signal.throwIfAborted();
-  return { records, window: { fromMs, toMs: performance.now() } };
+  const window = { fromMs, toMs: performance.now() };
+  return { records, window, work: blockRuns(before, await Scrape.of(server.url)).work };
 }
 
 /** Rows that a workload runs for each token that it gets, on average. */

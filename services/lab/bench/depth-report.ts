@@ -3,6 +3,7 @@ import { median } from '../load/quantile.ts';
 import { type ExitMix, plannedDepth } from './depth-exits.ts';
 import {
   type BlockRuns,
+  type BlockWork,
   OUTPUT_TOKENS,
   PROMPT_TOKENS,
   type RowCosts,
@@ -21,8 +22,14 @@ export interface DepthSample {
   readonly summary: LoadSummary;
   /** Of a closed loop. */
   readonly runs?: BlockRuns;
-  /** Of an open one: p99 between tokens in each turn, whose arrivals every policy met. */
-  readonly turnP99Ms?: readonly number[];
+  /** Of an open one: its turns, whose arrivals every policy met. */
+  readonly turns?: readonly OpenTurnTail[];
+}
+
+export interface OpenTurnTail {
+  /** Between tokens. */
+  readonly p99Ms: number;
+  readonly work: BlockWork;
 }
 
 export interface DepthFindings {
@@ -204,7 +211,7 @@ export function depthGoals(found: DepthFindings): Goal[] {
     ...shares,
     atMost('loss against sequence without exits, %', 2, loss),
     atMost('resident memory of the worker, MiB', Math.round(found.workerMiBMax), found.workerMiB),
-    ...all.flatMap((group) => tailGoals(all, group)),
+    ...all.flatMap((group) => tailGoals(found, group)),
     ...(['static', 'sequence'] as const).flatMap((policy) =>
       (['50 %', '75 %', '90 %'] as const).map((mix) =>
         simulatedGoal(
@@ -217,59 +224,95 @@ export function depthGoals(found: DepthFindings): Goal[] {
   ];
 }
 
-interface TailRatio {
-  /** Geometric mean over the turns. */
+/**
+ * What the block's work would have taken on the machine at its usual speed: a·runs + b·rows with a and b by least squares over all
+ * windows of both loops, each by its share and not its length, so that a long one counts no more.
+ */
+function usualMs(samples: readonly DepthSample[]): (work: BlockWork) => number {
+  const works = samples.flatMap(({ runs, turns = [] }) => [
+    ...(runs ? [runs.work] : []),
+    ...turns.map(({ work }) => work),
+  ]);
+  let [uu, uv, vv, u, v] = [0, 0, 0, 0, 0];
+  for (const { runs, rows, runMs } of works) {
+    const [perRun, perRow] = [runs / runMs, rows / runMs];
+    uu += perRun * perRun;
+    uv += perRun * perRow;
+    vv += perRow * perRow;
+    u += perRun;
+    v += perRow;
+  }
+  const determinant = uu * vv - uv * uv;
+  const [a, b] = [(u * vv - v * uv) / determinant, (v * uu - u * uv) / determinant];
+  return ({ runs, rows }) => a * runs + b * rows;
+}
+
+/** A geometric mean over turns. */
+interface TurnMean {
   readonly mean: number;
   /** Of that mean, as a factor less 1. */
   readonly standardError: number;
-  readonly least: number;
-  readonly most: number;
+}
+
+interface TailRatio {
+  /** At the machine's usual speed. */
+  readonly steady: TurnMean;
+  /** As it came. */
+  readonly bare: TurnMean;
   /** Of all turns' gaps as one. */
   readonly pooled: number;
+  readonly turns: number;
 }
 
 /**
- * p99 of the time between tokens to that of `sequence` at the same open-loop rate, turn by turn: the p99 of all gaps as one is that
- * of the slowest turn or two, whoever's they were, and does not settle with more of them.
+ * p99 of the time between tokens to that of `sequence` at the same open-loop rate, turn by turn, each p99 held against how fast the
+ * engine ran in its turn: of a machine that drifts by a tenth and more from one turn to the next the drift is most of what bare
+ * ratios show. All gaps as one would have the p99 of the slowest turn or two, whoever's they were, however many there are.
  */
-function tailRatio(all: readonly Group[], group: Group): TailRatio | undefined {
+function tailRatio({ samples }: DepthFindings, group: Group): TailRatio | undefined {
   if (group.loop !== 'open' || group.policy !== 'depth') return undefined;
   const { loop, load, mix } = group;
-  const sequence = find(all, { policy: 'sequence', loop, load, mix });
-  const [own, theirs] = [group.repeats[0]?.turnP99Ms, sequence?.repeats[0]?.turnP99Ms];
+  const sequence = find(groups(samples), { policy: 'sequence', loop, load, mix });
+  const [own, theirs] = [group.repeats[0]?.turns, sequence?.repeats[0]?.turns];
   if (!own || !theirs || !sequence) return undefined;
-  const logs = own.map((p99, turn) => Math.log(p99 / theirs[turn]!));
+  const usual = usualMs(samples);
+  const ratios = (p99Of: (turn: OpenTurnTail) => number) =>
+    geometricMean(own.map((turn, at) => p99Of(turn) / p99Of(theirs[at]!)));
+  const p99 = ({ gapMs }: LoadSummary) => gapMs.p99;
+  return {
+    steady: ratios(({ p99Ms, work }) => (p99Ms * usual(work)) / work.runMs),
+    bare: ratios(({ p99Ms }) => p99Ms),
+    pooled: group.of(p99) / sequence.of(p99),
+    turns: own.length,
+  };
+}
+
+function geometricMean(ratios: readonly number[]): TurnMean {
+  const logs = ratios.map(Math.log);
   const mean = logs.reduce((sum, log) => sum + log, 0) / logs.length;
   const squares = logs.reduce((sum, log) => sum + (log - mean) ** 2, 0);
-  const p99 = ({ gapMs }: LoadSummary) => gapMs.p99;
   return {
     mean: Math.exp(mean),
     standardError: Math.expm1(Math.sqrt(squares / (logs.length - 1) / logs.length)),
-    least: Math.exp(Math.min(...logs)),
-    most: Math.exp(Math.max(...logs)),
-    pooled: group.of(p99) / sequence.of(p99),
   };
 }
 
 const tailName = ({ load, mix }: Group): string => `${100 * load} % load, exits ${mix}`;
 
-function tailGoals(all: readonly Group[], group: Group): Goal[] {
-  const ratio = tailRatio(all, group);
-  return ratio ? [atMost(`p99 between tokens to sequence’s, ${tailName(group)}`, 1, ratio.mean)] : [];
+function tailGoals(found: DepthFindings, group: Group): Goal[] {
+  const ratio = tailRatio(found, group);
+  return ratio ? [atMost(`p99 between tokens to sequence’s, ${tailName(group)}`, 1, ratio.steady.mean)] : [];
 }
 
 /** How sure the goals of tails are. */
-function tailNotes({ samples }: DepthFindings): string[] {
-  const all = groups(samples);
-  return all.flatMap((group) => {
-    const ratio = tailRatio(all, group);
+function tailNotes(found: DepthFindings): string[] {
+  return groups(found.samples).flatMap((group) => {
+    const ratio = tailRatio(found, group);
     if (!ratio) return [];
-    const [mean, least, most, pooled] = [ratio.mean, ratio.least, ratio.most, ratio.pooled].map((value) =>
-      value.toFixed(2),
-    );
-    const error = (100 * ratio.standardError).toFixed(0);
+    const told = ({ mean, standardError }: TurnMean) =>
+      `${mean.toFixed(2)} ± ${(100 * standardError).toFixed(0)} %`;
     return [
-      `p99 between tokens to sequence’s, ${tailName(group)}: ${mean} as the geometric mean of ${group.repeats[0]!.turnP99Ms!.length} turns at the same arrivals, ± ${error} % (one standard error), from ${least} to ${most}; of all turns’ gaps as one ${pooled}, which is the ratio of the slowest turns on a machine that drifts.`,
+      `p99 between tokens to sequence’s, ${tailName(group)}: ${told(ratio.steady)} (geometric mean of ${ratio.turns} turns at the same arrivals, one standard error), each p99 held against what the engine’s runs took in its turn beside what as many runs and rows take on average over all windows; not held against that ${told(ratio.bare)}, and of all turns’ gaps as one ${ratio.pooled.toFixed(2)}.`,
     ];
   });
 }

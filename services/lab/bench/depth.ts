@@ -1,12 +1,12 @@
 import { type Bundle, bundleBytes } from '@rondo/bundle';
 import { summarize } from '../load/load-summary.ts';
-import { joinTurns, type LoadTurn } from '../load/load-turns.ts';
+import { joinTurns } from '../load/load-turns.ts';
 import { residentMiB } from '../load/process-cpu.ts';
 import { bundleTokens } from '../loop-scan.ts';
 import { benchBundle } from './bench-bundle.ts';
 import { LOOPED } from './depth-bundle.ts';
 import { type ExitMix, liveThreshold } from './depth-exits.ts';
-import { closedCohorts, closedWindow, openRate, workloadMeans } from './depth-load.ts';
+import { closedCohorts, closedWindow, type OpenTurn, openRate, workloadMeans } from './depth-load.ts';
 import { type DepthSample, depthGoals, depthNotes, depthPlots, depthRows } from './depth-report.ts';
 import { DepthServer, KV_MB, type Policy } from './depth-server.ts';
 import type { Suite, SuiteContext, SuiteResult } from './suite.ts';
@@ -62,7 +62,7 @@ const QUICK: Plan = {
   loads: [0.75],
   openPolicies: ['sequence', 'depth'],
   openMixes: ['75 %'],
-  openTurns: 9,
+  openTurns: 8,
   openMs: 5000,
 };
 
@@ -109,7 +109,7 @@ async function run(given: SuiteContext): Promise<SuiteResult> {
       const setting = settingOf(next, context.seed + repeat);
       const { summary, runs } =
         policy === 'static'
-          ? await closedCohorts(setting, clients, plan.cohorts)
+          ? await closedCohorts(setting, clients, plan)
           : await closedWindow(setting, clients, plan);
       samples.push({ policy, mix, loop: 'closed', load: clients, seed: setting.seed, summary, runs });
     }
@@ -142,7 +142,7 @@ async function openSamples(
   const samples: DepthSample[] = [];
   for (const load of plan.loads) {
     for (const mix of plan.openMixes) {
-      const turns = new Map(plan.openPolicies.map((policy) => [policy, [] as LoadTurn[]]));
+      const byPolicy = new Map(plan.openPolicies.map((policy) => [policy, [] as OpenTurn[]]));
       for (let turn = 0; turn < plan.openTurns; turn++) {
         // Who is first in one turn is last in the next.
         const inTurn = turn % 2 === 0 ? plan.openPolicies : plan.openPolicies.toReversed();
@@ -150,14 +150,16 @@ async function openSamples(
           context.signal.throwIfAborted();
           context.progress(`open loop at ${100 * load} %, ${policy}, exits ${mix}, turn ${turn + 1}`);
           const setting = settingOf({ policy, mix }, context.seed + turn);
-          turns.get(policy)!.push(await openRate(setting, load * capacity, plan.openMs));
+          byPolicy.get(policy)!.push(await openRate(setting, load * capacity, plan.openMs));
         }
       }
-      for (const [policy, own] of turns) {
+      for (const [policy, own] of byPolicy) {
         const { records, window } = joinTurns(own);
         const summary = summarize(records, window);
-        const turnP99Ms = own.map((turn) => summarize(turn.records, turn.window).gapMs.p99);
-        samples.push({ policy, mix, loop: 'open', load, seed: context.seed, summary, turnP99Ms });
+        const turns = own.map((turn) => {
+          return { p99Ms: summarize(turn.records, turn.window).gapMs.p99, work: turn.work };
+        });
+        samples.push({ policy, mix, loop: 'open', load, seed: context.seed, summary, turns });
       }
     }
   }
