@@ -87,11 +87,11 @@ const findings: DepthFindings = {
     closed('sequence', 'none', 100),
     closed('depth', 'none', 99),
     closed('depth', '75 %', 99 * 0.98 * ceilingOf(costs, rows, 2, depth75)),
-    // The machine was slow once in turns of one and once in those of the other, and nobody's tail is longer for that.
+    // The machine was slow in one turn of one of them, whose tail is not longer for that.
     open('sequence', 200, 4, [
       [100, 1],
       [100, 1],
-      [125, 1.25],
+      [100, 1],
     ]),
     open('depth', 180, 6, [
       [112.5, 1.25],
@@ -123,13 +123,13 @@ test('goals hold exits against the ceiling, depth against sequence, and tails at
 
 test('tails are held turn by turn against how fast the machine was, and beside it stands what they were', () => {
   const goal = depthGoals(findings).find(({ name }) => name.startsWith('p99'))!;
-  // Slow turns draw the usual speed up, for both alike.
-  assert.ok(Math.abs(Number(goal.measured) - 0.9) < 0.015, `${goal.measured}`);
+  // A slow turn draws the usual speed down a little, for both alike.
+  assert.ok(Math.abs(Number(goal.measured) - 0.9) < 0.02, `${goal.measured}`);
   assert.equal(goal.met, true);
   const note = depthNotes(findings, 1).at(-1)!;
-  // Logarithms of the bare ratios are those of 0.9 and ± ln 1.25.
-  const error = 100 * (1.25 ** (1 / Math.sqrt(3)) - 1);
-  for (const part of ['3 turns', `against that 0.90 ± ${error.toFixed(0)} %`, 'as one 0.90.']) {
+  // Of logarithms that are those of 0.9 but once, ln 1.25 above.
+  const error = 100 * (1.25 ** (1 / 3) - 1);
+  for (const part of ['3 turns', `against that 0.97 ± ${error.toFixed(0)} %`, 'as one 0.90.']) {
     assert.ok(note.includes(part), `${part} in ${note}`);
   }
 });

@@ -55,7 +55,8 @@ const QUICK: Plan = {
     ...(['50 %', '75 %', '90 %', 'live'] as const).map((mix) => cell('depth', mix)),
     cell('static', 'none'),
   ],
-  repeats: ({ policy, mix }) => (policy === 'static' || mix === 'live' ? 1 : mix === 'none' ? 5 : 3),
+  repeats: ({ policy, mix }) =>
+    policy === 'static' || mix === 'live' ? 1 : mix === 'none' || mix === '90 %' ? 5 : 3,
   warmUpMs: 2000,
   windowMs: 4500,
   cohorts: 1,
