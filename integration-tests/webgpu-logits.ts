@@ -1,5 +1,5 @@
 // The process of webgpu.test.ts: prints how far logits on WebGPU are from those on the CPU, case by case, as JSON lines. A case is
-// `checkpoint:precision`, or `checkpoint:precision:rank` with adapters of that rank; what is quantised is held to f32 of the values that it was rounded to, for the CPU rounds rows, too.
+// `checkpoint:precision`, or `checkpoint:precision:rank` with adapters of that rank, or `checkpoint:precision:norms` tied with norms per depth; what is quantised is held to f32 of the values that it was rounded to, for the CPU rounds rows, too.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,13 +15,15 @@ const DECODED = [2, 1, 3, 3];
 
 const directory = await mkdtemp(join(tmpdir(), 'rondo-webgpu-'));
 for (const name of process.argv.slice(2)) {
-  const [fixture, precision, rank] = name.split(':') as [string, Manifest['precision'], string?];
+  const [fixture, precision, varied] = name.split(':') as [string, Manifest['precision'], string?];
   const out = join(directory, name);
   const checkpoint = await openCheckpoint(
     new URL(`./fixtures/tiny/${fixture}/checkpoint`, import.meta.url).pathname,
   );
-  const loop = checkpoint.model.loop ? {} : { loopLayers: { first: 1, last: 2 }, loops: 3, damping: 1 / 3 };
-  const factors = rank && new TinyFactors(checkpoint.model, Number(rank));
+  const tied = varied === 'norms' && ({ loops: 2, init: 'average', norms: 'per-depth' } as const);
+  const looped = { loopLayers: { first: 1, last: 2 }, loops: 3, damping: 1 / 3 };
+  const loop = tied || (checkpoint.model.loop ? {} : looped);
+  const factors = varied && !tied && new TinyFactors(checkpoint.model, Number(varied));
   const adapters = factors && { adapters: { targets: ALL_TARGETS, factorsOf: factors.factorsOf } };
   const { maxDepth } = await convert({ checkpoint, out, precision, ...loop, ...adapters });
   await checkpoint.close();

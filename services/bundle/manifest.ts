@@ -127,7 +127,7 @@ export const manifestSchema = z.strictObject({
     block: z.array(z.string()),
     coda: z.array(z.string()),
   }),
-  /** As `deviceGraphs`: the stacks whose segments hold products of integers, without any. */
+  /** As `deviceGraphs`: the stacks whose segments hold products of integers, or norms per depth, in a form that devices run. */
   deviceSegments: z
     .strictObject({
       prelude: z.array(z.string()).optional(),

@@ -11,7 +11,7 @@ export interface GraphOptions {
   readonly pagePositions: number;
   /** Of the block's layers; only its segments can run them. */
   readonly adapters?: AdapterWeights | undefined;
-  /** Whether products of integers may be used, which not every provider has; by default they are. */
+  /** Whether products of integers may be used, and a norm with a weight for each row, which not every provider has; by default they are. */
   readonly integers?: boolean | undefined;
 }
 

@@ -155,7 +155,10 @@ export function layerNorm(
   rows?: DepthRows,
 ): Value {
   const weight = vectorOf(graph, `layers.${layer.index}.${NORM_WEIGHTS[norm]}`, layer[norm]!, rows);
-  return rmsNorm(graph, x, weight, model.normEpsilon);
+  if (graph.integers || !isPerDepth(layer[norm]!)) return rmsNorm(graph, x, weight, model.normEpsilon);
+  // WebGPU's norm takes one weight for all rows.
+  const ones = graph.floats('norm_ones', new Float32Array(model.hidden).fill(1));
+  return graph.node('Mul', [rmsNorm(graph, x, ones, model.normEpsilon), weight]);
 }
 
 /** Adds what a sublayer produced to the residual stream and norms the sum, in one kernel unless depths differ. */
