@@ -289,15 +289,51 @@ test('adapters are appended to a copy of prepared weights, which other bundles s
   assertClose(await logitsOf(await openBundle(out), IDS), await logitsOf(whole, IDS), 'logits', TOLERANCE);
 });
 
+describe('the graph of the whole block adapts each row as its segments do', () => {
+  for (const method of METHODS) {
+    test(`${method}, chunks of unequal lengths at both depths`, async () => {
+      const bundle = await adaptedBundle('llama-gqa', { method, rank: 4 });
+      const { hidden } = bundle.manifest.shape;
+      const statesOf = async (attention: 'graph' | 'pages') => {
+        const engine = await createEngine(bundle, {
+          threads: 1,
+          kvBytes: 1 << 20,
+          provider: 'cpu',
+          attention,
+        });
+        try {
+          const { state } = await engine.runStack({
+            stack: 'block',
+            input: Float32Array.from({ length: 20 * hidden }, (_, at) => Math.sin(at * 1.7)),
+            starts: new Int32Array(3),
+            rowCounts: Int32Array.of(12, 7, 1),
+            depths: Int32Array.of(0, 1, 2),
+            pageTable: Int32Array.of(1, 2, 3),
+            copies: [],
+          });
+          return state;
+        } finally {
+          await engine.close();
+        }
+      };
+      const [whole, segments] = [await statesOf('graph'), await statesOf('pages')];
+      assertClose(whole, segments, 'states', TOLERANCE);
+    });
+  }
+});
+
 describe('what cannot run with adapters is refused', () => {
-  test("attention 'graph'", async () => {
+  test("attention 'graph' of a bundle of older versions", async () => {
     const bundle = await adaptedBundle('llama-gqa', { method: 'grouped', rank: 2 });
+    const { block, ...graphs } = bundle.manifest.graphs;
+    assert.equal(block, 'block.onnx');
+    const older = { ...bundle, manifest: { ...bundle.manifest, graphs } };
     const options = { threads: 1, kvBytes: 1 << 20, provider: 'cpu', attention: 'graph' } as const;
     // An engine that starts all the same must end, or the failure would hang.
-    const start = async () => (await createEngine(bundle, options)).close();
+    const start = async () => (await createEngine(older, options)).close();
     await assert.rejects(start, {
       code: 'CONFIG_INVALID',
-      message: /attention 'graph'.*adapters of rank 2.*'pages'/,
+      message: /attention 'graph'.*without a graph of the whole block.*convert it again/,
     });
   });
 

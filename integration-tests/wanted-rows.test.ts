@@ -79,7 +79,7 @@ for (const [name, fixture, options] of CASES) {
     const bundle = await bundleOf(fixture, options);
     const { layers, shape } = bundle.manifest;
     const stacks = layers.coda > 0 ? (['block', 'coda'] as const) : (['block'] as const);
-    for (const attention of ['pages', ...(options.adapters ? [] : (['graph'] as const))] as const) {
+    for (const attention of ['pages', 'graph'] as const) {
       const engine = await createEngine(bundle, { threads: 2, kvBytes: 2 ** 22, provider: 'cpu', attention });
       try {
         for (const stack of stacks) {

@@ -1,10 +1,16 @@
 // The process of webgpu.test.ts: prints how far logits on WebGPU are from those on the CPU, case by case, as JSON lines. A case is
-// `checkpoint:precision`, or `checkpoint:precision:rank` with adapters of that rank, or `checkpoint:precision:norms` tied with norms per depth; what is quantised is held to f32 of the values that it was rounded to, for the CPU rounds rows, too.
+// `checkpoint:precision`, `checkpoint:precision:rank` with adapters of that rank, or `checkpoint:precision:norms` with norms of each depth; what is quantised is held to f32 of the values that it was rounded to, for the CPU rounds rows, too.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Bundle, type Manifest, openBundle } from '@rondo/bundle';
-import { convert, exportBundle, openCheckpoint } from '@rondo/converter';
+import {
+  type Checkpoint,
+  type ConvertOptions,
+  convert,
+  exportBundle,
+  openCheckpoint,
+} from '@rondo/converter';
 import { SerialModel } from '@rondo/lab';
 import { ALL_TARGETS, TinyFactors } from './adapted-checkpoint.ts';
 import { distance } from './logits.ts';
@@ -15,17 +21,12 @@ const DECODED = [2, 1, 3, 3];
 
 const directory = await mkdtemp(join(tmpdir(), 'rondo-webgpu-'));
 for (const name of process.argv.slice(2)) {
-  const [fixture, precision, varied] = name.split(':') as [string, Manifest['precision'], string?];
+  const [fixture, precision, perDepth] = name.split(':') as [string, Manifest['precision'], string?];
   const out = join(directory, name);
   const checkpoint = await openCheckpoint(
     new URL(`./fixtures/tiny/${fixture}/checkpoint`, import.meta.url).pathname,
   );
-  const tied = varied === 'norms' && ({ loops: 2, init: 'average', norms: 'per-depth' } as const);
-  const looped = { loopLayers: { first: 1, last: 2 }, loops: 3, damping: 1 / 3 };
-  const loop = tied || (checkpoint.model.loop ? {} : looped);
-  const factors = varied && !tied && new TinyFactors(checkpoint.model, Number(varied));
-  const adapters = factors && { adapters: { targets: ALL_TARGETS, factorsOf: factors.factorsOf } };
-  const { maxDepth } = await convert({ checkpoint, out, precision, ...loop, ...adapters });
+  const { maxDepth } = await convert({ checkpoint, out, precision, ...loopOf(checkpoint, perDepth) });
   await checkpoint.close();
   const bundles = { webgpu: out, cpu: precision === 'f32' ? out : await dequantised(out) };
   const logits = { cpu: [] as Float32Array[], webgpu: [] as Float32Array[] };
@@ -42,10 +43,20 @@ for (const name of process.argv.slice(2)) {
 }
 await rm(directory, { recursive: true });
 
-/**
- * K and V in 32 bits: our attention over pages, which bundles with adapters keep, rounds them to bfloat16 beside rounded weights, on the
- * CPU no less.
- */
+/** What `convert` is told of the loop, and of what depths differ in. */
+function loopOf({ model }: Checkpoint, perDepth: string | undefined): Partial<ConvertOptions> {
+  if (perDepth === 'norms') {
+    return { loops: 3, init: 'average', initNorms: 'average', norms: 'per-depth', keepFirst: 1, keepLast: 0 };
+  }
+  const repeated = { loopLayers: { first: 1, last: 2 }, loops: 3, damping: 1 / 3 };
+  const factors = perDepth && new TinyFactors(model, Number(perDepth));
+  return {
+    ...(!model.loop && repeated),
+    ...(factors && { adapters: { targets: ALL_TARGETS, factorsOf: factors.factorsOf } }),
+  };
+}
+
+/** K and V in 32 bits: our attention over pages, the CPU's, rounds them to bfloat16 beside rounded weights. */
 function withExactKv(bundle: Bundle): Bundle {
   return { ...bundle, manifest: { ...bundle.manifest, precision: 'f32' } };
 }

@@ -14,7 +14,7 @@ const CASES = [
   ...['llama-gqa:f32', 'ouro:f32', 'qwen3-head-norms:f32'],
   ...['llama-gqa:int8', 'llama-gqa:int4', 'ouro:int8'],
   ...['llama-gqa:f32:3', 'llama-gqa:int8:3'],
-  ...['llama-gqa:f32:norms', 'llama-gqa:int8:norms'],
+  ...['llama-gqa:f32:norms', 'llama-gqa:int8:norms', 'qwen3-head-norms:int8:norms'],
 ];
 
 /** Served by a worker alone, and by one whose last depths a worker on the CPU runs. */

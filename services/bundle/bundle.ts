@@ -81,10 +81,10 @@ function parseManifest(path: string, text: string): Manifest {
   }
   const { block, propagate } = manifest.graphs;
   const varies = variesByDepth(manifest);
-  if ([block, propagate].some((graph) => (graph === undefined) !== varies)) {
+  if ((propagate === undefined) !== varies || (block === undefined && !varies)) {
     throw new RondoError(
       'BUNDLE_INVALID',
-      `${path}: graphs.block and graphs.propagate must be ${varies ? 'absent with' : 'there without'} adapters or norms per depth`,
+      `${path}: ${varies ? 'graphs.propagate must be absent with' : 'graphs.block and graphs.propagate must be there without'} adapters or norms per depth`,
     );
   }
   if (varies && manifest.kvPolicy === 'propagate') {

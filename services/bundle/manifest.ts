@@ -75,7 +75,7 @@ export const manifestSchema = z.strictObject({
   /** What deeper passes see of a row that left the loop early. */
   kvPolicy: z.enum(['last-exited', 'propagate', 'catch-up']),
   precision: z.enum(['f32', 'int8', 'int4']),
-  /** Low-rank factors of their own for every depth, y = W·x + B_d·A_d·x, in the block's segments only; none by default. */
+  /** Low-rank factors of their own for every depth, y = W·x + B_d·A_d·x, in the block; none by default. */
   adapters: z
     .strictObject({
       /** The highest; every matrix may have another one. */
@@ -100,7 +100,7 @@ export const manifestSchema = z.strictObject({
     /** Ids that end a generation. */
     eos: z.array(z.int().nonnegative()),
   }),
-  /** Roles of the files. `coda` is absent when the model has no layers after the loop, `block` and `propagate` when depths differ. */
+  /** Roles of the files. `coda` is absent when the model has no layers after the loop, `propagate` when depths differ, as `block` was in bundles of older versions. */
   graphs: z.strictObject({
     prelude: z.string(),
     block: z.string().optional(),
@@ -185,7 +185,7 @@ export const manifestSchema = z.strictObject({
 
 export type Manifest = z.infer<typeof manifestSchema>;
 
-/** Whether a pass is another one at every depth; the block then runs in segments only, which are told each row's depth. */
+/** Whether a pass is another one at every depth; the block's graphs are then told each row's depth. */
 export const variesByDepth = ({ adapters, tied }: Pick<Manifest, 'adapters' | 'tied'>): boolean =>
   adapters !== undefined || tied?.norms === 'per-depth';
 

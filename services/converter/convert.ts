@@ -161,8 +161,7 @@ async function writeBundle(
   const varies = variesByDepth(description);
   const wholeGraphs = (given: GraphOptions) => ({
     prelude: preludeGraph(given),
-    // Rows of a whole graph are padded and in no order of depth, and propagate's come without depths.
-    ...(!varies && { block: blockGraph(given) }),
+    block: blockGraph(given),
     ...(plan.coda.length > 0 && { coda: codaGraph(given) }),
     head: headGraph(given, candidates),
   });
@@ -184,13 +183,10 @@ async function writeBundle(
     ...whole.map(([role, bytes]) => [`${role}.onnx`, bytes] as const),
     ...others.map(([role]) => [deviceGraphs[role]!, onDevices.get(role)!] as const),
     ...[...segments, ...otherSegments].flatMap(({ files }) => files),
-    ...(varies
-      ? []
-      : [
-          ['propagate.onnx', propagateGraph(graphOptions)] as const,
-          ['kv-store.onnx', kvStoreGraph(checkpoint.model)] as const,
-          ['kv-copy.onnx', kvCopyGraph(checkpoint.model)] as const,
-        ]),
+    // Its rows come without depths.
+    ...(varies ? [] : [['propagate.onnx', propagateGraph(graphOptions)] as const]),
+    ['kv-store.onnx', kvStoreGraph(checkpoint.model)],
+    ['kv-copy.onnx', kvCopyGraph(checkpoint.model)],
     ...checkpoint.tokenizerFiles,
     [MODEL_FILE, encodeModelFile(checkpoint.model, config, weights, adapters)],
   ]);

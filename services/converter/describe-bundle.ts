@@ -71,13 +71,10 @@ export function describeBundle(
     tokens: { ...(model.bos !== undefined && { bos: model.bos }), eos: [...model.eos] },
     graphs: {
       prelude: 'prelude.onnx',
-      ...(!adapters &&
-        !normsPerDepth && {
-          block: 'block.onnx',
-          propagate: 'propagate.onnx',
-          kvStore: 'kv-store.onnx',
-          kvCopy: 'kv-copy.onnx',
-        }),
+      block: 'block.onnx',
+      ...(!adapters && !normsPerDepth && { propagate: 'propagate.onnx' }),
+      kvStore: 'kv-store.onnx',
+      kvCopy: 'kv-copy.onnx',
       ...(plan.coda.length > 0 && { coda: 'coda.onnx' }),
       head: 'head.onnx',
     },

@@ -9,9 +9,9 @@ export interface GraphOptions {
   readonly weights: ModelWeights;
   readonly plan: LoopPlan;
   readonly pagePositions: number;
-  /** Of the block's layers; only its segments can run them. */
+  /** Of the block's layers. */
   readonly adapters?: AdapterWeights | undefined;
-  /** Whether products of integers may be used, and a norm with a weight for each row, which not every provider has; by default they are. */
+  /** Whether it may hold what only the CPU's provider has: products of integers, and norms with a weight for each row. By default it may. */
   readonly integers?: boolean | undefined;
 }
 

@@ -40,7 +40,7 @@ export class Graph {
   readonly #constants = new Map<string, Value>();
   #count = 0;
 
-  /** Whether products of integers may be in it, and what else devices do not have. */
+  /** Whether it may hold what only the CPU's provider has, products of integers above all. */
   readonly integers: boolean;
 
   constructor(name: string, { integers = true }: { readonly integers?: boolean | undefined } = {}) {

@@ -1,5 +1,6 @@
+import { Adapters } from './adapters.ts';
 import { Graph, type Value } from './graph.ts';
-import type { GraphOptions } from './graph-options.ts';
+import { type GraphOptions, variesByDepth } from './graph-options.ts';
 import { declareStackInputs, layerStack, type StackOptions } from './layer-stack.ts';
 import { endPass } from './pass-end.ts';
 import { embed, linear, rmsNorm } from './sublayers.ts';
@@ -35,12 +36,15 @@ export function preludeGraph(options: GraphOptions): Uint8Array {
   return graph.encode();
 }
 
-/** One pass: state [N, hidden] → state_out and what `endPass` puts out beside it. */
+/** One pass: state [N, hidden] → state_out and what `endPass` puts out beside it. Where depths differ, rows that pad a chunk count with it. */
 export function blockGraph(options: GraphOptions): Uint8Array {
   const { model, plan } = options;
   const graph = new Graph('block', options);
   const state = graph.input('state', 'float32', ['N', model.hidden]);
-  const stack = select(options, plan.block);
+  const adapters = variesByDepth(options)
+    ? new Adapters(graph, model, plan.maxDepth, options.adapters)
+    : undefined;
+  const stack = { ...select(options, plan.block), adapters };
   const result = layerStack(graph, declareStackInputs(graph, stack), stack, state);
   putKv(graph, result.newKv, stack);
   endPass(graph, options, state, result.state);

@@ -1,3 +1,4 @@
+import type { Adapters } from './adapters.ts';
 import type { ModelSpec } from './checkpoint.ts';
 import { type Graph, ORT, type Value } from './graph.ts';
 import type { LayerWeights } from './model-weights.ts';
@@ -32,6 +33,8 @@ export interface StackOptions {
   readonly model: ModelSpec;
   readonly layers: readonly LayerWeights[];
   readonly pagePositions: number;
+  /** Where depths differ. */
+  readonly adapters?: Adapters | undefined;
 }
 
 export function declareStackInputs(graph: Graph, options: StackOptions): StackInputs {
@@ -55,24 +58,26 @@ export function layerStack(
   options: StackOptions,
   state: Value,
 ): { state: Value; newKv: Value } {
-  const { model, layers } = options;
+  const { model, layers, adapters } = options;
   const attention = new Attention(graph, inputs, options);
   const newKv: Value[] = [];
   let residual = state;
   let delta: Value | undefined;
   const normOfSum = (layer: LayerWeights, norm: NormName): Value => {
-    if (delta === undefined) return layerNorm(graph, model, layer, norm, residual);
-    const { normed, sum } = addAndNorm(graph, model, layer, norm, { residual, delta });
+    const rows = adapters?.ofLayer(layer.index).rows;
+    if (delta === undefined) return layerNorm(graph, model, layer, norm, residual, rows);
+    const { normed, sum } = addAndNorm(graph, model, layer, norm, { residual, delta }, rows);
     residual = sum;
     return normed;
   };
   for (const [slot, layer] of layers.entries()) {
+    const own = adapters?.ofLayer(layer.index);
     const normed = normOfSum(layer, 'attentionNorm');
-    const attended = attention.apply(projectQkv(graph, model, layer, normed), slot);
+    const attended = attention.apply(projectQkv(graph, model, layer, normed, own), slot);
     newKv.push(attended.key, attended.value);
-    delta = attentionDelta(graph, model, layer, attended.output);
+    delta = attentionDelta(graph, model, layer, attended.output, own);
     const ffnInput = normOfSum(layer, 'ffnNorm');
-    delta = feedForwardDelta(graph, model, layer, ffnInput);
+    delta = feedForwardDelta(graph, model, layer, ffnInput, own);
   }
   const stacked = newKv.map((value) => graph.node('Unsqueeze', [value, graph.ints([0])]));
   return {

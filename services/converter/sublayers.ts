@@ -154,10 +154,11 @@ export function layerNorm(
   x: Value,
   rows?: DepthRows,
 ): Value {
-  const weight = vectorOf(graph, `layers.${layer.index}.${NORM_WEIGHTS[norm]}`, layer[norm]!, rows);
-  if (graph.integers || !isPerDepth(layer[norm]!)) return rmsNorm(graph, x, weight, model.normEpsilon);
-  // WebGPU's norm takes one weight for all rows.
-  const ones = graph.floats('norm_ones', new Float32Array(model.hidden).fill(1));
+  const vector = layer[norm]!;
+  const weight = vectorOf(graph, `layers.${layer.index}.${NORM_WEIGHTS[norm]}`, vector, rows);
+  if (!isPerDepth(vector) || graph.integers) return rmsNorm(graph, x, weight, model.normEpsilon);
+  // Devices norm all rows by one weight only.
+  const ones = graph.floats('ones_hidden', new Float32Array(model.hidden).fill(1));
   return graph.node('Mul', [rmsNorm(graph, x, ones, model.normEpsilon), weight]);
 }
 

@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { type Bundle, type Manifest, variesByDepth } from '@rondo/bundle';
+import type { Bundle, Manifest } from '@rondo/bundle';
 import { isErrorCode, LIMITS, RondoError } from '@rondo/core';
 import { EmbeddingTable } from './embedding-table.ts';
 import type {
@@ -27,7 +27,7 @@ export interface EngineOptions {
   readonly provider: Provider;
   /** Which of several CUDA devices; the first by default. */
   readonly deviceId?: number | undefined;
-  /** By default over pages, where the model's heads allow it; on WebGPU inside the graphs, unless depths differ. */
+  /** By default over pages, where the model's heads allow it; on WebGPU inside the graphs. */
   readonly attention?: Attention | undefined;
 }
 
@@ -44,7 +44,7 @@ interface Waiting {
 export async function createEngine(bundle: Bundle, options: EngineOptions): Promise<Engine> {
   const { threads, provider, deviceId } = options;
   const attention = options.attention ?? defaultAttention(bundle.manifest, provider);
-  refuseDepths(bundle.manifest, attention);
+  refuseWithoutBlock(bundle.manifest, attention);
   const pools = poolSizes(bundle.manifest, options.kvBytes, numberBytesOf(bundle.manifest, attention));
   const data: EngineThreadData = { bundle, options: { threads, provider, deviceId, attention, pools } };
   const thread = new Worker(new URL('./engine-thread.ts', import.meta.url), { workerData: data });
@@ -61,17 +61,16 @@ export async function createEngine(bundle: Bundle, options: EngineOptions): Prom
 
 /** K and V can stay on a WebGPU device, where our own attention cannot reach them; the binding brings CUDA's back after each run. */
 function defaultAttention(manifest: Manifest, provider: Provider): Attention {
-  if (provider === 'webgpu' && !variesByDepth(manifest)) return 'graph';
+  if (provider === 'webgpu' && manifest.graphs.block !== undefined) return 'graph';
   return fitsKernel(manifest) ? 'pages' : 'graph';
 }
 
-/** What differs by depth needs the rows of a run in order of depth, which graphs that gather pages and pad chunks do not keep. */
-function refuseDepths(manifest: Manifest, attention: Attention): void {
-  if (!variesByDepth(manifest) || attention === 'pages') return;
-  const { name, adapters, shape } = manifest;
+/** Bundles of older versions whose depths differ have the block in segments only. */
+function refuseWithoutBlock({ name, graphs, shape }: Manifest, attention: Attention): void {
+  if (attention === 'pages' || graphs.block !== undefined) return;
   throw new RondoError(
     'CONFIG_INVALID',
-    `attention 'graph': ${name} has ${adapters ? `adapters of rank ${adapters.rank}` : 'norms per depth'}, which run only with attention 'pages' and head sizes that are multiples of 4, here ${shape.headDim}`,
+    `attention 'graph': ${name} was converted without a graph of the whole block and runs only with attention 'pages' and head sizes that are multiples of 4, here ${shape.headDim}; convert it again`,
   );
 }
 

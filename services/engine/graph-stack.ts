@@ -1,6 +1,7 @@
 import type { Bundle } from '@rondo/bundle';
 import { RondoError } from '@rondo/core';
 import { Tensor } from 'onnxruntime-node';
+import { type DepthFeed, depthFeeds } from './depth-feeds.ts';
 import { DeviceKv } from './device-kv.ts';
 import { type DeviceStates, dispose } from './device-states.ts';
 import type { StackBatch, StackResult } from './engine.ts';
@@ -27,12 +28,14 @@ export class GraphStack {
     pastLengths: new Int64Feed(),
     pageTable: new Int64Feed(),
   };
+  readonly #depths: readonly DepthFeed[];
 
   private constructor(bundle: Bundle, session: Session, kv: GraphKv | undefined, states: GraphStates) {
     this.#bundle = bundle;
     this.#session = session;
     this.#kv = kv;
     this.#states = states;
+    this.#depths = depthFeeds(bundle.manifest.maxDepth, new Set(session.inputNames));
   }
 
   /** `device`: where states stay, and then K and V do too. */
@@ -111,6 +114,8 @@ export class GraphStack {
       batch.pageTable.length / chunks,
     ]);
     feeds.kv_pool = kv.pool;
+    const rowsByDepth = { depths: batch.depths, rowCounts: new Int32Array(chunks).fill(padded) };
+    for (const { name, tensor } of this.#depths) feeds[name] = tensor(rowsByDepth, chunks * padded);
     return feeds;
   }
 

@@ -1,6 +1,7 @@
 import type { Bundle } from '@rondo/bundle';
 import { LIMITS } from '@rondo/core';
 import { Tensor } from 'onnxruntime-node';
+import { type DepthFeed, depthFeeds, type RowsByDepth } from './depth-feeds.ts';
 import type { StackBatch, StackResult } from './engine.ts';
 import { Int64Feed } from './int64-feed.ts';
 import type { PagedAttention } from './paged-attention.ts';
@@ -27,9 +28,7 @@ export class SegmentStack {
     this.#attention = attention;
     this.#attendedFloats = shape.heads * shape.headDim;
     this.#attended = new Float32Array(LIMITS.stepRowsMax * this.#attendedFloats);
-    this.#depths = depthFeeds(maxDepth).filter(({ name }) =>
-      segments.some(({ inputNames }) => inputNames.includes(name)),
-    );
+    this.#depths = depthFeeds(maxDepth, new Set(segments.flatMap(({ inputNames }) => inputNames)));
   }
 
   static open(
@@ -178,41 +177,4 @@ function countsOf(rowCounts: Int32Array, wanted: readonly number[]): Int32Array 
     while (next < wanted.length && wanted[next]! < end) next++;
     return next - first;
   });
-}
-
-type RowsByDepth = Pick<StackBatch, 'depths' | 'rowCounts'>;
-
-/** An input of segments that differ by depth. */
-interface DepthFeed {
-  readonly name: string;
-  tensor(batch: RowsByDepth, rows: number): Tensor;
-}
-
-function depthFeeds(maxDepth: number): DepthFeed[] {
-  const [countFeed, rowFeed] = [new Int64Feed(), new Int64Feed()];
-  const counts = new Int32Array(maxDepth);
-  return [
-    {
-      name: 'depth_rows',
-      tensor: ({ depths, rowCounts }) => {
-        counts.fill(0);
-        depths.forEach((depth, chunk) => {
-          counts[depth] = counts[depth]! + rowCounts[chunk]!;
-        });
-        return countFeed.tensor(counts, [maxDepth]);
-      },
-    },
-    {
-      name: 'row_depths',
-      tensor: ({ depths, rowCounts }, rows) => {
-        const all = new Int32Array(rows);
-        let row = 0;
-        depths.forEach((depth, chunk) => {
-          all.fill(depth, row, row + rowCounts[chunk]!);
-          row += rowCounts[chunk]!;
-        });
-        return rowFeed.tensor(all, [rows]);
-      },
-    },
-  ];
 }
