@@ -1,5 +1,5 @@
 // The process of webgpu.test.ts: serves several sequences at once by a worker on WebGPU and by one on the CPU, and prints, place by place
-// as JSON lines, how far their logprobs are apart and what states came to the host. A place is `checkpoint:kvPolicy:where`.
+// as JSON lines, how far their logprobs are apart and what states came to the host. A place is `checkpoint:kvPolicy:where`, or with `:rank` behind it, then with adapters of that rank.
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -8,6 +8,7 @@ import { type Bundle, type Manifest, openBundle } from '@rondo/bundle';
 import { convert, openCheckpoint } from '@rondo/converter';
 import type { ExitRule } from '@rondo/core';
 import { createEngine, type Engine, type Provider, type StackBatch, type StackResult } from '@rondo/engine';
+import { ALL_TARGETS, TinyFactors } from './adapted-checkpoint.ts';
 import { type Asked, type EngineWorker, workerAround } from './engine-worker.ts';
 
 /** A real engine, and what crosses its seam. */
@@ -113,13 +114,15 @@ async function serve(bundle: Bundle, provider: Provider, where: string) {
 
 const directory = await mkdtemp(join(tmpdir(), 'rondo-webgpu-'));
 for (const name of process.argv.slice(2)) {
-  const [fixture, kvPolicy, where] = name.split(':') as [string, Manifest['kvPolicy'], string];
+  const [fixture, kvPolicy, where, rank] = name.split(':') as [string, Manifest['kvPolicy'], string, string?];
   const out = join(directory, name);
   const checkpoint = await openCheckpoint(
     new URL(`./fixtures/tiny/${fixture}/checkpoint`, import.meta.url).pathname,
   );
   const loop = checkpoint.model.loop ? {} : { loopLayers: { first: 1, last: 2 }, loops: 3, damping: 1 / 3 };
-  await convert({ checkpoint, out, precision: 'f32', kvPolicy, ...loop });
+  const factors = rank && new TinyFactors(checkpoint.model, Number(rank));
+  const adapters = factors && { adapters: { targets: ALL_TARGETS, factorsOf: factors.factorsOf } };
+  await convert({ checkpoint, out, precision: 'f32', kvPolicy, ...loop, ...adapters });
   await checkpoint.close();
   const bundle = await openBundle(out);
   const { hidden } = bundle.manifest.shape;
