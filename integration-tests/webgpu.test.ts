@@ -45,9 +45,25 @@ interface Served {
   readonly slotsLeft: number;
 }
 
+/** What `program` prints of each case, on the device in software; a failure waits for whoever reads it. */
+function printed(program: string, cases: readonly string[]): Promise<string[]> {
+  const path = new URL(program, import.meta.url).pathname;
+  const env = { ...process.env, VK_ICD_FILENAMES: SOFTWARE_GPU };
+  const lines = promisify(execFile)(process.execPath, [path, ...cases], { env }).then(({ stdout }) =>
+    stdout.trim().split('\n'),
+  );
+  lines.catch(() => undefined);
+  return lines;
+}
+
 describe('a worker on WebGPU', { skip: SOFTWARE_GPU_MISSING }, () => {
   let bundle: TinyBundle;
+  /** Each takes a minute on one processor: they run beside each other. */
+  let logits: Promise<string[]>;
+  let served: Promise<string[]>;
   before(async () => {
+    logits = printed('./webgpu-logits.ts', CASES);
+    served = printed('./webgpu-served.ts', PLACES);
     bundle = await TinyBundle.make(2);
   });
   after(() => bundle[Symbol.asyncDispose]());
@@ -58,11 +74,7 @@ describe('a worker on WebGPU', { skip: SOFTWARE_GPU_MISSING }, () => {
   ];
 
   test(`computes logits of the CPU within ${TOLERANCE}: chunks, pages, exits that copy K and V`, async () => {
-    const program = new URL('./webgpu-logits.ts', import.meta.url).pathname;
-    const { stdout } = await withDevices(SOFTWARE_GPU, () =>
-      promisify(execFile)(process.execPath, [program, ...CASES]),
-    );
-    const cases = stdout.trim().split('\n');
+    const cases = await logits;
     assert.equal(cases.length, CASES.length);
     for (const line of cases) {
       const { name, apart } = JSON.parse(line) as { name: string; apart: number[] };
@@ -74,11 +86,7 @@ describe('a worker on WebGPU', { skip: SOFTWARE_GPU_MISSING }, () => {
   });
 
   test('states stay on the device between runs: sequences at several depths, every exit, one that leaves, a route over two workers', async () => {
-    const program = new URL('./webgpu-served.ts', import.meta.url).pathname;
-    const { stdout } = await withDevices(SOFTWARE_GPU, () =>
-      promisify(execFile)(process.execPath, [program, ...PLACES]),
-    );
-    const places = stdout.trim().split('\n');
+    const places = await served;
     assert.equal(places.length, PLACES.length);
     for (const line of places) {
       const { name, apart, passes, rows, host, busy, slotsLeft } = JSON.parse(line) as Served;
