@@ -1,39 +1,27 @@
 import { RondoError } from '@rondo/core';
 import type { Engine, StackBatch, StackResult } from '@rondo/engine';
+import { EngineAround } from './engine-around.ts';
 
 /** `hang`: a run never ends. `throw`: a run fails, those after it are well. `end`: the engine's thread ends in the middle of a run. */
 export const ENGINE_FAULTS = ['hang', 'throw', 'end'] as const;
 export type EngineFault = (typeof ENGINE_FAULTS)[number];
 
 /** A real engine that fails in a run of the block once it is told to. */
-export class FaultyEngine implements Engine {
-  readonly description;
-  readonly failed;
-  readonly runHead: Engine['runHead'];
-  readonly propagate: Engine['propagate'];
-  readonly poison: Engine['poison'];
-  readonly close: Engine['close'];
-  readonly #engine: Engine;
+export class FaultyEngine extends EngineAround {
   readonly #end: () => void;
   #fault: EngineFault | undefined;
 
   /** `end` ends the thread behind `engine`. */
   constructor(engine: Engine, end: () => void) {
-    this.#engine = engine;
+    super(engine);
     this.#end = end;
-    this.failed = engine.failed;
-    this.description = engine.description;
-    this.runHead = (batch) => engine.runHead(batch);
-    this.propagate = (batch) => engine.propagate(batch);
-    this.poison = (stack, pages) => engine.poison(stack, pages);
-    this.close = () => engine.close();
   }
 
   strike(fault: EngineFault): void {
     this.#fault = fault;
   }
 
-  async runStack(batch: StackBatch): Promise<StackResult> {
+  override async runStack(batch: StackBatch): Promise<StackResult> {
     const fault = batch.stack === 'block' ? this.#fault : undefined;
     if (fault === 'hang') return new Promise(() => {});
     if (fault === 'throw') {
@@ -41,6 +29,6 @@ export class FaultyEngine implements Engine {
       throw new RondoError('ENGINE_FAILED', 'a run was struck');
     }
     if (fault === 'end') this.#end();
-    return this.#engine.runStack(batch);
+    return super.runStack(batch);
   }
 }

@@ -7,42 +7,26 @@ import { join } from 'node:path';
 import { type Bundle, type Manifest, openBundle } from '@rondo/bundle';
 import { convert, openCheckpoint } from '@rondo/converter';
 import type { ExitRule } from '@rondo/core';
-import { createEngine, type Engine, type Provider, type StackBatch, type StackResult } from '@rondo/engine';
+import { createEngine, type Provider, type StackBatch, type StackResult } from '@rondo/engine';
 import { ALL_TARGETS, TinyFactors } from './adapted-checkpoint.ts';
+import { EngineAround } from './engine-around.ts';
 import { type Asked, type EngineWorker, workerAround } from './engine-worker.ts';
 
 /** A real engine, and what crosses its seam. */
-class WatchedEngine implements Engine {
-  readonly description;
-  readonly failed;
-  readonly runHead: Engine['runHead'];
-  readonly propagate: Engine['propagate'];
-  readonly poison: Engine['poison'];
-  readonly close: Engine['close'];
+class WatchedEngine extends EngineAround {
   /** Rows through stacks, and floats of states that came in and went out with them. */
   readonly rows = { all: 0, floatsIn: 0, floatsOut: 0 };
   /** Of all runs: most depths, most chunks, most slots. */
   readonly runs = { depths: 0, chunks: 0, slots: 0 };
-  readonly #engine: Engine;
 
-  constructor(engine: Engine) {
-    this.#engine = engine;
-    this.failed = engine.failed;
-    this.description = engine.description;
-    this.runHead = (batch) => engine.runHead(batch);
-    this.propagate = (batch) => engine.propagate(batch);
-    this.poison = (stack, pages) => engine.poison(stack, pages);
-    this.close = () => engine.close();
-  }
-
-  async runStack(batch: StackBatch): Promise<StackResult> {
+  override async runStack(batch: StackBatch): Promise<StackResult> {
     const { rows, runs } = this;
     rows.all += batch.rowCounts.reduce((sum, count) => sum + count, 0);
     if (batch.stack !== 'prelude') rows.floatsIn += batch.input.length;
     runs.depths = Math.max(runs.depths, new Set(batch.depths).size);
     runs.chunks = Math.max(runs.chunks, batch.starts.length);
     runs.slots = Math.max(runs.slots, batch.places?.slots ?? 0);
-    const result = await this.#engine.runStack(batch);
+    const result = await super.runStack(batch);
     rows.floatsOut += result.state.length;
     return result;
   }

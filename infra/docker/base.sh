@@ -16,7 +16,7 @@ mkdir -p "$run" "$build" "$gpu"
 unpack() {
   into=$1
   shift
-  packages=$(mktemp -d "$root/packages.XXXX")
+  packages=$(mktemp -d -p "$root")
   # apt fetches as a user of its own, who may not write here.
   chmod 777 "$packages"
   (cd "$packages" && apt-get download -q "$@" >/dev/null)

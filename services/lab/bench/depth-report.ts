@@ -10,6 +10,7 @@ import {
   type RowsPerToken,
 } from './depth-load.ts';
 import type { Policy } from './depth-server.ts';
+import { type OpenTurnTail, type TailRatio, type TurnMean, tailRatio, usualMs } from './depth-tail.ts';
 import { atLeast, atMost, type Goal, type Plot, type Row } from './suite.ts';
 
 export interface DepthSample {
@@ -24,12 +25,6 @@ export interface DepthSample {
   readonly runs?: BlockRuns;
   /** Of an open one: its turns, whose arrivals every policy met. */
   readonly turns?: readonly OpenTurnTail[];
-}
-
-export interface OpenTurnTail {
-  /** Between tokens. */
-  readonly p99Ms: number;
-  readonly work: BlockWork;
 }
 
 export interface DepthFindings {
@@ -224,90 +219,35 @@ export function depthGoals(found: DepthFindings): Goal[] {
   ];
 }
 
-/**
- * What the block's work would have taken on the machine at its usual speed: a·runs + b·rows with a and b by least squares over all
- * windows of both loops, each by its share and not its length, so that a long one counts no more.
- */
-function usualMs(samples: readonly DepthSample[]): (work: BlockWork) => number {
-  const works = samples.flatMap(({ runs, turns = [] }) => [
-    ...(runs ? [runs.work] : []),
-    ...turns.map(({ work }) => work),
-  ]);
-  let [uu, uv, vv, u, v] = [0, 0, 0, 0, 0];
-  for (const { runs, rows, runMs } of works) {
-    const [perRun, perRow] = [runs / runMs, rows / runMs];
-    uu += perRun * perRun;
-    uv += perRun * perRow;
-    vv += perRow * perRow;
-    u += perRun;
-    v += perRow;
-  }
-  const determinant = uu * vv - uv * uv;
-  const [a, b] = [(u * vv - v * uv) / determinant, (v * uu - u * uv) / determinant];
-  return ({ runs, rows }) => a * runs + b * rows;
-}
+/** Of all windows of both loops. */
+const worksOf = (samples: readonly DepthSample[]): BlockWork[] =>
+  samples.flatMap(({ runs, turns = [] }) => [...(runs ? [runs.work] : []), ...turns.map(({ work }) => work)]);
 
-/** A geometric mean over turns. */
-interface TurnMean {
-  readonly mean: number;
-  /** Of that mean, as a factor less 1. */
-  readonly standardError: number;
-}
-
-interface TailRatio {
-  /** At the machine's usual speed. */
-  readonly steady: TurnMean;
-  /** As it came. */
-  readonly bare: TurnMean;
-  /** Of all turns' gaps as one. */
-  readonly pooled: number;
-  readonly turns: number;
-}
-
-/**
- * p99 of the time between tokens to that of `sequence` at the same open-loop rate, turn by turn, each p99 held against how fast the
- * engine ran in its turn: of a machine that drifts by a tenth and more from one turn to the next the drift is most of what bare
- * ratios show. All gaps as one would have the p99 of the slowest turn or two, whoever's they were, however many there are.
- */
-function tailRatio({ samples }: DepthFindings, group: Group): TailRatio | undefined {
+/** Of the open loop with policy `depth`, against `sequence` at the same arrivals; `pooled` is that of all turns' gaps as one. */
+function tailOf(
+  { samples }: DepthFindings,
+  group: Group,
+): (TailRatio & { readonly pooled: number }) | undefined {
   if (group.loop !== 'open' || group.policy !== 'depth') return undefined;
   const { loop, load, mix } = group;
   const sequence = find(groups(samples), { policy: 'sequence', loop, load, mix });
   const [own, theirs] = [group.repeats[0]?.turns, sequence?.repeats[0]?.turns];
   if (!own || !theirs || !sequence) return undefined;
-  const usual = usualMs(samples);
-  const ratios = (p99Of: (turn: OpenTurnTail) => number) =>
-    geometricMean(own.map((turn, at) => p99Of(turn) / p99Of(theirs[at]!)));
   const p99 = ({ gapMs }: LoadSummary) => gapMs.p99;
-  return {
-    steady: ratios(({ p99Ms, work }) => (p99Ms * usual(work)) / work.runMs),
-    bare: ratios(({ p99Ms }) => p99Ms),
-    pooled: group.of(p99) / sequence.of(p99),
-    turns: own.length,
-  };
-}
-
-function geometricMean(ratios: readonly number[]): TurnMean {
-  const logs = ratios.map(Math.log);
-  const mean = logs.reduce((sum, log) => sum + log, 0) / logs.length;
-  const squares = logs.reduce((sum, log) => sum + (log - mean) ** 2, 0);
-  return {
-    mean: Math.exp(mean),
-    standardError: Math.expm1(Math.sqrt(squares / (logs.length - 1) / logs.length)),
-  };
+  return { ...tailRatio(own, theirs, usualMs(worksOf(samples))), pooled: group.of(p99) / sequence.of(p99) };
 }
 
 const tailName = ({ load, mix }: Group): string => `${100 * load} % load, exits ${mix}`;
 
 function tailGoals(found: DepthFindings, group: Group): Goal[] {
-  const ratio = tailRatio(found, group);
+  const ratio = tailOf(found, group);
   return ratio ? [atMost(`p99 between tokens to sequence’s, ${tailName(group)}`, 1, ratio.steady.mean)] : [];
 }
 
 /** How sure the goals of tails are. */
 function tailNotes(found: DepthFindings): string[] {
   return groups(found.samples).flatMap((group) => {
-    const ratio = tailRatio(found, group);
+    const ratio = tailOf(found, group);
     if (!ratio) return [];
     const told = ({ mean, standardError }: TurnMean) =>
       `${mean.toFixed(2)} ± ${(100 * standardError).toFixed(0)} %`;
