@@ -52,7 +52,7 @@ test('a job tells how often it was taken, but for the times it was given back un
   await using server = await NatsServer.start();
   const link = await openNats({ servers: [server.url], name: 'test' });
   context.after(() => link.close());
-  const queue = await JobQueue.open(link, { stream: 'jobs', subject: 'jobs', silenceMs: 300 });
+  const queue = await JobQueue.open(link, { stream: 'jobs', subject: 'jobs', silenceMs: 1000 });
   await queue.openGroup('g');
   await queue.add('g', '0', Buffer.from('work'));
   const deliveries: number[] = [];
