@@ -6,6 +6,8 @@ import { Cluster } from './cluster.ts';
 import { assertSame, busiest, promptOf, recoveries, stream } from './disturbed-streams.ts';
 import { TinyBundle } from './tiny-bundle.ts';
 
+/** So many that an answer takes longer than a worker to be killed. */
+const LOOPS = 24;
 /** Half of the context each: what is cached of the prompt is more than what an answer can make to be run again. */
 const ROWS = 250;
 const CACHED = Math.floor((ROWS - 1) / LIMITS.pagePositions) * LIMITS.pagePositions;
@@ -13,7 +15,7 @@ const CACHED = Math.floor((ROWS - 1) / LIMITS.pagePositions) * LIMITS.pagePositi
 test('what the new home has of a prompt is neither computed again nor counted', {
   timeout: 120_000,
 }, async () => {
-  await using bundle = await TinyBundle.make(3);
+  await using bundle = await TinyBundle.make(LOOPS);
   await using cluster = await Cluster.start({ bundle: bundle.directory, workers: 2, placement: 'homed' });
   const { url } = cluster;
   const request = { prompt: promptOf(ROWS, 1), max_tokens: ROWS, temperature: 0, logprobs: 0 };
