@@ -23,6 +23,9 @@ const PLACES = [
   ...['llama-gqa:last-exited:alone:3', 'llama-gqa:catch-up:home'],
 ];
 
+/** For tests that wait for a program which takes a minute where nothing else runs. */
+const LIMIT_MS = 300_000;
+
 /** The Vulkan loader takes its devices from here, and hands it on to processes started meanwhile. */
 const withDevices = async <Result>(files: string, work: () => Promise<Result>): Promise<Result> => {
   process.env.VK_ICD_FILENAMES = files;
@@ -73,7 +76,9 @@ describe('a worker on WebGPU', { skip: SOFTWARE_GPU_MISSING }, () => {
     ...more,
   ];
 
-  test(`computes logits of the CPU within ${TOLERANCE}: chunks, pages, exits that copy K and V`, async () => {
+  test(`computes logits of the CPU within ${TOLERANCE}: chunks, pages, exits that copy K and V`, {
+    timeout: LIMIT_MS,
+  }, async () => {
     const cases = await logits;
     assert.equal(cases.length, CASES.length);
     for (const line of cases) {
@@ -85,7 +90,9 @@ describe('a worker on WebGPU', { skip: SOFTWARE_GPU_MISSING }, () => {
     }
   });
 
-  test('states stay on the device between runs: sequences at several depths, every exit, one that leaves, a route over two workers', async () => {
+  test('states stay on the device between runs: sequences at several depths, every exit, one that leaves, a route over two workers', {
+    timeout: LIMIT_MS,
+  }, async () => {
     const places = await served;
     assert.equal(places.length, PLACES.length);
     for (const line of places) {
