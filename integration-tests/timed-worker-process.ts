@@ -1,13 +1,17 @@
 import { openBundle } from '@rondo/bundle';
 import { createLog, Metrics } from '@rondo/chassis';
 import { address } from '@rondo/core';
-import { linearCosts, TimedEngine } from '@rondo/engine';
+import { type CostModel, TimedEngine } from '@rondo/engine';
 import { serveEngine } from '@rondo/worker';
 
-/** A worker as a process of its own around an engine that only sleeps; it tells its address and, asked, its metrics. */
-const [, , directory = '', kvBytes = ''] = process.argv;
+/**
+ * A worker as a process of its own around an engine that only sleeps; it tells its address and, asked, its
+ * metrics. A number that it is told is what a pass takes from then on, in milliseconds.
+ */
+const [, , directory = '', kvBytes = '', firstPassMs = '1'] = process.argv;
 const bundle = await openBundle(directory);
-const costs = linearCosts({ passMs: 1, rowMs: 0 });
+let passMs = Number(firstPassMs);
+const costs: CostModel = { stackMs: (stack) => (stack === 'block' ? passMs : 0), headMs: () => 0 };
 const metrics = new Metrics();
 const worker = await serveEngine(new TimedEngine(bundle.manifest, { costs, kvBytes: Number(kvBytes) }), {
   bundle,
@@ -16,7 +20,10 @@ const worker = await serveEngine(new TimedEngine(bundle.manifest, { costs, kvByt
   metrics,
 });
 void worker.broken.then((error) => process.send!({ broken: error.message }));
-process.on('message', async () => process.send!({ metrics: await metrics.render() }));
+process.on('message', async (message: 'metrics?' | number) => {
+  if (message === 'metrics?') process.send!({ metrics: await metrics.render() });
+  else passMs = message;
+});
 process.once('disconnect', async () => {
   await worker.stop();
 });
