@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { KeyedResults, openNats } from '@rondo/wire';
+import type { RondoError } from '@rondo/core';
+import { KeyedResults, openNats, type Tally } from '@rondo/wire';
 import { NATS_MISSING, NatsServer } from './nats-server.ts';
 
+const HASTY_TRIES = 5;
 const NAMES = { stream: 'results', subject: 'results', keptMs: 3_600_000 };
 
 test('counting has its time for each portion of the results, however many there are', {
@@ -27,7 +29,13 @@ test('counting has its time for each portion of the results, however many there 
   const wholeMs = performance.now() - began;
   // A third of what all of it takes is much for one of its 30 portions, and too little for all of them.
   const hasty = await KeyedResults.open(link, { ...NAMES, countMs: wholeMs / 3 });
-  assert.deepEqual(await hasty.count('g', { seq: 0, kinds: {} }), expected);
+  const count = (tries: number): Promise<Tally> =>
+    hasty.count('g', { seq: 0, kinds: {} }).catch((error: RondoError) => {
+      // A busy machine holds up one portion now and then; time for the whole would always be too short.
+      if (error.code === 'NATS_UNAVAILABLE' && tries > 1) return count(tries - 1);
+      throw error;
+    });
+  assert.deepEqual(await count(HASTY_TRIES), expected);
   const half = { seq: total / 2, kinds: { completed: total * 0.45, failed: total * 0.05 } };
   assert.deepEqual(await results.count('g', half), expected, 'from a place on');
 });
