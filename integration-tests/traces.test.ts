@@ -148,7 +148,7 @@ test(
       ...['--otlp-endpoint', receiver.httpUrl, '--otlp-protocol', 'http/protobuf'],
     );
     // So many that what the client itself waits for its turn on a busy machine is a small part of the whole.
-    const tokens = 144;
+    const tokens = 288;
     // Neither the first connection nor cold code is what is measured; a client that samples nothing is not traced.
     await complete(cluster, tokens, { traceparent: TRACEPARENT.replace(/01$/, '00') });
     const latencyMs = await complete(cluster, tokens);
@@ -197,9 +197,9 @@ test(
       workerOptions: ['--engine', 'timed', '--timed-pass-ms', '5'],
       coordinatorOptions: ['--otlp-endpoint', receiver.grpcUrl, '--trace-sample', '1'],
     });
-    // So many that passes which ran and were lost with the worker are a small part of the whole.
-    const tokens = 96;
-    await complete(cluster, tokens, { traceparent: TRACEPARENT.replace(/01$/, '00') });
+    // So many that lost passes, and the time until the loss is seen, are a small part of the whole.
+    const tokens = 192;
+    await complete(cluster, tokens / 8, { traceparent: TRACEPARENT.replace(/01$/, '00') });
     const began = performance.now();
     const stream = new ToldStream(cluster.url, { prompt: 'once', max_tokens: tokens });
     await stream.told(tokens / 2);
