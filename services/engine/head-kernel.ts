@@ -2,6 +2,7 @@ import type { Bundle, Manifest } from '@rondo/bundle';
 import { LIMITS } from '@rondo/core';
 import type { HeadBatch, HeadResult } from './engine.ts';
 import { addNormFunction } from './kernel/add-norm.ts';
+import type { DotProduct } from './kernel/dot-product.ts';
 import { expSumsFunction, SLICED, SLICED_WORDS } from './kernel/exp-sums.ts';
 import { int8Product } from './kernel/int8-product.ts';
 import type { MemoryPlan } from './kernel/memory-plan.ts';
@@ -74,8 +75,8 @@ export function planHead(
 }
 
 /** What the kernel has for the head. */
-export const headFunctions = ({ hidden, normEpsilon }: HeadPlan): WasmFunction[] => [
-  int8Product('headProduct', false),
+export const headFunctions = ({ hidden, normEpsilon }: HeadPlan, dots: DotProduct): WasmFunction[] => [
+  int8Product('headProduct', false, dots),
   expSumsFunction('headSums'),
   addNormFunction('headNorm', hidden, normEpsilon),
   roundRowsFunction('headRound'),

@@ -16,6 +16,7 @@ export type {
 } from './engine.ts';
 export { PagePool, type Reservation } from './page-pool.ts';
 export { pickRows } from './pick-rows.ts';
+export { thisProcessor } from './processor.ts';
 export { PROVIDERS, type Provider } from './provider.ts';
 export {
   type HeadRow,

@@ -2,6 +2,7 @@ import type { Bundle } from '@rondo/bundle';
 import { LIMITS } from '@rondo/core';
 import type { Stack } from './engine.ts';
 import { addNormFunction } from './kernel/add-norm.ts';
+import type { DotProduct } from './kernel/dot-product.ts';
 import { int4Product } from './kernel/int4-product.ts';
 import { int8Product } from './kernel/int8-product.ts';
 import type { WasmFunction } from './kernel/module.ts';
@@ -12,11 +13,14 @@ import { readingWeights } from './reading-weights.ts';
 import type { SharedKernel } from './shared-kernel.ts';
 
 /** What the kernel has for layers beside attention. */
-export function layerFunctions({ hidden, normEpsilon, precision }: LayerPlan): WasmFunction[] {
+export function layerFunctions(
+  { hidden, normEpsilon, precision }: LayerPlan,
+  dots: DotProduct,
+): WasmFunction[] {
   const product = precision === 'int4' ? int4Product : int8Product;
   return [
-    product('product', false),
-    product('gated', true),
+    product('product', false, dots),
+    product('gated', true, dots),
     addNormFunction('addNorm', hidden, normEpsilon),
     precision === 'int4' ? roundBlocksFunction() : roundRowsFunction('round'),
   ];

@@ -3,6 +3,7 @@ import { LIMITS, RondoError } from '@rondo/core';
 import type { KvCopy, PoolSizes, Stack, StackBatch } from './engine.ts';
 import { HeadKernel, headFunctions, planHead } from './head-kernel.ts';
 import { attentionKernel } from './kernel/attention-kernel.ts';
+import { dotProductOf } from './kernel/dot-product.ts';
 import { MemoryPlan } from './kernel/memory-plan.ts';
 import {
   ITEM_WORDS,
@@ -17,6 +18,7 @@ import { CONTROL_BYTES, ITEMS_MAX, KernelThreads } from './kernel-threads.ts';
 import { type KvLayout, layerMajor } from './kv-store.ts';
 import { LayerKernel, layerFunctions } from './layer-kernel.ts';
 import { planLayers } from './layer-plan.ts';
+import { thisProcessor } from './processor.ts';
 import { fillRotaryTable } from './rotary-table.ts';
 import { SharedKernel } from './shared-kernel.ts';
 
@@ -110,10 +112,11 @@ export class PagedAttention {
     const table = (start: number) => this.#floats.subarray(start / 4, start / 4 + (positions * headDim) / 2);
     fillRotaryTable(table(cos), table(sin), rope.inverseFrequencies, rope.attentionFactor);
 
+    const dots = dotProductOf(thisProcessor());
     const module = new WebAssembly.Module(
       attentionKernel(kernelShape, this.#layout, [
-        ...(layerPlan ? layerFunctions(layerPlan) : []),
-        ...(headPlan ? headFunctions(headPlan) : []),
+        ...(layerPlan ? layerFunctions(layerPlan, dots) : []),
+        ...(headPlan ? headFunctions(headPlan, dots) : []),
       ]),
     );
     const { exports } = new WebAssembly.Instance(module, { host: { memory } });

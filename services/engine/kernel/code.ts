@@ -147,6 +147,8 @@ export const integers = {
   subtractInts: binary(simd(0xb1)),
   /** Sums of two neighbouring products of signed bytes with bytes of seven bits. (relaxed SIMD, exact for these) */
   dotBytes: binary(simd(0x112)),
+  /** `sums` and four neighbouring products of such bytes each, in 32 bits. (relaxed SIMD, exact for these) */
+  dotBytesAdd: (left: Code, right: Code, sums: Code): Code => [left, right, sums, simd(0x113)],
   /** Sums of two neighbouring products of shorts, in 32 bits. */
   dotShorts: binary(simd(0xba)),
   /** Low half of the lanes, unsigned, to twice the width. */

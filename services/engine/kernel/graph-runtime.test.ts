@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { DOT_PRODUCTS } from './dot-product.ts';
 import { BLOCK_COLUMNS } from './round-blocks.ts';
 import { node, runGraph, weight } from './test-graph.ts';
 import { TestProduct } from './test-product.ts';
@@ -86,6 +87,7 @@ test('int4: rows become the bytes that the graph runtime makes of them, in the m
     [OUTPUTS, COLUMNS],
     int4Parts(),
     x,
+    'pairs',
   ).rounded();
   // Weights of 1 on the diagonal: the runtime puts out its bytes, times their scale.
   const data = new Uint8Array(BLOCK_COLUMNS ** 2 / 2);
@@ -102,11 +104,12 @@ test('int4: rows become the bytes that the graph runtime makes of them, in the m
   }
 });
 
-test("int4: products are the graph runtime's but for the order of their sums", () => {
+test("int4: products are the graph runtime's but for the order of their sums, by pairs and by fours", () => {
   const x = rowsNearTies(BLOCK_COLUMNS);
   const parts = int4Parts();
-  const ours = new TestProduct('int4', 'product', [OUTPUTS, COLUMNS], parts, x).run();
-  for (const theirs of bothWays(matMulNBits([OUTPUTS, COLUMNS], parts), x, COLUMNS)) {
+  const runtime = bothWays(matMulNBits([OUTPUTS, COLUMNS], parts), x, COLUMNS);
+  for (const [dots, theirs] of DOT_PRODUCTS.flatMap((dots) => runtime.map((out) => [dots, out] as const))) {
+    const ours = new TestProduct('int4', 'product', [OUTPUTS, COLUMNS], parts, x, dots).run();
     ours.forEach((value, at) => {
       const row = Math.floor(at / OUTPUTS);
       // Weights and zero points are summed apart, each of up to 15 scales.
@@ -123,8 +126,9 @@ test("int8: products are the graph runtime's bit for bit, in the middle between 
   const x = rowsNearTies(COLUMNS);
   const data = Int8Array.from({ length: COLUMNS * OUTPUTS }, () => Math.round(63 * random()));
   const scales = Float32Array.from({ length: OUTPUTS }, () => 0.01 + 0.005 * random());
-  const ours = new TestProduct('int8', 'product', [OUTPUTS, COLUMNS], [data, scales], x).run();
-  for (const theirs of bothWays(integerProduct(data, scales), x, COLUMNS)) {
+  const runtime = bothWays(integerProduct(data, scales), x, COLUMNS);
+  for (const [dots, theirs] of DOT_PRODUCTS.flatMap((dots) => runtime.map((out) => [dots, out] as const))) {
+    const ours = new TestProduct('int8', 'product', [OUTPUTS, COLUMNS], [data, scales], x, dots).run();
     assert.deepEqual(
       [...ours].map((value) => value + 0),
       [...theirs].map((value) => value + 0),

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { DOT_PRODUCTS } from './dot-product.ts';
 import { BLOCK_COLUMNS } from './round-blocks.ts';
 import { TestProduct } from './test-product.ts';
 
@@ -34,7 +35,7 @@ const source = Float32Array.from({ length: ROWS * COLUMNS }, (_, at) =>
 );
 
 test('blocks of rows become bytes by their own largest value, and their products are sums of integers', () => {
-  const product = new TestProduct('int4', 'product', [OUTPUTS, COLUMNS], parts(), source);
+  const product = new TestProduct('int4', 'product', [OUTPUTS, COLUMNS], parts(), source, 'pairs');
   const { bytes, divisors } = product.rounded();
   for (let first = 0; first < source.length; first += BLOCK_COLUMNS) {
     const values = [...source.subarray(first, first + BLOCK_COLUMNS)];
@@ -57,4 +58,13 @@ test('blocks of rows become bytes by their own largest value, and their products
     }
     assert.ok(Math.abs(found - sum) <= 2 ** -23 * size, `${row}, ${output}: ${found}, expected ${sum}`);
   });
+});
+
+test('however products are summed, all bits of what is put out are the same', () => {
+  for (const worker of ['product', 'gated'] as const) {
+    const [byPairs, byFours] = DOT_PRODUCTS.map((dots) =>
+      new TestProduct('int4', worker, [OUTPUTS, COLUMNS], parts(), source, dots).run(),
+    );
+    assert.deepEqual(byFours, byPairs);
+  }
 });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { DOT_PRODUCTS, type DotProduct } from './dot-product.ts';
 import { TestProduct } from './test-product.ts';
 
 const [ROWS, COLUMNS, OUTPUTS] = [3, 48, 16];
@@ -15,8 +16,8 @@ const scales = Float32Array.from({ length: OUTPUTS }, (_, at) => 0.01 + 0.003 * 
 const source = Float32Array.from({ length: ROWS * COLUMNS }, (_, at) =>
   at < 2 * COLUMNS ? (at < COLUMNS ? wave(at) : 5 * (1 - 2 * (at % 2))) : 0,
 );
-const productOf = (worker: 'product' | 'gated') =>
-  new TestProduct('int8', worker, [OUTPUTS, COLUMNS], [weights, scales], source);
+const productOf = (worker: 'product' | 'gated', dots: DotProduct) =>
+  new TestProduct('int8', worker, [OUTPUTS, COLUMNS], [weights, scales], source, dots);
 
 /** As the graph computes it (ADR 14), in its order of roundings. */
 function expected(): { rounded: number[]; out: number[] } {
@@ -39,27 +40,32 @@ function expected(): { rounded: number[]; out: number[] } {
 }
 
 test('rows become bytes by their own largest value, and their products are those of the graph bit for bit', () => {
-  const product = productOf('product');
   const { rounded, out } = expected();
-  assert.deepEqual(
-    product.rounded().bytes,
-    rounded.map((int) => int + 0),
-  );
-  assert.deepEqual(
-    [...product.run()].map((value) => value + 0),
-    out.map((value) => value + 0),
-  );
+  for (const dots of DOT_PRODUCTS) {
+    const product = productOf('product', dots);
+    assert.deepEqual(
+      product.rounded().bytes,
+      rounded.map((int) => int + 0),
+    );
+    assert.deepEqual(
+      [...product.run()].map((value) => value + 0),
+      out.map((value) => value + 0),
+    );
+  }
 });
 
 test('gated, the first half of the outputs is the gate of the second', () => {
   const { out } = expected();
-  productOf('gated')
-    .run()
-    .forEach((value, at) => {
-      const row = Math.floor(at / (OUTPUTS / 2));
-      const place = row * OUTPUTS + (at % (OUTPUTS / 2));
-      const [gate, up] = [out[place]!, out[place + OUTPUTS / 2]!];
-      const silu = (gate / (1 + Math.exp(-gate))) * up;
-      assert.ok(Math.abs(value - silu) <= 1e-5 * Math.abs(silu) + 1e-6, `${at}: ${value}, expected ${silu}`);
-    });
+  const [byPairs, byFours] = DOT_PRODUCTS.map((dots) => productOf('gated', dots).run()) as [
+    Float32Array,
+    Float32Array,
+  ];
+  assert.deepEqual(byFours, byPairs);
+  byPairs.forEach((value, at) => {
+    const row = Math.floor(at / (OUTPUTS / 2));
+    const place = row * OUTPUTS + (at % (OUTPUTS / 2));
+    const [gate, up] = [out[place]!, out[place + OUTPUTS / 2]!];
+    const silu = (gate / (1 + Math.exp(-gate))) * up;
+    assert.ok(Math.abs(value - silu) <= 1e-5 * Math.abs(silu) + 1e-6, `${at}: ${value}, expected ${silu}`);
+  });
 });

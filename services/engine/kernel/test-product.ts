@@ -1,5 +1,6 @@
 import type { LayerPlan, PlannedMatrix } from '../layer-plan.ts';
 import { packMatrix } from '../pack-matrix.ts';
+import type { DotProduct } from './dot-product.ts';
 import { int4Product } from './int4-product.ts';
 import { int8Product } from './int8-product.ts';
 import { wasmModule } from './module.ts';
@@ -38,6 +39,7 @@ export class TestProduct {
     [outputs, columns]: readonly [number, number],
     parts: readonly ArrayBufferView[],
     source: Float32Array,
+    dots: DotProduct,
   ) {
     this.#precision = precision;
     this.#worker = worker;
@@ -46,7 +48,7 @@ export class TestProduct {
     this.#outputs = outputs;
     const [product, round] =
       precision === 'int4' ? [int4Product, roundBlocksFunction()] : [int8Product, roundRowsFunction('round')];
-    const functions = [round, product('product', false), product('gated', true)];
+    const functions = [round, product('product', false, dots), product('gated', true, dots)];
     const module = new WebAssembly.Module(wasmModule(functions, MEMORY_PAGES));
     const { exports } = new WebAssembly.Instance(module, { host: { memory: this.#memory } });
     this.#functions = exports as unknown as Functions;

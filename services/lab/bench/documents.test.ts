@@ -13,7 +13,7 @@ const PAGE =
 
 const report = async (): Promise<BenchReport> => ({
   suite: 'b',
-  machine: await thisMachine(),
+  machine: thisMachine(),
   commit: '0123456789ab',
   date: '2026-01-02T03:04:05.000Z',
   seed: 1,

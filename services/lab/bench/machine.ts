@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { arch, cpus, release, totalmem, type } from 'node:os';
+import { thisProcessor } from '@rondo/engine';
 
 /** What a figure depends on besides the program. */
 export interface Machine {
@@ -27,10 +27,8 @@ const WORTH_KNOWING = [
 ];
 
 /** Describes the machine that this process runs on. */
-export async function thisMachine(): Promise<Machine> {
-  // Only Linux has this file; elsewhere the flags stay empty.
-  const cpuinfo = await readFile('/proc/cpuinfo', 'utf8').catch(() => '');
-  const flags = new Set(/^(?:flags|Features)\s*:\s*(.*)$/m.exec(cpuinfo)?.[1]?.split(' '));
+export function thisMachine(): Machine {
+  const { flags } = thisProcessor();
   const processors = cpus();
   const runtime = createRequire(import.meta.url)('onnxruntime-node/package.json') as { version: string };
   return {

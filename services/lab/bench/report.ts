@@ -28,7 +28,7 @@ export async function runSuite(suite: Suite, context: SuiteContext): Promise<Ben
   const { rows, goals, plots, notes } = await suite.run(context);
   return {
     suite: suite.name,
-    machine: await thisMachine(),
+    machine: thisMachine(),
     commit: await thisCommit(),
     date: new Date().toISOString(),
     seed,

@@ -96,7 +96,7 @@ export async function evalReport(
   return {
     schemaVersion: 1,
     suite: { name: settings.name, version: settings.version, digest, tokens: protocol.tokens },
-    machine: await thisMachine(),
+    machine: thisMachine(),
     commit: await thisCommit(),
     date: new Date().toISOString(),
     confidence: settings.bootstrap.confidence,
