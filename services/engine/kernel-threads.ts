@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import { emptyUpperHalves } from './upper-halves.ts';
 
 /** What a thread that helps with the kernel's items works on. */
 export interface KernelThreadData {
@@ -108,6 +109,7 @@ export class KernelThreads {
     Atomics.store(control, CONTROL.ticket, ((this.#job % JOBS) << 16) | items);
     while (takeItem(control, this.#workers, this.#scratch));
     while (Atomics.load(control, CONTROL.done) < items);
+    emptyUpperHalves();
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
 import type { Manifest } from '@rondo/bundle';
 import fc from 'fast-check';
 import type { StackBatch } from './engine.ts';
@@ -203,6 +204,52 @@ for (const { shape, precision, tolerance, kept } of SHAPES.flatMap((shape) =>
       await attention.close();
     }
   });
+}
+
+test('attention with vectors joined is the same to the last bit, optimised', async () => {
+  setFlagsFromString('--no-liftoff');
+  try {
+    for (const [shape, precision] of SHAPES.flatMap((shape) =>
+      KEEPINGS.map(({ precision }) => [shape, precision] as const),
+    )) {
+      const [joined, apart] = [await prompted(shape, precision, 2), await prompted(shape, precision, 1)];
+      assert.deepEqual(joined, apart);
+      assert.ok(joined.every(Number.isFinite));
+    }
+  } finally {
+    setFlagsFromString('--liftoff');
+  }
+});
+
+/** Attention of two prompts, one behind the other, of rows that are random. */
+async function prompted(
+  shape: (typeof SHAPES)[number],
+  precision: Keeping['precision'],
+  registerVectors: 1 | 2,
+): Promise<Float32Array> {
+  const [heads, kvHeads, headDim] = shape;
+  const attention = new PagedAttention(manifestOf(shape, precision), {
+    threads: 1,
+    pools: { prelude: 1, block: 11, coda: 1 },
+    target: { dots: 'pairs', registerVectors },
+  });
+  const counts = [CONTEXT, 19];
+  const rows = counts.reduce((sum, count) => sum + count, 0);
+  const next = random(rows);
+  try {
+    attention.begin({
+      stack: 'block',
+      starts: Int32Array.of(0, 0),
+      rowCounts: Int32Array.from(counts),
+      pageTable: Int32Array.from({ length: 10 }, (_, page) => 1 + page),
+    } as unknown as StackBatch);
+    const out = new Float32Array(rows * heads * headDim);
+    const qkv = Float32Array.from({ length: rows * (heads + 2 * kvHeads) * headDim }, () => 2 * next());
+    attention.run(1, qkv, out);
+    return out;
+  } finally {
+    await attention.close();
+  }
 }
 
 test('where weights are rounded values are kept to the nearest 16 bits, of two as near the even one; NaN stays NaN', async () => {

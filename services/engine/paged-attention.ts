@@ -3,7 +3,6 @@ import { LIMITS, RondoError } from '@rondo/core';
 import type { KvCopy, PoolSizes, Stack, StackBatch } from './engine.ts';
 import { HeadKernel, headFunctions, planHead } from './head-kernel.ts';
 import { attentionKernel } from './kernel/attention-kernel.ts';
-import { dotProductOf } from './kernel/dot-product.ts';
 import { MemoryPlan } from './kernel/memory-plan.ts';
 import {
   ITEM_WORDS,
@@ -12,8 +11,8 @@ import {
   type KernelLayout,
   type KernelShape,
   scratchFloats,
-  slotBytes,
 } from './kernel/shape.ts';
+import { compile, type Target, targetOf } from './kernel/target.ts';
 import { CONTROL_BYTES, ITEMS_MAX, KernelThreads } from './kernel-threads.ts';
 import { type KvLayout, layerMajor } from './kv-store.ts';
 import { LayerKernel, layerFunctions } from './layer-kernel.ts';
@@ -25,12 +24,14 @@ import { SharedKernel } from './shared-kernel.ts';
 export interface PagedAttentionOptions {
   readonly threads: number;
   readonly pools: PoolSizes;
+  /** By default this processor's. */
+  readonly target?: Target | undefined;
 }
 
 interface Kernel {
   place(firstRow: number, endRow: number, layer: number): void;
   placeKeys(firstRow: number, endRow: number, layer: number): void;
-  copy(from: number, to: number, layers: number, layerBytes: number): void;
+  copy(from: number, to: number, slot: number, layers: number, layerBytes: number): void;
 }
 
 /** Sequences from which on an item takes heads together. */
@@ -67,7 +68,10 @@ export class PagedAttention {
   #layerBytes = 0;
 
   /** @throws RondoError CONFIG_INVALID when pages and tables together exceed the 4 GiB a memory can have. */
-  constructor(manifest: Manifest, { threads, pools }: PagedAttentionOptions) {
+  constructor(
+    manifest: Manifest,
+    { threads, pools, target = targetOf(thisProcessor()) }: PagedAttentionOptions,
+  ) {
     const { shape, layers, pagePositions, rope, maxDepth } = manifest;
     const numberBytes = kvNumberBytes(manifest);
     const { heads, kvHeads, headDim, context } = shape;
@@ -76,7 +80,8 @@ export class PagedAttention {
       Math.max(pools.prelude, Math.ceil(pools.block / maxDepth), pools.coda) * pagePositions,
     );
     const rows = LIMITS.stepRowsMax;
-    const kernelShape = { heads, kvHeads, headDim, pagePositions, numberBytes };
+    const { registerVectors } = target;
+    const kernelShape = { heads, kvHeads, headDim, pagePositions, numberBytes, registerVectors };
     const plan = new MemoryPlan();
     plan.floats(CONTROL_BYTES / 4);
     const [cos, sin] = [plan.floats((positions * headDim) / 2), plan.floats((positions * headDim) / 2)];
@@ -86,7 +91,7 @@ export class PagedAttention {
       cos,
       sin,
       positions: plan.floats(rows),
-      slots: plan.floats(rows),
+      pages: plan.floats(rows),
       qkv: plan.floats(rows * (heads + 2 * kvHeads) * headDim),
       out: plan.floats(rows * heads * headDim),
       items: plan.floats(rows * kvHeads * ITEM_WORDS),
@@ -112,12 +117,12 @@ export class PagedAttention {
     const table = (start: number) => this.#floats.subarray(start / 4, start / 4 + (positions * headDim) / 2);
     fillRotaryTable(table(cos), table(sin), rope.inverseFrequencies, rope.attentionFactor);
 
-    const dots = dotProductOf(thisProcessor());
-    const module = new WebAssembly.Module(
+    const module = compile(
       attentionKernel(kernelShape, this.#layout, [
-        ...(layerPlan ? layerFunctions(layerPlan, dots) : []),
-        ...(headPlan ? headFunctions(headPlan, dots) : []),
+        ...(layerPlan ? layerFunctions(layerPlan, target.dots) : []),
+        ...(headPlan ? headFunctions(headPlan, target.dots) : []),
       ]),
+      target,
     );
     const { exports } = new WebAssembly.Instance(module, { host: { memory } });
     this.#kernel = exports as unknown as Kernel;
@@ -143,9 +148,8 @@ export class PagedAttention {
   copy(stack: Stack, copies: readonly KvCopy[]): void {
     const { layers, pageStride, layerStride } = this.#pools[stack];
     for (const { fromPage, toPage, slot } of copies) {
-      const start = this.#poolStarts[stack] + slot * slotBytes(this.#shape);
-      const address = (page: number) => start + page * pageStride * 4;
-      this.#kernel.copy(address(fromPage), address(toPage), layers, layerStride * 4);
+      const address = (page: number) => this.#poolStarts[stack] + page * pageStride * 4;
+      this.#kernel.copy(address(fromPage), address(toPage), slot, layers, layerStride * 4);
     }
   }
 
@@ -175,7 +179,6 @@ export class PagedAttention {
     const { kvHeads } = this.#shape;
     // Few sequences are divided among the threads by heads.
     const together = chunks >= MANY_CHUNKS ? itemHeadsMax(this.#shape) : 1;
-    const bytesOfSlot = slotBytes(this.#shape);
     let row = 0;
     let item = this.#layout.items / 4;
     let keys = 0;
@@ -185,9 +188,8 @@ export class PagedAttention {
       for (let offset = 0; offset < count; offset++) {
         const position = start + offset;
         words[this.#layout.positions / 4 + row + offset] = position;
-        words[this.#layout.slots / 4 + row + offset] =
-          words[table + Math.floor(position / this.#pagePositions)]! +
-          (position % this.#pagePositions) * bytesOfSlot;
+        words[this.#layout.pages / 4 + row + offset] =
+          words[table + Math.floor(position / this.#pagePositions)]!;
       }
       for (let first = 0; first < count; first += rowsPerItem) {
         const taken = Math.min(rowsPerItem, count - first);
@@ -290,10 +292,7 @@ export class PagedAttention {
     this.#layerBytes = layerStride * 4;
     positions.forEach((position, row) => {
       this.#words[this.#layout.positions / 4 + row] = position;
-      this.#words[this.#layout.slots / 4 + row] =
-        this.#poolStarts[stack] +
-        pages[row]! * pageStride * 4 +
-        (position % this.#pagePositions) * slotBytes(this.#shape);
+      this.#words[this.#layout.pages / 4 + row] = this.#poolStarts[stack] + pages[row]! * pageStride * 4;
     });
   }
 

@@ -1,6 +1,6 @@
+import { acrossLanes } from './across-lanes.ts';
 import { add, get, int, type Local, loopOver, scalar, set, vector } from './code.ts';
 import { WasmFunction } from './module.ts';
-import { acrossLanes } from './softmax.ts';
 
 /**
  * `name(residual, delta, weight, normed, rows)` for rows of `hidden` floats, a multiple of 4: residual += delta, and

@@ -17,11 +17,9 @@ import {
   subtract,
   vector,
 } from './code.ts';
-import { mix } from './mix.ts';
 import { WasmFunction } from './module.ts';
 import { pageNumbers } from './page-numbers.ts';
-import { type Locals7, type Names, QUERY_BLOCK } from './registers.ts';
-import { score } from './score.ts';
+import type { Locals7, Names } from './registers.ts';
 import {
   groupOf,
   headPageBytes,
@@ -33,15 +31,17 @@ import {
   tileBytes,
 } from './shape.ts';
 import { softmax } from './softmax.ts';
+import { QUERY_BLOCK, weightedRows } from './weighted-rows.ts';
 
 /** Vectors of numbers that are brought near in one turn; every page has a multiple of them. */
 const WIDENED = 4;
 
 /** See `attentionKernel`. */
 export function attendFunction(shape: KernelShape, layout: KernelLayout): WasmFunction {
-  const { heads, kvHeads, headDim, pagePositions, numberBytes } = shape;
+  const { heads, kvHeads, headDim, pagePositions, numberBytes, registerVectors } = shape;
   const group = groupOf(shape);
   const headBytes = headDim * 4;
+  const scoresBytes = pagePositions * 4;
   const [pageBytes, headTileBytes] = [headPageBytes(shape), tileBytes(shape)];
   const fn = new WasmFunction('attend', 3);
   const [item, layer, scratch] = [fn.parameter(0), fn.parameter(1), fn.parameter(2)];
@@ -53,16 +53,22 @@ export function attendFunction(shape: KernelShape, layout: KernelLayout): WasmFu
     firstQuery: i32(),
     endQuery: i32(),
     positions: i32(),
-    stride: i32(),
     queryTile: i32(),
     sumTile: i32(),
     inverses: i32(),
     scores: i32(),
+    scoresEnd: i32(),
+    scoresPage: i32(),
   };
   const [kvHead, table, page, pageStart, query, source, at] = fn.locals('i32', 7) as Locals7;
   const [firstHead, itemHeads] = fn.locals('i32', 2) as [Local, Local];
   /** The heads' keys or values of one page, near at hand. */
   const [tilePage, tileEnd] = [i32(), i32()];
+  /** Of the query at hand: its row of `queryTile` or `sumTile`, its scores of the page at hand, and that page's first ones. */
+  const [tileRow, scoresRow, pageScores] = fn.locals('i32', 3) as [Local, Local, Local];
+  /** What the item's last row sees of the page at hand: bytes of scores. */
+  const seenBytes = i32();
+  const widened = fn.locals('v128', WIDENED);
   const entry = (index: number): Code =>
     load(multiply(get(item), int(ITEM_WORDS * 4)), layout.items + index * 4);
   /** Queries lie [heads][rows][group]: which row of the item, and which head of the model, the query is. */
@@ -77,7 +83,7 @@ export function attendFunction(shape: KernelShape, layout: KernelLayout): WasmFu
       multiply(add(get(names.firstRow), rowOf), int(rowHeads * headBytes)),
       add(multiply(headOf, int(headBytes)), int(base)),
     );
-  const tileRow = (tile: Local): Code => add(get(tile), multiply(get(query), int(headBytes)));
+  const rowOfTile = (tile: Local): Code => add(get(tile), multiply(get(query), int(headBytes)));
   /** Address of the first head's keys (part 0) or values (part 1) in the page that holds position `at`. */
   const pageAt = (position: Code, part: 0 | 1): Code =>
     add(
@@ -93,15 +99,15 @@ export function attendFunction(shape: KernelShape, layout: KernelLayout): WasmFu
       set(source, pageAt(get(pageStart), part)),
       set(tileEnd, add(get(tilePage), bytes)),
       loopOver(at, get(tilePage), get(tileEnd), WIDENED * 16, [
-        Array.from({ length: WIDENED }, (_, four) =>
-          vector.store(get(at), pageNumbers(numberBytes).load(get(source), four * 4), four * 16),
-        ),
+        widened.map((four, index) => set(four, pageNumbers(numberBytes).load(get(source), index * 4))),
+        widened.map((four, index) => vector.store(get(at), get(four), index * 16)),
         set(source, add(get(source), int(WIDENED * 4 * numberBytes))),
       ]),
     ];
   };
   /** `body` for the queries of one head and what that head has in one page, for all heads and pages. */
-  const overPages = (part: 0 | 1, body: Code): Code =>
+  const overPages = (part: 0 | 1, body: Code): Code => [
+    set(pageScores, get(names.scores)),
     loopOver(pageStart, int(0), get(names.positions), pagePositions, [
       fetchPage(part),
       set(page, get(tilePage)),
@@ -112,7 +118,31 @@ export function attendFunction(shape: KernelShape, layout: KernelLayout): WasmFu
         set(names.firstQuery, get(names.endQuery)),
         set(page, add(get(page), int(headTileBytes))),
       ]),
-    ]);
+      set(pageScores, add(get(pageScores), get(names.scoresPage))),
+    ]),
+  ];
+  const ofBlock = (tile: Local): Code => [
+    set(tileRow, rowOfTile(tile)),
+    set(scoresRow, add(get(pageScores), multiply(get(query), int(scoresBytes)))),
+  ];
+  /** Scores of `block` queries against a page's keys, which lie [headDim, pagePositions]. */
+  const score = (block: number): Code => [
+    ofBlock(names.queryTile),
+    weightedRows(fn, block, registerVectors, {
+      ...{ matrix: page, columns: pagePositions },
+      ...{ weights: tileRow, weightsStride: headBytes, weightsBytes: int(headBytes) },
+      ...{ sums: scoresRow, sumsStride: scoresBytes, onward: false },
+    }),
+  ];
+  /** Adds a page's values, weighted, to the sums of `block` queries. */
+  const mix = (block: number): Code => [
+    ofBlock(names.sumTile),
+    weightedRows(fn, block, registerVectors, {
+      ...{ matrix: page, columns: headDim },
+      ...{ weights: scoresRow, weightsStride: scoresBytes, weightsBytes: get(seenBytes) },
+      ...{ sums: tileRow, sumsStride: headBytes, onward: true },
+    }),
+  ];
   fn.body([
     set(names.firstRow, entry(0)),
     set(names.rows, entry(1)),
@@ -127,41 +157,44 @@ export function attendFunction(shape: KernelShape, layout: KernelLayout): WasmFu
         int(1),
       ),
     ),
-    set(
-      names.stride,
-      multiply(
-        divide(add(get(names.positions), int(pagePositions - 1)), int(pagePositions)),
-        int(pagePositions * 4),
-      ),
-    ),
+    set(names.scoresPage, multiply(get(names.queries), int(scoresBytes))),
     set(names.queryTile, get(scratch)),
     set(names.sumTile, add(get(names.queryTile), int(queriesMax(shape) * headBytes))),
     set(names.inverses, add(get(names.sumTile), int(queriesMax(shape) * headBytes))),
     set(tilePage, add(get(names.inverses), int(queriesMax(shape) * 16))),
     set(names.scores, add(get(tilePage), int(itemHeadsMax(shape) * headTileBytes))),
+    set(
+      names.scoresEnd,
+      add(
+        get(names.scores),
+        multiply(
+          divide(add(get(names.positions), int(pagePositions - 1)), int(pagePositions)),
+          get(names.scoresPage),
+        ),
+      ),
+    ),
     loopOver(query, int(0), get(names.queries), 1, [
       set(source, ofQuery(layout.qkv, heads + 2 * kvHeads)),
       loopOver(at, int(0), int(headBytes), 16, [
-        vector.store(add(tileRow(names.queryTile), get(at)), vector.load(add(get(source), get(at)))),
-        vector.store(add(tileRow(names.sumTile), get(at)), vector.floats(0)),
+        vector.store(add(rowOfTile(names.queryTile), get(at)), vector.load(add(get(source), get(at)))),
+        vector.store(add(rowOfTile(names.sumTile), get(at)), vector.floats(0)),
       ]),
     ]),
-    overPages(
-      0,
-      overBlocks(query, names, (block) => score(fn, shape, names, query, page, pageStart, block)),
-    ),
-    softmax(fn, names, query, group, layout),
-    overPages(
-      1,
-      overBlocks(query, names, (block) => mix(fn, shape, names, query, page, pageStart, block)),
-    ),
+    overPages(0, overBlocks(query, names, score)),
+    softmax(fn, shape, names, query, layout),
+    overPages(1, [
+      // Slots behind the item's last position may hold anything: they are not read.
+      set(seenBytes, multiply(subtract(get(names.positions), get(pageStart)), int(4))),
+      ifElse(lessThan(int(scoresBytes), get(seenBytes)), set(seenBytes, int(scoresBytes))),
+      overBlocks(query, names, mix),
+    ]),
     loopOver(query, int(0), get(names.queries), 1, [
       set(source, ofQuery(layout.out, heads)),
       loopOver(at, int(0), int(headBytes), 16, [
         vector.store(
           add(get(source), get(at)),
           vector.multiply(
-            vector.load(add(tileRow(names.sumTile), get(at))),
+            vector.load(add(rowOfTile(names.sumTile), get(at))),
             vector.loadSplat(add(get(names.inverses), multiply(get(query), int(4)))),
           ),
         ),

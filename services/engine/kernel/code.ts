@@ -61,6 +61,16 @@ export const divide = binary([0x6e]);
 export const remainder = binary([0x70]);
 export const lessThan = binary([0x49]);
 export const load = (address: Code, offset = 0): Code => [address, 0x28, at(offset)];
+export const store = (address: Code, value: Code, offset = 0): Code => [address, value, 0x36, at(offset)];
+/** 16 bits; nothing is asked of the address. */
+export const loadShort = (address: Code, offset = 0): Code => [address, 0x2f, 0, unsigned(offset)];
+export const storeShort = (address: Code, value: Code, offset = 0): Code => [
+  address,
+  value,
+  0x3b,
+  0,
+  unsigned(offset),
+];
 
 /** One 32-bit float, under the names that `vector` has for four. */
 export const scalar = {
@@ -134,6 +144,23 @@ export const integers = {
     0,
     unsigned(offset),
     0,
+  ],
+  /** One of eight shorts, or of four 32-bit lanes. */
+  storeShort: (address: Code, value: Code, lane: number, offset = 0): Code => [
+    address,
+    value,
+    simd(0x59),
+    0,
+    unsigned(offset),
+    lane,
+  ],
+  storeWord: (address: Code, value: Code, lane: number, offset = 0): Code => [
+    address,
+    value,
+    simd(0x5a),
+    0,
+    unsigned(offset),
+    lane,
   ],
   /** Four bytes in the first lane, zeros in the others. */
   loadFour: (address: Code, offset = 0): Code => [address, simd(0x5c), 0, unsigned(offset)],

@@ -1,19 +1,34 @@
-import { add, copyBytes, get, int, loopOver, set } from './code.ts';
+import { add, type Code, copyBytes, get, int, type Local, loopOver, multiply, set } from './code.ts';
 import { WasmFunction } from './module.ts';
+import { pageNumbers } from './page-numbers.ts';
 import { headPageBytes, type KernelShape, slotBytes } from './shape.ts';
 
 /** See `attentionKernel`. */
 export function copyFunction(shape: KernelShape): WasmFunction {
+  const { kvHeads, pagePositions, numberBytes } = shape;
   const pageBytes = headPageBytes(shape);
-  const fn = new WasmFunction('copy', 4);
-  const [from, to] = [fn.parameter(0), fn.parameter(1)];
-  const [layers, layerBytes] = [fn.parameter(2), fn.parameter(3)];
-  const [layer, head] = [fn.local('i32'), fn.local('i32')];
+  const fn = new WasmFunction('copy', 5);
+  const [from, to, slot] = [fn.parameter(0), fn.parameter(1), fn.parameter(2)];
+  const [layers, layerBytes] = [fn.parameter(3), fn.parameter(4)];
+  const [layer, at, end] = fn.locals('i32', 3) as [Local, Local, Local];
+  const keysBytes = kvHeads * pageBytes;
+  const [key, value] = [
+    multiply(get(slot), int(numberBytes)),
+    add(multiply(get(slot), int(slotBytes(shape))), int(keysBytes)),
+  ];
+  const of = (page: Local): Code => add(get(page), get(at));
   fn.body(
     loopOver(layer, int(0), get(layers), 1, [
-      loopOver(head, int(0), int(2 * shape.kvHeads * pageBytes), pageBytes, [
-        copyBytes(add(get(to), get(head)), add(get(from), get(head)), int(slotBytes(shape))),
-      ]),
+      set(end, add(key, int(keysBytes))),
+      loopOver(
+        at,
+        key,
+        get(end),
+        pagePositions * numberBytes,
+        pageNumbers(numberBytes).move(of(to), of(from)),
+      ),
+      set(end, add(value, int(keysBytes))),
+      loopOver(at, value, get(end), pageBytes, copyBytes(of(to), of(from), int(slotBytes(shape)))),
       set(from, add(get(from), get(layerBytes))),
       set(to, add(get(to), get(layerBytes))),
     ]),

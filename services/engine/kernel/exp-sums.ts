@@ -4,18 +4,16 @@ import {
   get,
   ifElse,
   int,
+  type Local,
   lessThan,
   load,
   multiply,
   remainder,
   scalar,
   set,
-  vector,
 } from './code.ts';
-import { Exponential } from './exponential.ts';
 import { WasmFunction } from './module.ts';
-import type { Locals4 } from './registers.ts';
-import { acrossLanes, type ExpLocals, shiftedExps } from './softmax.ts';
+import { ShiftedExps } from './shifted-exps.ts';
 
 /** Rows of floats that are summed up in slices, in words from the address of their description on. */
 export const SLICED = {
@@ -34,13 +32,8 @@ export const SLICED_WORDS = 5;
 export function expSumsFunction(name: string): WasmFunction {
   const fn = new WasmFunction(name, 3);
   const [item, rows] = [fn.parameter(0), fn.parameter(1)];
-  const [at, start, end, rowEnd] = fn.locals('i32', 4) as Locals4;
-  const locals: ExpLocals = {
-    at,
-    vectors: fn.locals('v128', 4) as Locals4,
-    exponential: new Exponential(fn),
-  };
-  const [largest, total] = locals.vectors;
+  const [start, end, rowEnd] = fn.locals('i32', 3) as [Local, Local, Local];
+  const exps = new ShiftedExps(fn, 1);
   const field = (index: number) => load(get(rows), index * 4);
   const row = divide(get(item), field(SLICED.slices));
   const slice = remainder(get(item), field(SLICED.slices));
@@ -51,10 +44,10 @@ export function expSumsFunction(name: string): WasmFunction {
     set(start, add(get(start), multiply(slice, field(SLICED.sliceBytes)))),
     set(end, add(get(start), field(SLICED.sliceBytes))),
     ifElse(lessThan(get(rowEnd), get(end)), set(end, get(rowEnd))),
-    locals.exponential.constants,
-    shiftedExps(locals, [get(start), get(end), get(end)]),
-    scalar.store(sums, vector.lane(get(largest), 0)),
-    scalar.store(sums, acrossLanes(total, scalar.add), 4),
+    exps.constants,
+    exps.over({ start: get(start), end: get(end), step: int(16) }, false),
+    scalar.store(sums, exps.largest),
+    scalar.store(sums, exps.total, 4),
   ]);
   return fn;
 }

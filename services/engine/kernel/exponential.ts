@@ -5,7 +5,9 @@ import type { WasmFunction } from './module.ts';
 const COEFFICIENTS = [
   1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1,
 ];
-const FLOATS = [Math.LOG2E, 0.693359375, -2.1219444e-4, 1, -125.5, ...COEFFICIENTS];
+/** What is added to it is rounded to the nearest integer, in the low bits of the sum: floats of this size have no fractions. */
+const ROUNDER = 1.5 * 2 ** 23;
+const FLOATS = [Math.LOG2E, 0.693359375, -2.1219444e-4, 1, -125.5, ROUNDER, ...COEFFICIENTS];
 const EXPONENT_BIAS = 127;
 
 /**
@@ -15,10 +17,13 @@ const EXPONENT_BIAS = 127;
 export class Exponential {
   readonly #floats: readonly Local[];
   readonly #bias: Local;
+  /** Of the exponent of 2: with `ROUNDER`, and by itself. */
+  readonly #sum: Local;
+  readonly #n: Local;
 
   constructor(fn: WasmFunction) {
     this.#floats = fn.locals('v128', FLOATS.length);
-    this.#bias = fn.local('v128');
+    [this.#bias, this.#sum, this.#n] = fn.locals('v128', 3) as [Local, Local, Local];
   }
 
   /** Goes before everything of `of`, outside of loops. */
@@ -29,19 +34,21 @@ export class Exponential {
     ];
   }
 
-  /** x ← exp(x) for x ≤ 0, within 2 units in the last place; 0 below −87. `n` is of any use. */
-  of(x: Local, n: Local): Code {
-    const [log2e, ln2High, ln2Low, one, lowest, leading, ...others] = this.#floats.map((local) =>
+  /** x ← exp(x) for x ≤ 0, within 2 units in the last place; 0 below −87. */
+  of(x: Local): Code {
+    const [log2e, ln2High, ln2Low, one, lowest, rounder, leading, ...others] = this.#floats.map((local) =>
       get(local),
-    ) as [Code, Code, Code, Code, Code, Code, ...Code[]];
+    ) as [Code, Code, Code, Code, Code, Code, Code, ...Code[]];
+    const [sum, n] = [this.#sum, this.#n];
     const polynomial = others.reduce(
       (sum, coefficient) => vector.multiplyAdd(sum, get(x), coefficient),
       leading,
     );
-    const power = vector.shiftLeft(vector.addInts(vector.toInts(get(n)), get(this.#bias)), 23);
+    const power = vector.shiftLeft(vector.addInts(get(sum), get(this.#bias)), 23);
     const zeroed = (value: Code): Code => vector.andNot(value, vector.lessThan(get(n), lowest));
     return [
-      set(n, vector.nearest(vector.multiply(get(x), log2e))),
+      set(sum, vector.add(vector.multiply(get(x), log2e), rounder)),
+      set(n, vector.subtract(get(sum), rounder)),
       set(x, vector.negativeMultiplyAdd(get(n), ln2High, get(x))),
       set(x, vector.negativeMultiplyAdd(get(n), ln2Low, get(x))),
       set(

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { DOT_PRODUCTS } from './dot-product.ts';
 import { BLOCK_COLUMNS } from './round-blocks.ts';
+import { DOT_PRODUCTS } from './target.ts';
 import { node, runGraph, weight } from './test-graph.ts';
 import { TestProduct } from './test-product.ts';
 

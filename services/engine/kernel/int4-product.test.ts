@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { DOT_PRODUCTS } from './dot-product.ts';
 import { BLOCK_COLUMNS } from './round-blocks.ts';
+import { DOT_PRODUCTS } from './target.ts';
 import { TestProduct } from './test-product.ts';
 
 const [ROWS, BLOCKS, OUTPUTS] = [3, 3, 16];

@@ -1,8 +1,8 @@
 import { add, type Code, get, int, integers, type Local, set, vector } from './code.ts';
-import type { DotProduct } from './dot-product.ts';
 import type { WasmFunction } from './module.ts';
 import { LANES, MATRIX, productFunction, TILES } from './product.ts';
 import { ROUNDED_BLOCK_BYTES, ROUNDED_SCALE, ROUNDED_SUM } from './round-blocks.ts';
+import type { DotProduct } from './target.ts';
 
 /**
  * Rows of `roundBlocksFunction` times weights of four bits, a vector of them for 4 outputs × 8 columns, the earlier of a pair in

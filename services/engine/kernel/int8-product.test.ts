@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { DOT_PRODUCTS, type DotProduct } from './dot-product.ts';
+import { DOT_PRODUCTS, type DotProduct } from './target.ts';
 import { TestProduct } from './test-product.ts';
 
 const [ROWS, COLUMNS, OUTPUTS] = [3, 48, 16];

@@ -1,8 +1,8 @@
 import { add, type Code, get, int, integers, set, vector } from './code.ts';
-import type { DotProduct } from './dot-product.ts';
 import type { WasmFunction } from './module.ts';
 import { MATRIX, productFunction, TILES } from './product.ts';
 import { ROW_BYTES_START, ROW_LARGEST, ROW_SUM, SIXTEEN } from './round-rows.ts';
+import type { DotProduct } from './target.ts';
 
 /** Added to weights of seven bits, −63 … 63: the second operand of a product of bytes must not be negative. */
 export const WEIGHT_MIDDLE = 64;

@@ -1,4 +1,16 @@
-import { add, type Code, divide, get, int, load, loopOver, multiply, scalar, set, vector } from './code.ts';
+import {
+  add,
+  type Code,
+  get,
+  int,
+  load,
+  loopOver,
+  multiply,
+  remainder,
+  scalar,
+  set,
+  vector,
+} from './code.ts';
 import { WasmFunction } from './module.ts';
 import { pageNumbers } from './page-numbers.ts';
 import type { Locals4, Locals7 } from './registers.ts';
@@ -6,12 +18,13 @@ import { headPageBytes, type KernelLayout, type KernelShape } from './shape.ts';
 
 /** See `attentionKernel`. */
 export function placeFunction(name: string, shape: KernelShape, layout: KernelLayout): WasmFunction {
-  const { heads, kvHeads, headDim, numberBytes } = shape;
+  const { heads, kvHeads, headDim, pagePositions, numberBytes } = shape;
   const headBytes = headDim * 4;
   const half = headBytes / 2;
   const fn = new WasmFunction(name, 3);
   const [first, end, layer] = [fn.parameter(0), fn.parameter(1), fn.parameter(2)];
-  const [row, turn, source, slot, target, head, at] = fn.locals('i32', 7) as Locals7;
+  const [row, turn, source, page, target, head, at] = fn.locals('i32', 7) as Locals7;
+  const slot = fn.local('i32');
   /** Halves that do not fill vectors are turned number by number. */
   const lanes = half % 16 === 0 ? vector : scalar;
   const [low, high, cos, sin] = fn.locals(lanes.type, 4) as Locals4;
@@ -30,27 +43,36 @@ export function placeFunction(name: string, shape: KernelShape, layout: KernelLa
     ]);
   };
   const nextHead = set(source, add(get(source), int(headBytes)));
-  /** The head at `source` goes to its slot. */
-  const write = [
-    loopOver(at, int(0), int(headBytes), 16, [
-      set(four, vector.load(add(get(source), get(at)))),
-      pageNumbers(numberBytes).store(add(get(slot), divide(get(at), int(4 / numberBytes))), four),
+  const numbers = pageNumbers(numberBytes);
+  /** The head at `source` goes to the page by `store`, four numbers at a time. */
+  const write = (store: (number: Code) => Code): Code => [
+    loopOver(at, int(0), int(headDim), 4, [
+      set(four, vector.load(add(get(source), multiply(get(at), int(4))))),
+      store(get(at)),
     ]),
     nextHead,
-    set(slot, add(get(slot), int(headPageBytes(shape)))),
+    set(page, add(get(page), int(headPageBytes(shape)))),
   ];
+  const inPage = (number: Code): Code => add(get(page), multiply(number, int(numberBytes)));
+  const writeKey = write((number) =>
+    numbers.storeApart(inPage(add(multiply(number, int(pagePositions)), get(slot))), four, pagePositions),
+  );
+  const writeValue = write((number) =>
+    numbers.store(inPage(add(multiply(get(slot), int(headDim)), number)), four),
+  );
   fn.body(
     loopOver(row, get(first), get(end), 1, [
       set(turn, multiply(load(multiply(get(row), int(4)), layout.positions), int(half))),
       set(source, add(multiply(get(row), int((heads + 2 * kvHeads) * headBytes)), int(layout.qkv))),
-      set(slot, add(load(multiply(get(row), int(4)), layout.slots), get(layer))),
+      set(slot, remainder(load(multiply(get(row), int(4)), layout.positions), int(pagePositions))),
+      set(page, add(load(multiply(get(row), int(4)), layout.pages), get(layer))),
       loopOver(head, int(0), int(heads), 1, [
         set(target, get(source)),
         rotate(1 / Math.sqrt(headDim)),
         nextHead,
       ]),
-      loopOver(head, int(0), int(kvHeads), 1, [set(target, get(source)), rotate(1), write]),
-      loopOver(head, int(0), int(kvHeads), 1, write),
+      loopOver(head, int(0), int(kvHeads), 1, [set(target, get(source)), rotate(1), writeKey]),
+      loopOver(head, int(0), int(kvHeads), 1, writeValue),
     ]),
   );
   return fn;

@@ -115,7 +115,7 @@ export function productFunction(
         product.end,
         exponential
           ? [
-              activate(totals[0]!, spare, exponential),
+              activate(totals[0]!, [spare[0], spare[1]], exponential),
               vector.store(get(output), vector.multiply(get(totals[0]!), get(totals[1]!))),
             ]
           : totals.map((total, tile) => vector.store(get(output), get(total), tile * 16)),
@@ -127,12 +127,12 @@ export function productFunction(
 }
 
 /** x ← x · sigmoid(x), with exp of −|x| only, which cannot overflow. */
-function activate(x: Local, [power, n, one]: readonly [Local, Local, Local], exponential: Exponential): Code {
+function activate(x: Local, [power, one]: readonly [Local, Local], exponential: Exponential): Code {
   const positive = vector.lessThan(vector.floats(0), get(x));
   return [
     set(one, vector.floats(1)),
     set(power, vector.subtract(vector.floats(0), vector.absolute(get(x)))),
-    exponential.of(power, n),
+    exponential.of(power),
     set(
       x,
       vector.multiply(

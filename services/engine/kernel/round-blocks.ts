@@ -1,6 +1,6 @@
+import { acrossLanes } from './across-lanes.ts';
 import { add, get, int, integers, type Local, loopOver, multiply, scalar, set, vector } from './code.ts';
 import { WasmFunction } from './module.ts';
-import { acrossLanes } from './softmax.ts';
 
 /** Columns that share a scale. */
 export const BLOCK_COLUMNS = 32;

@@ -1,6 +1,6 @@
+import { acrossLanes } from './across-lanes.ts';
 import { add, type Code, get, int, integers, type Local, loopOver, scalar, set, vector } from './code.ts';
 import { WasmFunction } from './module.ts';
-import { acrossLanes } from './softmax.ts';
 
 /** Columns rounded and multiplied in one turn. */
 export const SIXTEEN = 16;

@@ -8,6 +8,8 @@ export interface KernelShape {
   /** A multiple of 4. */
   readonly pagePositions: number;
   readonly numberBytes: NumberBytes;
+  /** Vectors of 128 bits that fit a register of the processor, if V8 joins them. */
+  readonly registerVectors: 1 | 2;
 }
 
 /** Byte addresses in the memory that the kernel shares with its owner. */
@@ -17,8 +19,8 @@ export interface KernelLayout {
   readonly sin: number;
   /** [rows] i32: each row's position. */
   readonly positions: number;
-  /** [rows] i32: address of the first head's slot of each row in layer 0 of its page. */
-  readonly slots: number;
+  /** [rows] i32: address of layer 0 of each row's page. */
+  readonly pages: number;
   /** [rows, heads + 2 · kvHeads, headDim] f32: projected queries, keys, values. */
   readonly qkv: number;
   /** [rows, heads, headDim] f32: what attention puts out. */

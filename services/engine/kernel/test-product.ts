@@ -1,12 +1,12 @@
 import type { LayerPlan, PlannedMatrix } from '../layer-plan.ts';
 import { packMatrix } from '../pack-matrix.ts';
-import type { DotProduct } from './dot-product.ts';
 import { int4Product } from './int4-product.ts';
 import { int8Product } from './int8-product.ts';
 import { wasmModule } from './module.ts';
 import { MATRIX } from './product.ts';
 import { BLOCK_COLUMNS, ROUNDED_BLOCK_BYTES, ROUNDED_SCALE, roundBlocksFunction } from './round-blocks.ts';
 import { ROW_BYTES_START, ROW_LARGEST, roundRowsFunction, SIXTEEN } from './round-rows.ts';
+import type { DotProduct } from './target.ts';
 
 type Precision = 'int4' | 'int8';
 type WorkerName = 'product' | 'gated';
