@@ -82,8 +82,8 @@ export const LIMITS = {
   backgroundWaitRuns: 8,
   /** Prompt rows per pass of a background sequence. */
   backgroundChunkRows: 16,
-  /** Rows of a run that our own kernel computes: with more the graph runtime's wider products win. */
-  kernelRowsMax: 4,
+  /** Rows of a run that our own kernel computes on every processor, and logits of as many; more only through layers that `kernelRowsMax` finds it faster for. */
+  kernelRows: 4,
   /** Weights that an engine holds twice, for the graph runtime and for its kernel. */
   kernelWeightBytesMax: 1024 ** 3,
   /** Rows on one link between workers that are sent and not yet granted again: four full runs keep it busy. */

@@ -1,14 +1,15 @@
 import type { Bundle, Manifest } from '@rondo/bundle';
 import { LIMITS } from '@rondo/core';
 import type { HeadBatch, HeadResult } from './engine.ts';
-import { addNormFunction } from './kernel/add-norm.ts';
+import { addNormFunction, NORM_WORDS } from './kernel/add-norm.ts';
 import { expSumsFunction, SLICED, SLICED_WORDS } from './kernel/exp-sums.ts';
 import { int8Product } from './kernel/int8-product.ts';
 import type { MemoryPlan } from './kernel/memory-plan.ts';
 import type { WasmFunction } from './kernel/module.ts';
 import { MATRIX_WORDS } from './kernel/product.ts';
-import { ROW_BYTES_START, roundRowsFunction, SIXTEEN } from './kernel/round-rows.ts';
-import type { DotProduct } from './kernel/target.ts';
+import { roundedTileBytes, roundRowsFunction, SIXTEEN } from './kernel/round-rows.ts';
+import { tilesBytes } from './kernel/row-tiles.ts';
+import type { Target } from './kernel/target.ts';
 import type { PlannedMatrix, PlannedNorm } from './layer-plan.ts';
 import { likeliest } from './likeliest.ts';
 import { readingWeights } from './reading-weights.ts';
@@ -24,11 +25,9 @@ export interface HeadPlan {
   /** Absent where every pass ends with it. */
   readonly norm: PlannedNorm | undefined;
   readonly matrix: PlannedMatrix;
-  /** Addresses of f32 rows (states, zeros, normed states), of rounded ones, and of what sums up the logits. */
+  /** Addresses of f32 rows (states, zeros), and of what sums up the logits. */
   readonly state: number;
   readonly zeros: number;
-  readonly normed: number;
-  readonly rounded: number;
   readonly sliced: number;
   readonly sums: number;
 }
@@ -46,14 +45,22 @@ export function planHead(
   const bytes = vocab * hidden;
   if (bytes > LIMITS.kernelWeightBytesMax || !plan.fits(bytes)) return undefined;
   const { file, normEpsilon, finalNorm, data, scales } = headWeights;
-  const rows = (floats: number) => plan.floats(floats * LIMITS.kernelRowsMax);
+  const rows = (floats: number) => plan.floats(floats * LIMITS.kernelRows);
+  const [state, normed] = [rows(hidden), rows(hidden)];
   return {
     file,
     hidden,
     vocab,
     candidates: Math.min(headCandidates, vocab),
     normEpsilon,
-    norm: finalNorm === undefined ? undefined : { address: plan.floats(hidden), offset: finalNorm },
+    norm:
+      finalNorm === undefined
+        ? undefined
+        : {
+            address: plan.floats(NORM_WORDS),
+            weights: plan.floats(hidden),
+            ...{ residual: state, normed, offset: finalNorm },
+          },
     matrix: {
       place: { data, scales },
       worker: 'headProduct',
@@ -63,40 +70,33 @@ export function planHead(
       weights: plan.floats(bytes / 4),
       scales: plan.floats(vocab),
       zeros: 0,
+      source: finalNorm === undefined ? state : normed,
+      rounded: plan.floats(tilesBytes(LIMITS.kernelRows, roundedTileBytes(hidden)) / 4),
       target: rows(vocab),
     },
-    state: rows(hidden),
+    state,
     zeros: rows(hidden),
-    normed: rows(hidden),
-    rounded: rows((ROW_BYTES_START + hidden) / 4),
     sliced: plan.floats(SLICED_WORDS),
     sums: rows(SLICES * 2),
   };
 }
 
 /** What the kernel has for the head. */
-export const headFunctions = ({ hidden, normEpsilon }: HeadPlan, dots: DotProduct): WasmFunction[] => [
-  int8Product('headProduct', false, dots),
+export const headFunctions = ({ hidden, normEpsilon }: HeadPlan, target: Target): WasmFunction[] => [
+  int8Product('headProduct', false, target),
   expSumsFunction('headSums'),
   addNormFunction('headNorm', hidden, normEpsilon),
   roundRowsFunction('headRound'),
 ];
 
-interface HeadFunctions {
-  headNorm(residual: number, delta: number, weight: number, normed: number, rows: number): void;
-  headRound(source: number, target: number, blocks: number, rows: number): void;
-}
-
 /** Final norm, logits, candidates and log Σ exp of a few rows without the graph runtime. (ADR 24) */
 export class HeadKernel {
   readonly #plan: HeadPlan;
   readonly #kernel: SharedKernel;
-  readonly #functions: HeadFunctions;
 
   constructor(plan: HeadPlan, kernel: SharedKernel) {
     this.#plan = plan;
     this.#kernel = kernel;
-    this.#functions = kernel.exports as unknown as HeadFunctions;
     const sliceBytes = Math.ceil(plan.vocab / 4 / SLICES) * 16;
     const description: Record<keyof typeof SLICED, number> = {
       values: plan.matrix.target,
@@ -111,27 +111,27 @@ export class HeadKernel {
 
   /** Reads the weights. @throws RondoError BUNDLE_INVALID for a file that ends before they do. */
   load(bundle: Bundle): void {
-    const { file, hidden, norm, matrix, rounded } = this.#plan;
+    const { file, hidden, norm, matrix } = this.#plan;
     readingWeights(bundle, file, (read) => {
       if (norm) this.#kernel.loadNorm(norm, hidden, read);
-      this.#kernel.loadMatrix(matrix, { precision: 'int8', rounded }, read);
+      this.#kernel.loadMatrix(matrix, 'int8', read);
     });
   }
 
   takes(rows: number): boolean {
-    return rows <= LIMITS.kernelRowsMax;
+    return rows <= LIMITS.kernelRows;
   }
 
   run({ state, wantLogits }: HeadBatch): HeadResult {
     const begin = performance.now();
-    const { hidden, vocab, candidates, matrix, sliced, sums } = this.#plan;
+    const { hidden, vocab, candidates, norm, matrix, zeros, sliced, sums } = this.#plan;
     const { words, floats, threads } = this.#kernel;
     const rows = state.length / hidden;
     const slices = words[sliced / 4 + SLICED.slices]!;
     floats.set(state, this.#plan.state / 4);
     threads.gather();
-    this.#round(rows);
-    this.#kernel.multiply(matrix, rows);
+    if (norm) this.#kernel.addNorm('headNorm', norm, zeros, rows);
+    this.#kernel.multiply('headRound', matrix, rows);
     threads.run('headSums', rows * slices, sliced);
     threads.dismiss();
     const logits = floats.subarray(matrix.target / 4, matrix.target / 4 + rows * vocab);
@@ -151,12 +151,6 @@ export class HeadKernel {
       ...(wantLogits && { logits: Float32Array.from(logits) }),
       runMs: performance.now() - begin,
     };
-  }
-
-  #round(rows: number): void {
-    const { norm, state, zeros, normed, rounded, matrix } = this.#plan;
-    if (norm) this.#functions.headNorm(state, zeros, norm.address, normed, rows);
-    this.#functions.headRound(norm ? normed : state, rounded, matrix.blocks, rows);
   }
 }
 

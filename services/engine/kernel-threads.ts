@@ -33,7 +33,17 @@ const JOBS = 2 ** 15;
 type WorkItem = (item: number, argument: number, scratch: number) => void;
 
 /** Functions of the kernel that work on items. */
-export const WORKERS = ['attend', 'product', 'gated', 'headProduct', 'headSums'] as const;
+export const WORKERS = [
+  'attend',
+  'addNorm',
+  'round',
+  'product',
+  'gated',
+  'headNorm',
+  'headRound',
+  'headProduct',
+  'headSums',
+] as const;
 export type WorkerName = (typeof WORKERS)[number];
 
 export const workersOf = (exports: Record<string, unknown>): WorkItem[] =>
@@ -98,8 +108,14 @@ export class KernelThreads {
     if (this.#threads.length > 0) Atomics.add(this.#control, CONTROL.gathering, 1);
   }
 
-  /** Does items 0…`items`−1 of `worker`, with the threads that are gathered. */
+  /** Does items 0…`items`−1 of `worker`, with the threads that are gathered; one item is not worth telling them of. */
   run(worker: WorkerName, items: number, argument: number): void {
+    if (items > 1) this.#share(worker, items, argument);
+    else if (items === 1) this.#workers[WORKERS.indexOf(worker)]!(0, argument, this.#scratch);
+    emptyUpperHalves();
+  }
+
+  #share(worker: WorkerName, items: number, argument: number): void {
     const control = this.#control;
     this.#job++;
     Atomics.store(control, CONTROL.done, 0);
@@ -109,7 +125,6 @@ export class KernelThreads {
     Atomics.store(control, CONTROL.ticket, ((this.#job % JOBS) << 16) | items);
     while (takeItem(control, this.#workers, this.#scratch));
     while (Atomics.load(control, CONTROL.done) < items);
-    emptyUpperHalves();
   }
 
   async close(): Promise<void> {

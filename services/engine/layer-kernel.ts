@@ -1,5 +1,4 @@
 import type { Bundle } from '@rondo/bundle';
-import { LIMITS } from '@rondo/core';
 import type { Stack } from './engine.ts';
 import { addNormFunction } from './kernel/add-norm.ts';
 import { int4Product } from './kernel/int4-product.ts';
@@ -7,7 +6,7 @@ import { int8Product } from './kernel/int8-product.ts';
 import type { WasmFunction } from './kernel/module.ts';
 import { roundBlocksFunction } from './kernel/round-blocks.ts';
 import { roundRowsFunction } from './kernel/round-rows.ts';
-import type { DotProduct } from './kernel/target.ts';
+import type { Target } from './kernel/target.ts';
 import type { LayerPlan, PlannedMatrix, PlannedNorm } from './layer-plan.ts';
 import { readingWeights } from './reading-weights.ts';
 import type { SharedKernel } from './shared-kernel.ts';
@@ -15,20 +14,15 @@ import type { SharedKernel } from './shared-kernel.ts';
 /** What the kernel has for layers beside attention. */
 export function layerFunctions(
   { hidden, normEpsilon, precision }: LayerPlan,
-  dots: DotProduct,
+  target: Target,
 ): WasmFunction[] {
   const product = precision === 'int4' ? int4Product : int8Product;
   return [
-    product('product', false, dots),
-    product('gated', true, dots),
+    product('product', false, target),
+    product('gated', true, target),
     addNormFunction('addNorm', hidden, normEpsilon),
     precision === 'int4' ? roundBlocksFunction() : roundRowsFunction('round'),
   ];
-}
-
-interface LayerFunctions {
-  addNorm(residual: number, delta: number, weight: number, normed: number, rows: number): void;
-  round(source: number, target: number, blocks: number, rows: number): void;
 }
 
 /**
@@ -38,12 +32,10 @@ interface LayerFunctions {
 export class LayerKernel {
   readonly #plan: LayerPlan;
   readonly #kernel: SharedKernel;
-  readonly #functions: LayerFunctions;
 
   constructor(plan: LayerPlan, kernel: SharedKernel) {
     this.#plan = plan;
     this.#kernel = kernel;
-    this.#functions = kernel.exports as unknown as LayerFunctions;
   }
 
   /** Reads the weights. @throws RondoError BUNDLE_INVALID for a file that ends before they do. */
@@ -59,13 +51,13 @@ export class LayerKernel {
         ...projections.map(({ qkv }) => qkv),
         ...sublayers.flatMap(({ output, gateUp, down }) => [output, gateUp, down]),
       ]) {
-        this.#kernel.loadMatrix(matrix, this.#plan, read);
+        this.#kernel.loadMatrix(matrix, this.#plan.precision, read);
       }
     });
   }
 
   takes(stack: Stack, rows: number): boolean {
-    return rows <= LIMITS.kernelRowsMax && this.#plan.layers[stack].length > 0;
+    return rows <= this.#plan.rowsMax && this.#plan.layers[stack].length > 0;
   }
 
   /** Whether `run` begins with the state and needs no queries, keys and values. */
@@ -84,7 +76,7 @@ export class LayerKernel {
    * `leaves` only the last one's attention is done. `attend` attends in a layer.
    */
   run(stack: Stack, rows: number, residual: Float32Array, attend: (layer: number) => void): void {
-    const { layers, attended, delta, normed, active } = this.#plan;
+    const { layers, delta } = this.#plan;
     const { floats, threads } = this.#kernel;
     const start = this.#plan.residual / 4;
     floats.set(residual, start);
@@ -94,14 +86,14 @@ export class LayerKernel {
     layers[stack].forEach(({ before, after }, layer) => {
       if (before) {
         this.#addNorm(before.norm, due, rows);
-        this.#multiply(before.qkv, normed, rows);
+        this.#multiply(before.qkv, rows);
       }
       attend(layer);
       if (!after) return;
-      this.#multiply(after.output, attended, rows);
+      this.#multiply(after.output, rows);
       this.#addNorm(after.norm, delta, rows);
-      this.#multiply(after.gateUp, normed, rows);
-      this.#multiply(after.down, active, rows);
+      this.#multiply(after.gateUp, rows);
+      this.#multiply(after.down, rows);
       due = delta;
     });
     threads.dismiss();
@@ -111,13 +103,11 @@ export class LayerKernel {
     }
   }
 
-  #multiply(matrix: PlannedMatrix, input: number, rows: number): void {
-    this.#functions.round(input, this.#plan.rounded, matrix.blocks, rows);
-    this.#kernel.multiply(matrix, rows);
+  #multiply(matrix: PlannedMatrix, rows: number): void {
+    this.#kernel.multiply('round', matrix, rows);
   }
 
-  #addNorm({ address }: PlannedNorm, delta: number, rows: number): void {
-    const { residual, normed } = this.#plan;
-    this.#functions.addNorm(residual, delta, address, normed, rows);
+  #addNorm(norm: PlannedNorm, delta: number, rows: number): void {
+    this.#kernel.addNorm('addNorm', norm, delta, rows);
   }
 }

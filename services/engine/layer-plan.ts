@@ -1,10 +1,14 @@
 import type { Manifest } from '@rondo/bundle';
 import { LIMITS } from '@rondo/core';
 import type { Stack } from './engine.ts';
+import { NORM_WORDS } from './kernel/add-norm.ts';
 import type { MemoryPlan } from './kernel/memory-plan.ts';
 import { MATRIX_WORDS } from './kernel/product.ts';
 import { BLOCK_COLUMNS, ROUNDED_BLOCK_BYTES } from './kernel/round-blocks.ts';
-import { ROW_BYTES_START, SIXTEEN } from './kernel/round-rows.ts';
+import { roundedTileBytes, SIXTEEN } from './kernel/round-rows.ts';
+import { tilesBytes } from './kernel/row-tiles.ts';
+import type { Target } from './kernel/target.ts';
+import { kernelRowsMax } from './kernel-rows.ts';
 import type { WorkerName } from './kernel-threads.ts';
 
 type LayerWeights = NonNullable<Manifest['layerWeights']>;
@@ -17,17 +21,22 @@ export interface PlannedMatrix {
   readonly worker: Extract<WorkerName, 'product' | 'gated' | 'headProduct'>;
   readonly outputs: number;
   readonly blocks: number;
-  /** Addresses of its description and its parts, and of the rows it puts out. */
+  /** Addresses of its description and its parts, of the rows it multiplies and where they are rounded to, and of the rows it puts out. */
   readonly address: number;
   readonly weights: number;
   readonly scales: number;
   readonly zeros: number;
+  readonly source: number;
+  readonly rounded: number;
   readonly target: number;
 }
 
-/** The weight of a norm, in the memory and in the file. */
+/** A norm: addresses of its description, its weights, the stream and its normed rows, and where the file has the weights. */
 export interface PlannedNorm {
   readonly address: number;
+  readonly weights: number;
+  readonly residual: number;
+  readonly normed: number;
   readonly offset: number;
 }
 
@@ -54,34 +63,28 @@ export interface PlannedLayer {
 /** Where the layers' weights and the values of a few rows lie in the kernel's memory. */
 export interface LayerPlan {
   readonly precision: 'int4' | 'int8';
+  /** Most rows of one run. */
+  readonly rowsMax: number;
   readonly hidden: number;
   readonly normEpsilon: number;
   readonly file: string;
   readonly layers: Readonly<Record<Stack, readonly PlannedLayer[]>>;
   /** Address of a row of zeros for each row. */
   readonly zeros: number;
-  /** Addresses of f32 rows, and of rounded ones, that all layers share. */
+  /** Addresses of f32 rows that all layers share. */
   readonly residual: number;
   readonly delta: number;
-  readonly normed: number;
-  readonly active: number;
-  readonly rounded: number;
-  readonly attended: number;
 }
 
-/** Bytes of a weight (four bits, and for 32 of them a scale of 4 bytes and a zero point of 1), columns of a block, bytes of a rounded row. */
+/** Bytes of a weight (four bits, and for 32 of them a scale of 4 bytes and a zero point of 1), and columns of a block. */
 const PRECISIONS = {
-  int4: {
-    weightBytes: 0.5 + 5 / BLOCK_COLUMNS,
-    blockColumns: BLOCK_COLUMNS,
-    rowBytes: (columns: number) => (columns / BLOCK_COLUMNS) * ROUNDED_BLOCK_BYTES,
-  },
-  int8: {
-    weightBytes: 1,
-    blockColumns: SIXTEEN,
-    rowBytes: (columns: number) => ROW_BYTES_START + columns,
-  },
+  int4: { weightBytes: 0.5 + 5 / BLOCK_COLUMNS, blockColumns: BLOCK_COLUMNS },
+  int8: { weightBytes: 1, blockColumns: SIXTEEN },
 } as const;
+
+/** Bytes of a tile of rows that are rounded for weights of `precision`. */
+export const tileBytesOf = (precision: LayerPlan['precision'], columns: number): number =>
+  precision === 'int4' ? (columns / BLOCK_COLUMNS) * ROUNDED_BLOCK_BYTES : roundedTileBytes(columns);
 
 /**
  * Reserves memory for layers whose queries, keys and values go to `qkv` and whose attention is in `out`. Undefined for a
@@ -90,6 +93,7 @@ const PRECISIONS = {
 export function planLayers(
   { layerWeights, shape }: Manifest,
   plan: MemoryPlan,
+  target: Target,
   { qkv, out }: { readonly qkv: number; readonly out: number },
 ): LayerPlan | undefined {
   if (!layerWeights) return undefined;
@@ -98,20 +102,23 @@ export function planLayers(
   const [queries, projected] = [heads * headDim, (heads + 2 * kvHeads) * headDim];
   const places = [...layerWeights.prelude, ...layerWeights.block, ...layerWeights.coda];
   const precision = places.every(({ qkv }) => qkv.zeroPoints === undefined) ? 'int8' : 'int4';
-  const { weightBytes, blockColumns, rowBytes } = PRECISIONS[precision];
-  const bytes = places.length * (queries + projected + 3 * ffn) * hidden * weightBytes;
+  const { weightBytes, blockColumns } = PRECISIONS[precision];
+  const weights = (queries + projected + 3 * ffn) * hidden;
+  const bytes = places.length * weights * weightBytes;
   if (bytes > LIMITS.kernelWeightBytesMax || !plan.fits(bytes)) return undefined;
-  const rows = (floats: number) => plan.floats(floats * LIMITS.kernelRowsMax);
+  const rowsMax = kernelRowsMax(target, precision, weights);
+  const rows = (floats: number) => plan.floats(floats * rowsMax);
   const zeros = rows(hidden);
   const residual = rows(hidden);
   const delta = rows(hidden);
   const normed = rows(hidden);
   const active = rows(ffn);
-  const rounded = rows(rowBytes(Math.max(hidden, ffn, queries)) / 4);
+  const widest = Math.max(hidden, ffn, queries);
+  const rounded = plan.floats(tilesBytes(rowsMax, tileBytesOf(precision, widest)) / 4);
   const matrix = (
     place: MatrixPlace,
     [outputs, columns]: readonly [number, number],
-    target: number,
+    [source, target]: readonly [number, number],
     worker: PlannedMatrix['worker'] = 'product',
   ): PlannedMatrix => {
     const blocks = columns / blockColumns;
@@ -119,9 +126,12 @@ export function planLayers(
     const weights = plan.floats((outputs * columns) / (precision === 'int4' ? 8 : 4));
     const scales = plan.floats(precision === 'int4' ? outputs * blocks : outputs);
     const zeros = precision === 'int4' ? plan.floats((outputs * blocks) / 4) : 0;
-    return { place, worker, outputs, blocks, address, weights, scales, zeros, target };
+    return { place, worker, outputs, blocks, address, weights, scales, zeros, source, rounded, target };
   };
-  const norm = (offset: number): PlannedNorm => ({ address: plan.floats(hidden), offset });
+  const norm = (offset: number): PlannedNorm => {
+    const [address, weights] = [plan.floats(NORM_WORDS), plan.floats(hidden)];
+    return { address, weights, residual, normed, offset };
+  };
   const layersOf = (stack: Stack): PlannedLayer[] =>
     layerWeights[stack].map(
       ({ attentionNorm, qkv: projection, output, ffnNorm, gateUp, down }, index, all) => {
@@ -130,20 +140,21 @@ export function planLayers(
           before:
             stack === 'prelude' && index === 0
               ? undefined
-              : { norm: norm(attentionNorm), qkv: matrix(projection, [projected, hidden], qkv) },
+              : { norm: norm(attentionNorm), qkv: matrix(projection, [projected, hidden], [normed, qkv]) },
           after: inGraph
             ? undefined
             : {
-                output: matrix(output, [hidden, queries], delta),
+                output: matrix(output, [hidden, queries], [out, delta]),
                 norm: norm(ffnNorm),
-                gateUp: matrix(gateUp, [2 * ffn, hidden], active, 'gated'),
-                down: matrix(down, [hidden, ffn], delta),
+                gateUp: matrix(gateUp, [2 * ffn, hidden], [normed, active], 'gated'),
+                down: matrix(down, [hidden, ffn], [active, delta]),
               },
         };
       },
     );
   return {
     precision,
+    rowsMax,
     hidden,
     normEpsilon,
     file,
@@ -151,9 +162,5 @@ export function planLayers(
     zeros,
     residual,
     delta,
-    normed,
-    active,
-    rounded,
-    attended: out,
   };
 }

@@ -2,18 +2,18 @@ import { WEIGHT_MIDDLE } from './kernel/int8-product.ts';
 import { LANES, MATRIX, TILES } from './kernel/product.ts';
 import { BLOCK_COLUMNS } from './kernel/round-blocks.ts';
 import { SIXTEEN } from './kernel/round-rows.ts';
-import type { LayerPlan, PlannedMatrix } from './layer-plan.ts';
+import { type LayerPlan, type PlannedMatrix, tileBytesOf } from './layer-plan.ts';
 import type { ReadWeights } from './reading-weights.ts';
 
 /** Items a thread has of a matrix: with more, taking them costs more than waiting for the slower thread. */
-const ITEMS_PER_THREAD = 2;
+const ITEMS_PER_THREAD = 8;
 const WORDS_PER_BLOCK = BLOCK_COLUMNS / 8;
 
 /** Lays a matrix out as its product reads it, with its description. */
 export function packMatrix(
   memory: SharedArrayBuffer,
   matrix: PlannedMatrix,
-  { precision, rounded }: Pick<LayerPlan, 'precision' | 'rounded'>,
+  precision: LayerPlan['precision'],
   threads: number,
   read: ReadWeights,
 ): void {
@@ -21,7 +21,8 @@ export function packMatrix(
   else packOutputs(memory, matrix, read);
   const { outputs, blocks, worker } = matrix;
   const groups = outputs / (TILES * LANES);
-  const itemGroups = Math.ceil(groups / (ITEMS_PER_THREAD * threads));
+  const step = worker === 'gated' ? 2 : 1;
+  const itemGroups = Math.ceil(groups / step / (ITEMS_PER_THREAD * threads)) * step;
   const description: Record<keyof typeof MATRIX, number> = {
     weights: matrix.weights,
     scales: matrix.scales,
@@ -30,7 +31,9 @@ export function packMatrix(
     groups,
     itemGroups,
     items: Math.ceil(groups / itemGroups),
-    input: rounded,
+    source: matrix.source,
+    input: matrix.rounded,
+    inputTileBytes: tileBytesOf(precision, blocks * (precision === 'int4' ? BLOCK_COLUMNS : SIXTEEN)),
     output: matrix.target,
     outputRowBytes: (worker === 'gated' ? outputs / 2 : outputs) * 4,
     rows: 0,
@@ -40,9 +43,11 @@ export function packMatrix(
     fields[MATRIX[name as keyof typeof MATRIX]] = value;
 }
 
-/** The first output of a vector of them: of a gated matrix the second vector of a group is of its second half. */
+/** The first output of a vector of them: of a gated matrix every second group is of its second half. */
 const firstOutput = ({ outputs, worker }: PlannedMatrix, group: number, tile: number): number =>
-  worker === 'gated' ? (tile * outputs) / 2 + group * LANES : (group * TILES + tile) * LANES;
+  worker === 'gated'
+    ? ((group % 2) * outputs) / 2 + (Math.floor(group / 2) * TILES + tile) * LANES
+    : (group * TILES + tile) * LANES;
 
 /** From MatMulNBits: words [outputs, blocks, 4], scales [outputs, blocks], zero points two a byte. */
 function packBlocks(memory: SharedArrayBuffer, matrix: PlannedMatrix, read: ReadWeights): void {
@@ -65,9 +70,9 @@ function packBlocks(memory: SharedArrayBuffer, matrix: PlannedMatrix, read: Read
           const from = output * blocks + block;
           scales[at] = factors[from]!;
           zeros[at] = (points[output * zeroBytes + (block >> 1)]! >> ((block & 1) * 4)) & 15;
-          const target = (at - lane) * WORDS_PER_BLOCK + lane;
+          const target = (group * blocks + block) * WORDS_PER_BLOCK * TILES;
           for (let word = 0; word < WORDS_PER_BLOCK; word++) {
-            weights[target + word * LANES] = words[from * WORDS_PER_BLOCK + word]!;
+            weights[(target + word * TILES + tile) * LANES + lane] = words[from * WORDS_PER_BLOCK + word]!;
           }
         }
       }
@@ -92,8 +97,8 @@ function packOutputs(memory: SharedArrayBuffer, matrix: PlannedMatrix, read: Rea
         scales[(group * TILES + tile) * LANES + lane] = step * factors[first + lane]!;
       }
       for (let column = 0; column < columns; column++) {
-        const vector = (group * blocks + (column >> 4)) * TILES + tile;
-        const target = (vector * 4 + ((column >> 2) & 3)) * 16 + (column & 3);
+        const vector = (group * columns + (column & ~3)) / 4;
+        const target = (vector * TILES + tile) * 16 + (column & 3);
         for (let lane = 0; lane < LANES; lane++) {
           weights[target + lane * 4] = bytes[column * outputs + first + lane]! + WEIGHT_MIDDLE;
         }

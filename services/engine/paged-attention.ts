@@ -105,7 +105,7 @@ export class PagedAttention {
     const start = ({ layers, layerStride }: KvLayout) => plan.floats(layers * layerStride);
     const { prelude, block, coda } = this.#pools;
     this.#poolStarts = { prelude: start(prelude), block: start(block), coda: start(coda) };
-    const layerPlan = planLayers(manifest, plan, layoutWithoutSize);
+    const layerPlan = planLayers(manifest, plan, target, layoutWithoutSize);
     const headPlan = planHead(manifest, plan);
     const memory = plan.allocate();
     this.#layout = { ...layoutWithoutSize, memoryPages: plan.pages };
@@ -119,8 +119,8 @@ export class PagedAttention {
 
     const module = compile(
       attentionKernel(kernelShape, this.#layout, [
-        ...(layerPlan ? layerFunctions(layerPlan, target.dots) : []),
-        ...(headPlan ? headFunctions(headPlan, target.dots) : []),
+        ...(layerPlan ? layerFunctions(layerPlan, target) : []),
+        ...(headPlan ? headFunctions(headPlan, target) : []),
       ]),
       target,
     );

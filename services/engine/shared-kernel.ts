@@ -1,5 +1,7 @@
+import { NORM } from './kernel/add-norm.ts';
 import { MATRIX } from './kernel/product.ts';
-import type { KernelThreads } from './kernel-threads.ts';
+import { ITEM_ROWS } from './kernel/row-tiles.ts';
+import type { KernelThreads, WorkerName } from './kernel-threads.ts';
 import type { LayerPlan, PlannedMatrix, PlannedNorm } from './layer-plan.ts';
 import { packMatrix } from './pack-matrix.ts';
 import type { ReadWeights } from './reading-weights.ts';
@@ -19,18 +21,39 @@ export class SharedKernel {
   }
 
   /** Reads a norm's weights, as many as rows have floats. */
-  loadNorm({ address, offset }: PlannedNorm, hidden: number, read: ReadWeights): void {
-    this.floats.set(new Float32Array(read(offset, hidden * 4)), address / 4);
+  loadNorm(
+    { address, weights, residual, normed, offset }: PlannedNorm,
+    hidden: number,
+    read: ReadWeights,
+  ): void {
+    this.floats.set(new Float32Array(read(offset, hidden * 4)), weights / 4);
+    const description: Record<keyof typeof NORM, number> = {
+      ...{ residual, delta: 0, normed, weight: weights, rows: 0 },
+    };
+    for (const [name, value] of Object.entries(description))
+      this.words[address / 4 + NORM[name as keyof typeof NORM]] = value;
   }
 
-  /** Reads a matrix that multiplies rows at `rounded`. */
-  loadMatrix(matrix: PlannedMatrix, plan: Pick<LayerPlan, 'precision' | 'rounded'>, read: ReadWeights): void {
-    packMatrix(this.words.buffer as SharedArrayBuffer, matrix, plan, this.threads.count, read);
+  /** Reads a matrix. */
+  loadMatrix(matrix: PlannedMatrix, precision: LayerPlan['precision'], read: ReadWeights): void {
+    packMatrix(this.words.buffer as SharedArrayBuffer, matrix, precision, this.threads.count, read);
   }
 
-  /** Multiplies the first `rows` of the rounded rows by a matrix, on all threads that are gathered. */
-  multiply({ worker, address }: PlannedMatrix, rows: number): void {
+  /** Adds `delta` to the stream of the first `rows` rows, and norms it, by `worker`. */
+  addNorm(worker: 'addNorm' | 'headNorm', { address }: PlannedNorm, delta: number, rows: number): void {
+    this.words[address / 4 + NORM.delta] = delta;
+    this.words[address / 4 + NORM.rows] = rows;
+    this.#runRows(worker, rows, address);
+  }
+
+  /** Rounds the first `rows` rows by `rounder` and multiplies them by a matrix. */
+  multiply(rounder: 'round' | 'headRound', { worker, address }: PlannedMatrix, rows: number): void {
     this.words[address / 4 + MATRIX.rows] = rows;
+    this.#runRows(rounder, rows, address);
     this.threads.run(worker, this.words[address / 4 + MATRIX.items]!, address);
+  }
+
+  #runRows(worker: WorkerName, rows: number, argument: number): void {
+    this.threads.run(worker, Math.ceil(rows / ITEM_ROWS), argument);
   }
 }

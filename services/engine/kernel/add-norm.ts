@@ -1,26 +1,52 @@
 import { acrossLanes } from './across-lanes.ts';
-import { add, get, int, type Local, loopOver, scalar, set, vector } from './code.ts';
+import {
+  add,
+  type Code,
+  get,
+  int,
+  type Local,
+  load,
+  loopOver,
+  multiply,
+  scalar,
+  set,
+  vector,
+} from './code.ts';
 import { WasmFunction } from './module.ts';
+import type { Locals7 } from './registers.ts';
+import { overItemRows } from './row-tiles.ts';
+
+/** What a norm works on, in words from its address on. */
+export const NORM = {
+  /** [rows, hidden] f32: the stream, what is added to it, and where it goes normed. */
+  residual: 0,
+  delta: 1,
+  normed: 2,
+  /** [hidden] f32. */
+  weight: 3,
+  rows: 4,
+} as const;
+export const NORM_WORDS = 5;
 
 /**
- * `name(residual, delta, weight, normed, rows)` for rows of `hidden` floats, a multiple of 4: residual += delta, and
+ * `name(item, norm, scratch)` for an item's rows of `hidden` floats, a multiple of 4: residual += delta, and
  * normed = residual / √(mean of squares + ε) · weight. (Zhang & Sennrich 2019, eq. 4)
  */
 export function addNormFunction(name: string, hidden: number, epsilon: number): WasmFunction {
-  const fn = new WasmFunction(name, 5);
-  const [residual, delta, weight, normed, rows] = [0, 1, 2, 3, 4].map((index) => fn.parameter(index)) as [
-    Local,
-    Local,
-    Local,
-    Local,
-    Local,
-  ];
-  const [row, at] = [fn.local('i32'), fn.local('i32')];
+  const fn = new WasmFunction(name, 3);
+  const [item, norm] = [fn.parameter(0), fn.parameter(1)];
+  const [row, end, at, residual, delta, normed, weight] = fn.locals('i32', 7) as Locals7;
   const [value, squares, factor] = fn.locals('v128', 3) as [Local, Local, Local];
   const rowBytes = hidden * 4;
+  const field = (index: number): Code => load(get(norm), index * 4);
+  const ofRow = (index: number): Code => add(field(index), multiply(get(row), int(rowBytes)));
   const place = (start: Local) => add(get(start), get(at));
-  fn.body(
-    loopOver(row, int(0), get(rows), 1, [
+  fn.body([
+    set(weight, field(NORM.weight)),
+    overItemRows([item, row, end], field(NORM.rows), [
+      set(residual, ofRow(NORM.residual)),
+      set(delta, ofRow(NORM.delta)),
+      set(normed, ofRow(NORM.normed)),
       set(squares, vector.floats(0)),
       loopOver(at, int(0), int(rowBytes), 16, [
         set(value, vector.add(vector.load(place(residual)), vector.load(place(delta)))),
@@ -50,8 +76,7 @@ export function addNormFunction(name: string, hidden: number, epsilon: number): 
           ),
         ),
       ]),
-      [residual, delta, normed].map((start) => set(start, add(get(start), int(rowBytes)))),
     ]),
-  );
+  ]);
   return fn;
 }

@@ -134,6 +134,8 @@ export const integers = {
   shorts: (value: number): Code => constant(new Uint16Array(8).fill(value)),
   /** Four bytes, in every 32-bit lane; nothing is asked of the address. */
   loadFourSplat: (address: Code, offset = 0): Code => [address, simd(0x09), 0, unsigned(offset)],
+  /** Eight bytes, unsigned, in 16-bit lanes. */
+  loadBytes: (address: Code, offset = 0): Code => [address, simd(0x02), 0, unsigned(offset)],
   /** Four shorts, unsigned, in 32-bit lanes. */
   loadShorts: (address: Code, offset = 0): Code => [address, simd(0x04), 0, unsigned(offset)],
   /** The low half. */
@@ -181,6 +183,8 @@ export const integers = {
   /** Low half of the lanes, unsigned, to twice the width. */
   widenBytes: unary(simd(0x89)),
   widenShorts: unary(simd(0xa9)),
+  /** The high half. */
+  widenHighShorts: unary(simd(0xaa)),
   toFloats: unary(simd(0xfa)),
   /** Both operands' lanes, saturated, to half the width. */
   narrowToShorts: binary(simd(0x85)),

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BLOCK_COLUMNS } from './round-blocks.ts';
-import { DOT_PRODUCTS } from './target.ts';
+import { TARGETS } from './target.ts';
 import { node, runGraph, weight } from './test-graph.ts';
 import { TestProduct } from './test-product.ts';
 
@@ -87,7 +87,7 @@ test('int4: rows become the bytes that the graph runtime makes of them, in the m
     [OUTPUTS, COLUMNS],
     int4Parts(),
     x,
-    'pairs',
+    TARGETS[0]!,
   ).rounded();
   // Weights of 1 on the diagonal: the runtime puts out its bytes, times their scale.
   const data = new Uint8Array(BLOCK_COLUMNS ** 2 / 2);
@@ -104,12 +104,12 @@ test('int4: rows become the bytes that the graph runtime makes of them, in the m
   }
 });
 
-test("int4: products are the graph runtime's but for the order of their sums, by pairs and by fours", () => {
+test("int4: products are the graph runtime's but for the order of their sums, for every processor", () => {
   const x = rowsNearTies(BLOCK_COLUMNS);
   const parts = int4Parts();
   const runtime = bothWays(matMulNBits([OUTPUTS, COLUMNS], parts), x, COLUMNS);
-  for (const [dots, theirs] of DOT_PRODUCTS.flatMap((dots) => runtime.map((out) => [dots, out] as const))) {
-    const ours = new TestProduct('int4', 'product', [OUTPUTS, COLUMNS], parts, x, dots).run();
+  for (const [target, theirs] of TARGETS.flatMap((target) => runtime.map((out) => [target, out] as const))) {
+    const ours = new TestProduct('int4', 'product', [OUTPUTS, COLUMNS], parts, x, target).run();
     ours.forEach((value, at) => {
       const row = Math.floor(at / OUTPUTS);
       // Weights and zero points are summed apart, each of up to 15 scales.
@@ -122,13 +122,13 @@ test("int4: products are the graph runtime's but for the order of their sums, by
   }
 });
 
-test("int8: products are the graph runtime's bit for bit, in the middle between two bytes as well", () => {
+test("int8: products are the graph runtime's bit for bit, for every processor, in the middle between two bytes as well", () => {
   const x = rowsNearTies(COLUMNS);
   const data = Int8Array.from({ length: COLUMNS * OUTPUTS }, () => Math.round(63 * random()));
   const scales = Float32Array.from({ length: OUTPUTS }, () => 0.01 + 0.005 * random());
   const runtime = bothWays(integerProduct(data, scales), x, COLUMNS);
-  for (const [dots, theirs] of DOT_PRODUCTS.flatMap((dots) => runtime.map((out) => [dots, out] as const))) {
-    const ours = new TestProduct('int8', 'product', [OUTPUTS, COLUMNS], [data, scales], x, dots).run();
+  for (const [target, theirs] of TARGETS.flatMap((target) => runtime.map((out) => [target, out] as const))) {
+    const ours = new TestProduct('int8', 'product', [OUTPUTS, COLUMNS], [data, scales], x, target).run();
     assert.deepEqual(
       [...ours].map((value) => value + 0),
       [...theirs].map((value) => value + 0),

@@ -1,6 +1,7 @@
 import {
   add,
   type Code,
+  divide,
   get,
   ifElse,
   int,
@@ -9,21 +10,25 @@ import {
   lessThan,
   load,
   loopOver,
+  loopWhile,
   multiply,
   set,
+  subtract,
   vector,
 } from './code.ts';
 import { Exponential } from './exponential.ts';
 import { WasmFunction } from './module.ts';
+import type { Locals7 } from './registers.ts';
+import { inTile } from './row-tiles.ts';
 
 /** Outputs whose weights lie in one vector. */
 export const LANES = 4;
-/** Vectors of outputs that share what is loaded of a row. */
+/** Vectors of outputs that share what is loaded of a row, side by side: where V8 joins vectors they are one. */
 export const TILES = 2;
 
 /** A matrix as a product reads it, in words from its address on. Groups are TILES · LANES outputs, one behind the other. */
 export const MATRIX = {
-  /** [groups, blocks, TILES, 4, LANES] words of as many weights as the precision puts there. */
+  /** [groups, blocks, 4, TILES, LANES] words of as many weights as the precision puts there. */
   weights: 0,
   /** f32, for each output or for each block of it. */
   scales: 1,
@@ -33,112 +38,154 @@ export const MATRIX = {
   groups: 4,
   /** Groups that one item works on. */
   itemGroups: 5,
-  /** Rounded rows. */
-  input: 6,
+  /** f32 rows, and where they are rounded to, in tiles of so many bytes. */
+  source: 6,
+  input: 7,
+  inputTileBytes: 8,
   /** f32 rows. */
-  output: 7,
+  output: 9,
   /** From one row of the output to the next. */
-  outputRowBytes: 8,
-  rows: 9,
-  items: 10,
+  outputRowBytes: 10,
+  rows: 11,
+  items: 12,
 } as const;
-export const MATRIX_WORDS = 11;
+export const MATRIX_WORDS = 13;
+
+/** How rows of bytes are multiplied by weights of some precision. */
+export interface Product {
+  /** How many rows go through a group's weights together, the most first; the last is 1. */
+  readonly rowCounts: readonly number[];
+  /** Before everything. */
+  readonly constants: Code;
+  of(place: ProductPlace): RowsProduct;
+}
 
 /** What a product works on, and where it is. */
 export interface ProductPlace {
-  readonly fn: WasmFunction;
-  /** Blocks of columns of the matrix. */
-  readonly blocks: Local;
-  readonly block: Local;
-  /** The row at hand among the rounded ones. */
+  /** The first of the rows at hand in its tile. */
   readonly input: Local;
-  /** One for each vector of outputs: sums of the row at hand, to be finished as floats. */
-  readonly totals: readonly Local[];
-  /** Of any use. */
-  readonly spare: readonly [Local, Local, Local];
-  /** The value of a field of the matrix. */
-  field(index: number): Code;
+  /** [rows at hand, TILES]: sums, to be finished as floats. */
+  readonly totals: readonly (readonly Local[])[];
   /** Where the group's part of an area begins that has `bytes` for each block and vector of outputs. */
   ofGroup(area: number, bytes: number): Code;
   /** The same in an area that has them for each vector of outputs. */
   ofOutputs(area: number, bytes: number): Code;
 }
 
-/** How rows of bytes are multiplied by a group's weights. */
-export interface RowProduct {
-  /** Before the first group. */
-  readonly constants: Code;
-  /** Before a row's first block. */
+/** How some rows are multiplied by a group's weights. */
+export interface RowsProduct {
+  /** Before a group's first block. */
   readonly begin: Code;
   /** One block of columns. */
   readonly block: Code;
-  /** `totals` become the row's outputs, and `input` the next row. */
+  /** `totals` become outputs. */
   readonly end: Code;
 }
 
 /**
- * `name(item, matrix, scratch)`: rows · Wᵀ of some groups of outputs. `gated`: the second vector of a group belongs to
- * the up projection, the first to the gate: what is put out is silu(gate) · up.
+ * `name(item, matrix, scratch)`: rows · Wᵀ of some groups of outputs. `gated`: every second group belongs to the up projection,
+ * the one before it to the gate: what is put out is silu(gate) · up.
  */
 export function productFunction(
   name: string,
   gated: boolean,
-  rowProduct: (place: ProductPlace) => RowProduct,
+  productOf: (fn: WasmFunction) => Product,
 ): WasmFunction {
   const fn = new WasmFunction(name, 3);
-  const [item, matrix] = [fn.parameter(0), fn.parameter(1)];
-  const [group, end, row, block, blocks, input, output] = Array.from({ length: 7 }, () =>
-    fn.local('i32'),
-  ) as [Local, Local, Local, Local, Local, Local, Local];
-  const spare = fn.locals('v128', 3) as [Local, Local, Local];
-  const totals = fn.locals('v128', TILES);
+  const [item, matrix, scratch] = [fn.parameter(0), fn.parameter(1), fn.parameter(2)];
+  const [group, end, row, block, blocks, input, output] = fn.locals('i32', 7) as Locals7;
+  const product = productOf(fn);
+  const most = Array.from({ length: product.rowCounts[0]! }, () => fn.locals('v128', TILES));
   const field = (index: number): Code => load(get(matrix), index * 4);
   const ofOutputs = (area: number, bytes: number): Code =>
     add(field(area), multiply(get(group), int(bytes * TILES)));
   const ofGroup = (area: number, bytes: number): Code =>
     add(field(area), multiply(multiply(get(group), get(blocks)), int(bytes * TILES)));
-  const product = rowProduct({ fn, blocks, block, input, totals, spare, field, ofGroup, ofOutputs });
-  const exponential = gated ? new Exponential(fn) : undefined;
-  const groupBytes = gated ? LANES * 4 : TILES * LANES * 4;
+  const activation = gated ? new Activation(fn) : undefined;
+  const groupBytes = TILES * LANES * 4;
+  const overTotals = (
+    totals: ProductPlace['totals'],
+    body: (total: Local, row: number, offset: number) => Code,
+    next: Code = [],
+  ): Code => totals.map((tiles, row) => [tiles.map((total, tile) => body(total, row, tile * 16)), next]);
+  const multiplied = (count: number): Code => {
+    const totals = most.slice(0, count);
+    const { begin, block: eachBlock, end } = product.of({ input, totals, ofGroup, ofOutputs });
+    const byGroup = [begin, loopOver(block, int(0), get(blocks), 1, eachBlock), end];
+    const ofScratch = (row: number, offset: number) => row * groupBytes + offset;
+    return [
+      set(input, inTile(field(MATRIX.input), row, field(MATRIX.inputTileBytes))),
+      byGroup,
+      activation
+        ? [
+            overTotals(totals, (gate, row, offset) =>
+              vector.store(get(scratch), get(gate), ofScratch(row, offset)),
+            ),
+            set(group, add(get(group), int(1))),
+            byGroup,
+            set(group, subtract(get(group), int(1))),
+            totals.map((ups, row) => activation.of(ups, get(scratch), ofScratch(row, 0))),
+          ]
+        : [],
+      overTotals(
+        totals,
+        (total, _, offset) => vector.store(get(output), get(total), offset),
+        set(output, add(get(output), field(MATRIX.outputRowBytes))),
+      ),
+      set(row, add(get(row), int(count))),
+    ];
+  };
+  const step = gated ? 2 : 1;
   fn.body([
     product.constants,
-    exponential?.constants ?? [],
+    activation?.constants ?? [],
     set(blocks, field(MATRIX.blocks)),
     set(end, multiply(add(get(item), int(1)), field(MATRIX.itemGroups))),
     ifElse(lessThan(field(MATRIX.groups), get(end)), set(end, field(MATRIX.groups))),
-    loopOver(group, multiply(get(item), field(MATRIX.itemGroups)), get(end), 1, [
-      set(input, field(MATRIX.input)),
-      set(output, add(field(MATRIX.output), multiply(get(group), int(groupBytes)))),
-      loopOver(row, int(0), field(MATRIX.rows), 1, [
-        product.begin,
-        loopOver(block, int(0), get(blocks), 1, product.block),
-        product.end,
-        exponential
-          ? [
-              activate(totals[0]!, [spare[0], spare[1]], exponential),
-              vector.store(get(output), vector.multiply(get(totals[0]!), get(totals[1]!))),
-            ]
-          : totals.map((total, tile) => vector.store(get(output), get(total), tile * 16)),
-        set(output, add(get(output), field(MATRIX.outputRowBytes))),
-      ]),
+    loopOver(group, multiply(get(item), field(MATRIX.itemGroups)), get(end), step, [
+      set(output, add(field(MATRIX.output), multiply(divide(get(group), int(step)), int(groupBytes)))),
+      set(row, int(0)),
+      product.rowCounts.map((count) =>
+        loopWhile(lessThan(int(count - 1), subtract(field(MATRIX.rows), get(row))), multiplied(count)),
+      ),
     ]),
   ]);
   return fn;
 }
 
-/** x ← x · sigmoid(x), with exp of −|x| only, which cannot overflow. */
-function activate(x: Local, [power, one]: readonly [Local, Local], exponential: Exponential): Code {
-  const positive = vector.lessThan(vector.floats(0), get(x));
-  return [
-    set(one, vector.floats(1)),
-    set(power, vector.subtract(vector.floats(0), vector.absolute(get(x)))),
-    exponential.of(power),
-    set(
-      x,
-      vector.multiply(
-        get(x),
-        vector.divide(integers.select(get(one), get(power), positive), vector.add(get(one), get(power))),
-      ),
-    ),
-  ];
+/** silu(gate) · up, with exp of −|gate| only, which cannot overflow. */
+class Activation {
+  readonly constants: Code;
+  readonly #exponential: Exponential;
+  readonly #gates: readonly Local[];
+  readonly #powers: readonly Local[];
+  readonly #one: Local;
+
+  constructor(fn: WasmFunction) {
+    this.#exponential = new Exponential(fn);
+    this.#gates = fn.locals('v128', TILES);
+    this.#powers = fn.locals('v128', TILES);
+    this.#one = fn.local('v128');
+    this.constants = [this.#exponential.constants, set(this.#one, vector.floats(1))];
+  }
+
+  /** `ups` are multiplied by what becomes of the gates at `address`, side by side. */
+  of(ups: readonly Local[], address: Code, offset: number): Code {
+    const one = get(this.#one);
+    const each = (body: (gate: Local, power: Local, up: Local, tile: number) => Code): Code =>
+      ups.map((up, tile) => body(this.#gates[tile]!, this.#powers[tile]!, up, tile));
+    return [
+      each((gate, _, __, tile) => set(gate, vector.load(address, offset + tile * 16))),
+      each((gate, power) => set(power, vector.subtract(vector.floats(0), vector.absolute(get(gate))))),
+      each((_, power) => this.#exponential.of(power)),
+      each((gate, power, up) => {
+        const positive = vector.lessThan(vector.floats(0), get(gate));
+        const sigmoid = vector.divide(
+          integers.select(one, get(power), positive),
+          vector.add(one, get(power)),
+        );
+        return set(up, vector.multiply(vector.multiply(get(gate), sigmoid), get(up)));
+      }),
+    ];
+  }
 }

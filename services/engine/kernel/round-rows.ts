@@ -1,32 +1,47 @@
 import { acrossLanes } from './across-lanes.ts';
-import { add, type Code, get, int, integers, type Local, loopOver, scalar, set, vector } from './code.ts';
+import {
+  add,
+  type Code,
+  get,
+  int,
+  integers,
+  type Local,
+  load,
+  loopOver,
+  multiply,
+  scalar,
+  set,
+  vector,
+} from './code.ts';
 import { WasmFunction } from './module.ts';
+import { MATRIX } from './product.ts';
+import type { Locals7 } from './registers.ts';
+import { FOUR_BYTES, inTile, overItemRows, STEP_BYTES, TILE_ROWS } from './row-tiles.ts';
 
 /** Columns rounded and multiplied in one turn. */
 export const SIXTEEN = 16;
-/** A rounded row: f32 largest value and 64 · Σ bytes, and behind them its bytes. */
+/** A tile of rounded rows: each row's f32 largest value, each row's 64 · Σ bytes, and behind them the bytes. */
 export const ROW_LARGEST = 0;
-export const ROW_SUM = 4;
-export const ROW_BYTES_START = 16;
+export const ROW_SUM = STEP_BYTES;
+export const ROW_BYTES_START = 2 * STEP_BYTES;
 
 /** What the graph's rows are divided by besides their largest value: with it, every byte is the graph's. (ADR 14) */
 const STEP = Math.fround(1 / 127);
 
+export const roundedTileBytes = (columns: number): number => ROW_BYTES_START + columns * TILE_ROWS;
+
 /**
- * `name(source, target, blocks, rows)`: rows of blocks · 16 floats, one behind the other, become signed bytes by their own
+ * `name(item, matrix, scratch)`: the item's rows of the matrix's source, blocks · 16 floats each, become signed bytes by their own
  * largest value. A row of zeros becomes zeros.
  */
 export function roundRowsFunction(name: string): WasmFunction {
-  const fn = new WasmFunction(name, 4);
-  const [source, target, blocks, rows] = [0, 1, 2, 3].map((index) => fn.parameter(index)) as [
-    Local,
-    Local,
-    Local,
-    Local,
-  ];
-  const [row, block, from, to] = fn.locals('i32', 4) as [Local, Local, Local, Local];
+  const fn = new WasmFunction(name, 3);
+  const [item, matrix] = [fn.parameter(0), fn.parameter(1)];
+  const [row, end, block, blocks, source, from, to] = fn.locals('i32', 7) as Locals7;
+  const target = fn.local('i32');
   const [largest, sum] = fn.locals('v128', 2) as [Local, Local];
-  const values = fn.locals('v128', 4);
+  const values = fn.locals('v128', SIXTEEN / FOUR_BYTES);
+  const field = (index: number): Code => load(get(matrix), index * 4);
   const sixteen = (body: (value: Local) => Code): Code => [
     values.map((value, index) => [set(value, vector.load(get(from), index * 16)), body(value)]),
     set(from, add(get(from), int(SIXTEEN * 4))),
@@ -37,8 +52,11 @@ export function roundRowsFunction(name: string): WasmFunction {
   };
   const [a, b, c, d] = values.map((value) => get(value)) as [Code, Code, Code, Code];
   const bytes = integers.narrowToBytes(integers.narrowToShorts(a, b), integers.narrowToShorts(c, d));
-  fn.body(
-    loopOver(row, int(0), get(rows), 1, [
+  fn.body([
+    set(blocks, field(MATRIX.blocks)),
+    overItemRows([item, row, end], field(MATRIX.rows), [
+      set(source, add(field(MATRIX.source), multiply(multiply(get(row), get(blocks)), int(SIXTEEN * 4)))),
+      set(target, inTile(field(MATRIX.input), row, field(MATRIX.inputTileBytes))),
       set(from, get(source)),
       set(largest, vector.floats(0)),
       loopOver(block, int(0), get(blocks), 1, [
@@ -48,17 +66,16 @@ export function roundRowsFunction(name: string): WasmFunction {
       scalar.store(get(target), vector.lane(get(largest), 0), ROW_LARGEST),
       set(from, get(source)),
       set(sum, vector.ints(0)),
-      set(to, get(target)),
+      set(to, add(get(target), int(ROW_BYTES_START))),
       loopOver(block, int(0), get(blocks), 1, [
         sixteen(whole),
-        vector.store(get(to), bytes, ROW_BYTES_START),
-        set(to, add(get(to), int(SIXTEEN))),
+        set(values[0]!, bytes),
+        values.map((_, index) => integers.storeWord(get(to), get(values[0]!), index, index * STEP_BYTES)),
+        set(to, add(get(to), int((SIXTEEN / FOUR_BYTES) * STEP_BYTES))),
       ]),
       set(sum, integers.toFloats(vector.shiftLeft(get(sum), 6))),
       scalar.store(get(target), acrossLanes(sum, scalar.add), ROW_SUM),
-      set(source, get(from)),
-      set(target, add(get(to), int(ROW_BYTES_START))),
     ]),
-  );
+  ]);
   return fn;
 }

@@ -5,7 +5,7 @@ import type { Processor } from '../processor.ts';
  * How products of signed bytes with bytes of seven bits are summed: neighbours by `pairs` in 16 bits, then in 32, or by `fours`
  * in 32 at once. Both are exact.
  */
-export const DOT_PRODUCTS = ['pairs', 'fours'] as const;
+const DOT_PRODUCTS = ['pairs', 'fours'] as const;
 export type DotProduct = (typeof DOT_PRODUCTS)[number];
 
 /** What V8 makes machine code for, as far as it changes which instructions are best. Results do not depend on it, to the last bit. */
@@ -14,6 +14,11 @@ export interface Target {
   /** Neighbouring vectors of 128 bits that V8 joins in one register. */
   readonly registerVectors: 1 | 2;
 }
+
+export const TARGETS: readonly Target[] = DOT_PRODUCTS.flatMap((dots) => [
+  { dots, registerVectors: 1 },
+  { dots, registerVectors: 2 },
+]);
 
 /**
  * What the processor does faster. V8 makes one instruction of a sum of fours where there is AVX-VNNI (of AVX512-VNNI it

@@ -1,4 +1,5 @@
-import type { LayerPlan, PlannedMatrix } from '../layer-plan.ts';
+import { setFlagsFromString } from 'node:v8';
+import { type PlannedMatrix, tileBytesOf } from '../layer-plan.ts';
 import { packMatrix } from '../pack-matrix.ts';
 import { int4Product } from './int4-product.ts';
 import { int8Product } from './int8-product.ts';
@@ -6,19 +7,21 @@ import { wasmModule } from './module.ts';
 import { MATRIX } from './product.ts';
 import { BLOCK_COLUMNS, ROUNDED_BLOCK_BYTES, ROUNDED_SCALE, roundBlocksFunction } from './round-blocks.ts';
 import { ROW_BYTES_START, ROW_LARGEST, roundRowsFunction, SIXTEEN } from './round-rows.ts';
-import type { DotProduct } from './target.ts';
+import { FOUR_BYTES, ITEM_ROWS, STEP_BYTES, TILE_ROWS } from './row-tiles.ts';
+import { compile, type Target } from './target.ts';
 
 type Precision = 'int4' | 'int8';
 type WorkerName = 'product' | 'gated';
 
-interface Functions extends Record<WorkerName, (item: number, matrix: number, scratch: number) => void> {
-  round(source: number, target: number, blocks: number, rows: number): void;
-}
+type Functions = Record<WorkerName | 'round', (item: number, matrix: number, scratch: number) => void>;
+
+// What serves is optimised, and only then does V8 join vectors.
+setFlagsFromString('--no-liftoff');
 
 const MEMORY_PAGES = 8;
 /** Places in the memory, far enough apart for tests. */
 const PLACES = {
-  ...{ matrix: 0, weights: 1024, scales: 65_536, zeros: 131_072 },
+  ...{ matrix: 0, scratch: 512, weights: 1024, scales: 65_536, zeros: 131_072 },
   ...{ rounded: 196_608, source: 262_144, target: 393_216 },
 };
 
@@ -39,7 +42,7 @@ export class TestProduct {
     [outputs, columns]: readonly [number, number],
     parts: readonly ArrayBufferView[],
     source: Float32Array,
-    dots: DotProduct,
+    target: Target,
   ) {
     this.#precision = precision;
     this.#worker = worker;
@@ -48,24 +51,24 @@ export class TestProduct {
     this.#outputs = outputs;
     const [product, round] =
       precision === 'int4' ? [int4Product, roundBlocksFunction()] : [int8Product, roundRowsFunction('round')];
-    const functions = [round, product('product', false, dots), product('gated', true, dots)];
-    const module = new WebAssembly.Module(wasmModule(functions, MEMORY_PAGES));
+    const functions = [round, product('product', false, target), product('gated', true, target)];
+    const module = compile(wasmModule(functions, MEMORY_PAGES), target);
     const { exports } = new WebAssembly.Instance(module, { host: { memory: this.#memory } });
     this.#functions = exports as unknown as Functions;
     const matrix: PlannedMatrix = {
       ...{ place: { data: 0, scales: 1, zeroPoints: 2 }, worker, outputs, blocks: this.#blocks },
       ...{ address: PLACES.matrix, weights: PLACES.weights, scales: PLACES.scales, zeros: PLACES.zeros },
-      target: PLACES.target,
+      ...{ source: PLACES.source, rounded: PLACES.rounded, target: PLACES.target },
     };
     const read = (offset: number): ArrayBuffer => {
       const { buffer, byteOffset, byteLength } = parts[offset]!;
       return buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer;
     };
-    const plan: Pick<LayerPlan, 'precision' | 'rounded'> = { precision, rounded: PLACES.rounded };
-    packMatrix(this.#memory.buffer as SharedArrayBuffer, matrix, plan, 1, read);
+    packMatrix(this.#memory.buffer as SharedArrayBuffer, matrix, precision, 1, read);
     this.#words[MATRIX.rows] = this.#rows;
     new Float32Array(this.#memory.buffer).set(source, PLACES.source / 4);
-    this.#functions.round(PLACES.source, PLACES.rounded, this.#blocks, this.#rows);
+    for (let item = 0; item < Math.ceil(this.#rows / ITEM_ROWS); item++)
+      this.#functions.round(item, PLACES.matrix, 0);
   }
 
   get #blocks(): number {
@@ -79,18 +82,14 @@ export class TestProduct {
   /** What the rows were rounded to [rows, columns], and what a byte was divided by: a block's scale, or its row's largest value. */
   rounded(): { bytes: number[]; divisors: number[] } {
     const [bytes, divisors]: [number[], number[]] = [[], []];
-    const int4 = this.#precision === 'int4';
+    const tileBytes = tileBytesOf(this.#precision, this.#columns);
     for (let at = 0; at < this.#rows * this.#columns; at++) {
-      const [group, place] = int4
-        ? [Math.floor(at / BLOCK_COLUMNS) * ROUNDED_BLOCK_BYTES, placeInBlock(at % BLOCK_COLUMNS)]
-        : [
-            Math.floor(at / this.#columns) * (ROW_BYTES_START + this.#columns),
-            ROW_BYTES_START + (at % this.#columns),
-          ];
-      const address = PLACES.rounded + group;
-      bytes.push(new Int8Array(this.#memory.buffer, address + place, 1)[0]!);
-      const divisor = address + (int4 ? ROUNDED_SCALE : ROW_LARGEST);
-      divisors.push(new Float32Array(this.#memory.buffer, divisor, 1)[0]!);
+      const [row, column] = [Math.floor(at / this.#columns), at % this.#columns];
+      const tile = PLACES.rounded + Math.floor(row / TILE_ROWS) * tileBytes + (row % TILE_ROWS) * FOUR_BYTES;
+      const [byte, divisor] =
+        this.#precision === 'int4' ? placeInBlocks(column) : [ROW_BYTES_START + inSteps(column), ROW_LARGEST];
+      bytes.push(new Int8Array(this.#memory.buffer, tile + byte, 1)[0]!);
+      divisors.push(new Float32Array(this.#memory.buffer, tile + divisor, 1)[0]!);
     }
     return { bytes, divisors };
   }
@@ -98,12 +97,21 @@ export class TestProduct {
   /** [rows, outputs], half as many outputs if gated. */
   run(): Float32Array {
     const items = this.#words[MATRIX.items]!;
-    for (let item = 0; item < items; item++) this.#functions[this.#worker](item, PLACES.matrix, 0);
+    for (let item = 0; item < items; item++)
+      this.#functions[this.#worker](item, PLACES.matrix, PLACES.scratch);
     const width = this.#worker === 'gated' ? this.#outputs / 2 : this.#outputs;
     return new Float32Array(this.#memory.buffer, PLACES.target, this.#rows * width);
   }
 }
 
-/** Where in a block of a rounded row a column's byte lies: of each eight first the even ones. */
-const placeInBlock = (column: number): number =>
-  Math.floor(column / 8) * 8 + (column % 2) * 4 + Math.floor((column % 8) / 2);
+/** Where a row has a column's byte, if columns are in order. */
+const inSteps = (column: number): number =>
+  Math.floor(column / FOUR_BYTES) * STEP_BYTES + (column % FOUR_BYTES);
+
+/** Where a row has a column's byte and its block's scale; of each eight columns the even ones come first. */
+function placeInBlocks(column: number): [number, number] {
+  const block = Math.floor(column / BLOCK_COLUMNS) * ROUNDED_BLOCK_BYTES;
+  const inBlock = column % BLOCK_COLUMNS;
+  const inOrder = Math.floor(inBlock / 8) * 8 + (inBlock % 2) * 4 + Math.floor((inBlock % 8) / 2);
+  return [block + inSteps(inOrder), block + ROUNDED_SCALE];
+}
