@@ -138,7 +138,7 @@ export const manifestSchema = z.strictObject({
   /** Where the table [vocab, hidden] of f32 lies, and what its rows are multiplied by; only where no layers precede the loop. */
   embedding: z.strictObject({ file: z.string(), offset: byte, scale: z.number() }).optional(),
   /**
-   * Where the weights of each stack's layers lie in a file, for engines that compute a few rows without the graph runtime. Only
+   * Where the weights of each stack's layers lie in a file, for engines that compute rows without the graph runtime. Only
    * for int4, int8 and plain layers: RMS norms, a feed-forward gated by SiLU, no biases, no norms of heads or of outputs, nothing that
    * differs by depth.
    */

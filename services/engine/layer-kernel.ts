@@ -26,7 +26,7 @@ export function layerFunctions(
 }
 
 /**
- * Takes a few rows through a stack's middle segments without the graph runtime, whose start, operators and waking of
+ * Takes rows through a stack's middle segments without the graph runtime, whose start, operators and waking of
  * threads take longer than the products: here all threads stay awake from the first layer to the last. (ADR 24)
  */
 export class LayerKernel {

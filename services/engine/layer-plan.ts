@@ -60,7 +60,7 @@ export interface PlannedLayer {
   readonly after: PlannedSublayers | undefined;
 }
 
-/** Where the layers' weights and the values of a few rows lie in the kernel's memory. */
+/** Where the layers' weights and the values of their rows lie in the kernel's memory. */
 export interface LayerPlan {
   readonly precision: 'int4' | 'int8';
   /** Most rows of one run. */
