@@ -34,6 +34,8 @@ type WorkItem = (item: number, argument: number, scratch: number) => void;
 
 /** Functions of the kernel that work on items. */
 export const WORKERS = [
+  'place',
+  'placeKeys',
   'attend',
   'addNorm',
   'round',

@@ -4,6 +4,7 @@ import type { KvCopy, PoolSizes, Stack, StackBatch } from './engine.ts';
 import { HeadKernel, headFunctions, planHead } from './head-kernel.ts';
 import { attentionKernel } from './kernel/attention-kernel.ts';
 import { MemoryPlan } from './kernel/memory-plan.ts';
+import { rowItems } from './kernel/row-tiles.ts';
 import {
   ITEM_WORDS,
   itemHeadsMax,
@@ -29,8 +30,6 @@ export interface PagedAttentionOptions {
 }
 
 interface Kernel {
-  place(firstRow: number, endRow: number, layer: number): void;
-  placeKeys(firstRow: number, endRow: number, layer: number): void;
   copy(from: number, to: number, slot: number, layers: number, layerBytes: number): void;
 }
 
@@ -90,6 +89,7 @@ export class PagedAttention {
     const layoutWithoutSize = {
       cos,
       sin,
+      rows: plan.floats(1),
       positions: plan.floats(rows),
       pages: plan.floats(rows),
       qkv: plan.floats(rows * (heads + 2 * kvHeads) * headDim),
@@ -205,7 +205,7 @@ export class PagedAttention {
       }
       row += count;
     }
-    this.#rows = rows;
+    this.#setRows(rows);
     this.#items = (item - this.#layout.items / 4) / ITEM_WORDS;
     this.#together = keys > TOGETHER_KEYS;
     this.#layerBytes = layerStride * 4;
@@ -281,14 +281,19 @@ export class PagedAttention {
 
   #attend(layer: number): void {
     const offset = layer * this.#layerBytes;
-    this.#kernel.place(0, this.#rows, offset);
+    this.#threads.run('place', rowItems(this.#rows), offset);
     this.#threads.run('attend', this.#items, offset);
+  }
+
+  #setRows(rows: number): void {
+    this.#rows = rows;
+    this.#words[this.#layout.rows / 4] = rows;
   }
 
   /** Prepares for `placeKeys`: row i's keys and values belong to its position's slot of `pages[i]`. */
   beginKeys(stack: Stack, positions: Int32Array, pages: Int32Array): void {
     const { pageStride, layerStride } = this.#pools[stack];
-    this.#rows = positions.length;
+    this.#setRows(positions.length);
     this.#layerBytes = layerStride * 4;
     positions.forEach((position, row) => {
       this.#words[this.#layout.positions / 4 + row] = position;
@@ -299,7 +304,7 @@ export class PagedAttention {
   /** Rotates keys and writes them with their values to the pages: `kv` [rows, 2·kvHeads·headDim]. */
   placeKeys(layer: number, kv: Float32Array): void {
     this.#floats.set(kv, this.#layout.qkv / 4);
-    this.#kernel.placeKeys(0, this.#rows, layer * this.#layerBytes);
+    this.#threads.run('placeKeys', rowItems(this.#rows), layer * this.#layerBytes);
   }
 
   poison(stack: Stack, pages: Int32Array): void {

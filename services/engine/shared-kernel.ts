@@ -1,6 +1,6 @@
 import { NORM } from './kernel/add-norm.ts';
 import { MATRIX } from './kernel/product.ts';
-import { ITEM_ROWS } from './kernel/row-tiles.ts';
+import { rowItems } from './kernel/row-tiles.ts';
 import type { KernelThreads, WorkerName } from './kernel-threads.ts';
 import type { LayerPlan, PlannedMatrix, PlannedNorm } from './layer-plan.ts';
 import { packMatrix } from './pack-matrix.ts';
@@ -54,6 +54,6 @@ export class SharedKernel {
   }
 
   #runRows(worker: WorkerName, rows: number, argument: number): void {
-    this.threads.run(worker, Math.ceil(rows / ITEM_ROWS), argument);
+    this.threads.run(worker, rowItems(rows), argument);
   }
 }

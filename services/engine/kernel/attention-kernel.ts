@@ -6,7 +6,7 @@ import type { KernelLayout, KernelShape } from './shape.ts';
 
 /**
  * Functions over the pages of one stack, generated for a model's shape:
- * `place(first, end, layer)` rotates queries and keys of rows first…end−1 in place (Su et al. 2021, eq. 34, half-split
+ * `place(item, layer, scratch)` rotates queries and keys of an item's rows in place (Su et al. 2021, eq. 34, half-split
  * layout), scales queries by 1/√headDim and writes keys and values to their pages; `placeKeys` does so for rows
  * [2 · kvHeads, headDim] without queries;
  * `attend(item, layer, scratch)` is softmax(q·Kᵀ)·V of one item over positions 0…its row's own, page by page where they

@@ -3,6 +3,7 @@ import {
   type Code,
   get,
   int,
+  type Local,
   load,
   loopOver,
   multiply,
@@ -14,6 +15,7 @@ import {
 import { WasmFunction } from './module.ts';
 import { pageNumbers } from './page-numbers.ts';
 import type { Locals4, Locals7 } from './registers.ts';
+import { overItemRows } from './row-tiles.ts';
 import { headPageBytes, type KernelLayout, type KernelShape } from './shape.ts';
 
 /** See `attentionKernel`. */
@@ -22,9 +24,9 @@ export function placeFunction(name: string, shape: KernelShape, layout: KernelLa
   const headBytes = headDim * 4;
   const half = headBytes / 2;
   const fn = new WasmFunction(name, 3);
-  const [first, end, layer] = [fn.parameter(0), fn.parameter(1), fn.parameter(2)];
+  const [item, layer] = [fn.parameter(0), fn.parameter(1)];
   const [row, turn, source, page, target, head, at] = fn.locals('i32', 7) as Locals7;
-  const slot = fn.local('i32');
+  const [slot, end] = fn.locals('i32', 2) as [Local, Local];
   /** Halves that do not fill vectors are turned number by number. */
   const lanes = half % 16 === 0 ? vector : scalar;
   const [low, high, cos, sin] = fn.locals(lanes.type, 4) as Locals4;
@@ -61,7 +63,7 @@ export function placeFunction(name: string, shape: KernelShape, layout: KernelLa
     numbers.store(inPage(add(multiply(get(slot), int(headDim)), number)), four),
   );
   fn.body(
-    loopOver(row, get(first), get(end), 1, [
+    overItemRows([item, row, end], load(int(layout.rows)), [
       set(turn, multiply(load(multiply(get(row), int(4)), layout.positions), int(half))),
       set(source, add(multiply(get(row), int((heads + 2 * kvHeads) * headBytes)), int(layout.qkv))),
       set(slot, remainder(load(multiply(get(row), int(4)), layout.positions), int(pagePositions))),

@@ -36,6 +36,8 @@ export const tilesBytes = (rows: number, tileBytes: number): number =>
 /** Rows of one item of work on rows: fewer are not worth another thread. */
 export const ITEM_ROWS = 4;
 
+export const rowItems = (rows: number): number => Math.ceil(rows / ITEM_ROWS);
+
 /** `body` for each `row` of an item, the last of which has what is left of `rows`. */
 export const overItemRows = (
   [item, row, end]: readonly [Local, Local, Local],

@@ -17,6 +17,8 @@ export interface KernelLayout {
   /** cos and sin of position · frequency: [positions, headDim / 2] f32 each. */
   readonly cos: number;
   readonly sin: number;
+  /** i32: rows at hand. */
+  readonly rows: number;
   /** [rows] i32: each row's position. */
   readonly positions: number;
   /** [rows] i32: address of layer 0 of each row's page. */

@@ -1,4 +1,3 @@
-import { setFlagsFromString } from 'node:v8';
 import { type PlannedMatrix, tileBytesOf } from '../layer-plan.ts';
 import { packMatrix } from '../pack-matrix.ts';
 import { int4Product } from './int4-product.ts';
@@ -7,16 +6,13 @@ import { wasmModule } from './module.ts';
 import { MATRIX } from './product.ts';
 import { BLOCK_COLUMNS, ROUNDED_BLOCK_BYTES, ROUNDED_SCALE, roundBlocksFunction } from './round-blocks.ts';
 import { ROW_BYTES_START, ROW_LARGEST, roundRowsFunction, SIXTEEN } from './round-rows.ts';
-import { FOUR_BYTES, ITEM_ROWS, STEP_BYTES, TILE_ROWS } from './row-tiles.ts';
+import { FOUR_BYTES, rowItems, STEP_BYTES, TILE_ROWS } from './row-tiles.ts';
 import { compile, type Target } from './target.ts';
 
 type Precision = 'int4' | 'int8';
 type WorkerName = 'product' | 'gated';
 
 type Functions = Record<WorkerName | 'round', (item: number, matrix: number, scratch: number) => void>;
-
-// What serves is optimised, and only then does V8 join vectors.
-setFlagsFromString('--no-liftoff');
 
 const MEMORY_PAGES = 8;
 /** Places in the memory, far enough apart for tests. */
@@ -67,8 +63,7 @@ export class TestProduct {
     packMatrix(this.#memory.buffer as SharedArrayBuffer, matrix, precision, 1, read);
     this.#words[MATRIX.rows] = this.#rows;
     new Float32Array(this.#memory.buffer).set(source, PLACES.source / 4);
-    for (let item = 0; item < Math.ceil(this.#rows / ITEM_ROWS); item++)
-      this.#functions.round(item, PLACES.matrix, 0);
+    for (let item = 0; item < rowItems(this.#rows); item++) this.#functions.round(item, PLACES.matrix, 0);
   }
 
   get #blocks(): number {
