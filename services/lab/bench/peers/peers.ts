@@ -7,7 +7,7 @@ import { llamaCpp } from './llama-cpp.ts';
 import { pytorch } from './pytorch.ts';
 import { GENERATED, MEMORY_RUNS, type RaceResult, race, sameCell, title } from './race.ts';
 import { rondo } from './rondo.ts';
-import { DUEL_CELLS, duelNotes, peerGoals, peerRows } from './standings.ts';
+import { duelNotes, MATCHES, peerGoals, peerRows } from './standings.ts';
 import { transformersJs } from './transformers-js.ts';
 
 const PEERS: readonly Peer[] = [rondo, llamaCpp, transformersJs, pytorch];
@@ -26,8 +26,6 @@ const LONG_CELL: Cell = { sequences: 16, context: 1024 };
  */
 const QUICK_LAST_REPEAT_MS = 135_000;
 const QUICK_LAST_RUN_MS = 240_000;
-/** Of each duel: a prefill takes half a second. */
-const DUEL_ROUNDS = 16;
 
 /** Ours against llama.cpp, transformers.js and PyTorch on the same unlooped checkpoint. */
 export const peers: Suite = {
@@ -66,10 +64,9 @@ async function run(context: SuiteContext, peers: readonly Peer[]): Promise<Suite
     repeats: FULL.repeats,
     vocab: await vocabOf(checkpoint),
     duels: {
-      cells: DUEL_CELLS.filter((cell) => cells.some((other) => sameCell(cell, other))),
+      matches: MATCHES.filter(({ cell }) => cells.some((other) => sameCell(cell, other))),
       engine: rondo.engine,
       rival: llamaCpp.engine,
-      rounds: DUEL_ROUNDS,
     },
     lastRepeatMs: context.quick ? begin + QUICK_LAST_REPEAT_MS : Number.POSITIVE_INFINITY,
     lastRunMs: context.quick && !context.cells ? begin + QUICK_LAST_RUN_MS : Number.POSITIVE_INFINITY,
@@ -113,7 +110,7 @@ function explanation({ threads, quick, cells }: SuiteContext, peers: readonly Pe
     quick || cells ? ' Goals of cells that were not measured are left out.' : '',
   ].join('');
   return [
-    `Context c is a prompt of c − ${GENERATED} random ids and ${GENERATED} greedy tokens after it, for all sequences side by side; prefill counts the prompts, decode the ${GENERATED} steps that follow. Every engine has ${threads} threads and a process of its own, starts from the same Q4_1 checkpoint and takes its turn in every repeat, so that drift of the machine hits all alike. Rates are medians; the spread is (largest − smallest) / median. A variant more than a quarter slower than its engine's fastest in both respects is run once. Behind the race our fastest and llama.cpp's prefill by turns where there is a goal, which goes by the median of the rounds' ratios to the rival that it is least ahead of. Whether our memory grows is told behind the race, by ${MEMORY_RUNS} more runs of the largest cell: the first of a larger cell than any before needs more, which is no growth.`,
+    `Context c is a prompt of c − ${GENERATED} random ids and ${GENERATED} greedy tokens after it, for all sequences side by side; prefill counts the prompts, decode the ${GENERATED} steps that follow. Every engine has ${threads} threads and a process of its own, starts from the same Q4_1 checkpoint and takes its turn in every repeat, so that drift of the machine hits all alike. Rates are medians; the spread is (largest − smallest) / median. A variant more than a quarter slower than its engine's fastest in both respects is run once. Where there is a goal our fastest and llama.cpp's take turns behind the race, and it goes by the median of the rounds' ratios to the rival that ours is least ahead of. Whether our memory grows is told behind the race, by ${MEMORY_RUNS} more runs of the largest cell: the first of a larger cell than any before needs more, which is no growth.`,
     `rondo is the engine without a server: chunks and decode steps through every pass. llama.cpp is node-llama-cpp with one context for all sequences, with and without flash attention, and with batches of 512 and 2048.${peers.includes(pytorch) ? OTHERS : ''}${leftOut}`,
   ];
 }

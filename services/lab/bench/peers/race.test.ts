@@ -12,7 +12,7 @@ const COUNTER = `
   require('readline').createInterface({ input: process.stdin }).on('line', (line) => {
     const { ms } = JSON.parse(line);
     if (ms === 0) say({ error: 'no time' });
-    else say({ prefillMs: ms, decodeMs: ms, residentBytes: ++answered });
+    else say({ prefillMs: ms, decodeMs: ms * ms, residentBytes: ++answered });
   });`;
 
 const contestant = (variant: string, ms: number, residentBytesMax?: number): Contestant => ({
@@ -31,7 +31,7 @@ const CELLS = [
   { sequences: 2, context: 65 },
   { sequences: 1, context: 65 },
 ];
-const duels = { cells: [] as typeof CELLS, engine: 'counter', rival: 'other', rounds: 3 };
+const duels = { engine: 'counter', rival: 'other', matches: [] };
 const PLAN = { cells: CELLS, repeats: 2, vocab: 512, duels };
 const ENDLESS = {
   lastRepeatMs: Number.POSITIVE_INFINITY,
@@ -90,21 +90,29 @@ test('who fails is out of the race, with its reason', async () => {
   );
 });
 
-test('the fastest prefills by turns with all of the rival that may be its fastest, and each round is a ratio', async () => {
+test('the fastest takes turns with all of the rival that may be its fastest, and each round is a ratio', async () => {
   const other = (variant: string, ms: number) => ({ ...contestant(variant, ms), engine: 'other' });
   const contestants = [
     ...[contestant('slow', 9), contestant('fast', 2)],
     ...[other('first', 6), other('second', 7), other('hopeless', 60)],
   ];
-  const plan = { ...PLAN, ...ENDLESS, duels: { ...duels, cells: CELLS.slice(1) } };
+  const matches = (['prefill', 'decode'] as const).map((phase) => ({ phase, cell: CELLS[1]!, rounds: 3 }));
+  const plan = { ...PLAN, ...ENDLESS, duels: { ...duels, matches } };
   const found = await race(context, contestants, plan);
-  const duel = found.duels[0]!;
-  assert.deepEqual([found.duels.length, duel.cell, duel.ours.variant], [1, CELLS[1], 'fast']);
   assert.deepEqual(
-    duel.rivals.map((rival) => [rival.contestant.variant, rival.ratios]),
+    found.duels.map(({ phase, cell, ours, rivals }) => [
+      ...[phase, cell, ours.variant],
+      rivals.map(({ contestant, ratios }) => [contestant.variant, ratios]),
+    ]),
     [
-      ['first', [3, 3, 3]],
-      ['second', [3.5, 3.5, 3.5]],
+      [
+        ...['prefill', CELLS[1], 'fast'],
+        [
+          ['first', [3, 3, 3]],
+          ['second', [3.5, 3.5, 3.5]],
+        ],
+      ],
+      ['decode', CELLS[1], 'fast', [['first', [9, 9, 9]]]],
     ],
   );
 });

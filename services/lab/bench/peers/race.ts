@@ -27,18 +27,24 @@ export interface RacePlan {
   readonly duels: DuelPlan;
 }
 
-/** Behind the race the fastest of one engine's variants prefills by turns with those of another that may be its fastest. */
+/** Behind the race the fastest of one engine's variants takes turns with those of another that may be its fastest. */
 export interface DuelPlan {
-  /** Those among the race's. */
-  readonly cells: readonly Cell[];
   readonly engine: string;
   readonly rival: string;
+  readonly matches: readonly Match[];
+}
+
+export type Phase = 'decode' | 'prefill';
+
+/** What is done by turns, in one of the race's cells. */
+export interface Match {
+  readonly phase: Phase;
+  readonly cell: Cell;
   readonly rounds: number;
 }
 
-/** What each of a cell's rivals took, round by round, in times of what ours took in the same round. */
-export interface Duel {
-  readonly cell: Cell;
+/** What each of a match's rivals took, round by round, in times of what ours took in the same round. */
+export interface Duel extends Match {
   readonly ours: Contestant;
   readonly rivals: readonly { readonly contestant: Contestant; readonly ratios: number[] }[];
 }
@@ -125,17 +131,17 @@ export async function race(
         }
       }
     }
-    for (const duel of plan.duels.cells.flatMap((cell) => duelOf(plan.duels, cell, trials))) {
+    for (const duel of plan.duels.matches.flatMap((match) => duelOf(plan.duels, match, trials))) {
       duels.push(duel);
-      const { cell, ours, rivals } = duel;
+      const { phase, cell, rounds, ours, rivals } = duel;
       const inTurn = [ours, ...rivals.map(({ contestant }) => contestant)];
-      for (let round = 0; round < plan.duels.rounds && performance.now() <= plan.lastRunMs; round++) {
-        context.progress(`prefill by turns at ${cell.sequences} × ${cell.context}, round ${round + 1}`);
+      for (let round = 0; round < rounds && performance.now() <= plan.lastRunMs; round++) {
+        context.progress(`${phase} by turns at ${cell.sequences} × ${cell.context}, round ${round + 1}`);
         const took = new Map<Contestant, number>();
         for (const contestant of round % 2 === 0 ? inTurn : inTurn.toReversed()) {
           if (failures.has(contestant)) continue;
-          const times = await run({ cell, contestant }, 1);
-          if (times !== undefined) took.set(contestant, times.prefillMs);
+          const times = await run({ cell, contestant }, phase === 'prefill' ? 1 : GENERATED);
+          if (times !== undefined) took.set(contestant, msOf(phase, times));
         }
         for (const { contestant, ratios } of rivals) {
           if (took.has(ours) && took.has(contestant)) ratios.push(took.get(contestant)! / took.get(ours)!);
@@ -165,23 +171,30 @@ export const prefillRate = ({ sequences, context }: Cell, { prefillMs }: DecodeT
 
 export const title = ({ engine, variant }: Contestant): string => `${engine} ${variant}`;
 
+const msOf = (phase: Phase, { decodeMs, prefillMs }: DecodeTimes): number =>
+  phase === 'decode' ? decodeMs : prefillMs;
+
 const keyOf = ({ command }: Contestant): string => command.join('\n');
 
-/** Our variant that was the fastest to prefill the cell, and those of the rival that were not far behind its fastest; none unless both ran. */
-function duelOf({ engine, rival }: DuelPlan, cell: Cell, trials: readonly Trial[]): Duel[] {
+/** Our variant that was the fastest, and those of the rival that were not far behind its fastest; none unless both ran. */
+function duelOf({ engine, rival }: DuelPlan, match: Match, trials: readonly Trial[]): Duel[] {
   const fastest = (of: string) =>
     trials
       .filter(
-        (trial) => sameCell(trial.cell, cell) && trial.contestant.engine === of && trial.runs.length > 0,
+        (trial) =>
+          sameCell(trial.cell, match.cell) && trial.contestant.engine === of && trial.runs.length > 0,
       )
-      .map(({ contestant, runs }) => ({ contestant, ms: Math.min(...runs.map((times) => times.prefillMs)) }))
+      .map(({ contestant, runs }) => ({
+        contestant,
+        ms: Math.min(...runs.map((times) => msOf(match.phase, times))),
+      }))
       .toSorted((a, b) => a.ms - b.ms);
   const [ours, theirs] = [fastest(engine)[0], fastest(rival)];
   if (!ours || theirs.length === 0) return [];
   const rivals = theirs.filter(({ ms }) => HOPELESS * ms <= theirs[0]!.ms);
   return [
     {
-      ...{ cell, ours: ours.contestant },
+      ...{ ...match, ours: ours.contestant },
       rivals: rivals.map(({ contestant }) => ({ contestant, ratios: [] })),
     },
   ];

@@ -70,17 +70,17 @@ test("each engine's best variant is marked, per rate", () => {
   );
 });
 
-test('prefill is judged by the median of rounds, against the rival that it is least ahead of', () => {
+test('what was done by turns is judged by the median of rounds, against the rival that it is least ahead of', () => {
   const cell: Cell = { sequences: 1, context: 512 };
   const trials = [trial(int4, [400]), trial(q4, [100]), trial(q8, [100])].map((one) => ({ ...one, cell }));
   const rivals = [
     { contestant: q4, ratios: [1.2, 1.5, 9] },
     { contestant: q8, ratios: [1.7, 1.6, 1.8] },
   ];
-  const goals = peerGoals(trials, [], [{ cell, ours: int4, rivals }]);
+  const goals = peerGoals(trials, [], [{ phase: 'prefill', cell, rounds: 3, ours: int4, rivals }]);
   const { measured, met } = goals.find(({ name }) => name.startsWith('prefill'))!;
   assert.deepEqual([measured, met], [1.5, true]);
-  const [note] = duelNotes([{ cell, ours: int4, rivals }]);
+  const [note] = duelNotes([{ phase: 'prefill', cell, rounds: 3, ours: int4, rivals }]);
   assert.match(
     note!,
     /1 × 512 by turns, rondo int4 to llama.cpp q4_0: 1.50, .* 3 rounds .* all from 1.20 to 9.00/,

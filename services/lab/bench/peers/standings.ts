@@ -1,7 +1,16 @@
 import { quantile } from '../../load/quantile.ts';
 import { atLeast, atMost, type Cell, type Goal, type Row } from '../suite.ts';
 import type { Contestant } from './contestant.ts';
-import { type Duel, decodeRate, prefillRate, sameCell, type Trial, title } from './race.ts';
+import {
+  type Duel,
+  decodeRate,
+  type Match,
+  type Phase,
+  prefillRate,
+  sameCell,
+  type Trial,
+  title,
+} from './race.ts';
 
 /** Growth of the resident memory over the runs behind the race that still counts as flat. */
 const FLAT_MB = 50;
@@ -9,7 +18,7 @@ const FLAT_MB = 50;
 type Rate = typeof decodeRate;
 
 interface RateGoal {
-  readonly what: 'decode' | 'prefill';
+  readonly what: Phase;
   readonly rate: Rate;
   readonly cell: Cell;
   /** Times the speed of llama.cpp's best. */
@@ -71,10 +80,16 @@ export const peerRows = (trials: readonly Trial[]): Row[] =>
     };
   });
 
-/** Cells whose prefill is measured by turns: those that have a goal. */
-export const DUEL_CELLS: readonly Cell[] = RATE_GOALS.flatMap(({ what, cell }) =>
-  what === 'prefill' ? [cell] : [],
-);
+/** Of what has a goal, what is measured by turns: where a round of all rivals takes some seconds. */
+export const MATCHES: readonly Match[] = RATE_GOALS.filter(({ cell }) => cell.context <= 512)
+  .map(({ what: phase, cell }) => ({ phase, cell, rounds: roundsOf(phase, cell) }))
+  .toSorted((a, b) => b.rounds - a.rounds);
+
+/** A prefill of one sequence takes half a second, 64 tokens of one a second, of sixteen ten. */
+function roundsOf(phase: Phase, { sequences }: Cell): number {
+  if (phase === 'prefill') return 16;
+  return sequences === 1 ? 8 : 4;
+}
 
 interface Hardest {
   readonly contestant: Contestant;
@@ -91,9 +106,9 @@ export const duelNotes = (duels: readonly Duel[]): string[] =>
     if (!found) return [];
     const { ratios, contestant } = found;
     const at = (q: number) => quantile(ratios, q).toFixed(2);
-    const { cell, ours } = duel;
+    const { phase, cell, ours } = duel;
     return [
-      `Prefill at ${cell.sequences} × ${cell.context} by turns, ${title(ours)} to ${title(contestant)}: ${at(0.5)}, the middle half of ${ratios.length} rounds from ${at(0.25)} to ${at(0.75)}, all from ${at(0)} to ${at(1)}.`,
+      `${phase === 'decode' ? 'Decode' : 'Prefill'} at ${cell.sequences} × ${cell.context} by turns, ${title(ours)} to ${title(contestant)}: ${at(0.5)}, the middle half of ${ratios.length} rounds from ${at(0.25)} to ${at(0.75)}, all from ${at(0)} to ${at(1)}.`,
     ];
   });
 
@@ -111,7 +126,7 @@ export function peerGoals(
     const [ours, theirs] = ['rondo', 'llama.cpp'].map((engine) => best(trials, cell, engine, rate));
     if (!ours || !theirs) return [];
     const name = `${what} at ${cell.sequences} × ${cell.context}, times llama.cpp's best`;
-    const duel = what === 'prefill' ? duels.find((other) => sameCell(other.cell, cell)) : undefined;
+    const duel = duels.find((other) => other.phase === what && sameCell(other.cell, cell));
     const rounds = duel && hardest(duel)?.ratios;
     const measured = rounds ? median(rounds) : medianRate(ours, rate) / medianRate(theirs, rate);
     return [atLeast(name, bound, measured)];
