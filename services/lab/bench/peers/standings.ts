@@ -87,8 +87,8 @@ export const MATCHES: readonly Match[] = RATE_GOALS.filter(({ cell }) => cell.co
 
 /** A prefill of one sequence takes half a second, 64 tokens of one a second, of sixteen ten. */
 function roundsOf(phase: Phase, { sequences }: Cell): number {
-  if (phase === 'prefill') return 16;
-  return sequences === 1 ? 8 : 4;
+  if (phase === 'prefill') return 12;
+  return sequences === 1 ? 6 : 3;
 }
 
 interface Hardest {
