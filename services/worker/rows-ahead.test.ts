@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { ReadyChunk } from './step-policy.ts';
 import { next, prompt, row, STEP_LIMITS } from './test-step-view.ts';
 
-/** Of two passes, where half of the tokens leave after the first: a row inside counts for (2 / 1.5)^3.7 = 2.9 of the others. */
+/** Of two passes, where half of the tokens leave after the first: a row inside counts for (2 / 1.5)³ = 2.37 of the others. */
 const HALF_LEAVE = { expectedPasses: [1.5, 2] };
 
 test('rows inside the loop go ahead when what their waits count for more is worth a run', () => {

@@ -5,7 +5,7 @@ import type { ReadyChunk, StepView } from './step-policy.ts';
  * How much more a wait counts for a token that takes long: by this power of the passes that it is expected to take, to the average
  * token's. What is long makes the tail.
  */
-const TAIL_POWER = 3.7;
+const TAIL_POWER = 3;
 
 /**
  * Those decoding rows inside the loop that run without the others, whatever these wait for, because that is better for all together.
