@@ -21,10 +21,11 @@ const QUICK_CELLS: readonly Cell[] = [
 ];
 const LONG_CELL: Cell = { sequences: 16, context: 1024 };
 /**
- * When --quick makes its last repeat, and its last run of all, once everything is installed and converted: that takes
- * its time, but only once.
+ * When --quick makes its last repeat, its last round by turns, and its last run of all, once everything is installed and
+ * converted: that takes its time, but only once.
  */
 const QUICK_LAST_REPEAT_MS = 135_000;
+const QUICK_LAST_ROUND_MS = 200_000;
 const QUICK_LAST_RUN_MS = 240_000;
 
 /** Ours against llama.cpp, transformers.js and PyTorch on the same unlooped checkpoint. */
@@ -69,7 +70,7 @@ async function run(context: SuiteContext, peers: readonly Peer[]): Promise<Suite
       rival: llamaCpp.engine,
     },
     lastRepeatMs: context.quick ? begin + QUICK_LAST_REPEAT_MS : Number.POSITIVE_INFINITY,
-    lastRunMs: context.quick && !context.cells ? begin + QUICK_LAST_RUN_MS : Number.POSITIVE_INFINITY,
+    lastRunMs: context.quick && !context.cells ? begin + QUICK_LAST_ROUND_MS : Number.POSITIVE_INFINITY,
     lastMemoryRunMs: context.quick ? begin + QUICK_LAST_RUN_MS : Number.POSITIVE_INFINITY,
   });
   return {
