@@ -6,7 +6,7 @@ import { type LayerPlan, type PlannedMatrix, tileBytesOf } from './layer-plan.ts
 import type { ReadWeights } from './reading-weights.ts';
 
 /** Items a thread has of a matrix: with more, taking them costs more than waiting for the slower thread. */
-const ITEMS_PER_THREAD = 8;
+const ITEMS_PER_THREAD = 2;
 const WORDS_PER_BLOCK = BLOCK_COLUMNS / 8;
 
 /** Lays a matrix out as its product reads it, with its description. */
