@@ -2,6 +2,7 @@ import type { Bundle, Manifest } from '@rondo/bundle';
 import { LIMITS } from '@rondo/core';
 import type { HeadBatch, HeadResult } from './engine.ts';
 import { addNormFunction, NORM_WORDS } from './kernel/add-norm.ts';
+import { describe } from './kernel/description.ts';
 import { expSumsFunction, SLICED, SLICED_WORDS } from './kernel/exp-sums.ts';
 import { int8Product } from './kernel/int8-product.ts';
 import type { MemoryPlan } from './kernel/memory-plan.ts';
@@ -98,15 +99,13 @@ export class HeadKernel {
     this.#plan = plan;
     this.#kernel = kernel;
     const sliceBytes = Math.ceil(plan.vocab / 4 / SLICES) * 16;
-    const description: Record<keyof typeof SLICED, number> = {
+    describe(kernel.words, plan.sliced, SLICED, {
       values: plan.matrix.target,
       rowBytes: plan.vocab * 4,
       sliceBytes,
       slices: Math.ceil((plan.vocab * 4) / sliceBytes),
       sums: plan.sums,
-    };
-    for (const [name, value] of Object.entries(description))
-      kernel.words[plan.sliced / 4 + SLICED[name as keyof typeof SLICED]] = value;
+    });
   }
 
   /** Reads the weights. @throws RondoError BUNDLE_INVALID for a file that ends before they do. */

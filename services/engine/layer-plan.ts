@@ -82,9 +82,9 @@ const PRECISIONS = {
   int8: { weightBytes: 1, blockColumns: SIXTEEN },
 } as const;
 
-/** Bytes of a tile of rows that are rounded for weights of `precision`. */
-export const tileBytesOf = (precision: LayerPlan['precision'], columns: number): number =>
-  precision === 'int4' ? (columns / BLOCK_COLUMNS) * ROUNDED_BLOCK_BYTES : roundedTileBytes(columns);
+/** Bytes of a tile of rows of so many blocks that are rounded for weights of `precision`. */
+export const tileBytesOf = (precision: LayerPlan['precision'], blocks: number): number =>
+  precision === 'int4' ? blocks * ROUNDED_BLOCK_BYTES : roundedTileBytes(blocks * SIXTEEN);
 
 /**
  * Reserves memory for layers whose queries, keys and values go to `qkv` and whose attention is in `out`. Undefined for a
@@ -114,7 +114,7 @@ export function planLayers(
   const normed = rows(hidden);
   const active = rows(ffn);
   const widest = Math.max(hidden, ffn, queries);
-  const rounded = plan.floats(tilesBytes(rowsMax, tileBytesOf(precision, widest)) / 4);
+  const rounded = plan.floats(tilesBytes(rowsMax, tileBytesOf(precision, widest / blockColumns)) / 4);
   const matrix = (
     place: MatrixPlace,
     [outputs, columns]: readonly [number, number],

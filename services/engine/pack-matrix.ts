@@ -1,3 +1,4 @@
+import { describe } from './kernel/description.ts';
 import { WEIGHT_MIDDLE } from './kernel/int8-product.ts';
 import { LANES, MATRIX, TILES } from './kernel/product.ts';
 import { BLOCK_COLUMNS } from './kernel/round-blocks.ts';
@@ -11,19 +12,20 @@ const WORDS_PER_BLOCK = BLOCK_COLUMNS / 8;
 
 /** Lays a matrix out as its product reads it, with its description. */
 export function packMatrix(
-  memory: SharedArrayBuffer,
+  words: Int32Array,
   matrix: PlannedMatrix,
   precision: LayerPlan['precision'],
   threads: number,
   read: ReadWeights,
 ): void {
+  const memory = words.buffer as SharedArrayBuffer;
   if (precision === 'int4') packBlocks(memory, matrix, read);
   else packOutputs(memory, matrix, read);
   const { outputs, blocks, worker } = matrix;
   const groups = outputs / (TILES * LANES);
   const step = worker === 'gated' ? 2 : 1;
   const itemGroups = Math.ceil(groups / step / (ITEMS_PER_THREAD * threads)) * step;
-  const description: Record<keyof typeof MATRIX, number> = {
+  describe(words, matrix.address, MATRIX, {
     weights: matrix.weights,
     scales: matrix.scales,
     zeros: matrix.zeros,
@@ -33,14 +35,11 @@ export function packMatrix(
     items: Math.ceil(groups / itemGroups),
     source: matrix.source,
     input: matrix.rounded,
-    inputTileBytes: tileBytesOf(precision, blocks * (precision === 'int4' ? BLOCK_COLUMNS : SIXTEEN)),
+    inputTileBytes: tileBytesOf(precision, blocks),
     output: matrix.target,
     outputRowBytes: (worker === 'gated' ? outputs / 2 : outputs) * 4,
     rows: 0,
-  };
-  const fields = new Int32Array(memory, matrix.address);
-  for (const [name, value] of Object.entries(description))
-    fields[MATRIX[name as keyof typeof MATRIX]] = value;
+  });
 }
 
 /** The first output of a vector of them: of a gated matrix every second group is of its second half. */

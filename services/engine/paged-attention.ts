@@ -3,8 +3,9 @@ import { LIMITS, RondoError } from '@rondo/core';
 import type { KvCopy, PoolSizes, Stack, StackBatch } from './engine.ts';
 import { HeadKernel, headFunctions, planHead } from './head-kernel.ts';
 import { attentionKernel } from './kernel/attention-kernel.ts';
+import { compile } from './kernel/compile.ts';
 import { MemoryPlan } from './kernel/memory-plan.ts';
-import { rowItems } from './kernel/row-tiles.ts';
+import { rowItems } from './kernel/row-items.ts';
 import {
   ITEM_WORDS,
   itemHeadsMax,
@@ -13,7 +14,7 @@ import {
   type KernelShape,
   scratchFloats,
 } from './kernel/shape.ts';
-import { compile, type Target, targetOf } from './kernel/target.ts';
+import { type Target, targetOf } from './kernel/target.ts';
 import { CONTROL_BYTES, ITEMS_MAX, KernelThreads } from './kernel-threads.ts';
 import { type KvLayout, layerMajor } from './kv-store.ts';
 import { LayerKernel, layerFunctions } from './layer-kernel.ts';

@@ -1,6 +1,7 @@
 import { NORM } from './kernel/add-norm.ts';
+import { describe } from './kernel/description.ts';
 import { MATRIX } from './kernel/product.ts';
-import { rowItems } from './kernel/row-tiles.ts';
+import { rowItems } from './kernel/row-items.ts';
 import type { KernelThreads, WorkerName } from './kernel-threads.ts';
 import type { LayerPlan, PlannedMatrix, PlannedNorm } from './layer-plan.ts';
 import { packMatrix } from './pack-matrix.ts';
@@ -27,16 +28,12 @@ export class SharedKernel {
     read: ReadWeights,
   ): void {
     this.floats.set(new Float32Array(read(offset, hidden * 4)), weights / 4);
-    const description: Record<keyof typeof NORM, number> = {
-      ...{ residual, delta: 0, normed, weight: weights, rows: 0 },
-    };
-    for (const [name, value] of Object.entries(description))
-      this.words[address / 4 + NORM[name as keyof typeof NORM]] = value;
+    describe(this.words, address, NORM, { residual, delta: 0, normed, weight: weights, rows: 0 });
   }
 
   /** Reads a matrix. */
   loadMatrix(matrix: PlannedMatrix, precision: LayerPlan['precision'], read: ReadWeights): void {
-    packMatrix(this.words.buffer as SharedArrayBuffer, matrix, precision, this.threads.count, read);
+    packMatrix(this.words, matrix, precision, this.threads.count, read);
   }
 
   /** Adds `delta` to the stream of the first `rows` rows, and norms it, by `worker`. */

@@ -1,20 +1,9 @@
 import { acrossLanes } from './across-lanes.ts';
-import {
-  add,
-  type Code,
-  get,
-  int,
-  type Local,
-  load,
-  loopOver,
-  multiply,
-  scalar,
-  set,
-  vector,
-} from './code.ts';
+import { add, type Code, get, int, type Local, loopOver, multiply, scalar, set, vector } from './code.ts';
+import { fieldOf } from './description.ts';
+import type { Locals7 } from './locals.ts';
 import { WasmFunction } from './module.ts';
-import type { Locals7 } from './registers.ts';
-import { overItemRows } from './row-tiles.ts';
+import { overItemRows } from './row-items.ts';
 
 /** What a norm works on, in words from its address on. */
 export const NORM = {
@@ -38,7 +27,7 @@ export function addNormFunction(name: string, hidden: number, epsilon: number): 
   const [row, end, at, residual, delta, normed, weight] = fn.locals('i32', 7) as Locals7;
   const [value, squares, factor] = fn.locals('v128', 3) as [Local, Local, Local];
   const rowBytes = hidden * 4;
-  const field = (index: number): Code => load(get(norm), index * 4);
+  const field = fieldOf(norm);
   const ofRow = (index: number): Code => add(field(index), multiply(get(row), int(rowBytes)));
   const place = (start: Local) => add(get(start), get(at));
   fn.body([

@@ -17,9 +17,9 @@ import {
   subtract,
   vector,
 } from './code.ts';
+import type { Locals7, Names } from './locals.ts';
 import { WasmFunction } from './module.ts';
 import { pageNumbers } from './page-numbers.ts';
-import type { Locals7, Names } from './registers.ts';
 import {
   groupOf,
   headPageBytes,

@@ -6,12 +6,12 @@ import {
   int,
   type Local,
   lessThan,
-  load,
   multiply,
   remainder,
   scalar,
   set,
 } from './code.ts';
+import { fieldOf } from './description.ts';
 import { WasmFunction } from './module.ts';
 import { ShiftedExps } from './shifted-exps.ts';
 
@@ -34,7 +34,7 @@ export function expSumsFunction(name: string): WasmFunction {
   const [item, rows] = [fn.parameter(0), fn.parameter(1)];
   const [start, end, rowEnd] = fn.locals('i32', 3) as [Local, Local, Local];
   const exps = new ShiftedExps(fn, 1);
-  const field = (index: number) => load(get(rows), index * 4);
+  const field = fieldOf(rows);
   const row = divide(get(item), field(SLICED.slices));
   const slice = remainder(get(item), field(SLICED.slices));
   const sums = add(field(SLICED.sums), multiply(get(item), int(8)));

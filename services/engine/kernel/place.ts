@@ -12,10 +12,10 @@ import {
   set,
   vector,
 } from './code.ts';
+import type { Locals4, Locals7 } from './locals.ts';
 import { WasmFunction } from './module.ts';
 import { pageNumbers } from './page-numbers.ts';
-import type { Locals4, Locals7 } from './registers.ts';
-import { overItemRows } from './row-tiles.ts';
+import { overItemRows } from './row-items.ts';
 import { headPageBytes, type KernelLayout, type KernelShape } from './shape.ts';
 
 /** See `attentionKernel`. */

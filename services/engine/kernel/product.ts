@@ -8,7 +8,6 @@ import {
   integers,
   type Local,
   lessThan,
-  load,
   loopOver,
   loopWhile,
   multiply,
@@ -16,9 +15,10 @@ import {
   subtract,
   vector,
 } from './code.ts';
+import { fieldOf } from './description.ts';
 import { Exponential } from './exponential.ts';
+import type { Locals7 } from './locals.ts';
 import { WasmFunction } from './module.ts';
-import type { Locals7 } from './registers.ts';
 import { inTile } from './row-tiles.ts';
 
 /** Outputs whose weights lie in one vector. */
@@ -96,7 +96,7 @@ export function productFunction(
   const [group, end, row, block, blocks, input, output] = fn.locals('i32', 7) as Locals7;
   const product = productOf(fn);
   const most = Array.from({ length: product.rowCounts[0]! }, () => fn.locals('v128', TILES));
-  const field = (index: number): Code => load(get(matrix), index * 4);
+  const field = fieldOf(matrix);
   const ofOutputs = (area: number, bytes: number): Code =>
     add(field(area), multiply(get(group), int(bytes * TILES)));
   const ofGroup = (area: number, bytes: number): Code =>

@@ -6,17 +6,18 @@ import {
   int,
   integers,
   type Local,
-  load,
   loopOver,
   multiply,
   scalar,
   set,
   vector,
 } from './code.ts';
+import { fieldOf } from './description.ts';
+import type { Locals7 } from './locals.ts';
 import { WasmFunction } from './module.ts';
 import { MATRIX } from './product.ts';
-import type { Locals7 } from './registers.ts';
-import { inTile, overItemRows, STEP_BYTES, TILE_ROWS } from './row-tiles.ts';
+import { overItemRows } from './row-items.ts';
+import { inTile, STEP_BYTES, TILE_ROWS } from './row-tiles.ts';
 
 /** Columns that share a scale. */
 export const BLOCK_COLUMNS = 32;
@@ -42,7 +43,7 @@ export function roundBlocksFunction(): WasmFunction {
   const scale = fn.local('f32');
   const [largest, sum, inverse] = fn.locals('v128', 3) as [Local, Local, Local];
   const values = fn.locals('v128', 8);
-  const field = (index: number): Code => load(get(matrix), index * 4);
+  const field = fieldOf(matrix);
   const narrow = (first: number) => integers.narrowToShorts(get(values[first]!), get(values[first + 1]!));
   /** Sixteen columns: four words of bytes. */
   const storeHalf = (half: number): Code => [

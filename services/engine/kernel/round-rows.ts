@@ -6,17 +6,18 @@ import {
   int,
   integers,
   type Local,
-  load,
   loopOver,
   multiply,
   scalar,
   set,
   vector,
 } from './code.ts';
+import { fieldOf } from './description.ts';
+import type { Locals7 } from './locals.ts';
 import { WasmFunction } from './module.ts';
 import { MATRIX } from './product.ts';
-import type { Locals7 } from './registers.ts';
-import { FOUR_BYTES, inTile, overItemRows, STEP_BYTES, TILE_ROWS } from './row-tiles.ts';
+import { overItemRows } from './row-items.ts';
+import { FOUR_BYTES, inTile, STEP_BYTES, TILE_ROWS } from './row-tiles.ts';
 
 /** Columns rounded and multiplied in one turn. */
 export const SIXTEEN = 16;
@@ -41,7 +42,7 @@ export function roundRowsFunction(name: string): WasmFunction {
   const target = fn.local('i32');
   const [largest, sum] = fn.locals('v128', 2) as [Local, Local];
   const values = fn.locals('v128', SIXTEEN / FOUR_BYTES);
-  const field = (index: number): Code => load(get(matrix), index * 4);
+  const field = fieldOf(matrix);
   const sixteen = (body: (value: Local) => Code): Code => [
     values.map((value, index) => [set(value, vector.load(get(from), index * 16)), body(value)]),
     set(from, add(get(from), int(SIXTEEN * 4))),

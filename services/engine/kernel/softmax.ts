@@ -14,8 +14,8 @@ import {
   scalar,
   set,
 } from './code.ts';
+import type { Names } from './locals.ts';
 import type { WasmFunction } from './module.ts';
-import type { Names } from './registers.ts';
 import { groupOf, type KernelLayout, type KernelShape } from './shape.ts';
 import { ShiftedExps } from './shifted-exps.ts';
 

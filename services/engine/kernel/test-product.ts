@@ -1,13 +1,15 @@
 import { type PlannedMatrix, tileBytesOf } from '../layer-plan.ts';
 import { packMatrix } from '../pack-matrix.ts';
+import { compile } from './compile.ts';
 import { int4Product } from './int4-product.ts';
 import { int8Product } from './int8-product.ts';
 import { wasmModule } from './module.ts';
 import { MATRIX } from './product.ts';
 import { BLOCK_COLUMNS, ROUNDED_BLOCK_BYTES, ROUNDED_SCALE, roundBlocksFunction } from './round-blocks.ts';
 import { ROW_BYTES_START, ROW_LARGEST, roundRowsFunction, SIXTEEN } from './round-rows.ts';
-import { FOUR_BYTES, rowItems, STEP_BYTES, TILE_ROWS } from './row-tiles.ts';
-import { compile, type Target } from './target.ts';
+import { rowItems } from './row-items.ts';
+import { FOUR_BYTES, STEP_BYTES, TILE_ROWS } from './row-tiles.ts';
+import type { Target } from './target.ts';
 
 type Precision = 'int4' | 'int8';
 type WorkerName = 'product' | 'gated';
@@ -60,7 +62,7 @@ export class TestProduct {
       const { buffer, byteOffset, byteLength } = parts[offset]!;
       return buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer;
     };
-    packMatrix(this.#memory.buffer as SharedArrayBuffer, matrix, precision, 1, read);
+    packMatrix(new Int32Array(this.#memory.buffer), matrix, precision, 1, read);
     this.#words[MATRIX.rows] = this.#rows;
     new Float32Array(this.#memory.buffer).set(source, PLACES.source / 4);
     for (let item = 0; item < rowItems(this.#rows); item++) this.#functions.round(item, PLACES.matrix, 0);
@@ -77,7 +79,7 @@ export class TestProduct {
   /** What the rows were rounded to [rows, columns], and what a byte was divided by: a block's scale, or its row's largest value. */
   rounded(): { bytes: number[]; divisors: number[] } {
     const [bytes, divisors]: [number[], number[]] = [[], []];
-    const tileBytes = tileBytesOf(this.#precision, this.#columns);
+    const tileBytes = tileBytesOf(this.#precision, this.#blocks);
     for (let at = 0; at < this.#rows * this.#columns; at++) {
       const [row, column] = [Math.floor(at / this.#columns), at % this.#columns];
       const tile = PLACES.rounded + Math.floor(row / TILE_ROWS) * tileBytes + (row % TILE_ROWS) * FOUR_BYTES;
