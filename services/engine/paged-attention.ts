@@ -1,19 +1,13 @@
 import { type Bundle, kvNumberBytes, type Manifest } from '@rondo/bundle';
-import { LIMITS, RondoError } from '@rondo/core';
+import { LIMITS } from '@rondo/core';
+import { AttentionItems } from './attention-items.ts';
 import type { KvCopy, PoolSizes, Stack, StackBatch } from './engine.ts';
 import { HeadKernel, headFunctions, planHead } from './head-kernel.ts';
 import { attentionKernel } from './kernel/attention-kernel.ts';
 import { compile } from './kernel/compile.ts';
 import { MemoryPlan } from './kernel/memory-plan.ts';
 import { rowItems } from './kernel/row-items.ts';
-import {
-  ITEM_WORDS,
-  itemHeadsMax,
-  itemRowsMax,
-  type KernelLayout,
-  type KernelShape,
-  scratchFloats,
-} from './kernel/shape.ts';
+import { ITEM_WORDS, type KernelLayout, type KernelShape, scratchFloats } from './kernel/shape.ts';
 import { type Target, targetOf } from './kernel/target.ts';
 import { CONTROL_BYTES, ITEMS_MAX, KernelThreads } from './kernel-threads.ts';
 import { type KvLayout, layerMajor } from './kv-store.ts';
@@ -34,14 +28,8 @@ interface Kernel {
   copy(from: number, to: number, slot: number, layers: number, layerBytes: number): void;
 }
 
-/** Sequences from which on an item takes heads together. */
-const MANY_CHUNKS = 4;
-
 /** NaN as a float and as two of half the bytes. */
 const NAN_TWICE = 0x7fc07fc0;
-
-/** Keys read below which waking the other threads costs more than they save. */
-const TOGETHER_KEYS = 2048;
 
 /**
  * Attention over the pages where they lie, and the pages themselves, in one memory that all its threads share. The
@@ -51,20 +39,15 @@ const TOGETHER_KEYS = 2048;
 export class PagedAttention {
   /** The head for a few rows, in the same memory and with the same threads. */
   readonly head: HeadKernel | undefined;
-  readonly #shape: KernelShape;
-  readonly #pagePositions: number;
   readonly #layout: KernelLayout;
   readonly #threads: KernelThreads;
   readonly #kernel: Kernel;
   readonly #layerKernel: LayerKernel | undefined;
   readonly #pools: Readonly<Record<Stack, KvLayout>>;
   readonly #poolStarts: Readonly<Record<Stack, number>>;
-  readonly #tables: { readonly start: number; readonly entries: number };
+  readonly #items: AttentionItems;
   readonly #words: Int32Array;
   readonly #floats: Float32Array;
-  #rows = 0;
-  #items = 0;
-  #together = false;
   #layerBytes = 0;
 
   /** @throws RondoError CONFIG_INVALID when pages and tables together exceed the 4 GiB a memory can have. */
@@ -81,7 +64,7 @@ export class PagedAttention {
     );
     const rows = LIMITS.stepRowsMax;
     const { registerVectors } = target;
-    const kernelShape = { heads, kvHeads, headDim, pagePositions, numberBytes, registerVectors };
+    const kernelShape: KernelShape = { heads, kvHeads, headDim, pagePositions, numberBytes, registerVectors };
     const plan = new MemoryPlan();
     plan.floats(CONTROL_BYTES / 4);
     const [cos, sin] = [plan.floats((positions * headDim) / 2), plan.floats((positions * headDim) / 2)];
@@ -110,10 +93,8 @@ export class PagedAttention {
     const headPlan = planHead(manifest, plan);
     const memory = plan.allocate();
     this.#layout = { ...layoutWithoutSize, memoryPages: plan.pages };
-    this.#shape = kernelShape;
-    this.#pagePositions = pagePositions;
-    this.#tables = { start: tables, entries };
     this.#words = new Int32Array(memory.buffer);
+    this.#items = new AttentionItems(this.#words, this.#layout, kernelShape, { start: tables, entries });
     this.#floats = new Float32Array(memory.buffer);
     const table = (start: number) => this.#floats.subarray(start / 4, start / 4 + (positions * headDim) / 2);
     fillRotaryTable(table(cos), table(sin), rope.inverseFrequencies, rope.attentionFactor);
@@ -147,9 +128,9 @@ export class PagedAttention {
   }
 
   copy(stack: Stack, copies: readonly KvCopy[]): void {
-    const { layers, pageStride, layerStride } = this.#pools[stack];
+    const { layers, layerStride } = this.#pools[stack];
+    const address = (page: number) => this.#pageAddress(stack, page);
     for (const { fromPage, toPage, slot } of copies) {
-      const address = (page: number) => this.#poolStarts[stack] + page * pageStride * 4;
       this.#kernel.copy(address(fromPage), address(toPage), slot, layers, layerStride * 4);
     }
   }
@@ -159,57 +140,8 @@ export class PagedAttention {
    * @throws RondoError ENGINE_FAILED for more rows or pages than a step may have.
    */
   begin(batch: StackBatch): void {
-    const { stack, starts, rowCounts, pageTable } = batch;
-    const { pageStride, layerStride } = this.#pools[stack];
-    const [pageBytes, poolStart] = [pageStride * 4, this.#poolStarts[stack]];
-    const chunks = starts.length;
-    const pages = pageTable.length / chunks;
-    const rows = rowCounts.reduce((sum, count) => sum + count, 0);
-    if (rows > LIMITS.stepRowsMax || pageTable.length > this.#tables.entries) {
-      throw new RondoError(
-        'ENGINE_FAILED',
-        `a run of ${rows} rows over ${pageTable.length} pages; at most ${LIMITS.stepRowsMax} rows and ${this.#tables.entries} pages`,
-      );
-    }
-    const words = this.#words;
-    const tableStart = this.#tables.start / 4;
-    for (let at = 0; at < pageTable.length; at++) {
-      words[tableStart + at] = poolStart + pageTable[at]! * pageBytes;
-    }
-    const rowsPerItem = itemRowsMax(this.#shape);
-    const { kvHeads } = this.#shape;
-    // Few sequences are divided among the threads by heads.
-    const together = chunks >= MANY_CHUNKS ? itemHeadsMax(this.#shape) : 1;
-    let row = 0;
-    let item = this.#layout.items / 4;
-    let keys = 0;
-    for (let chunk = 0; chunk < chunks; chunk++) {
-      const [start, count] = [starts[chunk]!, rowCounts[chunk]!];
-      const table = tableStart + chunk * pages;
-      for (let offset = 0; offset < count; offset++) {
-        const position = start + offset;
-        words[this.#layout.positions / 4 + row + offset] = position;
-        words[this.#layout.pages / 4 + row + offset] =
-          words[table + Math.floor(position / this.#pagePositions)]!;
-      }
-      for (let first = 0; first < count; first += rowsPerItem) {
-        const taken = Math.min(rowsPerItem, count - first);
-        const headsPerItem = taken === 1 ? together : 1;
-        for (let kvHead = 0; kvHead < kvHeads; kvHead += headsPerItem, item += ITEM_WORDS) {
-          words[item] = row + first;
-          words[item + 1] = taken;
-          words[item + 2] = kvHead;
-          words[item + 3] = Math.min(headsPerItem, kvHeads - kvHead);
-          words[item + 4] = table * 4;
-        }
-        keys += (start + first + taken) * taken * this.#shape.heads;
-      }
-      row += count;
-    }
-    this.#setRows(rows);
-    this.#items = (item - this.#layout.items / 4) / ITEM_WORDS;
-    this.#together = keys > TOGETHER_KEYS;
-    this.#layerBytes = layerStride * 4;
+    this.#items.begin(batch, (page) => this.#pageAddress(batch.stack, page));
+    this.#layerBytes = this.#pools[batch.stack].layerStride * 4;
   }
 
   /**
@@ -218,9 +150,9 @@ export class PagedAttention {
    */
   run(layer: number, qkv: Float32Array, out: Float32Array): void {
     this.#floats.set(qkv, this.#layout.qkv / 4);
-    if (this.#together) this.#threads.gather();
+    if (this.#items.together) this.#threads.gather();
     this.#attend(layer);
-    if (this.#together) this.#threads.dismiss();
+    if (this.#items.together) this.#threads.dismiss();
     const start = this.#layout.out / 4;
     out.set(this.#floats.subarray(start, start + out.length));
   }
@@ -230,28 +162,12 @@ export class PagedAttention {
    * `run` puts out of others is of any layer.
    */
   narrow(wanted: readonly number[]): void {
-    const words = this.#words;
-    const start = this.#layout.items / 4;
-    let [from, kept] = [0, 0];
-    for (let item = 0; item < this.#items; item++) {
-      const at = start + item * ITEM_WORDS;
-      const [row, end] = [words[at]!, words[at]! + words[at + 1]!];
-      while (from < wanted.length && wanted[from]! < row) from++;
-      let to = from;
-      while (to < wanted.length && wanted[to]! < end) to++;
-      if (to === from) continue;
-      const target = start + kept++ * ITEM_WORDS;
-      words.copyWithin(target, at, at + ITEM_WORDS);
-      words[target] = wanted[from]!;
-      words[target + 1] = wanted[to - 1]! + 1 - wanted[from]!;
-    }
-    this.#items = kept;
-    this.#together &&= kept > 1;
+    this.#items.narrow(wanted);
   }
 
   /** Whether `throughLayers` can take the rows of `begin`. */
   takesLayers(stack: Stack): boolean {
-    return this.#layerKernel?.takes(stack, this.#rows) ?? false;
+    return this.#layerKernel?.takes(stack, this.#items.rows) ?? false;
   }
 
   /** Whether `throughLayers` takes the state alone, without the first layer's queries, keys and values. */
@@ -275,37 +191,30 @@ export class PagedAttention {
     out: Float32Array,
   ): void {
     if (qkv) this.#floats.set(qkv, this.#layout.qkv / 4);
-    this.#layerKernel!.run(stack, this.#rows, residual, (layer) => this.#attend(layer));
+    this.#layerKernel!.run(stack, this.#items.rows, residual, (layer) => this.#attend(layer));
     const start = this.#layout.out / 4;
     out.set(this.#floats.subarray(start, start + out.length));
   }
 
   #attend(layer: number): void {
     const offset = layer * this.#layerBytes;
-    this.#threads.run('place', rowItems(this.#rows), offset);
-    this.#threads.run('attend', this.#items, offset);
-  }
-
-  #setRows(rows: number): void {
-    this.#rows = rows;
-    this.#words[this.#layout.rows / 4] = rows;
+    this.#threads.run('place', rowItems(this.#items.rows), offset);
+    this.#threads.run('attend', this.#items.count, offset);
   }
 
   /** Prepares for `placeKeys`: row i's keys and values belong to its position's slot of `pages[i]`. */
   beginKeys(stack: Stack, positions: Int32Array, pages: Int32Array): void {
-    const { pageStride, layerStride } = this.#pools[stack];
-    this.#setRows(positions.length);
-    this.#layerBytes = layerStride * 4;
-    positions.forEach((position, row) => {
-      this.#words[this.#layout.positions / 4 + row] = position;
-      this.#words[this.#layout.pages / 4 + row] = this.#poolStarts[stack] + pages[row]! * pageStride * 4;
-    });
+    this.#items.beginRows(
+      positions,
+      Array.from(pages, (page) => this.#pageAddress(stack, page)),
+    );
+    this.#layerBytes = this.#pools[stack].layerStride * 4;
   }
 
   /** Rotates keys and writes them with their values to the pages: `kv` [rows, 2·kvHeads·headDim]. */
   placeKeys(layer: number, kv: Float32Array): void {
     this.#floats.set(kv, this.#layout.qkv / 4);
-    this.#threads.run('placeKeys', rowItems(this.#rows), layer * this.#layerBytes);
+    this.#threads.run('placeKeys', rowItems(this.#items.rows), layer * this.#layerBytes);
   }
 
   poison(stack: Stack, pages: Int32Array): void {
@@ -320,6 +229,11 @@ export class PagedAttention {
 
   close(): Promise<void> {
     return this.#threads.close();
+  }
+
+  /** Where the page's first layer begins. */
+  #pageAddress(stack: Stack, page: number): number {
+    return this.#poolStarts[stack] + page * this.#pools[stack].pageStride * 4;
   }
 }
 
