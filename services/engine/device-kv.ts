@@ -54,14 +54,16 @@ export class DeviceKv implements GraphKv {
       [from, to] = [[], []];
       written.clear();
     };
-    for (const { fromPage, toPage, slot } of copies) {
+    for (const { fromPage, toPage, slot, slots } of copies) {
       // One that reads what another writes comes after it.
       if (written.has(fromPage)) flush();
       written.add(toPage);
       const { slices, kvHeads, pagePositions } = this.#rows;
       for (let head = 0; head < slices * kvHeads; head++) {
-        from.push((fromPage * slices * kvHeads + head) * pagePositions + slot);
-        to.push((toPage * slices * kvHeads + head) * pagePositions + slot);
+        for (let at = slot; at < slot + slots; at++) {
+          from.push((fromPage * slices * kvHeads + head) * pagePositions + at);
+          to.push((toPage * slices * kvHeads + head) * pagePositions + at);
+        }
       }
     }
     flush();

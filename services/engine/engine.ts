@@ -53,12 +53,13 @@ export interface HeadRows {
   readonly wantLogits: boolean;
 }
 
-/** Copies K and V of all layers at one position slot from one page to another of the same stack. */
+/** Copies K and V of all layers at neighbouring positions from one page to the same places of another of the same stack. */
 export interface KvCopy {
   readonly fromPage: number;
   readonly toPage: number;
-  /** Position within the page, 0…pagePositions−1. */
+  /** The first position within the page, 0…pagePositions−1, and how many there are, all within it. */
   readonly slot: number;
+  readonly slots: number;
 }
 
 export interface StackResult {

@@ -29,14 +29,14 @@ export class KvStore {
     this.#headDim = shape.headDim;
   }
 
-  /** Copies K and V of all layers at one slot. */
-  copy({ fromPage, toPage, slot }: KvCopy): void {
+  /** Copies K and V of all layers at neighbouring slots. */
+  copy({ fromPage, toPage, slot, slots }: KvCopy): void {
     const { layers, pageStride, layerStride } = this.layout;
     const shift = (toPage - fromPage) * pageStride;
     for (let layer = 0; layer < layers; layer++) {
       const start = fromPage * pageStride + layer * layerStride;
       for (let at = start + slot * this.#headDim; at < start + this.layerFloats; at += this.rowFloats) {
-        this.data.copyWithin(at + shift, at, at + this.#headDim);
+        this.data.copyWithin(at + shift, at, at + slots * this.#headDim);
       }
     }
   }

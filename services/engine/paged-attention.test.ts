@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Manifest } from '@rondo/bundle';
 import fc from 'fast-check';
-import type { StackBatch } from './engine.ts';
+import type { KvCopy, StackBatch } from './engine.ts';
 import { PagedAttention } from './paged-attention.ts';
 import { pickRows } from './pick-rows.ts';
 
@@ -204,6 +204,46 @@ for (const { shape, precision, tolerance, kept } of SHAPES.flatMap((shape) =>
     }
   });
 }
+
+test('a row whose earlier positions were copied into its pages attends as behind those they came from', async () => {
+  for (const [shape, precision] of SHAPES.flatMap((shape) =>
+    KEEPINGS.map(({ precision }) => [shape, precision] as const),
+  )) {
+    const [heads, kvHeads, headDim] = shape;
+    const pools = { prelude: 1, block: 5, coda: 1 };
+    const attention = new PagedAttention(manifestOf(shape, precision), { threads: 1, pools });
+    attention.poison('block', Int32Array.of(1, 2, 3, 4));
+    const next = random(headDim);
+    const width = (heads + 2 * kvHeads) * headDim;
+    const qkv = Float32Array.from({ length: 21 * width }, () => 2 * next());
+    const attended = (start: number, end: number, pages: readonly number[]) => {
+      const out = new Float32Array((end - start) * heads * headDim);
+      attention.begin({
+        stack: 'block',
+        starts: Int32Array.of(start),
+        rowCounts: Int32Array.of(end - start),
+        pageTable: Int32Array.from(pages),
+      } as unknown as StackBatch);
+      for (const layer of [0, 1]) attention.run(layer, qkv.subarray(start * width, end * width), out);
+      return out;
+    };
+    try {
+      attended(0, 20, [1, 2]);
+      const expected = attended(20, 21, [1, 2]);
+      const copies = [
+        [1, 3, 0, 1],
+        [1, 3, 1, 10],
+        [1, 3, 11, 5],
+        [2, 4, 0, 4],
+      ].map(([fromPage, toPage, slot, slots]) => ({ fromPage, toPage, slot, slots }) as KvCopy);
+      attention.copy('block', copies);
+      assert.deepEqual(attended(20, 21, [3, 4]), expected);
+      assert.ok(expected.every(Number.isFinite));
+    } finally {
+      await attention.close();
+    }
+  }
+});
 
 test('attention with vectors joined is the same to the last bit', async () => {
   for (const [shape, precision] of SHAPES.flatMap((shape) =>

@@ -25,7 +25,7 @@ export interface PagedAttentionOptions {
 }
 
 interface Kernel {
-  copy(from: number, to: number, slot: number, layers: number, layerBytes: number): void;
+  copy(from: number, to: number, slot: number, slots: number, layers: number, layerBytes: number): void;
 }
 
 /** NaN as a float and as two of half the bytes. */
@@ -130,8 +130,8 @@ export class PagedAttention {
   copy(stack: Stack, copies: readonly KvCopy[]): void {
     const { layers, layerStride } = this.#pools[stack];
     const address = (page: number) => this.#pageAddress(stack, page);
-    for (const { fromPage, toPage, slot } of copies) {
-      this.#kernel.copy(address(fromPage), address(toPage), slot, layers, layerStride * 4);
+    for (const { fromPage, toPage, slot, slots } of copies) {
+      this.#kernel.copy(address(fromPage), address(toPage), slot, slots, layers, layerStride * 4);
     }
   }
 

@@ -125,7 +125,7 @@ export class SerialModel {
       return;
     }
     const slot = this.#length % pagePositions;
-    this.#copies.push({ fromPage: page(passes - 1), toPage: page(depth), slot });
+    this.#copies.push({ fromPage: page(passes - 1), toPage: page(depth), slot, slots: 1 });
   }
 
   #page(stack: Stack, index: number, depth: number): number {

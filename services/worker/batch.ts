@@ -23,7 +23,6 @@ export function stackBatch(
   tables.forEach((pages, index) => {
     pageTable.set(pages, index * tableLength);
   });
-  const tenants = new Set(chunks.map((chunk) => chunk.tenant));
   const rows = rowsOf(chunks);
   return {
     stack,
@@ -32,7 +31,7 @@ export function stackBatch(
     rowCounts: Int32Array.from(chunks, (chunk) => chunk.rows),
     depths: Int32Array.from(chunks, depthOf),
     pageTable,
-    copies: [...tenants].flatMap((tenant) => tenant.residency.drain(stack)),
+    copies: chunks.flatMap((chunk) => chunk.tenant.residency.drain(stack, depthOf(chunk))),
     head,
     wanted,
     places,

@@ -4,20 +4,28 @@
  */
 export class EventQueue<Event> implements AsyncIterable<Event> {
   readonly #events: Event[] = [];
+  readonly #wakeWhenDue: (reader: () => void) => void;
+  readonly #reader = () => this.#wake();
   #ended: { readonly error?: Error } | undefined;
   #wake: () => void = () => {};
+
+  /** `wakeWhenDue` calls back, now or later, when there is something to read; by default at once. */
+  constructor(wakeWhenDue: (reader: () => void) => void = (reader) => reader()) {
+    this.#wakeWhenDue = wakeWhenDue;
+  }
 
   /** Appends an event; after the end it is dropped. */
   push(event: Event): void {
     if (this.#ended) return;
     this.#events.push(event);
-    this.#wake();
+    this.#wakeWhenDue(this.#reader);
   }
 
-  /** Ends the queue after the events it holds; with an error, reading throws it then. */
+  /** Ends the queue after the events it holds; with an error, reading throws it then, and nobody waits to be told. */
   end(error?: Error): void {
     this.#ended ??= error ? { error } : {};
-    this.#wake();
+    if (error) this.#wake();
+    else this.#wakeWhenDue(this.#reader);
   }
 
   async *[Symbol.asyncIterator](): AsyncIterator<Event> {

@@ -19,6 +19,8 @@ export interface FrontDoorDeps {
   /** A generated row has given a token, after so many passes. */
   spent(passes: number): void;
   closed(home: HomeSequence): void;
+  /** Has a reader of events called when there is time for it. */
+  wake(reader: () => void): void;
   /** The prefix cache was asked for the pages of so many positions of a prompt and had some. */
   prefixSought(positions: number, found: number): void;
 }
@@ -61,7 +63,7 @@ export class FrontDoor {
   }
 
   #settleIn(spec: GenerateSpec): HomeSequence {
-    const { self, manifest, pools, ready, spent, closed, prefixSought } = this.#deps;
+    const { self, manifest, pools, ready, spent, wake, closed, prefixSought } = this.#deps;
     const { shape, layers } = manifest;
     const positions = Math.min(spec.promptIds.length + spec.maxTokens, shape.context);
     const depths = depthsOf(spec.route, self);
@@ -90,7 +92,7 @@ export class FrontDoor {
       tokensMax,
       candidates: manifest.headCandidates,
     };
-    return new HomeSequence(spec, residency, plan, { ready, spent, closed });
+    return new HomeSequence(spec, residency, plan, { ready, spent, wake, closed });
   }
 
   #check(spec: GenerateSpec): void {

@@ -31,6 +31,8 @@ interface Ways {
   ready(chunk: Chunk): void;
   /** A generated row has given a token, after so many passes. */
   spent(passes: number): void;
+  /** Has the reader of events called when there is time for it. */
+  wake(reader: () => void): void;
   /** The sequence has ended, however it did. */
   closed(home: HomeSequence): void;
 }
@@ -42,7 +44,7 @@ interface Ways {
  */
 export class HomeSequence implements Resident {
   readonly kind = 'home';
-  readonly events = new EventQueue<GenerateEvent>();
+  readonly events: EventQueue<GenerateEvent>;
   readonly residency: Residency;
   readonly recorder: RunRecorder | undefined;
   readonly #spec: GenerateSpec;
@@ -67,6 +69,7 @@ export class HomeSequence implements Resident {
     this.#spec = spec;
     this.#plan = plan;
     this.#ways = ways;
+    this.events = new EventQueue((reader) => ways.wake(reader));
     this.#output = spec.emitted.map(({ id }) => id);
     this.#replay = replayRule(spec.emitted);
     if (spec.tellRuns) this.recorder = new RunRecorder();

@@ -30,8 +30,8 @@ class Sequence {
   readonly #expected = new Map<string, string[]>();
   #chunk: readonly [number, number];
   #place = 0;
-  /** Position of the last exited row, whose copies are made before the next run of the block. */
-  #uncopied = Number.POSITIVE_INFINITY;
+  /** By depth: the first position of exited rows whose copies are made before its next run. */
+  readonly #uncopied = new Map<number, number>();
 
   constructor(residency: Residency, prompt: readonly number[], shape: Shape, floats: Map<string, string>) {
     this.residency = residency;
@@ -55,9 +55,10 @@ class Sequence {
     const [start, end] = this.#chunk;
     assert.equal(this.residency.written(stack, depth), start);
     const pages = this.residency.reach(stack, depth, end);
-    if (stack === 'block') this.#uncopied = Number.POSITIVE_INFINITY;
-    for (const { fromPage, toPage, slot } of this.residency.drain(stack)) {
-      this.#floats.set(`block ${toPage} ${slot}`, this.#floats.get(`block ${fromPage} ${slot}`)!);
+    if (stack === 'block') this.#uncopied.delete(depth);
+    for (const { fromPage, toPage, slot, slots } of this.residency.drain(stack, depth)) {
+      for (let at = slot; at < slot + slots; at++)
+        this.#floats.set(`block ${toPage} ${at}`, this.#floats.get(`block ${fromPage} ${at}`)!);
     }
     for (let at = start; at < end; at++) {
       const row = this.#row(stack, depth, at);
@@ -74,7 +75,7 @@ class Sequence {
   check(): void {
     for (const [stack, depth] of this.#paged) {
       const expected = this.#expected.get(`${stack} ${depth}`)!;
-      const copied = stack === 'block' ? this.#uncopied : Number.POSITIVE_INFINITY;
+      const copied = (stack === 'block' ? this.#uncopied.get(depth) : undefined) ?? Number.POSITIVE_INFINITY;
       const pages = this.residency.reach(stack, depth, this.residency.written(stack, depth));
       for (let at = 0; at < Math.min(expected.length, copied); at++) {
         const found = this.#floats.get(`${stack} ${pages[Math.floor(at / PAGE)]} ${at % PAGE}`);
@@ -93,9 +94,11 @@ class Sequence {
 
   #exit(position: number, depth: number): void {
     this.residency.copyDeeper(position, depth, DEPTHS.length);
-    this.#uncopied = position;
     const row = this.#expected.get(`block ${depth}`)![position]!;
-    for (const deeper of DEPTHS.slice(depth + 1)) this.#expected.get(`block ${deeper}`)!.push(row);
+    for (const deeper of DEPTHS.slice(depth + 1)) {
+      this.#expected.get(`block ${deeper}`)!.push(row);
+      if (!this.#uncopied.has(deeper)) this.#uncopied.set(deeper, position);
+    }
     this.#place = (1 + DEPTHS.length) % this.#places.length;
   }
 

@@ -34,13 +34,22 @@ test('an exited row is copied to every deeper depth, into pages taken for it', (
   const [from] = residency.reach('block', 0, 6);
   residency.copyDeeper(5, 0, 3);
   const [second, third] = [residency.reach('block', 1, 6)[0], residency.reach('block', 2, 6)[0]];
-  assert.deepEqual(residency.drain('prelude'), []);
-  assert.deepEqual(residency.drain('block'), [
-    { fromPage: from, toPage: second, slot: 5 },
-    { fromPage: from, toPage: third, slot: 5 },
-  ]);
-  assert.deepEqual(residency.drain('block'), [], 'they are handed out once');
+  assert.deepEqual(residency.drain('prelude', 0), []);
+  assert.deepEqual(residency.drain('block', 1), [{ fromPage: from, toPage: second, slot: 5, slots: 1 }]);
+  assert.deepEqual(residency.drain('block', 1), [], 'they are handed out once');
+  assert.deepEqual(residency.drain('block', 2), [{ fromPage: from, toPage: third, slot: 5, slots: 1 }]);
   assert.equal(residency.written('block', 2), 6);
+});
+
+test('rows that exit one after the other are copied together, page by page and depth by depth', () => {
+  const residency = Residency.open(pools(), { ...HOMED, depths: [0, 1] })!;
+  const from = residency.reach('block', 0, 20);
+  for (let position = 13; position < 19; position++) residency.copyDeeper(position, 0, 2);
+  const to = residency.reach('block', 1, 19);
+  assert.deepEqual(residency.drain('block', 1), [
+    { fromPage: from[0], toPage: to[0], slot: 13, slots: 3 },
+    { fromPage: from[1], toPage: to[1], slot: 0, slots: 3 },
+  ]);
 });
 
 test('pages of a sequence in a running step are returned when the step ends', () => {

@@ -29,8 +29,8 @@ export const pagesPerPosition = (need: Omit<KvNeed, 'positions'>): PageCounts =>
 /**
  * A sequence's K and V on this worker: reserved for all of its positions at open, so that it never stalls for memory
  * later; pages are taken as positions are reached. Pages that the prefix cache has are shared and never written. What the
- * engine must copy before the next run (an exited row's K/V) waits here and dies with the sequence: it can never touch
- * pages of another.
+ * engine must copy before somebody reads it (an exited row's K/V) waits here until then, for a position costs a cache line of every number
+ * of its keys, and its neighbours in the page lie on the same ones. It dies with the sequence: it can never touch pages of another.
  */
 export class Residency {
   readonly positions: number;
@@ -41,7 +41,8 @@ export class Residency {
   readonly #tables: ReadonlyMap<string, PageTable>;
   readonly #depths: readonly number[];
   readonly #prompt: PromptPages | undefined;
-  readonly #copies: KvCopy[] = [];
+  /** By the depth whose next run waits for them. */
+  readonly #copies = new Map<number, KvCopy[]>();
   #inStep = false;
   #closed = false;
 
@@ -104,7 +105,12 @@ export class Residency {
     for (const deeper of this.#depths.filter((candidate) => candidate > depth && candidate < end)) {
       this.reach('block', deeper, position + 1);
       const table = this.#table('block', deeper);
-      this.#copies.push({ fromPage: from.page, toPage: table.locate(position).page, slot: from.slot });
+      this.#owe(deeper, {
+        fromPage: from.page,
+        toPage: table.locate(position).page,
+        slot: from.slot,
+        slots: 1,
+      });
       table.wrote(position + 1);
     }
   }
@@ -120,9 +126,12 @@ export class Residency {
     return this.#table('block', depth).locate(position).page;
   }
 
-  /** K/V rows that the engine must copy before the next run on this stack; handed out once. */
-  drain(stack: Stack): KvCopy[] {
-    return stack === 'block' ? this.#copies.splice(0) : [];
+  /** K/V rows that the engine must copy before the next run at this depth of this stack; handed out once. */
+  drain(stack: Stack, depth: number): readonly KvCopy[] {
+    if (stack !== 'block') return [];
+    const copies = this.#copies.get(depth) ?? [];
+    this.#copies.delete(depth);
+    return copies;
   }
 
   /** While a step runs on them, pages stay: the engine is still writing there. */
@@ -139,6 +148,16 @@ export class Residency {
   close(): void {
     this.#closed = true;
     if (!this.#inStep) this.#release();
+  }
+
+  #owe(depth: number, copy: KvCopy): void {
+    const copies = this.#copies.get(depth) ?? [];
+    this.#copies.set(depth, copies);
+    const last = copies.at(-1);
+    const goesOn =
+      last?.fromPage === copy.fromPage && last.toPage === copy.toPage && last.slot + last.slots === copy.slot;
+    if (goesOn) copies[copies.length - 1] = { ...last, slots: last.slots + copy.slots };
+    else copies.push(copy);
   }
 
   #release(): void {

@@ -77,6 +77,14 @@ test('after the coda the head, then the prelude: both make the next run of the b
   assert.equal(next(ready.slice(0, 2))!.phase, 'prelude');
 });
 
+test('a prompt waits for tokens that are about to leave, and goes through the prelude with those that follow them', () => {
+  const arrives = prompt('prelude', 9);
+  assert.equal(next([row('coda', 1), arrives, row('block', 1)])!.phase, 'coda');
+  assert.deepEqual(next([row('prelude'), arrives, row('block', 1)])!.chunks.length, 2);
+  const loop = [row('block', 1), row('block', 1), row('block', 1)];
+  assert.equal(next([row('coda', 1), arrives, ...loop])!.phase, 'prelude', 'nobody leaves yet');
+});
+
 test('without coda layers the head is the way out', () => {
   const ready = [row('head', 1), row('block', 1), row('block', 1), row('block', 0)];
   const view = {

@@ -70,9 +70,9 @@ export interface Decision<Ready> {
  * Beside others, background sequences take part with a few rows, whoever waited longest, and with none while a prompt of others is
  * here, unless that has been so for `backgroundWaitRuns` runs; the rest is as if it were not there.
  * Rows inside the loop whose tokens take long, or that are in their last pass, go ahead by themselves where that is worth a run more.
- * Phase else: 1. head, where rows come to it from a coda; 2. prelude: what comes out of both makes the block's run fuller;
- * 3. the way out (coda, or a head without one) when `leavingShare` as many rows wait there as decode on in the loop; 4. the block;
- * 5. the way out with fewer; 6. rows that nobody waits for.
+ * Phase else: 1. head, where rows come to it from a coda; 2. the way out (coda, or a head without one) when `leavingShare` as many rows
+ * wait there as decode on in the loop; 3. prelude, for the tokens of those that left and for new prompts in one run: all make the
+ * block's run fuller; 4. the block; 5. the way out with fewer; 6. rows that nobody waits for.
  * Chunks: decoding rows first, those longest here before others, so that rows leave and make room, and no more than the share
  * that leaves the other stages work: rows that run together arrive together, and would go round as one; then prompt rows within
  * their budget; those of the background last, unless they have waited so long; as they came; as many as fit.
@@ -155,9 +155,9 @@ function phaseByDepth(
 ): Phase | undefined {
   const has = (phase: Phase) => inPhase(phase).length > 0;
   if (exitPhase === 'coda' && has('head')) return 'head';
-  if (has('prelude')) return 'prelude';
   const inLoop = Math.min(decodingShare, inPhase('block').filter((chunk) => chunk.decodes).length);
   if (has(exitPhase) && leavingShare * inLoop <= inPhase(exitPhase).length) return exitPhase;
+  if (has('prelude')) return 'prelude';
   return has('block') ? 'block' : exitPhase;
 }
 

@@ -37,6 +37,8 @@ interface Ways {
   /** The engine begins to run, and has ended, well or not. */
   began(): void;
   ended(): void;
+  /** There is time for whoever reads events: a run is under way that takes a while, or none is ready. */
+  told(): void;
   /** Rows that left the last run may be sent: the next one is under way, or none is ready. */
   flush(): void;
   ran(report: StepReport): void;
@@ -118,9 +120,9 @@ export class Step {
   async #turnWhileReady(): Promise<void> {
     let ran: Phase | undefined;
     do {
-      // What has arrived meanwhile joins this step, and the main thread serves its streams between two of them. Behind a prelude or a
-      // head, which are short, the block is not kept waiting for that once more.
-      if (ran !== 'prelude' && ran !== 'head') await setImmediate();
+      // What has arrived meanwhile joins this step, and the main thread serves its streams between two of them: once between one run of
+      // the block and the next, whatever runs there.
+      if (ran === undefined || ran === 'block') await setImmediate();
       ran = await this.#turn();
     } while (ran);
   }
@@ -197,7 +199,7 @@ export class Step {
     const ran = { worker: where.self, step: this.#number, phase, chunks, beganMs };
     if (phase === 'head') {
       const batch = headBatch(chunks, hidden);
-      const result = await this.#timed(() => engine.runHead(batch));
+      const result = await this.#timed(phase, () => engine.runHead(batch));
       this.#ran({ ...ran, endedMs: performance.now() });
       settlement.head(chunks, result);
       return { runMs: result.runMs, headMs: 0 };
@@ -205,7 +207,7 @@ export class Step {
     const places = this.#rooms.stateSlots?.places(phase, chunks);
     const wanted = wantedRows(phase, chunks, where);
     const batch = stackBatch(phase, chunks, hidden, { head, wanted, places });
-    const result = await this.#timed(() => engine.runStack(batch));
+    const result = await this.#timed(phase, () => engine.runStack(batch));
     // Before rows are settled: what a token tells of must be written down by then.
     const heads = head && { head: { ...head, runMs: result.head!.runMs } };
     this.#ran({ ...ran, endedMs: performance.now(), ...heads });
@@ -219,13 +221,14 @@ export class Step {
     this.#rooms.spans?.ran(run);
   }
 
-  async #timed<Result>(run: () => Promise<Result>): Promise<Result> {
+  async #timed<Result>(phase: Phase, run: () => Promise<Result>): Promise<Result> {
     this.#ways.began();
     try {
       const running = run();
-      // Sending and telling take time, which the engine need not wait for.
+      // Sending and telling take time, which the engine need not wait for: tokens are told in the block's run, not in a prelude's, which
+      // would be over before.
       this.#ways.flush();
-      this.#tell();
+      if (phase !== 'prelude') this.#tell();
       return await running;
     } finally {
       this.#ways.ended();
@@ -233,6 +236,7 @@ export class Step {
   }
 
   #tell(): void {
+    this.#ways.told();
     for (const report of this.#untold.splice(0)) this.#ways.ran(report);
   }
 
@@ -243,7 +247,7 @@ export class Step {
       const { tenants, batch } = due;
       await whileHeld(tenants, async () => {
         try {
-          await this.#timed(() => engine.propagate(batch));
+          await this.#timed('block', () => engine.propagate(batch));
         } catch (thrown) {
           const error = RondoError.from(thrown);
           for (const tenant of tenants) tenant.fail(error);

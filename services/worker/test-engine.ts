@@ -70,8 +70,8 @@ export class TestEngine implements Engine {
     this.batches.push(batch);
     const { stack } = batch;
     const pages = this.#pages[stack];
-    for (const { fromPage, toPage, slot } of batch.copies)
-      pages[toPage]![slot] = this.#read(stack, fromPage, slot);
+    for (const { fromPage, toPage, slot, slots } of batch.copies)
+      for (let at = slot; at < slot + slots; at++) pages[toPage]![at] = this.#read(stack, fromPage, at);
     if (batch.depths.some((depth, chunk) => depth < (batch.depths[chunk - 1] ?? 0)))
       throw new Error(`depths ${[...batch.depths]} fall`);
     const rows = batch.rowCounts.reduce((sum, count) => sum + count, 0);

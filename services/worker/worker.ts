@@ -7,6 +7,7 @@ import type { Chunk } from './chunk.ts';
 import { learnFromFirstRuns } from './first-runs.ts';
 import { FrontDoor } from './front-door.ts';
 import { Heartbeat } from './heartbeat.ts';
+import { HeldWakes } from './held-wakes.ts';
 import { HopTime } from './hop-time.ts';
 import { IdleCheck } from './idle-check.ts';
 import { Inbox } from './inbox.ts';
@@ -145,6 +146,7 @@ export async function serveEngine(
     },
   );
   const propagation = new Propagation();
+  const wakes = new HeldWakes();
   const youngBuffers = new YoungBuffers();
   const { hidden } = shape;
   const settlement = new Settlement(
@@ -175,8 +177,12 @@ export async function serveEngine(
     { ...rooms, times, spans: options.telemetry?.exports ? new StepSpans(options.telemetry) : undefined },
     {
       began: () => progress.began(),
-      ended: () => progress.ended(),
+      ended() {
+        progress.ended();
+        wakes.hold();
+      },
       flush: () => peers.flush(),
+      told: () => wakes.release(),
       ran(report) {
         pace.ran(report);
         runCosts.ran(report);
@@ -207,6 +213,7 @@ export async function serveEngine(
     peers,
     ready,
     spent: (count) => passes.spent(count),
+    wake: (reader) => wakes.wake(reader),
     closed,
     prefixSought: (positions, found) => meters.prefixSought(positions, found),
   });

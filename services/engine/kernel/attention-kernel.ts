@@ -10,7 +10,7 @@ import type { KernelLayout, KernelShape } from './shape.ts';
  * layout), scales queries by 1/√headDim and writes keys and values to their pages; `placeKeys` does so for rows
  * [2 · kvHeads, headDim] without queries;
  * `attend(item, layer, scratch)` is softmax(q·Kᵀ)·V of one item over positions 0…its row's own, page by page where they
- * lie, nothing gathered; `copy(from, to, slot, layers, layerBytes)` copies a slot of all layers of a page. `layer` is the byte offset from
+ * lie, nothing gathered; `copy(from, to, slot, slots, layers, layerBytes)` copies neighbouring slots of all layers of a page. `layer` is the byte offset from
  * a page's first layer.
  * `others` go into the same module.
  * A sum is taken in the same order whatever else runs: a row's result does not depend on its batch.

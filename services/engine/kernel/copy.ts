@@ -7,10 +7,10 @@ import { headPageBytes, type KernelShape, slotBytes } from './shape.ts';
 export function copyFunction(shape: KernelShape): WasmFunction {
   const { kvHeads, pagePositions, numberBytes } = shape;
   const pageBytes = headPageBytes(shape);
-  const fn = new WasmFunction('copy', 5);
-  const [from, to, slot] = [fn.parameter(0), fn.parameter(1), fn.parameter(2)];
-  const [layers, layerBytes] = [fn.parameter(3), fn.parameter(4)];
-  const [layer, at, end] = fn.locals('i32', 3) as [Local, Local, Local];
+  const fn = new WasmFunction('copy', 6);
+  const [from, to, slot, slots] = [fn.parameter(0), fn.parameter(1), fn.parameter(2), fn.parameter(3)];
+  const [layers, layerBytes] = [fn.parameter(4), fn.parameter(5)];
+  const [layer, at, end, number] = fn.locals('i32', 4) as [Local, Local, Local, Local];
   const keysBytes = kvHeads * pageBytes;
   const [key, value] = [
     multiply(get(slot), int(numberBytes)),
@@ -25,10 +25,22 @@ export function copyFunction(shape: KernelShape): WasmFunction {
         key,
         get(end),
         pagePositions * numberBytes,
-        pageNumbers(numberBytes).move(of(to), of(from)),
+        loopOver(
+          number,
+          int(0),
+          multiply(get(slots), int(numberBytes)),
+          numberBytes,
+          pageNumbers(numberBytes).move(add(of(to), get(number)), add(of(from), get(number))),
+        ),
       ),
       set(end, add(value, int(keysBytes))),
-      loopOver(at, value, get(end), pageBytes, copyBytes(of(to), of(from), int(slotBytes(shape)))),
+      loopOver(
+        at,
+        value,
+        get(end),
+        pageBytes,
+        copyBytes(of(to), of(from), multiply(get(slots), int(slotBytes(shape)))),
+      ),
       set(from, add(get(from), get(layerBytes))),
       set(to, add(get(to), get(layerBytes))),
     ]),

@@ -25,13 +25,12 @@ export async function exitCosts(context: SuiteContext, bundle: Bundle, rows: num
   const pageOf = (row: number, index: number, depth: number) => 1 + (row * pages + index) * maxDepth + depth;
   const state = () => Float32Array.from({ length: rows * shape.hidden }, (_, at) => Math.sin(at));
   const position = CONTEXT - 1;
-  const lastPages = (depth: number) =>
-    Array.from({ length: rows }, (_, row) => pageOf(row, pages - 1, depth));
-  const copies: KvCopy[] = lastPages(0).map((fromPage, row) => ({
-    fromPage,
-    toPage: lastPages(1)[row]!,
-    slot: position % pagePositions,
-  }));
+  /** Of another position in each repeat: none that a repeat before has left in the processor's caches. */
+  const copies = (repeat: number): KvCopy[] =>
+    Array.from({ length: rows }, (_, row) => {
+      const [index, slot] = [repeat % pages, Math.floor(repeat / pages) % pagePositions];
+      return { fromPage: pageOf(row, index, 0), toPage: pageOf(row, index, 1), slot, slots: 1 };
+    });
   const timed = async (work: () => Promise<unknown>): Promise<number> => {
     const begin = performance.now();
     await work();
@@ -53,7 +52,7 @@ export async function exitCosts(context: SuiteContext, bundle: Bundle, rows: num
     engine.propagate({
       state: state(),
       positions: new Int32Array(rows).fill(position),
-      pages: Int32Array.from(lastPages(1)),
+      pages: Int32Array.from({ length: rows }, (_, row) => pageOf(row, pages - 1, 1)),
     });
   const found = { plain: [] as number[], copied: [] as number[], propagated: [] as number[] };
   try {
@@ -61,7 +60,7 @@ export async function exitCosts(context: SuiteContext, bundle: Bundle, rows: num
       context.signal.throwIfAborted();
       const times = [
         await timed(() => pass([])),
-        await timed(() => pass(copies)),
+        await timed(() => pass(copies(repeat))),
         await timed(propagate),
       ] as const;
       if (repeat === 0) continue;

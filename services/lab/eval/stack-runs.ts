@@ -76,8 +76,7 @@ export class StackRuns {
         }
         const toPage = this.#books[stack].take();
         mine.push(toPage);
-        for (let slot = 0; slot < source.length % size; slot++)
-          this.#copies[stack].push({ fromPage: page, toPage, slot });
+        this.#copies[stack].push({ fromPage: page, toPage, slot: 0, slots: source.length % size });
       });
     }
     return to;
@@ -125,7 +124,8 @@ export class StackRuns {
   /** Before the next run, K and V that `piece`, of one row, has at depth `from` are copied to depth `to`. */
   copy(piece: Piece, from: number, to: number): void {
     const slot = piece.start % this.bundle.manifest.pagePositions;
-    this.#copies.block.push({ fromPage: this.#pageOf(piece, from), toPage: this.#pageOf(piece, to), slot });
+    const [fromPage, toPage] = [this.#pageOf(piece, from), this.#pageOf(piece, to)];
+    this.#copies.block.push({ fromPage, toPage, slot, slots: 1 });
   }
 
   async close(): Promise<void> {
