@@ -3,21 +3,26 @@ import { test } from 'node:test';
 import type { ReadyChunk } from './step-policy.ts';
 import { next, prompt, row, STEP_LIMITS } from './test-step-view.ts';
 
-/** Of two passes, where half of the tokens leave after the first: a row inside counts for (2 / 1.5)³ = 2.37 of the others. */
+/** Of two passes, where half of the tokens leave after the first: a row inside counts for (2 / 1.5)⁵ = 4.21 of others that take as long as a run. */
 const HALF_LEAVE = { expectedPasses: [1.5, 2] };
 
 test('rows inside the loop go ahead when what their waits count for more is worth a run', () => {
   const others = [row('block'), row('block'), row('coda', 1), row('prelude')];
   const inside = (count: number) => Array.from({ length: count }, () => row('block', 1));
-  const ahead = (ready: readonly ReadyChunk[], runMs = 5) =>
+  const ahead = (ready: readonly ReadyChunk[], runMs = 8) =>
     next(ready, 'depth', true, 64, 0, { costs: { runMs, rowMs: 2 }, ...HALF_LEAVE })!;
   assert.deepEqual(ahead([...others, ...inside(2)]), {
     phase: 'block',
     chunks: inside(2),
     withHead: false,
   });
-  assert.equal(ahead([...others, ...inside(1)]).phase, 'prelude', 'one is worth 2.7 ms');
+  assert.equal(ahead([...others, ...inside(1)]).phase, 'prelude', 'one is worth 6.4 ms');
   assert.equal(ahead([...others, ...inside(2)], 40).phase, 'prelude');
+  assert.equal(
+    ahead([...others.slice(2), ...inside(2)]).phase,
+    'coda',
+    'they would hardly wait for two others',
+  );
   const unknown = (known: Parameters<typeof next>[5]) =>
     next([...others, ...inside(2)], 'depth', true, 64, 0, known)!.phase;
   assert.equal(unknown(HALF_LEAVE), 'prelude', 'nobody has measured');

@@ -5,13 +5,14 @@ import type { ReadyChunk, StepView } from './step-policy.ts';
  * How much more a wait counts for a token that takes long: by this power of the passes that it is expected to take, to the average
  * token's. What is long makes the tail.
  */
-const TAIL_POWER = 3;
+const TAIL_POWER = 5;
 
 /**
  * Those decoding rows inside the loop that run without the others, whatever these wait for, because that is better for all together.
  * Rows whose tokens take more passes than the average: if L of them go ahead of k others, each is spared k·rowMs, and each of the others
  * waits for runMs + L·rowMs, for good: a sequence that is behind stays behind. In sum k·runMs is lost, so that it pays only where
- * their waits count for more: Σ (weight − 1)·rowMs > runMs. Where all tokens take equally many passes that is never so. Nor is it past
+ * their waits count for more: Σ (weight − 1)·rowMs > runMs. They count for more the longer the others' rows are beside a run, k·rowMs/runMs:
+ * where runs cost more than rows, mixing is what there is to win. Where all tokens take equally many passes none go ahead, nor past
  * rows of prompts alone: whoever goes ahead of a prompt rides with it later, for as many passes.
  * Else rows in their last pass, which costs one run and then they are in step with the others: where both runs are so full that a
  * row costs more than its shares of them, rowMs > runMs/L + runMs/k.
@@ -28,13 +29,14 @@ export function rowsAhead<Ready extends ReadyChunk>(
     ({ phase, passesHere, background }) => phase === 'block' && passesHere > 0 && !background,
   );
   const decoding = inside.filter(({ decodes }) => decodes);
-  const overweight = ({ passes }: Ready) => (expectedPasses[passes]! / expectedPasses[0]!) ** TAIL_POWER - 1;
-  const late = decoding.filter((chunk) => overweight(chunk) > 0);
+  const lateness = ({ passes }: Ready) => expectedPasses[passes]! / expectedPasses[0]!;
+  const late = decoding.filter((chunk) => lateness(chunk) > 1);
   const last = decoding.filter(({ passes }) => passes === expectedPasses.length - 1);
-  const lateIsWorthMs = rowMs * late.reduce((sum, chunk) => sum + overweight(chunk), 0);
-  const decodingReady = ready.filter(({ decodes }) => decodes).length;
+  const others = ready.filter(({ decodes }) => decodes).length - late.length;
+  const weight = (chunk: Ready) => ((others * rowMs) / runMs) * lateness(chunk) ** TAIL_POWER;
+  const lateIsWorthMs = rowMs * late.reduce((sum, chunk) => sum + weight(chunk) - 1, 0);
   let ahead: readonly Ready[] = [];
-  if (lateIsWorthMs > runMs && decodingReady > late.length) ahead = late;
+  if (lateIsWorthMs > runMs && others > 0) ahead = late;
   else if (rowMs > runMs / last.length + runMs / (ready.length - last.length)) ahead = last;
   if (ahead.length === 0) return [];
   const prompts = inside.filter(({ decodes }) => !decodes);
