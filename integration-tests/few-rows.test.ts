@@ -14,10 +14,8 @@ import {
 import { LIMITS } from '@rondo/core';
 import { createEngine, thisProcessor } from '@rondo/engine';
 import { SerialModel } from '@rondo/lab';
+import { randomCheckpoint, withoutKernel } from './random-checkpoint.ts';
 
-const FIXTURE = new URL('./fixtures/tiny/llama-gqa/checkpoint', import.meta.url).pathname;
-/** Layers whose matrices the engine's kernel takes, with a feed-forward of an odd number of groups. */
-const SIZES = { layers: 6, hidden: 64, heads: 4, kvHeads: 2, headDim: 16, ffn: 160 };
 const ROWS = 24;
 /** Rows of a short sequence, one of several. */
 const SHORT = ROWS / 4;
@@ -30,63 +28,18 @@ before(async () => {
 });
 after(() => rm(directory, { recursive: true, force: true }));
 
-/** The tiny checkpoint's model with other sizes and random weights. */
+/** The random checkpoint with some layers looped. */
 async function bundleOf(
   name: string,
   precision: ConvertOptions['precision'] = 'int4',
   model: Partial<Checkpoint['model']> = {},
 ): Promise<Bundle> {
-  const tiny = await openCheckpoint(FIXTURE);
-  const sizes = { ...tiny.model, ...SIZES, ...model };
-  const half = sizes.headDim / 2;
-  // As config.json's rope_theta is read, so that the bundle can be exported.
-  const inverseFrequencies = Array.from({ length: half }, (_, at) =>
-    Math.fround(1 / Math.fround(10_000 ** (at / half))),
-  );
-  const spec = { ...sizes, rope: { ...sizes.rope, inverseFrequencies } };
-  const checkpoint: Checkpoint = {
-    path: tiny.path,
-    format: tiny.format,
-    name: tiny.name,
-    licence: tiny.licence,
-    tokenizerFiles: new Map(),
-    model: spec,
-    read: async (tensor) => valuesOf(tensor, spec),
-    close: () => tiny.close(),
-  };
+  const checkpoint = await randomCheckpoint(model);
   const out = join(directory, name);
   const loopLayers = { first: 2, last: 4 };
   await convert({ checkpoint, out, precision, loopLayers, loops: 2, damping: 0.5 });
   await checkpoint.close();
   return openBundle(out);
-}
-
-function valuesOf(tensor: string, model: Checkpoint['model']): Float32Array {
-  const { hidden, heads, kvHeads, headDim, ffn, vocab } = model;
-  const sizes: Record<string, number> = {
-    embedding: vocab * hidden,
-    head: vocab * hidden,
-    'q.bias': heads * headDim,
-    'k.bias': kvHeads * headDim,
-    'v.bias': kvHeads * headDim,
-    q: heads * headDim * hidden,
-    k: kvHeads * headDim * hidden,
-    v: kvHeads * headDim * hidden,
-    o: heads * headDim * hidden,
-    gate: ffn * hidden,
-    up: ffn * hidden,
-    down: ffn * hidden,
-  };
-  const role = tensor.replace(/^layers\.\d+\./, '');
-  const size = sizes[role];
-  let word = [...tensor].reduce((sum, letter) => Math.imul(sum, 31) + letter.charCodeAt(0), 7) >>> 0;
-  const next = () => {
-    word = (Math.imul(word, 1664525) + 1013904223) >>> 0;
-    return word / 2 ** 31 - 1;
-  };
-  return size === undefined
-    ? Float32Array.from({ length: hidden }, () => 1 + next() / 4)
-    : Float32Array.from({ length: size }, () => next() / 4);
 }
 
 /** Logits of ROWS ids in chunks of at most `rows`, in sequences of `length`. */
@@ -107,13 +60,6 @@ async function logitsOf(bundle: Bundle, threads: number, rows: number, length = 
     await model.close();
   }
   return Float32Array.from(parts);
-}
-
-/** The bundle as one that does not tell where its weights are: what they are of runs in the graph runtime. */
-function withoutKernel(bundle: Bundle, ...weights: ('layerWeights' | 'headWeights')[]): Bundle {
-  for (const name of weights) assert.ok(bundle.manifest[name]);
-  const untold = Object.fromEntries(weights.map((name) => [name, undefined]));
-  return { ...bundle, manifest: { ...bundle.manifest, ...untold } };
 }
 
 const largest = (values: Float32Array): number =>

@@ -13,13 +13,45 @@ const file = z.strictObject({
 const byte = z.int().nonnegative();
 /** Where the parts of a matrix begin: rounded by blocks of 32 columns (int4), or by outputs, without zero points (int8). */
 const matrixPlace = z.strictObject({ data: byte, scales: byte, zeroPoints: byte.optional() });
+/** Where a matrix of seven bits and its scales begin, int8 [inputs, outputs]. */
+const integerPlace = z.strictObject({ data: byte, scales: byte, outputs: positive });
+/** Where the factors of a linear are, of the method `integer`. */
+const factorsPlace = z.strictObject({
+  /** A of all parts and of each part all depths, side by side. */
+  a: integerPlace,
+  parts: z
+    .array(
+      z.strictObject({
+        /** Outputs of the linear that are this part's. */
+        firstOutput: byte,
+        outputs: positive,
+        /** By depth. */
+        ranks: z.array(positive),
+        /** B of all depths, which begins at an input and an output of a matrix that may hold other parts'. */
+        b: integerPlace,
+        firstInput: byte,
+        firstColumn: byte,
+      }),
+    )
+    .min(1),
+});
 const layerPlace = z.strictObject({
   attentionNorm: byte,
   ffnNorm: byte,
+  /** Each norm is [maxDepth, hidden]. */
+  normsPerDepth: z.boolean().optional(),
   qkv: matrixPlace,
   output: matrixPlace,
   gateUp: matrixPlace,
   down: matrixPlace,
+  factors: z
+    .strictObject({
+      qkv: factorsPlace.optional(),
+      output: factorsPlace.optional(),
+      gateUp: factorsPlace.optional(),
+      down: factorsPlace.optional(),
+    })
+    .optional(),
 });
 
 export const manifestSchema = z.strictObject({
@@ -139,8 +171,8 @@ export const manifestSchema = z.strictObject({
   embedding: z.strictObject({ file: z.string(), offset: byte, scale: z.number() }).optional(),
   /**
    * Where the weights of each stack's layers lie in a file, for engines that compute rows without the graph runtime. Only
-   * for int4, int8 and plain layers: RMS norms, a feed-forward gated by SiLU, no biases, no norms of heads or of outputs, nothing that
-   * differs by depth.
+   * for int4, int8 and plain layers: RMS norms, a feed-forward gated by SiLU, no biases, no norms of heads or of outputs. What
+   * differs by depth are norms and integer factors.
    */
   layerWeights: z
     .strictObject({

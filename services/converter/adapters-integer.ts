@@ -16,6 +16,7 @@ export interface IntegerFactors {
     readonly target: AdapterTarget;
     /** Its first output among all of the linear. */
     readonly firstOutput: number;
+    readonly outputs: number;
     /** By depth. */
     readonly ranks: readonly number[];
   }[];
@@ -78,8 +79,8 @@ export async function storeInteger(
     kind: 'integer',
     name,
     a: down,
-    parts: parts.map(({ target, firstOutput, factors }) => ({
-      ...{ target, firstOutput },
+    parts: parts.map(({ target, out, firstOutput, factors }) => ({
+      ...{ target, firstOutput, outputs: out },
       ranks: factors.map(({ rank }) => rank),
     })),
     ups: stored,

@@ -191,7 +191,7 @@ async function writeBundle(
     [MODEL_FILE, encodeModelFile(checkpoint.model, config, weights, adapters)],
   ]);
   for (const [name, bytes] of contents) await write(join(directory, name), bytes);
-  const layerWeights = varies ? undefined : layerPlaces(graphOptions);
+  const layerWeights = layerPlaces(graphOptions);
   const headWeights = headPlace(graphOptions);
   const manifest: Manifest = {
     ...description,

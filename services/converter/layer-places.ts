@@ -1,11 +1,18 @@
 import type { Manifest } from '@rondo/bundle';
+import type { IntegerFactors } from './adapters-integer.ts';
+import type { PackedFactors, PackedName } from './adapters-weights.ts';
 import type { WeightRef } from './graph.ts';
 import type { GraphOptions } from './graph-options.ts';
-import type { LayerWeights, LinearWeights } from './model-weights.ts';
+import { isPerDepth, type LayerWeights, type LinearWeights } from './model-weights.ts';
 import { QUANTIZATION_BLOCK } from './quantize.ts';
 
 type LayerPlaces = NonNullable<Manifest['layerWeights']>;
 type LayerPlace = LayerPlaces['block'][number];
+type FactorsPlace = NonNullable<NonNullable<LayerPlace['factors']>['qkv']>;
+type PackedAdapters = Readonly<Partial<Record<PackedName, PackedFactors>>>;
+
+/** What a layer's place calls the linear that a packed one is. */
+const FACTORS_OF = { qkv: 'qkv', o: 'output', gate_up: 'gateUp', down: 'down' } as const;
 
 /** Outputs that the engine's kernel computes together. */
 const OUTPUTS_TOGETHER = 8;
@@ -17,18 +24,16 @@ export const embeddingPlace = ({ model, weights }: GraphOptions): NonNullable<Ma
   scale: Math.fround(model.embeddingScale),
 });
 
-/**
- * Where the weights of layers that are the same at every depth lie, or undefined when there is more to them than the
- * engine's kernel knows.
- */
-export function layerPlaces({ model, weights, plan }: GraphOptions): LayerPlaces | undefined {
+/** Where the weights of layers lie, or undefined when there is more to them than the engine's kernel knows. */
+export function layerPlaces({ model, weights, plan, adapters }: GraphOptions): LayerPlaces | undefined {
   const { ffn, normEpsilon, activation } = model;
   if (activation !== 'silu' || ffn % QUANTIZATION_BLOCK !== 0) return undefined;
-  const places = weights.layers.map(placeOf);
+  const { file } = weights.embedding;
+  const places = weights.layers.map((layer) => placeOf(layer, file, adapters?.layers.get(layer.index)));
   if (places.some((place) => place === undefined)) return undefined;
   const of = (indices: readonly number[]): LayerPlace[] => indices.map((index) => places[index]!);
   return {
-    file: weights.embedding.file,
+    file,
     ffn,
     normEpsilon,
     plainPassEnd: !plan.normAfterPass && !weights.exitGate,
@@ -52,13 +57,45 @@ export function headPlace({ model, weights, plan }: GraphOptions): Manifest['hea
   };
 }
 
-function placeOf(layer: LayerWeights): LayerPlace | undefined {
+function placeOf(layer: LayerWeights, file: string, adapters: PackedAdapters = {}): LayerPlace | undefined {
   if (layer.headNorms || layer.attentionOutNorm || layer.ffnOutNorm) return undefined;
   const [qkv, output, gateUp, down] = [layer.qkv, layer.output, layer.gateUp, layer.down].map(matrixPlaceOf);
   if (!qkv || !output || !gateUp || !down) return undefined;
   const { attentionNorm, ffnNorm } = layer;
-  return { attentionNorm: attentionNorm.offset, ffnNorm: ffnNorm.offset, qkv, output, gateUp, down };
+  const adapted = Object.entries(adapters).map(
+    ([name, factors]) => [FACTORS_OF[name as PackedName], factorsPlaceOf(factors, file)] as const,
+  );
+  if (adapted.some(([, place]) => place === undefined)) return undefined;
+  const factors: LayerPlace['factors'] = Object.fromEntries(adapted);
+  return {
+    ...{ attentionNorm: attentionNorm.offset, ffnNorm: ffnNorm.offset, qkv, output, gateUp, down },
+    ...(isPerDepth(attentionNorm) && { normsPerDepth: true }),
+    ...(adapted.length > 0 && { factors }),
+  };
 }
+
+/** Integer factors only: others are floats, which take as long as the whole of a layer of integers. */
+function factorsPlaceOf(factors: PackedFactors, weightsFile: string): FactorsPlace | undefined {
+  if (factors.kind !== 'integer') return undefined;
+  const { a, parts, ups } = factors;
+  if ([a, ...ups].some(({ data, scales }) => data.file !== weightsFile || scales.file !== weightsFile))
+    return undefined;
+  if (parts.some(({ firstOutput }) => firstOutput % OUTPUTS_TOGETHER !== 0)) return undefined;
+  const together = ups[0]!.data.dims[1] !== parts[0]!.outputs;
+  let firstInput = 0;
+  const placed = parts.map(({ firstOutput, outputs, ranks }, at) => {
+    const begins = together ? { firstInput, firstColumn: firstOutput } : { firstInput: 0, firstColumn: 0 };
+    firstInput += ranks.reduce((sum, rank) => sum + rank, 0);
+    return { firstOutput, outputs, ranks: [...ranks], b: integerPlaceOf(ups[together ? 0 : at]!), ...begins };
+  });
+  return { a: integerPlaceOf(a), parts: placed };
+}
+
+const integerPlaceOf = ({ data, scales }: IntegerFactors['a']): FactorsPlace['a'] => ({
+  data: data.offset,
+  scales: scales.offset,
+  outputs: data.dims[1]!,
+});
 
 function matrixPlaceOf({ matrix, bias, out, columns }: LinearWeights): LayerPlace['qkv'] | undefined {
   if (bias || columns % QUANTIZATION_BLOCK !== 0 || out % OUTPUTS_TOGETHER !== 0) return undefined;

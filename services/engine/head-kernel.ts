@@ -47,7 +47,7 @@ export function planHead(
   if (bytes > LIMITS.kernelWeightBytesMax || !plan.fits(bytes)) return undefined;
   const { file, normEpsilon, finalNorm, data, scales } = headWeights;
   const rows = (floats: number) => plan.floats(floats * LIMITS.kernelRows);
-  const [state, normed] = [rows(hidden), rows(hidden)];
+  const [state, normed, zeros] = [rows(hidden), rows(hidden), rows(hidden)];
   return {
     file,
     hidden,
@@ -60,7 +60,7 @@ export function planHead(
         : {
             address: plan.floats(NORM_WORDS),
             weights: plan.floats(hidden),
-            ...{ residual: state, normed, offset: finalNorm },
+            ...{ depths: 1, offsets: zeros, residual: state, normed, offset: finalNorm },
           },
     matrix: {
       place: { data, scales },
@@ -74,9 +74,11 @@ export function planHead(
       source: finalNorm === undefined ? state : normed,
       rounded: plan.floats(tilesBytes(LIMITS.kernelRows, roundedTileBytes(hidden)) / 4),
       target: rows(vocab),
+      sourceRowBytes: hidden * 4,
+      targetRowBytes: vocab * 4,
     },
     state,
-    zeros: rows(hidden),
+    zeros,
     sliced: plan.floats(SLICED_WORDS),
     sums: rows(SLICES * 2),
   };
@@ -84,7 +86,7 @@ export function planHead(
 
 /** What the kernel has for the head. */
 export const headFunctions = ({ hidden, normEpsilon }: HeadPlan, target: Target): WasmFunction[] => [
-  int8Product('headProduct', false, target),
+  int8Product('headProduct', 'put', target),
   expSumsFunction('headSums'),
   addNormFunction('headNorm', hidden, normEpsilon),
   roundRowsFunction('headRound'),

@@ -1,5 +1,7 @@
 import type { Bundle } from '@rondo/bundle';
+import type { DepthGroup } from './depth-groups.ts';
 import type { Stack } from './engine.ts';
+import { activateFunction } from './kernel/activate.ts';
 import { addNormFunction } from './kernel/add-norm.ts';
 import { int4Product } from './kernel/int4-product.ts';
 import { int8Product } from './kernel/int8-product.ts';
@@ -7,23 +9,31 @@ import type { WasmFunction } from './kernel/module.ts';
 import { roundBlocksFunction } from './kernel/round-blocks.ts';
 import { roundRowsFunction } from './kernel/round-rows.ts';
 import type { Target } from './kernel/target.ts';
-import type { LayerPlan, PlannedMatrix, PlannedNorm } from './layer-plan.ts';
+import type { LayerPlan, PlannedLinear, PlannedNorm } from './layer-plan.ts';
 import { readingWeights } from './reading-weights.ts';
 import type { SharedKernel } from './shared-kernel.ts';
 
 /** What the kernel has for layers beside attention. */
 export function layerFunctions(
-  { hidden, normEpsilon, precision }: LayerPlan,
+  { hidden, normEpsilon, precision, activation }: LayerPlan,
   target: Target,
 ): WasmFunction[] {
   const product = precision === 'int4' ? int4Product : int8Product;
   return [
-    product('product', false, target),
-    product('gated', true, target),
+    product('product', 'put', target),
+    product('gated', 'gated', target),
     addNormFunction('addNorm', hidden, normEpsilon),
     precision === 'int4' ? roundBlocksFunction() : roundRowsFunction('round'),
+    ...(activation === undefined ? [] : factorFunctions(target)),
   ];
 }
+
+const factorFunctions = (target: Target): WasmFunction[] => [
+  roundRowsFunction('factorRound'),
+  int8Product('factorProduct', 'put', target),
+  int8Product('factorAddition', 'added', target),
+  activateFunction('activate'),
+];
 
 /**
  * Takes rows through a stack's middle segments without the graph runtime, whose start, operators and waking of
@@ -36,6 +46,7 @@ export class LayerKernel {
   constructor(plan: LayerPlan, kernel: SharedKernel) {
     this.#plan = plan;
     this.#kernel = kernel;
+    if (plan.activation) kernel.describeActivation(plan.activation);
   }
 
   /** Reads the weights. @throws RondoError BUNDLE_INVALID for a file that ends before they do. */
@@ -47,11 +58,12 @@ export class LayerKernel {
       for (const { norm } of [...projections, ...sublayers]) {
         this.#kernel.loadNorm(norm, this.#plan.hidden, read);
       }
-      for (const matrix of [
+      for (const { matrix, factors } of [
         ...projections.map(({ qkv }) => qkv),
         ...sublayers.flatMap(({ output, gateUp, down }) => [output, gateUp, down]),
       ]) {
         this.#kernel.loadMatrix(matrix, this.#plan.precision, read);
+        if (factors) this.#kernel.loadFactors(factors, read);
       }
     });
   }
@@ -73,11 +85,19 @@ export class LayerKernel {
   /**
    * Takes `residual` [rows, hidden], the stream before the stack's first layer, through all of them, and puts the stream
    * there that they end with. The first layer's queries, keys and values are in place unless it `enters`, and unless it
-   * `leaves` only the last one's attention is done. `attend` attends in a layer.
+   * `leaves` only the last one's attention is done. `attend` attends in a layer. All rows are in `groups`.
    */
-  run(stack: Stack, rows: number, residual: Float32Array, attend: (layer: number) => void): void {
-    const { layers, delta } = this.#plan;
-    const { floats, threads } = this.#kernel;
+  run(
+    stack: Stack,
+    groups: readonly DepthGroup[],
+    residual: Float32Array,
+    attend: (layer: number) => void,
+  ): void {
+    const { layers, delta, hidden, depthOffsets } = this.#plan;
+    const { floats, words, threads } = this.#kernel;
+    const rows = residual.length / hidden;
+    for (const { depth, first, rows } of groups)
+      words.fill(depth * hidden * 4, depthOffsets / 4 + first, depthOffsets / 4 + first + rows);
     const start = this.#plan.residual / 4;
     floats.set(residual, start);
     threads.gather();
@@ -86,14 +106,15 @@ export class LayerKernel {
     layers[stack].forEach(({ before, after }, layer) => {
       if (before) {
         this.#addNorm(before.norm, due, rows);
-        this.#multiply(before.qkv, rows);
+        this.#multiply(before.qkv, rows, groups);
       }
       attend(layer);
       if (!after) return;
-      this.#multiply(after.output, rows);
+      this.#multiply(after.output, rows, groups);
       this.#addNorm(after.norm, delta, rows);
-      this.#multiply(after.gateUp, rows);
-      this.#multiply(after.down, rows);
+      this.#multiply(after.gateUp, rows, groups);
+      if (after.gateUp.factors) this.#kernel.activate(this.#plan.activation!, rows);
+      this.#multiply(after.down, rows, groups);
       due = delta;
     });
     threads.dismiss();
@@ -103,8 +124,9 @@ export class LayerKernel {
     }
   }
 
-  #multiply(matrix: PlannedMatrix, rows: number): void {
+  #multiply({ matrix, factors }: PlannedLinear, rows: number, groups: readonly DepthGroup[]): void {
     this.#kernel.multiply('round', matrix, rows);
+    if (factors) this.#kernel.addFactors(factors, rows, groups);
   }
 
   #addNorm(norm: PlannedNorm, delta: number, rows: number): void {

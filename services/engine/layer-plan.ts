@@ -1,6 +1,14 @@
 import type { Manifest } from '@rondo/bundle';
 import { LIMITS } from '@rondo/core';
 import type { Stack } from './engine.ts';
+import {
+  type FactorsPlace,
+  factorAreas,
+  factorBytes,
+  type PlannedFactors,
+  planFactors,
+} from './factor-plan.ts';
+import { ACTIVE_WORDS } from './kernel/activate.ts';
 import { NORM_WORDS } from './kernel/add-norm.ts';
 import type { MemoryPlan } from './kernel/memory-plan.ts';
 import { MATRIX_WORDS } from './kernel/product.ts';
@@ -12,13 +20,16 @@ import { kernelRowsMax } from './kernel-rows.ts';
 import type { WorkerName } from './kernel-threads.ts';
 
 type LayerWeights = NonNullable<Manifest['layerWeights']>;
-type MatrixPlace = LayerWeights['block'][number]['qkv'];
+type LayerPlace = LayerWeights['block'][number];
+type MatrixPlace = LayerPlace['qkv'];
 
-/** A matrix [outputs, columns], whose columns are worked on block by block, on its way from the bundle's file to the kernel's memory. */
-export interface PlannedMatrix {
-  readonly place: MatrixPlace;
+/** A matrix [outputs, columns] in the kernel's memory, whose columns are worked on block by block. */
+export interface LaidMatrix {
   /** What multiplies by it: `gated` when its first half is the gate of its second. */
-  readonly worker: Extract<WorkerName, 'product' | 'gated' | 'headProduct'>;
+  readonly worker: Extract<
+    WorkerName,
+    'product' | 'gated' | 'headProduct' | 'factorProduct' | 'factorAddition'
+  >;
   readonly outputs: number;
   readonly blocks: number;
   /** Addresses of its description and its parts, of the rows it multiplies and where they are rounded to, and of the rows it puts out. */
@@ -29,29 +40,56 @@ export interface PlannedMatrix {
   readonly source: number;
   readonly rounded: number;
   readonly target: number;
+  /** From one row to the next. */
+  readonly sourceRowBytes: number;
+  readonly targetRowBytes: number;
+}
+
+/** One on its way there from the bundle's file. */
+export interface PlannedMatrix extends LaidMatrix {
+  readonly place: MatrixPlace;
 }
 
 /** A norm: addresses of its description, its weights, the stream and its normed rows, and where the file has the weights. */
 export interface PlannedNorm {
   readonly address: number;
+  /** Of each of `depths`, if they differ, one behind the other. */
   readonly weights: number;
+  readonly depths: number;
+  /** [rows] i32, what is added to `weights` for each row. */
+  readonly offsets: number;
   readonly residual: number;
   readonly normed: number;
   readonly offset: number;
 }
 
+/** Rows of gates and ups that become active: addresses of its description, of rows twice as wide, and of rows. */
+export interface PlannedActivation {
+  readonly address: number;
+  readonly source: number;
+  readonly target: number;
+  readonly rowBytes: number;
+}
+
+/** A linear layer: its matrix, and what each depth adds to it. */
+export interface PlannedLinear {
+  readonly matrix: PlannedMatrix;
+  readonly factors: PlannedFactors | undefined;
+}
+
 /** What lies before a layer's attention: its norm, and its queries, keys and values. */
 export interface PlannedProjection {
   readonly norm: PlannedNorm;
-  readonly qkv: PlannedMatrix;
+  readonly qkv: PlannedLinear;
 }
 
 /** What lies behind it: the output projection and the feed-forward sublayer. */
 export interface PlannedSublayers {
-  readonly output: PlannedMatrix;
+  readonly output: PlannedLinear;
   readonly norm: PlannedNorm;
-  readonly gateUp: PlannedMatrix;
-  readonly down: PlannedMatrix;
+  /** Gated in its product, or with factors behind it. */
+  readonly gateUp: PlannedLinear;
+  readonly down: PlannedLinear;
 }
 
 /** A layer in the kernel; `before` is the graph's where a stack begins with the embedding, `after` where a pass ends with more than damping. */
@@ -71,9 +109,13 @@ export interface LayerPlan {
   readonly layers: Readonly<Record<Stack, readonly PlannedLayer[]>>;
   /** Address of a row of zeros for each row. */
   readonly zeros: number;
+  /** Address of what rows of the block add to the addresses of norms that each depth has for itself, and from depth to depth. */
+  readonly depthOffsets: number;
   /** Addresses of f32 rows that all layers share. */
   readonly residual: number;
   readonly delta: number;
+  /** What gates rows whose gate and up have factors; absent where no linear has any. */
+  readonly activation: PlannedActivation | undefined;
 }
 
 /** Bytes of a weight (four bits, and for 32 of them a scale of 4 bytes and a zero point of 1), and columns of a block. */
@@ -91,7 +133,7 @@ export const tileBytesOf = (precision: LayerPlan['precision'], blocks: number): 
  * bundle whose layers the kernel does not know, or whose weights are too many to hold twice.
  */
 export function planLayers(
-  { layerWeights, shape }: Manifest,
+  { layerWeights, shape, maxDepth }: Manifest,
   plan: MemoryPlan,
   target: Target,
   { qkv, out }: { readonly qkv: number; readonly out: number },
@@ -104,11 +146,16 @@ export function planLayers(
   const precision = places.every(({ qkv }) => qkv.zeroPoints === undefined) ? 'int8' : 'int4';
   const { weightBytes, blockColumns } = PRECISIONS[precision];
   const weights = (queries + projected + 3 * ffn) * hidden;
-  const bytes = places.length * weights * weightBytes;
+  const factorSets = places.flatMap(({ factors: { qkv, output, gateUp, down } = {} }) =>
+    [qkv, output, gateUp, down].filter((place) => place !== undefined),
+  );
+  const bytes =
+    places.length * weights * weightBytes + factorBytes(factorSets, Math.max(hidden, ffn, queries));
   if (bytes > LIMITS.kernelWeightBytesMax || !plan.fits(bytes)) return undefined;
   const rowsMax = kernelRowsMax(target, precision, weights);
   const rows = (floats: number) => plan.floats(floats * rowsMax);
   const zeros = rows(hidden);
+  const depthOffsets = rows(1);
   const residual = rows(hidden);
   const delta = rows(hidden);
   const normed = rows(hidden);
@@ -126,28 +173,53 @@ export function planLayers(
     const weights = plan.floats((outputs * columns) / (precision === 'int4' ? 8 : 4));
     const scales = plan.floats(precision === 'int4' ? outputs * blocks : outputs);
     const zeros = precision === 'int4' ? plan.floats((outputs * blocks) / 4) : 0;
-    return { place, worker, outputs, blocks, address, weights, scales, zeros, source, rounded, target };
+    const width = worker === 'gated' ? outputs / 2 : outputs;
+    return {
+      ...{ place, worker, outputs, blocks, address, weights, scales, zeros, source, rounded, target },
+      ...{ sourceRowBytes: columns * 4, targetRowBytes: width * 4 },
+    };
   };
-  const norm = (offset: number): PlannedNorm => {
-    const [address, weights] = [plan.floats(NORM_WORDS), plan.floats(hidden)];
-    return { address, weights, residual, normed, offset };
+  const areas =
+    factorSets.length > 0
+      ? factorAreas(plan, factorSets, rowsMax, precision === 'int4' ? widest : 0)
+      : undefined;
+  const linear = (factors: FactorsPlace | undefined, matrix: PlannedMatrix): PlannedLinear => ({
+    matrix,
+    factors: factors && planFactors(factors, matrix, areas!, plan),
+  });
+  const norm = (offset: number, perDepth: boolean | undefined): PlannedNorm => {
+    const depths = perDepth ? maxDepth : 1;
+    const [address, weights] = [plan.floats(NORM_WORDS), plan.floats(hidden * depths)];
+    const offsets = perDepth ? depthOffsets : zeros;
+    return { address, weights, depths, offsets, residual, normed, offset };
   };
+  const activation =
+    factorSets.length > 0
+      ? { address: plan.floats(ACTIVE_WORDS), source: rows(2 * ffn), target: active, rowBytes: ffn * 4 }
+      : undefined;
+  const gateUpOf = (place: MatrixPlace, factors: FactorsPlace | undefined): PlannedLinear =>
+    factors
+      ? linear(factors, matrix(place, [2 * ffn, hidden], [normed, activation!.source]))
+      : linear(undefined, matrix(place, [2 * ffn, hidden], [normed, active], 'gated'));
   const layersOf = (stack: Stack): PlannedLayer[] =>
     layerWeights[stack].map(
-      ({ attentionNorm, qkv: projection, output, ffnNorm, gateUp, down }, index, all) => {
+      ({ attentionNorm, ffnNorm, normsPerDepth, factors = {}, ...places }, index, all) => {
         const inGraph = stack === 'block' && index === all.length - 1 && !layerWeights.plainPassEnd;
         return {
           before:
             stack === 'prelude' && index === 0
               ? undefined
-              : { norm: norm(attentionNorm), qkv: matrix(projection, [projected, hidden], [normed, qkv]) },
+              : {
+                  norm: norm(attentionNorm, normsPerDepth),
+                  qkv: linear(factors.qkv, matrix(places.qkv, [projected, hidden], [normed, qkv])),
+                },
           after: inGraph
             ? undefined
             : {
-                output: matrix(output, [hidden, queries], [out, delta]),
-                norm: norm(ffnNorm),
-                gateUp: matrix(gateUp, [2 * ffn, hidden], [normed, active], 'gated'),
-                down: matrix(down, [hidden, ffn], [active, delta]),
+                output: linear(factors.output, matrix(places.output, [hidden, queries], [out, delta])),
+                norm: norm(ffnNorm, normsPerDepth),
+                gateUp: gateUpOf(places.gateUp, factors.gateUp),
+                down: linear(factors.down, matrix(places.down, [hidden, ffn], [active, delta])),
               },
         };
       },
@@ -160,7 +232,9 @@ export function planLayers(
     file,
     layers: { prelude: layersOf('prelude'), block: layersOf('block'), coda: layersOf('coda') },
     zeros,
+    depthOffsets,
     residual,
     delta,
+    activation,
   };
 }

@@ -1,9 +1,10 @@
+import type { PlannedFactor } from './factor-plan.ts';
 import { describe } from './kernel/description.ts';
 import { WEIGHT_MIDDLE } from './kernel/int8-product.ts';
 import { LANES, MATRIX, TILES } from './kernel/product.ts';
 import { BLOCK_COLUMNS } from './kernel/round-blocks.ts';
 import { SIXTEEN } from './kernel/round-rows.ts';
-import { type LayerPlan, type PlannedMatrix, tileBytesOf } from './layer-plan.ts';
+import { type LaidMatrix, type LayerPlan, type PlannedMatrix, tileBytesOf } from './layer-plan.ts';
 import type { ReadWeights } from './reading-weights.ts';
 
 /** Items a thread has of a matrix: with more, taking them costs more than waiting for the slower thread. */
@@ -19,8 +20,46 @@ export function packMatrix(
   read: ReadWeights,
 ): void {
   const memory = words.buffer as SharedArrayBuffer;
+  const { place, outputs, blocks } = matrix;
   if (precision === 'int4') packBlocks(memory, matrix, read);
-  else packOutputs(memory, matrix, read);
+  else {
+    const bytes = new Int8Array(read(place.data, outputs * blocks * SIXTEEN));
+    packOutputs(memory, matrix, bytes, new Float32Array(read(place.scales, outputs * 4)));
+  }
+  describeMatrix(words, matrix, precision, threads);
+}
+
+/** The same for a factor, whose pieces `read` finds anywhere in stored matrices. */
+export function packFactor(
+  words: Int32Array,
+  factor: PlannedFactor,
+  threads: number,
+  read: ReadWeights,
+): void {
+  const { outputs, blocks, pieces } = factor;
+  const bytes = new Int8Array(outputs * blocks * SIXTEEN);
+  const scales = new Float32Array(outputs);
+  for (const piece of pieces) {
+    const { stored, firstInput, firstOutput, at } = piece;
+    const from = new Int8Array(
+      read(stored.data + firstInput * stored.outputs, piece.inputs * stored.outputs),
+    );
+    for (let input = 0; input < piece.inputs; input++) {
+      const start = input * stored.outputs + firstOutput;
+      bytes.set(from.subarray(start, start + piece.outputs), input * outputs + at);
+    }
+    scales.set(new Float32Array(read(stored.scales + firstOutput * 4, piece.outputs * 4)), at);
+  }
+  packOutputs(words.buffer as SharedArrayBuffer, factor, bytes, scales);
+  describeMatrix(words, factor, 'int8', threads);
+}
+
+function describeMatrix(
+  words: Int32Array,
+  matrix: LaidMatrix,
+  precision: LayerPlan['precision'],
+  threads: number,
+): void {
   const { outputs, blocks, worker } = matrix;
   const groups = outputs / (TILES * LANES);
   const step = worker === 'gated' ? 2 : 1;
@@ -34,16 +73,18 @@ export function packMatrix(
     itemGroups,
     items: Math.ceil(groups / itemGroups),
     source: matrix.source,
+    sourceRowBytes: matrix.sourceRowBytes,
     input: matrix.rounded,
     inputTileBytes: tileBytesOf(precision, blocks),
     output: matrix.target,
-    outputRowBytes: (worker === 'gated' ? outputs / 2 : outputs) * 4,
+    outputRowBytes: matrix.targetRowBytes,
     rows: 0,
+    firstRow: 0,
   });
 }
 
 /** The first output of a vector of them: of a gated matrix every second group is of its second half. */
-const firstOutput = ({ outputs, worker }: PlannedMatrix, group: number, tile: number): number =>
+const firstOutput = ({ outputs, worker }: LaidMatrix, group: number, tile: number): number =>
   worker === 'gated'
     ? ((group % 2) * outputs) / 2 + (Math.floor(group / 2) * TILES + tile) * LANES
     : (group * TILES + tile) * LANES;
@@ -80,11 +121,14 @@ function packBlocks(memory: SharedArrayBuffer, matrix: PlannedMatrix, read: Read
 }
 
 /** From MatMulIntegerToFloat: bytes [columns, outputs], scales [outputs], here with that of the rows' bytes. */
-function packOutputs(memory: SharedArrayBuffer, matrix: PlannedMatrix, read: ReadWeights): void {
-  const { outputs, blocks, place } = matrix;
+function packOutputs(
+  memory: SharedArrayBuffer,
+  matrix: LaidMatrix,
+  bytes: Int8Array,
+  factors: Float32Array,
+): void {
+  const { outputs, blocks } = matrix;
   const columns = blocks * SIXTEEN;
-  const bytes = new Int8Array(read(place.data, outputs * columns));
-  const factors = new Float32Array(read(place.scales, outputs * 4));
   const weights = new Uint8Array(memory, matrix.weights, outputs * columns);
   const scales = new Float32Array(memory, matrix.scales, outputs);
   const step = Math.fround(1 / 127);

@@ -1,6 +1,7 @@
 import { type Bundle, kvNumberBytes, type Manifest } from '@rondo/bundle';
 import { LIMITS } from '@rondo/core';
 import { AttentionItems } from './attention-items.ts';
+import type { DepthGroup } from './depth-groups.ts';
 import type { KvCopy, PoolSizes, Stack, StackBatch } from './engine.ts';
 import { HeadKernel, headFunctions, planHead } from './head-kernel.ts';
 import { attentionKernel } from './kernel/attention-kernel.ts';
@@ -181,7 +182,7 @@ export class PagedAttention {
   }
 
   /**
-   * All layers of a stack, from the first one's attention on unless it `entersLayers`: its `qkv` is then given as to `run`. `residual` [rows, hidden] is
+   * All layers of a stack for the rows of `groups`, from the first one's attention on unless it `entersLayers`: its `qkv` is then given as to `run`. `residual` [rows, hidden] is
    * the stream before the first and then behind the last; unless it `leavesLayers`, before the last, whose attention fills `out`.
    */
   throughLayers(
@@ -189,9 +190,10 @@ export class PagedAttention {
     qkv: Float32Array | undefined,
     residual: Float32Array,
     out: Float32Array,
+    groups: readonly DepthGroup[],
   ): void {
     if (qkv) this.#floats.set(qkv, this.#layout.qkv / 4);
-    this.#layerKernel!.run(stack, this.#items.rows, residual, (layer) => this.#attend(layer));
+    this.#layerKernel!.run(stack, groups, residual, (layer) => this.#attend(layer));
     const start = this.#layout.out / 4;
     out.set(this.#floats.subarray(start, start + out.length));
   }

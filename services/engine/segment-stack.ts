@@ -2,6 +2,7 @@ import type { Bundle } from '@rondo/bundle';
 import { LIMITS } from '@rondo/core';
 import { Tensor } from 'onnxruntime-node';
 import { type DepthFeed, depthFeeds, type RowsByDepth } from './depth-feeds.ts';
+import { depthGroups } from './depth-groups.ts';
 import type { StackBatch, StackResult } from './engine.ts';
 import { Int64Feed } from './int64-feed.ts';
 import type { PagedAttention } from './paged-attention.ts';
@@ -67,7 +68,13 @@ export class SegmentStack {
     const entering = () => (out.residual_out ?? entry.feeds.state)!;
     if (inKernel) {
       const stream = Float32Array.from(entering().data as Float32Array);
-      attention.throughLayers(batch.stack, out.qkv?.data as Float32Array | undefined, stream, attended);
+      attention.throughLayers(
+        batch.stack,
+        out.qkv?.data as Float32Array | undefined,
+        stream,
+        attended,
+        depthGroups(batch),
+      );
       if (attention.leavesLayers(batch.stack)) {
         const ended = batch.stack === 'block' ? this.#endPass(batch.input as Float32Array, stream) : {};
         return { state: stream, ...ended, runMs: performance.now() - begin };

@@ -1,5 +1,17 @@
 import { acrossLanes } from './across-lanes.ts';
-import { add, type Code, get, int, type Local, loopOver, multiply, scalar, set, vector } from './code.ts';
+import {
+  add,
+  type Code,
+  get,
+  int,
+  type Local,
+  load,
+  loopOver,
+  multiply,
+  scalar,
+  set,
+  vector,
+} from './code.ts';
 import { fieldOf } from './description.ts';
 import type { Locals7 } from './locals.ts';
 import { WasmFunction } from './module.ts';
@@ -11,11 +23,12 @@ export const NORM = {
   residual: 0,
   delta: 1,
   normed: 2,
-  /** [hidden] f32. */
+  /** [hidden] f32, or one behind the other for each depth: for each row i32 bytes from the first to its own. */
   weight: 3,
-  rows: 4,
+  offsets: 4,
+  rows: 5,
 } as const;
-export const NORM_WORDS = 5;
+export const NORM_WORDS = 6;
 
 /**
  * `name(item, norm, scratch)` for an item's rows of `hidden` floats, a multiple of 4: residual += delta, and
@@ -31,8 +44,8 @@ export function addNormFunction(name: string, hidden: number, epsilon: number): 
   const ofRow = (index: number): Code => add(field(index), multiply(get(row), int(rowBytes)));
   const place = (start: Local) => add(get(start), get(at));
   fn.body([
-    set(weight, field(NORM.weight)),
     overItemRows([item, row, end], field(NORM.rows), [
+      set(weight, add(field(NORM.weight), load(add(field(NORM.offsets), multiply(get(row), int(4)))))),
       set(residual, ofRow(NORM.residual)),
       set(delta, ofRow(NORM.delta)),
       set(normed, ofRow(NORM.normed)),

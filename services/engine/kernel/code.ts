@@ -60,6 +60,8 @@ export const multiply = binary([0x6c]);
 export const divide = binary([0x6e]);
 export const remainder = binary([0x70]);
 export const lessThan = binary([0x49]);
+/** Both of two conditions. */
+export const both = binary([0x71]);
 export const load = (address: Code, offset = 0): Code => [address, 0x28, at(offset)];
 export const store = (address: Code, value: Code, offset = 0): Code => [address, value, 0x36, at(offset)];
 /** 16 bits; nothing is asked of the address. */

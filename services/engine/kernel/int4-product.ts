@@ -1,6 +1,6 @@
 import { add, type Code, get, int, integers, type Local, set, vector } from './code.ts';
 import type { WasmFunction } from './module.ts';
-import { LANES, MATRIX, productFunction, TILES } from './product.ts';
+import { LANES, MATRIX, type Outcome, productFunction, TILES } from './product.ts';
 import { ROUNDED_BLOCK_BYTES, ROUNDED_SCALE, ROUNDED_SUM } from './round-blocks.ts';
 import { FOUR_BYTES, STEP_BYTES } from './row-tiles.ts';
 import type { Target } from './target.ts';
@@ -10,8 +10,8 @@ import type { Target } from './target.ts';
  * the low half of a byte, with scale and zero point for each block. By pairs a block's products are summed in 16 bits:
  * 8 · 2 · 127 · 15 fits, so integers are exact either way.
  */
-export const int4Product = (name: string, gated: boolean, { dots }: Target): WasmFunction =>
-  productFunction(name, gated, (fn) => {
+export const int4Product = (name: string, outcome: Outcome, { dots }: Target): WasmFunction =>
+  productFunction(name, outcome, (fn) => {
     const [weights, scales, zeros] = fn.locals('i32', 3) as [Local, Local, Local];
     const [four, points, nibbles, ones] = fn.locals('v128', 4) as [Local, Local, Local, Local];
     const [lows, highs] = [fn.locals('v128', TILES), fn.locals('v128', TILES)];

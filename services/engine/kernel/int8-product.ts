@@ -1,6 +1,6 @@
 import { add, type Code, get, int, integers, type Local, set, vector } from './code.ts';
 import type { WasmFunction } from './module.ts';
-import { MATRIX, productFunction, TILES } from './product.ts';
+import { MATRIX, type Outcome, productFunction, TILES } from './product.ts';
 import { ROW_BYTES_START, ROW_LARGEST, ROW_SUM, SIXTEEN } from './round-rows.ts';
 import { FOUR_BYTES, STEP_BYTES } from './row-tiles.ts';
 import type { Target } from './target.ts';
@@ -16,8 +16,12 @@ const SUMS = 4;
  * Rows of `roundRowsFunction` times weights of seven bits with a scale for each output, a vector of them for 4 outputs × 4
  * columns. Two products fit 16 bits, 2 · 127 · 127, and are summed in 32: integers are exact, as in the graph. (ADR 14)
  */
-export const int8Product = (name: string, gated: boolean, { dots, registerVectors }: Target): WasmFunction =>
-  productFunction(name, gated, (fn) => {
+export const int8Product = (
+  name: string,
+  outcome: Outcome,
+  { dots, registerVectors }: Target,
+): WasmFunction =>
+  productFunction(name, outcome, (fn) => {
     const [weights, bytes, scales] = fn.locals('i32', 3) as [Local, Local, Local];
     const [four, ones] = fn.locals('v128', 2) as [Local, Local];
     const values = fn.locals('v128', TILES);

@@ -1,5 +1,6 @@
 import {
   add,
+  both,
   type Code,
   divide,
   get,
@@ -11,6 +12,7 @@ import {
   loopOver,
   loopWhile,
   multiply,
+  remainder,
   set,
   subtract,
   vector,
@@ -38,22 +40,24 @@ export const MATRIX = {
   groups: 4,
   /** Groups that one item works on. */
   itemGroups: 5,
-  /** f32 rows, and where they are rounded to, in tiles of so many bytes. */
+  /** f32 rows, from one to the next, and where they are rounded to, in tiles of so many bytes. */
   source: 6,
-  input: 7,
-  inputTileBytes: 8,
-  /** f32 rows. */
-  output: 9,
-  /** From one row of the output to the next. */
-  outputRowBytes: 10,
-  rows: 11,
-  items: 12,
+  sourceRowBytes: 7,
+  input: 8,
+  inputTileBytes: 9,
+  /** f32 rows, and from one to the next. */
+  output: 10,
+  outputRowBytes: 11,
+  rows: 12,
+  items: 13,
+  /** Where in its tile the first row is that is multiplied; `input` begins at that tile, `output` at that row. */
+  firstRow: 14,
 } as const;
-export const MATRIX_WORDS = 13;
+export const MATRIX_WORDS = 15;
 
 /** How rows of bytes are multiplied by weights of some precision. */
 export interface Product {
-  /** How many rows go through a group's weights together, the most first; the last is 1. */
+  /** How many rows of a tile go through a group's weights together, powers of two, the most first; the last is 1. */
   readonly rowCounts: readonly number[];
   /** Before everything. */
   readonly constants: Code;
@@ -83,17 +87,21 @@ export interface RowsProduct {
 }
 
 /**
- * `name(item, matrix, scratch)`: rows · Wᵀ of some groups of outputs. `gated`: every second group belongs to the up projection,
- * the one before it to the gate: what is put out is silu(gate) · up.
+ * What becomes of rows · Wᵀ. `put`: the output. `added`: it is added to the output. `gated`: every second group belongs to the up
+ * projection, the one before it to the gate: what is put out is silu(gate) · up.
  */
+export type Outcome = 'put' | 'added' | 'gated';
+
+/** `name(item, matrix, scratch)`: rows · Wᵀ of some groups of outputs. */
 export function productFunction(
   name: string,
-  gated: boolean,
+  outcome: Outcome,
   productOf: (fn: WasmFunction) => Product,
 ): WasmFunction {
   const fn = new WasmFunction(name, 3);
   const [item, matrix, scratch] = [fn.parameter(0), fn.parameter(1), fn.parameter(2)];
   const [group, end, row, block, blocks, input, output] = fn.locals('i32', 7) as Locals7;
+  const endRow = fn.local('i32');
   const product = productOf(fn);
   const most = Array.from({ length: product.rowCounts[0]! }, () => fn.locals('v128', TILES));
   const field = fieldOf(matrix);
@@ -101,7 +109,7 @@ export function productFunction(
     add(field(area), multiply(get(group), int(bytes * TILES)));
   const ofGroup = (area: number, bytes: number): Code =>
     add(field(area), multiply(multiply(get(group), get(blocks)), int(bytes * TILES)));
-  const activation = gated ? new Activation(fn) : undefined;
+  const activation = outcome === 'gated' ? new Activation(fn) : undefined;
   const groupBytes = TILES * LANES * 4;
   const overTotals = (
     totals: ProductPlace['totals'],
@@ -129,32 +137,41 @@ export function productFunction(
         : [],
       overTotals(
         totals,
-        (total, _, offset) => vector.store(get(output), get(total), offset),
+        (total, _, offset) => {
+          const sum =
+            outcome === 'added' ? vector.add(vector.load(get(output), offset), get(total)) : get(total);
+          return vector.store(get(output), sum, offset);
+        },
         set(output, add(get(output), field(MATRIX.outputRowBytes))),
       ),
       set(row, add(get(row), int(count))),
     ];
   };
-  const step = gated ? 2 : 1;
+  /** As many rows together as begin where as many of a tile do. */
+  const rowsTogether = product.rowCounts.reduceRight((fewer: Code, count) => {
+    const aligned = lessThan(remainder(get(row), int(count)), int(1));
+    const enough = lessThan(int(count - 1), subtract(get(endRow), get(row)));
+    return count === 1 ? multiplied(1) : ifElse(both(aligned, enough), multiplied(count), fewer);
+  }, []);
+  const step = outcome === 'gated' ? 2 : 1;
   fn.body([
     product.constants,
     activation?.constants ?? [],
     set(blocks, field(MATRIX.blocks)),
+    set(endRow, add(field(MATRIX.firstRow), field(MATRIX.rows))),
     set(end, multiply(add(get(item), int(1)), field(MATRIX.itemGroups))),
     ifElse(lessThan(field(MATRIX.groups), get(end)), set(end, field(MATRIX.groups))),
     loopOver(group, multiply(get(item), field(MATRIX.itemGroups)), get(end), step, [
       set(output, add(field(MATRIX.output), multiply(divide(get(group), int(step)), int(groupBytes)))),
-      set(row, int(0)),
-      product.rowCounts.map((count) =>
-        loopWhile(lessThan(int(count - 1), subtract(field(MATRIX.rows), get(row))), multiplied(count)),
-      ),
+      set(row, field(MATRIX.firstRow)),
+      loopWhile(lessThan(get(row), get(endRow)), rowsTogether),
     ]),
   ]);
   return fn;
 }
 
-/** silu(gate) · up, with exp of −|gate| only, which cannot overflow. */
-class Activation {
+/** silu(gate) · up, with exp of −|gate| only, which cannot overflow. (Shazeer 2020, GLU variants) */
+export class Activation {
   readonly constants: Code;
   readonly #exponential: Exponential;
   readonly #gates: readonly Local[];

@@ -58,10 +58,7 @@ export function roundBlocksFunction(): WasmFunction {
   fn.body([
     set(blocks, field(MATRIX.blocks)),
     overItemRows([item, row, end], field(MATRIX.rows), [
-      set(
-        source,
-        add(field(MATRIX.source), multiply(multiply(get(row), get(blocks)), int(BLOCK_COLUMNS * 4))),
-      ),
+      set(source, add(field(MATRIX.source), multiply(get(row), field(MATRIX.sourceRowBytes)))),
       set(target, inTile(field(MATRIX.input), row, field(MATRIX.inputTileBytes))),
       loopOver(block, int(0), get(blocks), 1, [
         set(largest, vector.floats(SMALLEST)),

@@ -56,7 +56,7 @@ export function roundRowsFunction(name: string): WasmFunction {
   fn.body([
     set(blocks, field(MATRIX.blocks)),
     overItemRows([item, row, end], field(MATRIX.rows), [
-      set(source, add(field(MATRIX.source), multiply(multiply(get(row), get(blocks)), int(SIXTEEN * 4)))),
+      set(source, add(field(MATRIX.source), multiply(get(row), field(MATRIX.sourceRowBytes)))),
       set(target, inTile(field(MATRIX.input), row, field(MATRIX.inputTileBytes))),
       set(from, get(source)),
       set(largest, vector.floats(0)),

@@ -49,7 +49,7 @@ export class TestProduct {
     this.#outputs = outputs;
     const [product, round] =
       precision === 'int4' ? [int4Product, roundBlocksFunction()] : [int8Product, roundRowsFunction('round')];
-    const functions = [round, product('product', false, target), product('gated', true, target)];
+    const functions = [round, product('product', 'put', target), product('gated', 'gated', target)];
     const module = compile(wasmModule(functions, MEMORY_PAGES), target);
     const { exports } = new WebAssembly.Instance(module, { host: { memory: this.#memory } });
     this.#functions = exports as unknown as Functions;
@@ -57,6 +57,7 @@ export class TestProduct {
       ...{ place: { data: 0, scales: 1, zeroPoints: 2 }, worker, outputs, blocks: this.#blocks },
       ...{ address: PLACES.matrix, weights: PLACES.weights, scales: PLACES.scales, zeros: PLACES.zeros },
       ...{ source: PLACES.source, rounded: PLACES.rounded, target: PLACES.target },
+      ...{ sourceRowBytes: columns * 4, targetRowBytes: (worker === 'gated' ? outputs / 2 : outputs) * 4 },
     };
     const read = (offset: number): ArrayBuffer => {
       const { buffer, byteOffset, byteLength } = parts[offset]!;
