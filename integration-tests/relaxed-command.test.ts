@@ -100,15 +100,20 @@ describe('rondo convert --lora-precision', () => {
     const [some, others] = [await logitsOf(rounded.out, PROMPT), await logitsOf(plain.out, PROMPT)];
     const apart = distance(some, others);
     assert.ok(apart > 0 && apart < 0.1, `apart by ${apart} of the largest logit`);
-    // What --precision int8 takes by itself.
-    const byItself = await converted('int8', ...base);
-    assert.equal(byItself.manifest.adapters?.method, 'integer');
+    // What --precision int8 takes by itself, and int4.
+    for (const precision of ['int8', 'int4']) {
+      const byItself = await converted(precision, '--precision', precision, '--lora-rank', '8');
+      assert.equal(byItself.manifest.adapters?.method, 'integer');
+    }
   });
 
   test('is refused where it means nothing, before anything is written', async () => {
     const out = join(directory, 'refused');
     for (const [options, reason] of [
-      [['--lora-rank', '4', '--lora-precision', 'int8'], /--lora-precision int8: only with --precision int8/],
+      [
+        ['--lora-rank', '4', '--lora-precision', 'int8'],
+        /--lora-precision int8: only with --precision int8 or int4, .*; here f32/,
+      ],
       [['--lora-precision', 'int8'], /--lora-precision int8: needs --lora-rank or --lora-energy/],
       [['--lora-energy', '1.5'], /--lora-energy 1\.5: expected a number above 0 and at most 1/],
     ] as const) {

@@ -106,7 +106,7 @@ export const convertCommand = (): Command =>
     .addOption(
       new Option(
         '--lora-precision <kind>',
-        'how factors are stored (default: int8 with --precision int8, else f32)',
+        'how factors are stored (default: int8 with --precision int8 or int4, else f32)',
       ).choices(['f32', 'int8']),
     )
     .addOption(

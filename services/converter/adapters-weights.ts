@@ -43,9 +43,9 @@ export interface AdapterMatrix {
   readonly bytes: number;
 }
 
-/** The best in `rondo bench adapters` over a base of this precision (ADR 10). */
+/** The best over a base of this precision: over integers those that the engine's kernel knows (ADR 10). */
 export const adapterMethod = (precision: Manifest['precision']): AdapterMethod =>
-  precision === 'int8' ? 'integer' : 'grouped';
+  precision === 'f32' ? 'grouped' : 'integer';
 
 /** Linears that are stored as one matrix, in the order of their rows, because they share their input. */
 export const PACKED = { qkv: ['q', 'k', 'v'], o: ['o'], gate_up: ['gate', 'up'], down: ['down'] } as const;

@@ -1,7 +1,13 @@
 import { availableParallelism } from 'node:os';
 import type { Manifest } from '@rondo/bundle';
 import { RondoError } from '@rondo/core';
-import { type AdapterMethod, type AdapterOptions, type AdapterTarget, PACKED } from './adapters-weights.ts';
+import {
+  type AdapterMethod,
+  type AdapterOptions,
+  type AdapterTarget,
+  adapterMethod,
+  PACKED,
+} from './adapters-weights.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { TiedCheckpoint } from './loop-init.ts';
 import { LowRankThreads } from './low-rank-threads.ts';
@@ -64,13 +70,13 @@ export function openLora({ lora, precision, onProgress }: LoraContext, tied: Che
 /** What `onProgress` calls the time in which residuals are decomposed. */
 export const FACTORS = 'factors';
 
-/** ADR 10: integer factors share the rounding of their inputs with an int8 base; over others they have none to share. */
+/** ADR 10: beside weights in f32 the rounding of factors would be the only one. */
 function loraMethod(factors: LoraOptions['precision'], base: Manifest['precision']): AdapterMethod {
-  if (factors === 'int8' && base !== 'int8') {
+  if (factors === 'int8' && base === 'f32') {
     throw new RondoError(
       'CONFIG_INVALID',
-      `--lora-precision int8: only with --precision int8, whose rounded inputs the factors share; here ${base}`,
+      `--lora-precision int8: only with --precision int8 or int4, whose own rounding moves logits further; here ${base}`,
     );
   }
-  return base === 'int8' && factors !== 'f32' ? 'integer' : 'grouped';
+  return factors === 'f32' ? 'grouped' : adapterMethod(base);
 }
