@@ -6,7 +6,7 @@ const AT_ONCE_OPTIMISED = ['liftoff', 'wasm-lazy-compilation'] as const;
 const JOINED = 'experimental-wasm-revectorize';
 
 /**
- * The module with all its functions optimised for `target` (some 50 ms), before the first call of one. (ADR 11)
+ * The module with all its functions optimised for `target` (some ten milliseconds), before the first call of one. (ADR 11)
  */
 export function compile(
   bytes: Uint8Array<ArrayBuffer>,

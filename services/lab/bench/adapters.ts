@@ -19,10 +19,9 @@ type Precision = Manifest['precision'];
 
 const SHAPES = [TINYLLAMA, SMOLLM2];
 const ROW_COUNTS = [16, 32];
-const FULL = { precisions: ['f32', 'int8', 'int4'], ranks: [16, 64, 128] } as const;
-const QUICK = { precisions: ['f32', 'int8'], ranks: [64] } as const;
 /** Turns of a cell: with three, one that something else disturbed was a third of the figure. */
-const REPEATS = 21;
+const FULL = { precisions: ['f32', 'int8', 'int4'], ranks: [16, 64, 128], repeats: 21 } as const;
+const QUICK = { ...FULL, ranks: [64], repeats: 9 } as const;
 /** Of the goal. */
 const GOAL_RANK = 64;
 const GOAL_LOSS = 10;
@@ -45,7 +44,7 @@ interface Cell {
 }
 
 async function run(context: SuiteContext): Promise<SuiteResult> {
-  const { precisions, ranks } = context.quick ? QUICK : FULL;
+  const { precisions, ranks, repeats } = context.quick ? QUICK : FULL;
   const cells: Cell[] = [];
   for (const shape of SHAPES) {
     const checkpoint = new RandomCheckpoint(shape, CONTEXT, context.seed);
@@ -57,7 +56,7 @@ async function run(context: SuiteContext): Promise<SuiteResult> {
         const prepared = await prepareWeights(checkpoint, precision, directory);
         for (const rank of ranks) {
           context.progress(`${shape.name}, ${precision}, rank ${rank}`);
-          const trial = { checkpoint, precision, prepared, rank, rowCounts: ROW_COUNTS, repeats: REPEATS };
+          const trial = { checkpoint, precision, prepared, rank, rowCounts: ROW_COUNTS, repeats };
           const share = rankShare(checkpoint.model, rank);
           cells.push({ shape, precision, rank, share, findings: await runTrial(context, trial) });
         }
@@ -116,9 +115,9 @@ function notesOf({ threads, seed, quick }: SuiteContext, cells: readonly Cell[])
     return `${method} ${(losses.reduce((sum, loss) => sum + loss, 0) / losses.length).toFixed(1)} %`;
   });
   return [
-    `One pass of a block of two layers over one decoding row of each sequence, half of the rows at each of ${DEPTHS} depths, ${CONTEXT} positions of K and V behind every row, random weights (seed ${seed}), adapters on all seven linears, in f32 except with the method integer, ${threads} threads. Time is that inside the engine: no prelude, coda or head, which would hide a part of the loss. All methods of a rank and the block without adapters take turns in one process; the loss is the median over ${REPEATS} turns of what each loses against rank 0 in the same turn.`,
-    `Extra FLOPs are what the rank itself asks for, and what grouped and gathered compute; masked and integer compute ${DEPTHS} times as many, integer with factors of 7 bits. If what the rank asks for ran as fast as the base's own products, and these were all of the time, the loss at rank ${GOAL_RANK} could not be less than: ${floors(1)}. What is read are the factors of all ${DEPTHS} depths; where reading takes all of the time, not less than: ${floors(DEPTHS)}. Over int8 and int4 the same f32 arithmetic weighs more, as the base's is faster.`,
-    `Mean loss over all cells: ${means.join(', ')}. The converter's default is ${adapterMethod('int8')} over int8, else ${adapterMethod('f32')}.${quick ? ' --quick measures rank 64 on f32 and int8 only.' : ''}`,
+    `One pass of a block of two layers over one decoding row of each sequence, half of the rows at each of ${DEPTHS} depths, ${CONTEXT} positions of K and V behind every row, random weights (seed ${seed}), adapters on all seven linears, in f32 except with the method integer, ${threads} threads. Time is that inside the engine: no prelude, coda or head, which would hide a part of the loss. All methods of a rank and the block without adapters take turns in one process; the loss is the median over ${(quick ? QUICK : FULL).repeats} turns of what each loses against rank 0 in the same turn.`,
+    `Extra FLOPs are what the rank itself asks for, and what grouped and gathered compute; masked computes ${DEPTHS} times as many. integer has factors of 7 bits: where the engine’s kernel takes the layers it computes what the rank asks for, in the graph runtime (over f32, and where its products of int8 are faster) ${DEPTHS} times as much. If what the rank asks for ran as fast as the base's own products, and these were all of the time, the loss at rank ${GOAL_RANK} could not be less than: ${floors(1)}. What is read are the factors of all ${DEPTHS} depths; where reading takes all of the time, not less than: ${floors(DEPTHS)}. With the other methods layers run in the graph runtime, over int8 and int4 too.`,
+    `Mean loss over all cells: ${means.join(', ')}. The converter's default is ${adapterMethod('int8')} over int8 and int4, ${adapterMethod('f32')} over f32.${quick ? ' --quick measures rank 64 only.' : ''}`,
   ];
 }
 
