@@ -36,11 +36,11 @@ export interface PlannedFactors {
   readonly roundsInput: boolean;
 }
 
-/** Addresses of what all factors share: inputs rounded by rows where their linears' are not, what A puts out, and a part of that rounded. */
+/** Addresses of what all factors share: inputs rounded by rows where their linears' are not, what A puts out, and that rounded part by part. */
 export interface FactorAreas {
   readonly rounded: number | undefined;
   readonly low: number;
-  readonly lowRounded: number;
+  readonly lowRounded: readonly number[];
 }
 
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
@@ -71,7 +71,9 @@ export function factorAreas(
   return {
     rounded: columns > 0 ? tiles(columns) : undefined,
     low: plan.floats(rowsMax * widest),
-    lowRounded: tiles(Math.max(...all.flatMap(({ parts }) => parts.map(padded)))),
+    lowRounded: Array.from({ length: Math.max(...all.map(({ parts }) => parts.length)) }, () =>
+      tiles(Math.max(...all.flatMap(({ parts }) => parts.map(padded)))),
+    ),
   };
 }
 
@@ -120,12 +122,12 @@ export function planFactors(
         },
         parts.map(({ piece }) => piece),
       ),
-      bs: parts.map(({ part, at }) =>
+      bs: parts.map(({ part, at }, index) =>
         factor(
           'factorAddition',
           [part.outputs, padded(part)],
           {
-            ...{ source: areas.low + at * 4, sourceRowBytes: lowRowBytes, rounded: areas.lowRounded },
+            ...{ source: areas.low + at * 4, sourceRowBytes: lowRowBytes, rounded: areas.lowRounded[index]! },
             ...{ target: linear.target + part.firstOutput * 4, targetRowBytes: linear.targetRowBytes },
           },
           [

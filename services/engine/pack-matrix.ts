@@ -80,6 +80,7 @@ function describeMatrix(
     outputRowBytes: matrix.targetRowBytes,
     rows: 0,
     firstRow: 0,
+    next: 0,
   });
 }
 

@@ -54,20 +54,17 @@ export class SharedKernel {
 
   /** Rounds the first `rows` rows by `rounder` and multiplies them by a matrix. */
   multiply(rounder: 'round' | 'headRound', matrix: LaidMatrix, rows: number): void {
-    this.#round(rounder, matrix, rows);
-    this.#multiplyRounded(matrix, 0, rows);
+    this.#round(rounder, [matrix], rows);
+    this.threads.run(matrix.worker, this.#place(matrix, 0, rows), matrix.address);
   }
 
   /** Adds what A and B of its depth make of each row to what its linear put out; all rows are in `groups`. */
   addFactors({ depths, roundsInput }: PlannedFactors, rows: number, groups: readonly DepthGroup[]): void {
     const [{ a, bs }] = depths as [DepthFactors];
-    if (roundsInput) this.#round('factorRound', a, rows);
-    for (const { depth, first, rows } of groups) this.#multiplyRounded(depths[depth]!.a, first, rows);
-    bs.forEach((b, part) => {
-      this.#round('factorRound', b, rows);
-      for (const { depth, first, rows } of groups)
-        this.#multiplyRounded(depths[depth]!.bs[part]!, first, rows);
-    });
+    if (roundsInput) this.#round('factorRound', [a], rows);
+    this.#multiplyGroups(groups, (depth) => [depths[depth]!.a]);
+    this.#round('factorRound', bs, rows);
+    this.#multiplyGroups(groups, (depth) => depths[depth]!.bs);
   }
 
   describeActivation({ address, source, target, rowBytes }: PlannedActivation): void {
@@ -80,29 +77,43 @@ export class SharedKernel {
     this.#runRows('activate', rows, address);
   }
 
+  /** Rounds the first `rows` rows for each of the matrices, in one job. */
   #round(
     rounder: 'round' | 'headRound' | 'factorRound',
-    { address, rounded }: LaidMatrix,
+    matrices: readonly LaidMatrix[],
     rows: number,
   ): void {
-    this.words[address / 4 + MATRIX.rows] = rows;
-    this.words[address / 4 + MATRIX.input] = rounded;
-    this.#runRows(rounder, rows, address);
+    matrices.forEach((matrix, at) => {
+      this.#place(matrix, 0, rows);
+      this.words[matrix.address / 4 + MATRIX.next] = matrices[at + 1]?.address ?? 0;
+    });
+    this.threads.run(rounder, rowItems(rows) * matrices.length, matrices[0]!.address);
   }
 
-  /** Multiplies some of the rows that were rounded. */
-  #multiplyRounded(
-    { worker, address, rounded, target, targetRowBytes }: LaidMatrix,
-    first: number,
-    rows: number,
-  ): void {
+  /** Multiplies the rows of each group, which were rounded, by the matrices of its depth, all in one job. */
+  #multiplyGroups(groups: readonly DepthGroup[], matricesOf: (depth: number) => readonly LaidMatrix[]): void {
+    let items = 0;
+    let last: LaidMatrix | undefined;
+    for (const { depth, first, rows } of groups) {
+      for (const matrix of matricesOf(depth)) {
+        items += this.#place(matrix, first, rows);
+        if (last) this.words[last.address / 4 + MATRIX.next] = matrix.address;
+        last = matrix;
+      }
+    }
+    const [{ worker, address }] = matricesOf(groups[0]!.depth) as [LaidMatrix];
+    this.threads.run(worker, items, address);
+  }
+
+  /** Has a matrix work on some of the rows that are or will be rounded; returns its items. */
+  #place({ address, rounded, target, targetRowBytes }: LaidMatrix, first: number, rows: number): number {
     const start = address / 4;
     const tileBytes = this.words[start + MATRIX.inputTileBytes]!;
     this.words[start + MATRIX.rows] = rows;
     this.words[start + MATRIX.firstRow] = first % TILE_ROWS;
     this.words[start + MATRIX.input] = rounded + Math.floor(first / TILE_ROWS) * tileBytes;
     this.words[start + MATRIX.output] = target + first * targetRowBytes;
-    this.threads.run(worker, this.words[start + MATRIX.items]!, address);
+    return this.words[start + MATRIX.items]!;
   }
 
   #runRows(worker: WorkerName, rows: number, argument: number): void {

@@ -1,8 +1,9 @@
+import { Activation } from './activation.ts';
 import { add, get, int, loopOver, multiply, set, vector } from './code.ts';
 import { fieldOf } from './description.ts';
 import type { Locals7 } from './locals.ts';
 import { WasmFunction } from './module.ts';
-import { Activation, LANES, TILES } from './product.ts';
+import { LANES, TILES } from './product.ts';
 import { overItemRows } from './row-items.ts';
 
 /** What an activation works on, in words from its address on. */
@@ -21,7 +22,7 @@ export function activateFunction(name: string): WasmFunction {
   const fn = new WasmFunction(name, 3);
   const [item, active] = [fn.parameter(0), fn.parameter(1)];
   const [row, end, at, source, target, rowBytes] = fn.locals('i32', 7) as Locals7;
-  const activation = new Activation(fn);
+  const activation = new Activation(fn, TILES);
   const ups = fn.locals('v128', TILES);
   const field = fieldOf(active);
   const gates = add(get(source), get(at));

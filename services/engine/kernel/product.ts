@@ -1,3 +1,4 @@
+import { Activation } from './activation.ts';
 import {
   add,
   both,
@@ -6,7 +7,6 @@ import {
   get,
   ifElse,
   int,
-  integers,
   type Local,
   lessThan,
   loopOver,
@@ -18,7 +18,6 @@ import {
   vector,
 } from './code.ts';
 import { fieldOf } from './description.ts';
-import { Exponential } from './exponential.ts';
 import type { Locals7 } from './locals.ts';
 import { WasmFunction } from './module.ts';
 import { inTile } from './row-tiles.ts';
@@ -52,8 +51,10 @@ export const MATRIX = {
   items: 13,
   /** Where in its tile the first row is that is multiplied; `input` begins at that tile, `output` at that row. */
   firstRow: 14,
+  /** The matrix whose items come behind these in the same job. */
+  next: 15,
 } as const;
-export const MATRIX_WORDS = 15;
+export const MATRIX_WORDS = 16;
 
 /** How rows of bytes are multiplied by weights of some precision. */
 export interface Product {
@@ -92,6 +93,13 @@ export interface RowsProduct {
  */
 export type Outcome = 'put' | 'added' | 'gated';
 
+/** Goes on to the matrix that an item of several matrices' is of; each has so many `items`. */
+export const findMatrix = ([item, matrix]: readonly [Local, Local], items: Code): Code =>
+  loopWhile(lessThan(subtract(items, int(1)), get(item)), [
+    set(item, subtract(get(item), items)),
+    set(matrix, fieldOf(matrix)(MATRIX.next)),
+  ]);
+
 /** `name(item, matrix, scratch)`: rows · Wᵀ of some groups of outputs. */
 export function productFunction(
   name: string,
@@ -109,7 +117,7 @@ export function productFunction(
     add(field(area), multiply(get(group), int(bytes * TILES)));
   const ofGroup = (area: number, bytes: number): Code =>
     add(field(area), multiply(multiply(get(group), get(blocks)), int(bytes * TILES)));
-  const activation = outcome === 'gated' ? new Activation(fn) : undefined;
+  const activation = outcome === 'gated' ? new Activation(fn, TILES) : undefined;
   const groupBytes = TILES * LANES * 4;
   const overTotals = (
     totals: ProductPlace['totals'],
@@ -157,6 +165,7 @@ export function productFunction(
   fn.body([
     product.constants,
     activation?.constants ?? [],
+    findMatrix([item, matrix], field(MATRIX.items)),
     set(blocks, field(MATRIX.blocks)),
     set(endRow, add(field(MATRIX.firstRow), field(MATRIX.rows))),
     set(end, multiply(add(get(item), int(1)), field(MATRIX.itemGroups))),
@@ -168,41 +177,4 @@ export function productFunction(
     ]),
   ]);
   return fn;
-}
-
-/** silu(gate) · up, with exp of −|gate| only, which cannot overflow. (Shazeer 2020, GLU variants) */
-export class Activation {
-  readonly constants: Code;
-  readonly #exponential: Exponential;
-  readonly #gates: readonly Local[];
-  readonly #powers: readonly Local[];
-  readonly #one: Local;
-
-  constructor(fn: WasmFunction) {
-    this.#exponential = new Exponential(fn);
-    this.#gates = fn.locals('v128', TILES);
-    this.#powers = fn.locals('v128', TILES);
-    this.#one = fn.local('v128');
-    this.constants = [this.#exponential.constants, set(this.#one, vector.floats(1))];
-  }
-
-  /** `ups` are multiplied by what becomes of the gates at `address`, side by side. */
-  of(ups: readonly Local[], address: Code, offset: number): Code {
-    const one = get(this.#one);
-    const each = (body: (gate: Local, power: Local, up: Local, tile: number) => Code): Code =>
-      ups.map((up, tile) => body(this.#gates[tile]!, this.#powers[tile]!, up, tile));
-    return [
-      each((gate, _, __, tile) => set(gate, vector.load(address, offset + tile * 16))),
-      each((gate, power) => set(power, vector.subtract(vector.floats(0), vector.absolute(get(gate))))),
-      each((_, power) => this.#exponential.of(power)),
-      each((gate, power, up) => {
-        const positive = vector.lessThan(vector.floats(0), get(gate));
-        const sigmoid = vector.divide(
-          integers.select(one, get(power), positive),
-          vector.add(one, get(power)),
-        );
-        return set(up, vector.multiply(vector.multiply(get(gate), sigmoid), get(up)));
-      }),
-    ];
-  }
 }

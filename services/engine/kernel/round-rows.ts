@@ -15,8 +15,8 @@ import {
 import { fieldOf } from './description.ts';
 import type { Locals7 } from './locals.ts';
 import { WasmFunction } from './module.ts';
-import { MATRIX } from './product.ts';
-import { overItemRows } from './row-items.ts';
+import { findMatrix, MATRIX } from './product.ts';
+import { overItemRows, rowItemsOf } from './row-items.ts';
 import { FOUR_BYTES, inTile, STEP_BYTES, TILE_ROWS } from './row-tiles.ts';
 
 /** Columns rounded and multiplied in one turn. */
@@ -54,6 +54,7 @@ export function roundRowsFunction(name: string): WasmFunction {
   const [a, b, c, d] = values.map((value) => get(value)) as [Code, Code, Code, Code];
   const bytes = integers.narrowToBytes(integers.narrowToShorts(a, b), integers.narrowToShorts(c, d));
   fn.body([
+    findMatrix([item, matrix], rowItemsOf(field(MATRIX.rows))),
     set(blocks, field(MATRIX.blocks)),
     overItemRows([item, row, end], field(MATRIX.rows), [
       set(source, add(field(MATRIX.source), multiply(get(row), field(MATRIX.sourceRowBytes)))),
