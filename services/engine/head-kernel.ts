@@ -89,7 +89,7 @@ export const headFunctions = ({ hidden, normEpsilon }: HeadPlan, target: Target)
   int8Product('headProduct', 'put', target),
   expSumsFunction('headSums'),
   addNormFunction('headNorm', hidden, normEpsilon),
-  roundRowsFunction('headRound'),
+  roundRowsFunction('headRound', 'divisions'),
 ];
 
 /** Final norm, logits, candidates and log Σ exp of a few rows without the graph runtime. (ADR 24) */

@@ -23,13 +23,13 @@ export function layerFunctions(
     product('product', 'put', target),
     product('gated', 'gated', target),
     addNormFunction('addNorm', hidden, normEpsilon),
-    precision === 'int4' ? roundBlocksFunction() : roundRowsFunction('round'),
+    precision === 'int4' ? roundBlocksFunction() : roundRowsFunction('round', 'divisions'),
     ...(activation === undefined ? [] : factorFunctions(target)),
   ];
 }
 
 const factorFunctions = (target: Target): WasmFunction[] => [
-  roundRowsFunction('factorRound'),
+  roundRowsFunction('factorRound', 'multiplication'),
   int8Product('factorProduct', 'put', target),
   int8Product('factorAddition', 'added', target),
   activateFunction('activate'),

@@ -48,7 +48,9 @@ export class TestProduct {
     this.#columns = columns;
     this.#outputs = outputs;
     const [product, round] =
-      precision === 'int4' ? [int4Product, roundBlocksFunction()] : [int8Product, roundRowsFunction('round')];
+      precision === 'int4'
+        ? [int4Product, roundBlocksFunction()]
+        : [int8Product, roundRowsFunction('round', 'divisions')];
     const functions = [round, product('product', 'put', target), product('gated', 'gated', target)];
     const module = compile(wasmModule(functions, MEMORY_PAGES), target);
     const { exports } = new WebAssembly.Instance(module, { host: { memory: this.#memory } });
