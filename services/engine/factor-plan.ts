@@ -23,7 +23,7 @@ export interface PlannedFactor extends LaidMatrix {
   readonly pieces: readonly (StoredPiece & { readonly at: number })[];
 }
 
-/** The factors of a linear at one depth: A of all its parts, and B of each, which is added to the part's outputs. */
+/** The factors of a linear at one depth: A of all its parts, and B of each, which is added to the part's outputs or put where its product adds it. */
 export interface DepthFactors {
   readonly a: PlannedFactor;
   readonly bs: readonly PlannedFactor[];
@@ -34,6 +34,8 @@ export interface PlannedFactors {
   readonly depths: readonly DepthFactors[];
   /** The linear's own rows are rounded by blocks, these by rows. */
   readonly roundsInput: boolean;
+  /** The linear's own product adds what they put out, so that it comes behind them. */
+  readonly first: boolean;
 }
 
 /** Addresses of what all factors share: inputs rounded by rows where their linears' are not, what A puts out, and that rounded part by part. */
@@ -98,6 +100,10 @@ export function planFactors(
   });
   const width = lowWidth(place);
   const lowRowBytes = width * 4;
+  const out =
+    linear.sums === undefined
+      ? ({ worker: 'factorAddition', target: linear.target, rowBytes: linear.targetRowBytes } as const)
+      : ({ worker: 'factorProduct', target: linear.sums, rowBytes: 2 * linear.targetRowBytes } as const);
   const ofDepth = (depth: number): DepthFactors => {
     const before = ({ ranks }: PartPlace) => sum(ranks.slice(0, depth));
     let [stored, at] = [0, 0];
@@ -124,11 +130,11 @@ export function planFactors(
       ),
       bs: parts.map(({ part, at }, index) =>
         factor(
-          'factorAddition',
+          out.worker,
           [part.outputs, padded(part)],
           {
             ...{ source: areas.low + at * 4, sourceRowBytes: lowRowBytes, rounded: areas.lowRounded[index]! },
-            ...{ target: linear.target + part.firstOutput * 4, targetRowBytes: linear.targetRowBytes },
+            ...{ target: out.target + part.firstOutput * 4, targetRowBytes: out.rowBytes },
           },
           [
             {
@@ -145,5 +151,5 @@ export function planFactors(
     };
   };
   const depths = place.parts[0]!.ranks.map((_, depth) => ofDepth(depth));
-  return { depths, roundsInput: areas.rounded !== undefined };
+  return { depths, roundsInput: areas.rounded !== undefined, first: linear.sums !== undefined };
 }

@@ -132,7 +132,8 @@ export class HeadKernel {
     floats.set(state, this.#plan.state / 4);
     threads.gather();
     if (norm) this.#kernel.addNorm('headNorm', norm, zeros, rows);
-    this.#kernel.multiply('headRound', matrix, rows);
+    this.#kernel.round('headRound', [matrix], rows);
+    this.#kernel.multiply(matrix, rows);
     threads.run('headSums', rows * slices, sliced);
     threads.dismiss();
     const logits = floats.subarray(matrix.target / 4, matrix.target / 4 + rows * vocab);

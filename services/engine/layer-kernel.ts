@@ -1,7 +1,6 @@
 import type { Bundle } from '@rondo/bundle';
 import type { DepthGroup } from './depth-groups.ts';
 import type { Stack } from './engine.ts';
-import { activateFunction } from './kernel/activate.ts';
 import { addNormFunction } from './kernel/add-norm.ts';
 import { int4Product } from './kernel/int4-product.ts';
 import { int8Product } from './kernel/int8-product.ts';
@@ -15,7 +14,7 @@ import type { SharedKernel } from './shared-kernel.ts';
 
 /** What the kernel has for layers beside attention. */
 export function layerFunctions(
-  { hidden, normEpsilon, precision, activation }: LayerPlan,
+  { hidden, normEpsilon, precision, adapted }: LayerPlan,
   target: Target,
 ): WasmFunction[] {
   const product = precision === 'int4' ? int4Product : int8Product;
@@ -24,7 +23,7 @@ export function layerFunctions(
     product('gated', 'gated', target),
     addNormFunction('addNorm', hidden, normEpsilon),
     precision === 'int4' ? roundBlocksFunction() : roundRowsFunction('round', 'divisions'),
-    ...(activation === undefined ? [] : factorFunctions(target)),
+    ...(adapted ? [product('gatedSum', 'gatedSum', target), ...factorFunctions(target)] : []),
   ];
 }
 
@@ -32,7 +31,6 @@ const factorFunctions = (target: Target): WasmFunction[] => [
   roundRowsFunction('factorRound', 'multiplication'),
   int8Product('factorProduct', 'put', target),
   int8Product('factorAddition', 'added', target),
-  activateFunction('activate'),
 ];
 
 /**
@@ -46,7 +44,6 @@ export class LayerKernel {
   constructor(plan: LayerPlan, kernel: SharedKernel) {
     this.#plan = plan;
     this.#kernel = kernel;
-    if (plan.activation) kernel.describeActivation(plan.activation);
   }
 
   /** Reads the weights. @throws RondoError BUNDLE_INVALID for a file that ends before they do. */
@@ -113,7 +110,6 @@ export class LayerKernel {
       this.#multiply(after.output, rows, groups);
       this.#addNorm(after.norm, delta, rows);
       this.#multiply(after.gateUp, rows, groups);
-      if (after.gateUp.factors) this.#kernel.activate(this.#plan.activation!, rows);
       this.#multiply(after.down, rows, groups);
       due = delta;
     });
@@ -125,8 +121,10 @@ export class LayerKernel {
   }
 
   #multiply({ matrix, factors }: PlannedLinear, rows: number, groups: readonly DepthGroup[]): void {
-    this.#kernel.multiply('round', matrix, rows);
-    if (factors) this.#kernel.addFactors(factors, rows, groups);
+    this.#kernel.round('round', [matrix], rows);
+    if (factors?.first) this.#kernel.multiplyFactors(factors, rows, groups);
+    this.#kernel.multiply(matrix, rows);
+    if (factors && !factors.first) this.#kernel.multiplyFactors(factors, rows, groups);
   }
 
   #addNorm(norm: PlannedNorm, delta: number, rows: number): void {

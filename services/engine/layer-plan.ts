@@ -8,7 +8,6 @@ import {
   type PlannedFactors,
   planFactors,
 } from './factor-plan.ts';
-import { ACTIVE_WORDS } from './kernel/activate.ts';
 import { NORM_WORDS } from './kernel/add-norm.ts';
 import type { MemoryPlan } from './kernel/memory-plan.ts';
 import { MATRIX_WORDS } from './kernel/product.ts';
@@ -25,10 +24,10 @@ type MatrixPlace = LayerPlace['qkv'];
 
 /** A matrix [outputs, columns] in the kernel's memory, whose columns are worked on block by block. */
 export interface LaidMatrix {
-  /** What multiplies by it: `gated` when its first half is the gate of its second. */
+  /** What multiplies by it: `gated` or `gatedSum` when its first half is the gate of its second. */
   readonly worker: Extract<
     WorkerName,
-    'product' | 'gated' | 'headProduct' | 'factorProduct' | 'factorAddition'
+    'product' | 'gated' | 'gatedSum' | 'headProduct' | 'factorProduct' | 'factorAddition'
   >;
   readonly outputs: number;
   readonly blocks: number;
@@ -43,6 +42,8 @@ export interface LaidMatrix {
   /** From one row to the next. */
   readonly sourceRowBytes: number;
   readonly targetRowBytes: number;
+  /** Of rows twice as wide as the target's that a `gatedSum` adds. */
+  readonly sums?: number | undefined;
 }
 
 /** One on its way there from the bundle's file. */
@@ -63,14 +64,6 @@ export interface PlannedNorm {
   readonly offset: number;
 }
 
-/** Rows of gates and ups that become active: addresses of its description, of rows twice as wide, and of rows. */
-export interface PlannedActivation {
-  readonly address: number;
-  readonly source: number;
-  readonly target: number;
-  readonly rowBytes: number;
-}
-
 /** A linear layer: its matrix, and what each depth adds to it. */
 export interface PlannedLinear {
   readonly matrix: PlannedMatrix;
@@ -87,7 +80,6 @@ export interface PlannedProjection {
 export interface PlannedSublayers {
   readonly output: PlannedLinear;
   readonly norm: PlannedNorm;
-  /** Gated in its product, or with factors behind it. */
   readonly gateUp: PlannedLinear;
   readonly down: PlannedLinear;
 }
@@ -114,9 +106,12 @@ export interface LayerPlan {
   /** Addresses of f32 rows that all layers share. */
   readonly residual: number;
   readonly delta: number;
-  /** What gates rows whose gate and up have factors; absent where no linear has any. */
-  readonly activation: PlannedActivation | undefined;
+  /** Some linears have factors. */
+  readonly adapted: boolean;
 }
+
+/** Whether rows of a matrix come out gated, half as wide. */
+export const isGated = (worker: LaidMatrix['worker']): boolean => worker === 'gated' || worker === 'gatedSum';
 
 /** Bytes of a weight (four bits, and for 32 of them a scale of 4 bytes and a zero point of 1), and columns of a block. */
 const PRECISIONS = {
@@ -173,7 +168,7 @@ export function planLayers(
     const weights = plan.floats((outputs * columns) / (precision === 'int4' ? 8 : 4));
     const scales = plan.floats(precision === 'int4' ? outputs * blocks : outputs);
     const zeros = precision === 'int4' ? plan.floats((outputs * blocks) / 4) : 0;
-    const width = worker === 'gated' ? outputs / 2 : outputs;
+    const width = isGated(worker) ? outputs / 2 : outputs;
     return {
       ...{ place, worker, outputs, blocks, address, weights, scales, zeros, source, rounded, target },
       ...{ sourceRowBytes: columns * 4, targetRowBytes: width * 4 },
@@ -193,14 +188,11 @@ export function planLayers(
     const offsets = perDepth ? depthOffsets : zeros;
     return { address, weights, depths, offsets, residual, normed, offset };
   };
-  const activation =
-    factorSets.length > 0
-      ? { address: plan.floats(ACTIVE_WORDS), source: rows(2 * ffn), target: active, rowBytes: ffn * 4 }
-      : undefined;
-  const gateUpOf = (place: MatrixPlace, factors: FactorsPlace | undefined): PlannedLinear =>
-    factors
-      ? linear(factors, matrix(place, [2 * ffn, hidden], [normed, activation!.source]))
-      : linear(undefined, matrix(place, [2 * ffn, hidden], [normed, active], 'gated'));
+  const sums = factorSets.length > 0 ? rows(2 * ffn) : undefined;
+  const gateUpOf = (place: MatrixPlace, factors: FactorsPlace | undefined): PlannedLinear => {
+    const gated = matrix(place, [2 * ffn, hidden], [normed, active], factors ? 'gatedSum' : 'gated');
+    return linear(factors, factors ? { ...gated, sums } : gated);
+  };
   const layersOf = (stack: Stack): PlannedLayer[] =>
     layerWeights[stack].map(
       ({ attentionNorm, ffnNorm, normsPerDepth, factors = {}, ...places }, index, all) => {
@@ -235,6 +227,6 @@ export function planLayers(
     depthOffsets,
     residual,
     delta,
-    activation,
+    adapted: factorSets.length > 0,
   };
 }

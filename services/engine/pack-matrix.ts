@@ -4,7 +4,7 @@ import { WEIGHT_MIDDLE } from './kernel/int8-product.ts';
 import { LANES, MATRIX, TILES } from './kernel/product.ts';
 import { BLOCK_COLUMNS } from './kernel/round-blocks.ts';
 import { SIXTEEN } from './kernel/round-rows.ts';
-import { type LaidMatrix, type LayerPlan, type PlannedMatrix, tileBytesOf } from './layer-plan.ts';
+import { isGated, type LaidMatrix, type LayerPlan, type PlannedMatrix, tileBytesOf } from './layer-plan.ts';
 import type { ReadWeights } from './reading-weights.ts';
 
 /** Items a thread has of a matrix: with more, taking them costs more than waiting for the slower thread. */
@@ -62,7 +62,7 @@ function describeMatrix(
 ): void {
   const { outputs, blocks, worker } = matrix;
   const groups = outputs / (TILES * LANES);
-  const step = worker === 'gated' ? 2 : 1;
+  const step = isGated(worker) ? 2 : 1;
   const itemGroups = Math.ceil(groups / step / (ITEMS_PER_THREAD * threads)) * step;
   describe(words, matrix.address, MATRIX, {
     weights: matrix.weights,
@@ -81,12 +81,14 @@ function describeMatrix(
     rows: 0,
     firstRow: 0,
     next: 0,
+    sums: matrix.sums ?? 0,
+    sumsRowBytes: 2 * matrix.targetRowBytes,
   });
 }
 
 /** The first output of a vector of them: of a gated matrix every second group is of its second half. */
 const firstOutput = ({ outputs, worker }: LaidMatrix, group: number, tile: number): number =>
-  worker === 'gated'
+  isGated(worker)
     ? ((group % 2) * outputs) / 2 + (Math.floor(group / 2) * TILES + tile) * LANES
     : (group * TILES + tile) * LANES;
 

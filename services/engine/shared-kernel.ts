@@ -1,13 +1,12 @@
 import type { DepthGroup } from './depth-groups.ts';
 import type { DepthFactors, PlannedFactors } from './factor-plan.ts';
-import { ACTIVE } from './kernel/activate.ts';
 import { NORM } from './kernel/add-norm.ts';
 import { describe } from './kernel/description.ts';
 import { MATRIX } from './kernel/product.ts';
 import { rowItems } from './kernel/row-items.ts';
 import { TILE_ROWS } from './kernel/row-tiles.ts';
-import type { KernelThreads, WorkerName } from './kernel-threads.ts';
-import type { LaidMatrix, LayerPlan, PlannedActivation, PlannedMatrix, PlannedNorm } from './layer-plan.ts';
+import type { KernelThreads } from './kernel-threads.ts';
+import type { LaidMatrix, LayerPlan, PlannedMatrix, PlannedNorm } from './layer-plan.ts';
 import { packFactor, packMatrix } from './pack-matrix.ts';
 import type { ReadWeights } from './reading-weights.ts';
 
@@ -49,45 +48,34 @@ export class SharedKernel {
   addNorm(worker: 'addNorm' | 'headNorm', { address }: PlannedNorm, delta: number, rows: number): void {
     this.words[address / 4 + NORM.delta] = delta;
     this.words[address / 4 + NORM.rows] = rows;
-    this.#runRows(worker, rows, address);
+    this.threads.run(worker, rowItems(rows), address);
   }
 
-  /** Rounds the first `rows` rows by `rounder` and multiplies them by a matrix. */
-  multiply(rounder: 'round' | 'headRound', matrix: LaidMatrix, rows: number): void {
-    this.#round(rounder, [matrix], rows);
-    this.threads.run(matrix.worker, this.#place(matrix, 0, rows), matrix.address);
-  }
-
-  /** Adds what A and B of its depth make of each row to what its linear put out; all rows are in `groups`. */
-  addFactors({ depths, roundsInput }: PlannedFactors, rows: number, groups: readonly DepthGroup[]): void {
-    const [{ a, bs }] = depths as [DepthFactors];
-    if (roundsInput) this.#round('factorRound', [a], rows);
-    this.#multiplyGroups(groups, (depth) => [depths[depth]!.a]);
-    this.#round('factorRound', bs, rows);
-    this.#multiplyGroups(groups, (depth) => depths[depth]!.bs);
-  }
-
-  describeActivation({ address, source, target, rowBytes }: PlannedActivation): void {
-    describe(this.words, address, ACTIVE, { source, target, rowBytes, rows: 0 });
-  }
-
-  /** Gates the first `rows` rows. */
-  activate({ address }: PlannedActivation, rows: number): void {
-    this.words[address / 4 + ACTIVE.rows] = rows;
-    this.#runRows('activate', rows, address);
-  }
-
-  /** Rounds the first `rows` rows for each of the matrices, in one job. */
-  #round(
-    rounder: 'round' | 'headRound' | 'factorRound',
-    matrices: readonly LaidMatrix[],
-    rows: number,
-  ): void {
+  /** Rounds the first `rows` rows by `rounder` for each of the matrices, in one job. */
+  round(rounder: 'round' | 'headRound' | 'factorRound', matrices: readonly LaidMatrix[], rows: number): void {
     matrices.forEach((matrix, at) => {
       this.#place(matrix, 0, rows);
       this.words[matrix.address / 4 + MATRIX.next] = matrices[at + 1]?.address ?? 0;
     });
     this.threads.run(rounder, rowItems(rows) * matrices.length, matrices[0]!.address);
+  }
+
+  /** Multiplies the first `rows` rows, which were rounded, by a matrix. */
+  multiply(matrix: LaidMatrix, rows: number): void {
+    this.threads.run(matrix.worker, this.#place(matrix, 0, rows), matrix.address);
+  }
+
+  /** Adds or puts where its linear adds it what A and B of its depth make of each row; all rows are in `groups`. */
+  multiplyFactors(
+    { depths, roundsInput }: PlannedFactors,
+    rows: number,
+    groups: readonly DepthGroup[],
+  ): void {
+    const [{ a, bs }] = depths as [DepthFactors];
+    if (roundsInput) this.round('factorRound', [a], rows);
+    this.#multiplyGroups(groups, (depth) => [depths[depth]!.a]);
+    this.round('factorRound', bs, rows);
+    this.#multiplyGroups(groups, (depth) => depths[depth]!.bs);
   }
 
   /** Multiplies the rows of each group, which were rounded, by the matrices of its depth, all in one job. */
@@ -114,9 +102,5 @@ export class SharedKernel {
     this.words[start + MATRIX.input] = rounded + Math.floor(first / TILE_ROWS) * tileBytes;
     this.words[start + MATRIX.output] = target + first * targetRowBytes;
     return this.words[start + MATRIX.items]!;
-  }
-
-  #runRows(worker: WorkerName, rows: number, argument: number): void {
-    this.threads.run(worker, rowItems(rows), argument);
   }
 }

@@ -53,8 +53,11 @@ export const MATRIX = {
   firstRow: 14,
   /** The matrix whose items come behind these in the same job. */
   next: 15,
+  /** [rows, 2 · outputs] f32, gates before ups, added before they are gated, and from one row to the next. */
+  sums: 16,
+  sumsRowBytes: 17,
 } as const;
-export const MATRIX_WORDS = 16;
+export const MATRIX_WORDS = 18;
 
 /** How rows of bytes are multiplied by weights of some precision. */
 export interface Product {
@@ -89,9 +92,9 @@ export interface RowsProduct {
 
 /**
  * What becomes of rows · Wᵀ. `put`: the output. `added`: it is added to the output. `gated`: every second group belongs to the up
- * projection, the one before it to the gate: what is put out is silu(gate) · up.
+ * projection, the one before it to the gate: what is put out is silu(gate) · up. `gatedSum`: with something added to either before.
  */
-export type Outcome = 'put' | 'added' | 'gated';
+export type Outcome = 'put' | 'added' | 'gated' | 'gatedSum';
 
 /** Goes on to the matrix that an item of several matrices' is of; each has so many `items`. */
 export const findMatrix = ([item, matrix]: readonly [Local, Local], items: Code): Code =>
@@ -109,7 +112,8 @@ export function productFunction(
   const fn = new WasmFunction(name, 3);
   const [item, matrix, scratch] = [fn.parameter(0), fn.parameter(1), fn.parameter(2)];
   const [group, end, row, block, blocks, input, output] = fn.locals('i32', 7) as Locals7;
-  const endRow = fn.local('i32');
+  const [endRow, sums] = fn.locals('i32', 2) as [Local, Local];
+  const gates = outcome === 'gated' || outcome === 'gatedSum';
   const product = productOf(fn);
   const most = Array.from({ length: product.rowCounts[0]! }, () => fn.locals('v128', TILES));
   const field = fieldOf(matrix);
@@ -117,7 +121,7 @@ export function productFunction(
     add(field(area), multiply(get(group), int(bytes * TILES)));
   const ofGroup = (area: number, bytes: number): Code =>
     add(field(area), multiply(multiply(get(group), get(blocks)), int(bytes * TILES)));
-  const activation = outcome === 'gated' ? new Activation(fn, TILES) : undefined;
+  const activation = gates ? new Activation(fn, TILES) : undefined;
   const groupBytes = TILES * LANES * 4;
   const overTotals = (
     totals: ProductPlace['totals'],
@@ -129,17 +133,35 @@ export function productFunction(
     const { begin, block: eachBlock, end } = product.of({ input, totals, ofGroup, ofOutputs });
     const byGroup = [begin, loopOver(block, int(0), get(blocks), 1, eachBlock), end];
     const ofScratch = (row: number, offset: number) => row * groupBytes + offset;
+    /** Adds what is to be added to gates or to ups, of an address on. */
+    const withSums = (first: Code): Code =>
+      outcome === 'gatedSum'
+        ? [
+            set(sums, first),
+            overTotals(
+              totals,
+              (total, _, offset) => set(total, vector.add(get(total), vector.load(get(sums), offset))),
+              set(sums, add(get(sums), field(MATRIX.sumsRowBytes))),
+            ),
+          ]
+        : [];
+    const gateSums = add(
+      add(field(MATRIX.sums), multiply(get(row), field(MATRIX.sumsRowBytes))),
+      multiply(divide(get(group), int(2)), int(groupBytes)),
+    );
     return [
       set(input, inTile(field(MATRIX.input), row, field(MATRIX.inputTileBytes))),
       byGroup,
       activation
         ? [
+            withSums(gateSums),
             overTotals(totals, (gate, row, offset) =>
               vector.store(get(scratch), get(gate), ofScratch(row, offset)),
             ),
             set(group, add(get(group), int(1))),
             byGroup,
             set(group, subtract(get(group), int(1))),
+            withSums(add(gateSums, divide(field(MATRIX.sumsRowBytes), int(2)))),
             totals.map((ups, row) => activation.of(ups, get(scratch), ofScratch(row, 0))),
           ]
         : [],
@@ -161,7 +183,7 @@ export function productFunction(
     const enough = lessThan(int(count - 1), subtract(get(endRow), get(row)));
     return count === 1 ? multiplied(1) : ifElse(both(aligned, enough), multiplied(count), fewer);
   }, []);
-  const step = outcome === 'gated' ? 2 : 1;
+  const step = gates ? 2 : 1;
   fn.body([
     product.constants,
     activation?.constants ?? [],
