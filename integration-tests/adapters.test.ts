@@ -13,8 +13,9 @@ import {
   openCheckpoint,
   prepareWeights,
 } from '@rondo/converter';
-import { createEngine, type Engine } from '@rondo/engine';
+import { createEngine } from '@rondo/engine';
 import { ALL_TARGETS, MergedCheckpoint, type Rank, TinyFactors } from './adapted-checkpoint.ts';
+import { blockPass, stateOf } from './block-pass.ts';
 import { assertClose, logitsOf } from './logits.ts';
 
 /** Logits must agree within this, relative to the largest. */
@@ -197,10 +198,10 @@ describe('a batch of mixed depths equals each of its rows alone', () => {
         for (const [run, mix] of MIXES.entries()) {
           const depths = mix.flatMap((rows, depth) => Array<number>(rows).fill(depth));
           const states = depths.map((_, row) => stateOf(bundle, 100 * run + row));
-          const together = await runBlock(engine, states, depths);
+          const together = await blockPass(engine, states, depths);
           const alone: number[] = [];
           for (const [row, depth] of depths.entries()) {
-            alone.push(...(await runBlock(engine, [states[row]!], [depth])));
+            alone.push(...(await blockPass(engine, [states[row]!], [depth])));
           }
           assertClose(together, Float32Array.from(alone), `rows at each depth: ${mix}`, TOLERANCE);
         }
@@ -210,29 +211,6 @@ describe('a batch of mixed depths equals each of its rows alone', () => {
     });
   }
 });
-
-const stateOf = (bundle: Bundle, seed: number): Float32Array =>
-  Float32Array.from({ length: bundle.manifest.shape.hidden }, (_, at) =>
-    Math.sin(seed + 1 + at * (seed + 2)),
-  );
-
-/** One pass over rows that each are their sequence's first. */
-async function runBlock(
-  engine: Engine,
-  states: readonly Float32Array[],
-  depths: readonly number[],
-): Promise<Float32Array> {
-  const { state } = await engine.runStack({
-    stack: 'block',
-    input: Float32Array.from(states.flatMap((row) => [...row])),
-    starts: new Int32Array(states.length),
-    rowCounts: new Int32Array(states.length).fill(1),
-    depths: Int32Array.from(depths),
-    pageTable: Int32Array.from(states, (_, row) => 1 + row),
-    copies: [],
-  });
-  return state;
-}
 
 test('convert tells what it wrote of them: ranks, shares, parameters, bytes and progress', async () => {
   const checkpoint = await checkpointOf('llama-gqa');

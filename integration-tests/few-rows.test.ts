@@ -14,7 +14,8 @@ import {
 import { LIMITS } from '@rondo/core';
 import { createEngine, thisProcessor } from '@rondo/engine';
 import { SerialModel } from '@rondo/lab';
-import { randomCheckpoint, withoutKernel } from './random-checkpoint.ts';
+import { randomCheckpoint } from './random-checkpoint.ts';
+import { withoutKernel } from './without-kernel.ts';
 
 const ROWS = 24;
 /** Rows of a short sequence, one of several. */

@@ -5,10 +5,12 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { type Bundle, openBundle } from '@rondo/bundle';
 import { type AdapterMethod, type AdapterTarget, convert } from '@rondo/converter';
-import { createEngine, type Engine, type StackBatch } from '@rondo/engine';
+import { createEngine } from '@rondo/engine';
 import { ALL_TARGETS, type Rank, TinyFactors } from './adapted-checkpoint.ts';
+import { blockPass, stateOf } from './block-pass.ts';
 import { logitsOf } from './logits.ts';
-import { randomCheckpoint, withoutKernel } from './random-checkpoint.ts';
+import { randomCheckpoint } from './random-checkpoint.ts';
+import { withoutKernel } from './without-kernel.ts';
 
 const IDS = Array.from({ length: 24 }, (_, at) => (at * 7 + 3) % 100);
 const RANK = 20;
@@ -82,10 +84,10 @@ for (const precision of ['int8', 'int4'] as const) {
         ] as const) {
           const depths = [...Array(shallow).fill(0), ...Array(deep).fill(1)] as number[];
           const states = depths.map((_, row) => stateOf(bundle, row));
-          const together = await pass(engine, states, depths);
+          const together = await blockPass(engine, states, depths);
           const alone: number[] = [];
           for (const [row, depth] of depths.entries())
-            alone.push(...(await pass(engine, [states[row]!], [depth])));
+            alone.push(...(await blockPass(engine, [states[row]!], [depth])));
           assert.deepEqual([...together], alone, `${shallow} shallow rows, ${deep} deep ones`);
         }
       } finally {
@@ -108,25 +110,4 @@ function withoutFactors(bundle: Bundle): Bundle {
     return layer;
   });
   return { ...bundle, manifest: { ...bundle.manifest, layerWeights: { ...layerWeights, block } } };
-}
-
-const stateOf = (bundle: Bundle, seed: number): Float32Array =>
-  Float32Array.from({ length: bundle.manifest.shape.hidden }, (_, at) => Math.sin(seed + at * (seed + 2)));
-
-/** One pass over rows that each are their sequence's first. */
-async function pass(
-  engine: Engine,
-  states: readonly Float32Array[],
-  depths: readonly number[],
-): Promise<Float32Array> {
-  const batch: StackBatch = {
-    stack: 'block',
-    input: Float32Array.from(states.flatMap((row) => [...row])),
-    starts: new Int32Array(states.length),
-    rowCounts: new Int32Array(states.length).fill(1),
-    depths: Int32Array.from(depths),
-    pageTable: Int32Array.from(states, (_, row) => 1 + row),
-    copies: [],
-  };
-  return (await engine.runStack(batch)).state;
 }

@@ -1,5 +1,3 @@
-import assert from 'node:assert/strict';
-import type { Bundle } from '@rondo/bundle';
 import { type Checkpoint, openCheckpoint } from '@rondo/converter';
 
 const FIXTURE = new URL('./fixtures/tiny/llama-gqa/checkpoint', import.meta.url).pathname;
@@ -54,11 +52,4 @@ function valuesOf(tensor: string, model: Checkpoint['model']): Float32Array {
   return size === undefined
     ? Float32Array.from({ length: hidden }, () => 1 + next() / 4)
     : Float32Array.from({ length: size }, () => next() / 4);
-}
-
-/** The bundle as one that does not tell where its weights are: what they are of runs in the graph runtime. */
-export function withoutKernel(bundle: Bundle, ...weights: ('layerWeights' | 'headWeights')[]): Bundle {
-  for (const name of weights) assert.ok(bundle.manifest[name]);
-  const untold = Object.fromEntries(weights.map((name) => [name, undefined]));
-  return { ...bundle, manifest: { ...bundle.manifest, ...untold } };
 }
