@@ -8,11 +8,14 @@ export {
 export { fetchBundle } from './fetch-bundle.ts';
 export {
   bundleBytes,
+  type FactorsPlace,
   kvBytesPerPosition,
   kvBytesPerToken,
   kvNumberBytes,
+  type LayerPlace,
   layersPerToken,
   type Manifest,
+  type MatrixPlace,
   manifestSchema,
   pagedKvBytesPerToken,
   variesByDepth,

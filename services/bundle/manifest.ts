@@ -54,6 +54,10 @@ const layerPlace = z.strictObject({
     .optional(),
 });
 
+export type MatrixPlace = z.infer<typeof matrixPlace>;
+export type FactorsPlace = z.infer<typeof factorsPlace>;
+export type LayerPlace = z.infer<typeof layerPlace>;
+
 export const manifestSchema = z.strictObject({
   schemaVersion: z.literal(2),
   name: z.string().min(1),

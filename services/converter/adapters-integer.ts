@@ -16,7 +16,6 @@ export interface IntegerFactors {
     readonly target: AdapterTarget;
     /** Its first output among all of the linear. */
     readonly firstOutput: number;
-    readonly outputs: number;
     /** By depth. */
     readonly ranks: readonly number[];
   }[];
@@ -79,8 +78,8 @@ export async function storeInteger(
     kind: 'integer',
     name,
     a: down,
-    parts: parts.map(({ target, out, firstOutput, factors }) => ({
-      ...{ target, firstOutput, outputs: out },
+    parts: parts.map(({ target, firstOutput, factors }) => ({
+      ...{ target, firstOutput },
       ranks: factors.map(({ rank }) => rank),
     })),
     ups: stored,

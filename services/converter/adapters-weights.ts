@@ -71,6 +71,9 @@ export interface PlainFactors {
 /** The factors of one packed linear at all depths, laid out as their method needs them. */
 export type PackedFactors = GroupedFactors | MaskedFactors | GatheredFactors | IntegerFactors;
 
+/** The factors of a layer's linears. */
+export type LayerFactors = Readonly<Partial<Record<PackedName, PackedFactors>>>;
+
 const STORE: Readonly<
   Record<AdapterMethod, (factors: PlainFactors, file: WeightsFile) => Promise<PackedFactors>>
 > = { grouped: storeGrouped, masked: storeMasked, gathered: storeGathered, integer: storeInteger };
@@ -80,7 +83,7 @@ export interface AdapterWeights {
   readonly targets: readonly AdapterTarget[];
   readonly depths: number;
   /** By layer of the block. */
-  readonly layers: ReadonlyMap<number, Readonly<Partial<Record<PackedName, PackedFactors>>>>;
+  readonly layers: ReadonlyMap<number, LayerFactors>;
   readonly matrices: readonly AdapterMatrix[];
 }
 
@@ -121,7 +124,7 @@ export async function writeAdapters(
   if (targets.length === 0) {
     throw new RondoError('CONFIG_INVALID', 'adapters.targets is empty: name at least one linear');
   }
-  const layers = new Map<number, Partial<Record<PackedName, PackedFactors>>>();
+  const layers = new Map<number, LayerFactors>();
   const matrices: AdapterMatrix[] = [];
   const total = plan.block.length * plan.maxDepth * targets.length;
   for (const layer of plan.block) {

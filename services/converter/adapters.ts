@@ -4,6 +4,7 @@ import { floatDeltas, type IntegerFactors, integerDeltas } from './adapters-inte
 import { addMasked } from './adapters-masked.ts';
 import {
   type AdapterWeights,
+  type LayerFactors,
   PACKED,
   type PackedFactors,
   type PackedName,
@@ -60,13 +61,9 @@ export class Adapters {
 export class LayerAdapters {
   readonly rows: DepthRows;
   readonly #model: ModelSpec;
-  readonly #packed: Readonly<Partial<Record<PackedName, PackedFactors>>>;
+  readonly #packed: LayerFactors;
 
-  constructor(
-    model: ModelSpec,
-    rows: DepthRows,
-    packed: Readonly<Partial<Record<PackedName, PackedFactors>>>,
-  ) {
+  constructor(model: ModelSpec, rows: DepthRows, packed: LayerFactors) {
     this.rows = rows;
     this.#model = model;
     this.#packed = packed;

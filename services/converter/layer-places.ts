@@ -1,15 +1,13 @@
-import type { Manifest } from '@rondo/bundle';
+import type { FactorsPlace, LayerPlace, Manifest, MatrixPlace } from '@rondo/bundle';
 import type { IntegerFactors } from './adapters-integer.ts';
-import type { PackedFactors, PackedName } from './adapters-weights.ts';
+import { type LayerFactors, type PackedFactors, type PackedName, targetShape } from './adapters-weights.ts';
 import type { WeightRef } from './graph.ts';
 import type { GraphOptions } from './graph-options.ts';
+import type { ModelSpec } from './model-spec.ts';
 import { isPerDepth, type LayerWeights, type LinearWeights } from './model-weights.ts';
 import { QUANTIZATION_BLOCK } from './quantize.ts';
 
 type LayerPlaces = NonNullable<Manifest['layerWeights']>;
-type LayerPlace = LayerPlaces['block'][number];
-type FactorsPlace = NonNullable<NonNullable<LayerPlace['factors']>['qkv']>;
-type PackedAdapters = Readonly<Partial<Record<PackedName, PackedFactors>>>;
 
 /** What a layer's place calls the linear that a packed one is. */
 const FACTORS_OF = { qkv: 'qkv', o: 'output', gate_up: 'gateUp', down: 'down' } as const;
@@ -29,7 +27,9 @@ export function layerPlaces({ model, weights, plan, adapters }: GraphOptions): L
   const { ffn, normEpsilon, activation } = model;
   if (activation !== 'silu' || ffn % QUANTIZATION_BLOCK !== 0) return undefined;
   const { file } = weights.embedding;
-  const places = weights.layers.map((layer) => placeOf(layer, file, adapters?.layers.get(layer.index)));
+  const places = weights.layers.map((layer) =>
+    placeOf(model, layer, file, adapters?.layers.get(layer.index)),
+  );
   if (places.some((place) => place === undefined)) return undefined;
   const of = (indices: readonly number[]): LayerPlace[] => indices.map((index) => places[index]!);
   return {
@@ -57,13 +57,18 @@ export function headPlace({ model, weights, plan }: GraphOptions): Manifest['hea
   };
 }
 
-function placeOf(layer: LayerWeights, file: string, adapters: PackedAdapters = {}): LayerPlace | undefined {
+function placeOf(
+  model: ModelSpec,
+  layer: LayerWeights,
+  file: string,
+  adapters: LayerFactors = {},
+): LayerPlace | undefined {
   if (layer.headNorms || layer.attentionOutNorm || layer.ffnOutNorm) return undefined;
   const [qkv, output, gateUp, down] = [layer.qkv, layer.output, layer.gateUp, layer.down].map(matrixPlaceOf);
   if (!qkv || !output || !gateUp || !down) return undefined;
   const { attentionNorm, ffnNorm } = layer;
   const adapted = Object.entries(adapters).map(
-    ([name, factors]) => [FACTORS_OF[name as PackedName], factorsPlaceOf(factors, file)] as const,
+    ([name, factors]) => [FACTORS_OF[name as PackedName], factorsPlaceOf(model, factors, file)] as const,
   );
   if (adapted.some(([, place]) => place === undefined)) return undefined;
   const factors: LayerPlace['factors'] = Object.fromEntries(adapted);
@@ -75,18 +80,25 @@ function placeOf(layer: LayerWeights, file: string, adapters: PackedAdapters = {
 }
 
 /** Integer factors only: others are floats, which take as long as the whole of a layer of integers. */
-function factorsPlaceOf(factors: PackedFactors, weightsFile: string): FactorsPlace | undefined {
+function factorsPlaceOf(
+  model: ModelSpec,
+  factors: PackedFactors,
+  weightsFile: string,
+): FactorsPlace | undefined {
   if (factors.kind !== 'integer') return undefined;
   const { a, parts, ups } = factors;
   if ([a, ...ups].some(({ data, scales }) => data.file !== weightsFile || scales.file !== weightsFile))
     return undefined;
   if (parts.some(({ firstOutput }) => firstOutput % OUTPUTS_TOGETHER !== 0)) return undefined;
-  const together = ups[0]!.data.dims[1] !== parts[0]!.outputs;
+  const outputsOf = ({ target }: (typeof parts)[number]) => targetShape(model, target)[0];
+  const together = ups[0]!.data.dims[1] !== outputsOf(parts[0]!);
   let firstInput = 0;
-  const placed = parts.map(({ firstOutput, outputs, ranks }, at) => {
+  const placed = parts.map((part, at) => {
+    const { firstOutput, ranks } = part;
     const begins = together ? { firstInput, firstColumn: firstOutput } : { firstInput: 0, firstColumn: 0 };
     firstInput += ranks.reduce((sum, rank) => sum + rank, 0);
-    return { firstOutput, outputs, ranks: [...ranks], b: integerPlaceOf(ups[together ? 0 : at]!), ...begins };
+    const b = integerPlaceOf(ups[together ? 0 : at]!);
+    return { firstOutput, outputs: outputsOf(part), ranks: [...ranks], b, ...begins };
   });
   return { a: integerPlaceOf(a), parts: placed };
 }
@@ -97,7 +109,7 @@ const integerPlaceOf = ({ data, scales }: IntegerFactors['a']): FactorsPlace['a'
   outputs: data.dims[1]!,
 });
 
-function matrixPlaceOf({ matrix, bias, out, columns }: LinearWeights): LayerPlace['qkv'] | undefined {
+function matrixPlaceOf({ matrix, bias, out, columns }: LinearWeights): MatrixPlace | undefined {
   if (bias || columns % QUANTIZATION_BLOCK !== 0 || out % OUTPUTS_TOGETHER !== 0) return undefined;
   const start = (ref: WeightRef) => ref.offset;
   if (matrix.kind === 'channels') return { data: start(matrix.data), scales: start(matrix.scales) };

@@ -1,12 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { RondoError } from '@rondo/core';
-import type {
-  AdapterMethod,
-  AdapterTarget,
-  AdapterWeights,
-  PackedFactors,
-  PackedName,
-} from './adapters-weights.ts';
+import type { AdapterMethod, AdapterTarget, AdapterWeights, LayerFactors } from './adapters-weights.ts';
 import type { ModelSpec } from './model-spec.ts';
 import type { ModelWeights } from './model-weights.ts';
 
@@ -25,7 +19,7 @@ export interface StoredAdapters {
   readonly targets: readonly AdapterTarget[];
   readonly depths: number;
   /** By layer of the block. */
-  readonly layers: Readonly<Record<string, Readonly<Partial<Record<PackedName, PackedFactors>>>>>;
+  readonly layers: Readonly<Record<string, LayerFactors>>;
 }
 
 export const MODEL_FILE = 'model.json';
