@@ -1,12 +1,10 @@
-import type { Manifest } from '@rondo/bundle';
+import type { FactorsPlace } from '@rondo/bundle';
+import { MATRIX_WORDS } from './kernel/matrix.ts';
 import type { MemoryPlan } from './kernel/memory-plan.ts';
-import { MATRIX_WORDS } from './kernel/product.ts';
 import { roundedTileBytes, SIXTEEN } from './kernel/round-rows.ts';
 import { tilesBytes } from './kernel/row-tiles.ts';
 import type { LaidMatrix, PlannedMatrix } from './layer-plan.ts';
 
-type LayerPlace = NonNullable<Manifest['layerWeights']>['block'][number];
-export type FactorsPlace = NonNullable<NonNullable<LayerPlace['factors']>['qkv']>;
 type PartPlace = FactorsPlace['parts'][number];
 
 /** A piece of a stored matrix, [inputs, outputs] from an input and an output of it on. */

@@ -123,7 +123,7 @@ export class LayerKernel {
   #multiply({ matrix, factors }: PlannedLinear, rows: number, groups: readonly DepthGroup[]): void {
     this.#kernel.round('round', [matrix], rows);
     if (factors?.first) this.#kernel.multiplyFactors(factors, rows, groups);
-    this.#kernel.multiply(matrix, rows);
+    this.#kernel.multiply(matrix);
     if (factors && !factors.first) this.#kernel.multiplyFactors(factors, rows, groups);
   }
 

@@ -1,26 +1,16 @@
-import type { Manifest } from '@rondo/bundle';
+import type { FactorsPlace, Manifest, MatrixPlace } from '@rondo/bundle';
 import { LIMITS } from '@rondo/core';
 import type { Stack } from './engine.ts';
-import {
-  type FactorsPlace,
-  factorAreas,
-  factorBytes,
-  type PlannedFactors,
-  planFactors,
-} from './factor-plan.ts';
+import { factorAreas, factorBytes, type PlannedFactors, planFactors } from './factor-plan.ts';
 import { NORM_WORDS } from './kernel/add-norm.ts';
+import { MATRIX_WORDS } from './kernel/matrix.ts';
 import type { MemoryPlan } from './kernel/memory-plan.ts';
-import { MATRIX_WORDS } from './kernel/product.ts';
 import { BLOCK_COLUMNS, ROUNDED_BLOCK_BYTES } from './kernel/round-blocks.ts';
 import { roundedTileBytes, SIXTEEN } from './kernel/round-rows.ts';
 import { tilesBytes } from './kernel/row-tiles.ts';
 import type { Target } from './kernel/target.ts';
 import { kernelRowsMax } from './kernel-rows.ts';
 import type { WorkerName } from './kernel-threads.ts';
-
-type LayerWeights = NonNullable<Manifest['layerWeights']>;
-type LayerPlace = LayerWeights['block'][number];
-type MatrixPlace = LayerPlace['qkv'];
 
 /** A matrix [outputs, columns] in the kernel's memory, whose columns are worked on block by block. */
 export interface LaidMatrix {
@@ -188,6 +178,7 @@ export function planLayers(
     const offsets = perDepth ? depthOffsets : zeros;
     return { address, weights, depths, offsets, residual, normed, offset };
   };
+  // Zero, as all memory is, where gate or up alone has factors.
   const sums = factorSets.length > 0 ? rows(2 * ffn) : undefined;
   const gateUpOf = (place: MatrixPlace, factors: FactorsPlace | undefined): PlannedLinear => {
     const gated = matrix(place, [2 * ffn, hidden], [normed, active], factors ? 'gatedSum' : 'gated');

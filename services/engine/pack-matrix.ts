@@ -1,7 +1,7 @@
 import type { PlannedFactor } from './factor-plan.ts';
 import { describe } from './kernel/description.ts';
 import { WEIGHT_MIDDLE } from './kernel/int8-product.ts';
-import { LANES, MATRIX, TILES } from './kernel/product.ts';
+import { LANES, MATRIX, TILES } from './kernel/matrix.ts';
 import { BLOCK_COLUMNS } from './kernel/round-blocks.ts';
 import { SIXTEEN } from './kernel/round-rows.ts';
 import { isGated, type LaidMatrix, type LayerPlan, type PlannedMatrix, tileBytesOf } from './layer-plan.ts';

@@ -182,8 +182,9 @@ export class PagedAttention {
   }
 
   /**
-   * All layers of a stack for the rows of `groups`, from the first one's attention on unless it `entersLayers`: its `qkv` is then given as to `run`. `residual` [rows, hidden] is
-   * the stream before the first and then behind the last; unless it `leavesLayers`, before the last, whose attention fills `out`.
+   * All layers of a stack for the rows of `groups`, from the first one's attention on unless it `entersLayers`: its `qkv` is then
+   * given as to `run`. `residual` [rows, hidden] is the stream before the first and then behind the last; unless it `leavesLayers`,
+   * before the last, whose attention fills `out`.
    */
   throughLayers(
     stack: Stack,

@@ -19,3 +19,14 @@ export function readingWeights(bundle: Bundle, file: string, work: (read: ReadWe
     closeSync(handle);
   }
 }
+
+/** Reads nothing twice, and holds all that was read: for few bytes that are asked for again and again. */
+export function remembering(read: ReadWeights): ReadWeights {
+  const known = new Map<string, ArrayBuffer>();
+  return (offset, bytes) => {
+    const place = `${offset} ${bytes}`;
+    const found = known.get(place) ?? read(offset, bytes);
+    known.set(place, found);
+    return found;
+  };
+}

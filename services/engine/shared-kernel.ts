@@ -2,13 +2,13 @@ import type { DepthGroup } from './depth-groups.ts';
 import type { DepthFactors, PlannedFactors } from './factor-plan.ts';
 import { NORM } from './kernel/add-norm.ts';
 import { describe } from './kernel/description.ts';
-import { MATRIX } from './kernel/product.ts';
+import { MATRIX } from './kernel/matrix.ts';
 import { rowItems } from './kernel/row-items.ts';
 import { TILE_ROWS } from './kernel/row-tiles.ts';
 import type { KernelThreads } from './kernel-threads.ts';
 import type { LaidMatrix, LayerPlan, PlannedMatrix, PlannedNorm } from './layer-plan.ts';
 import { packFactor, packMatrix } from './pack-matrix.ts';
-import type { ReadWeights } from './reading-weights.ts';
+import { type ReadWeights, remembering } from './reading-weights.ts';
 
 /** Memory, functions and threads of the kernel's module, for those who multiply in it. */
 export class SharedKernel {
@@ -39,9 +39,12 @@ export class SharedKernel {
     packMatrix(this.words, matrix, precision, this.threads.count, read);
   }
 
+  /** Reads the factors of a linear. */
   loadFactors({ depths }: PlannedFactors, read: ReadWeights): void {
+    // A of all depths and parts is one stored matrix.
+    const readOnce = remembering(read);
     for (const factor of depths.flatMap(({ a, bs }) => [a, ...bs]))
-      packFactor(this.words, factor, this.threads.count, read);
+      packFactor(this.words, factor, this.threads.count, readOnce);
   }
 
   /** Adds `delta` to the stream of the first `rows` rows, and norms it, by `worker`. */
@@ -60,9 +63,9 @@ export class SharedKernel {
     this.threads.run(rounder, rowItems(rows) * matrices.length, matrices[0]!.address);
   }
 
-  /** Multiplies the first `rows` rows, which were rounded, by a matrix. */
-  multiply(matrix: LaidMatrix, rows: number): void {
-    this.threads.run(matrix.worker, this.#place(matrix, 0, rows), matrix.address);
+  /** Multiplies the rows that `round` has rounded by a matrix. */
+  multiply({ worker, address }: LaidMatrix): void {
+    this.threads.run(worker, this.words[address / 4 + MATRIX.items]!, address);
   }
 
   /** Adds or puts where its linear adds it what A and B of its depth make of each row; all rows are in `groups`. */

@@ -199,7 +199,7 @@ export class Step {
     const ran = { worker: where.self, step: this.#number, phase, chunks, beganMs };
     if (phase === 'head') {
       const batch = headBatch(chunks, hidden);
-      const result = await this.#timed(phase, () => engine.runHead(batch));
+      const result = await this.#timed(() => engine.runHead(batch));
       this.#ran({ ...ran, endedMs: performance.now() });
       settlement.head(chunks, result);
       return { runMs: result.runMs, headMs: 0 };
@@ -207,7 +207,7 @@ export class Step {
     const places = this.#rooms.stateSlots?.places(phase, chunks);
     const wanted = wantedRows(phase, chunks, where);
     const batch = stackBatch(phase, chunks, hidden, { head, wanted, places });
-    const result = await this.#timed(phase, () => engine.runStack(batch));
+    const result = await this.#timed(() => engine.runStack(batch), phase === 'prelude');
     // Before rows are settled: what a token tells of must be written down by then.
     const heads = head && { head: { ...head, runMs: result.head!.runMs } };
     this.#ran({ ...ran, endedMs: performance.now(), ...heads });
@@ -221,14 +221,14 @@ export class Step {
     this.#rooms.spans?.ran(run);
   }
 
-  async #timed<Result>(phase: Phase, run: () => Promise<Result>): Promise<Result> {
+  /** `brief`: over before anybody could be told of the run before. */
+  async #timed<Result>(run: () => Promise<Result>, brief = false): Promise<Result> {
     this.#ways.began();
     try {
       const running = run();
-      // Sending and telling take time, which the engine need not wait for: tokens are told in the block's run, not in a prelude's, which
-      // would be over before.
+      // Sending and telling take time, which the engine need not wait for.
       this.#ways.flush();
-      if (phase !== 'prelude') this.#tell();
+      if (!brief) this.#tell();
       return await running;
     } finally {
       this.#ways.ended();
@@ -247,7 +247,7 @@ export class Step {
       const { tenants, batch } = due;
       await whileHeld(tenants, async () => {
         try {
-          await this.#timed('block', () => engine.propagate(batch));
+          await this.#timed(() => engine.propagate(batch));
         } catch (thrown) {
           const error = RondoError.from(thrown);
           for (const tenant of tenants) tenant.fail(error);

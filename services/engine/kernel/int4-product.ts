@@ -1,6 +1,7 @@
 import { add, type Code, get, int, integers, type Local, set, vector } from './code.ts';
+import { LANES, MATRIX, TILES } from './matrix.ts';
 import type { WasmFunction } from './module.ts';
-import { LANES, MATRIX, type Outcome, productFunction, TILES } from './product.ts';
+import { type Outcome, productFunction } from './product.ts';
 import { ROUNDED_BLOCK_BYTES, ROUNDED_SCALE, ROUNDED_SUM } from './round-blocks.ts';
 import { FOUR_BYTES, STEP_BYTES } from './row-tiles.ts';
 import type { Target } from './target.ts';

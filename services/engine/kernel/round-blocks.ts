@@ -14,8 +14,8 @@ import {
 } from './code.ts';
 import { fieldOf } from './description.ts';
 import type { Locals7 } from './locals.ts';
+import { MATRIX } from './matrix.ts';
 import { WasmFunction } from './module.ts';
-import { MATRIX } from './product.ts';
 import { overItemRows } from './row-items.ts';
 import { inTile, STEP_BYTES, TILE_ROWS } from './row-tiles.ts';
 

@@ -14,8 +14,8 @@ import {
 } from './code.ts';
 import { fieldOf } from './description.ts';
 import type { Locals7 } from './locals.ts';
+import { findMatrix, MATRIX } from './matrix.ts';
 import { WasmFunction } from './module.ts';
-import { findMatrix, MATRIX } from './product.ts';
 import { overItemRows, rowItemsOf } from './row-items.ts';
 import { FOUR_BYTES, inTile, STEP_BYTES, TILE_ROWS } from './row-tiles.ts';
 
