@@ -5,10 +5,12 @@ import { addNormFunction, NORM_WORDS } from './kernel/add-norm.ts';
 import { describe } from './kernel/description.ts';
 import { expSumsFunction, SLICED, SLICED_WORDS } from './kernel/exp-sums.ts';
 import { int8Product } from './kernel/int8-product.ts';
-import { MATRIX_WORDS } from './kernel/matrix.ts';
+import { MATRIX_WORDS, RANGE, RANGE_WORDS } from './kernel/matrix.ts';
 import type { MemoryPlan } from './kernel/memory-plan.ts';
 import type { WasmFunction } from './kernel/module.ts';
-import { roundedTileBytes, roundRowsFunction, SIXTEEN } from './kernel/round-rows.ts';
+import { roundFunction } from './kernel/round.ts';
+import { roundRows } from './kernel/round-rows.ts';
+import { roundedTileBytes, SIXTEEN } from './kernel/rounded-row.ts';
 import { tilesBytes } from './kernel/row-tiles.ts';
 import type { Target } from './kernel/target.ts';
 import type { PlannedMatrix, PlannedNorm } from './layer-plan.ts';
@@ -26,9 +28,8 @@ export interface HeadPlan {
   /** Absent where every pass ends with it. */
   readonly norm: PlannedNorm | undefined;
   readonly matrix: PlannedMatrix;
-  /** Addresses of f32 rows (states, zeros), and of what sums up the logits. */
+  /** Addresses of states, f32 rows, and of what sums up the logits. */
   readonly state: number;
-  readonly zeros: number;
   readonly sliced: number;
   readonly sums: number;
 }
@@ -48,6 +49,7 @@ export function planHead(
   const { file, normEpsilon, finalNorm, data, scales } = headWeights;
   const rows = (floats: number) => plan.floats(floats * LIMITS.kernelRows);
   const [state, normed, zeros] = [rows(hidden), rows(hidden), rows(hidden)];
+  const address = plan.floats(MATRIX_WORDS);
   return {
     file,
     hidden,
@@ -60,14 +62,15 @@ export function planHead(
         : {
             address: plan.floats(NORM_WORDS),
             weights: plan.floats(hidden),
-            ...{ depths: 1, offsets: zeros, residual: state, normed, offset: finalNorm },
+            ...{ depths: 1, offsets: zeros, residual: state, delta: zeros, normed },
+            ...{ matrix: address, offset: finalNorm },
           },
     matrix: {
       place: { data, scales },
       worker: 'headProduct',
       outputs: vocab,
       blocks: hidden / SIXTEEN,
-      address: plan.floats(MATRIX_WORDS),
+      address,
       weights: plan.floats(bytes / 4),
       scales: plan.floats(vocab),
       zeros: 0,
@@ -76,9 +79,9 @@ export function planHead(
       target: rows(vocab),
       sourceRowBytes: hidden * 4,
       targetRowBytes: vocab * 4,
+      range: plan.floats(RANGE_WORDS),
     },
     state,
-    zeros,
     sliced: plan.floats(SLICED_WORDS),
     sums: rows(SLICES * 2),
   };
@@ -86,10 +89,10 @@ export function planHead(
 
 /** What the kernel has for the head. */
 export const headFunctions = ({ hidden, normEpsilon }: HeadPlan, target: Target): WasmFunction[] => [
-  int8Product('headProduct', 'put', target),
+  int8Product('headProduct', {}, target),
   expSumsFunction('headSums'),
   addNormFunction('headNorm', hidden, normEpsilon),
-  roundRowsFunction('headRound', 'divisions'),
+  roundFunction('headRound', roundRows('divisions')),
 ];
 
 /** Final norm, logits, candidates and log Σ exp of a few rows without the graph runtime. (ADR 24) */
@@ -125,15 +128,16 @@ export class HeadKernel {
 
   run({ state, wantLogits }: HeadBatch): HeadResult {
     const begin = performance.now();
-    const { hidden, vocab, candidates, norm, matrix, zeros, sliced, sums } = this.#plan;
+    const { hidden, vocab, candidates, norm, matrix, sliced, sums } = this.#plan;
     const { words, floats, threads } = this.#kernel;
     const rows = state.length / hidden;
     const slices = words[sliced / 4 + SLICED.slices]!;
     floats.set(state, this.#plan.state / 4);
+    describe(words, matrix.range, RANGE, { first: 0, rows });
     threads.gather();
-    if (norm) this.#kernel.addNorm('headNorm', norm, zeros, rows);
-    this.#kernel.round('headRound', [matrix], rows);
-    this.#kernel.multiply(matrix);
+    if (norm) this.#kernel.addNorm('headNorm', norm, rows);
+    this.#kernel.round('headRound', matrix, rows);
+    this.#kernel.multiply({ matrix, factors: undefined });
     threads.run('headSums', rows * slices, sliced);
     threads.dismiss();
     const logits = floats.subarray(matrix.target / 4, matrix.target / 4 + rows * vocab);

@@ -1,14 +1,18 @@
 import type { Bundle } from '@rondo/bundle';
 import type { DepthGroup } from './depth-groups.ts';
 import type { Stack } from './engine.ts';
+import { adaptedProduct } from './kernel/adapted-product.ts';
 import { addNormFunction } from './kernel/add-norm.ts';
+import { describe } from './kernel/description.ts';
 import { int4Product } from './kernel/int4-product.ts';
 import { int8Product } from './kernel/int8-product.ts';
+import { RANGE, RANGE_WORDS, rangeOfDepth } from './kernel/matrix.ts';
 import type { WasmFunction } from './kernel/module.ts';
-import { roundBlocksFunction } from './kernel/round-blocks.ts';
-import { roundRowsFunction } from './kernel/round-rows.ts';
+import { roundFunction } from './kernel/round.ts';
+import { roundBlocks } from './kernel/round-blocks.ts';
+import { roundRows } from './kernel/round-rows.ts';
 import type { Target } from './kernel/target.ts';
-import type { LayerPlan, PlannedLinear, PlannedNorm } from './layer-plan.ts';
+import type { LayerPlan } from './layer-plan.ts';
 import { readingWeights } from './reading-weights.ts';
 import type { SharedKernel } from './shared-kernel.ts';
 
@@ -18,20 +22,28 @@ export function layerFunctions(
   target: Target,
 ): WasmFunction[] {
   const product = precision === 'int4' ? int4Product : int8Product;
+  const rounding = precision === 'int4' ? roundBlocks(adapted) : roundRows('divisions');
   return [
-    product('product', 'put', target),
-    product('gated', 'gated', target),
-    addNormFunction('addNorm', hidden, normEpsilon),
-    precision === 'int4' ? roundBlocksFunction() : roundRowsFunction('round', 'divisions'),
-    ...(adapted ? [product('gatedSum', 'gatedSum', target), ...factorFunctions(target)] : []),
+    product('product', {}, target),
+    product('gated', { gated: true }, target),
+    addNormFunction('addNorm', hidden, normEpsilon, rounding),
+    roundFunction('round', rounding),
+    ...(adapted ? adaptedFunctions(product, target) : []),
   ];
 }
 
-const factorFunctions = (target: Target): WasmFunction[] => [
-  roundRowsFunction('factorRound', 'multiplication'),
-  int8Product('factorProduct', 'put', target),
-  int8Product('factorAddition', 'added', target),
-];
+function adaptedFunctions(product: typeof int8Product, target: Target): WasmFunction[] {
+  const [factorProduct, lowRound, addend] = ['factorProduct', 'lowRound', 'factorAddend'] as const;
+  return [
+    int8Product(factorProduct, {}, target),
+    roundFunction(lowRound, roundRows('multiplication')),
+    int8Product(addend, { toScratch: true }, target),
+    product('productSum', { addend }, target),
+    product('gatedSum', { gated: true, addend }, target),
+    adaptedProduct('adaptedProduct', { factorProduct, lowRound, product: 'productSum' }),
+    adaptedProduct('adaptedGated', { factorProduct, lowRound, product: 'gatedSum' }),
+  ];
+}
 
 /**
  * Takes rows through a stack's middle segments without the graph runtime, whose start, operators and waking of
@@ -60,7 +72,7 @@ export class LayerKernel {
         ...sublayers.flatMap(({ output, gateUp, down }) => [output, gateUp, down]),
       ]) {
         this.#kernel.loadMatrix(matrix, this.#plan.precision, read);
-        if (factors) this.#kernel.loadFactors(factors, read);
+        if (factors) this.#kernel.loadFactors(matrix, factors, read);
       }
     });
   }
@@ -90,44 +102,37 @@ export class LayerKernel {
     residual: Float32Array,
     attend: (layer: number) => void,
   ): void {
-    const { layers, delta, hidden, depthOffsets } = this.#plan;
+    const { layers, delta, hidden, depths, depthOffsets, ranges, run } = this.#plan;
     const { floats, words, threads } = this.#kernel;
     const rows = residual.length / hidden;
-    for (const { depth, first, rows } of groups)
+    words.fill(0, ranges / 4, ranges / 4 + RANGE_WORDS * (1 + depths));
+    describe(words, ranges, RANGE, { first: 0, rows });
+    for (const { depth, first, rows } of groups) {
+      describe(words, rangeOfDepth(ranges, depth), RANGE, { first, rows });
       words.fill(depth * hidden * 4, depthOffsets / 4 + first, depthOffsets / 4 + first + rows);
+    }
+    words[run / 4]!++;
     const start = this.#plan.residual / 4;
     floats.set(residual, start);
     threads.gather();
-    /** What is still to be added to the stream. */
-    let due = this.#plan.zeros;
     layers[stack].forEach(({ before, after }, layer) => {
       if (before) {
-        this.#addNorm(before.norm, due, rows);
-        this.#multiply(before.qkv, rows, groups);
+        this.#kernel.addNorm('addNorm', before.norm, rows);
+        this.#kernel.multiply(before.qkv);
       }
       attend(layer);
       if (!after) return;
-      this.#multiply(after.output, rows, groups);
-      this.#addNorm(after.norm, delta, rows);
-      this.#multiply(after.gateUp, rows, groups);
-      this.#multiply(after.down, rows, groups);
-      due = delta;
+      this.#kernel.round('round', after.output.matrix, rows);
+      this.#kernel.multiply(after.output);
+      this.#kernel.addNorm('addNorm', after.norm, rows);
+      this.#kernel.multiply(after.gateUp);
+      this.#kernel.round('round', after.down.matrix, rows);
+      this.#kernel.multiply(after.down);
     });
     threads.dismiss();
     const added = (this.leaves(stack) ? delta : this.#plan.zeros) / 4;
     for (let at = 0; at < residual.length; at++) {
       residual[at] = floats[start + at]! + floats[added + at]!;
     }
-  }
-
-  #multiply({ matrix, factors }: PlannedLinear, rows: number, groups: readonly DepthGroup[]): void {
-    this.#kernel.round('round', [matrix], rows);
-    if (factors?.first) this.#kernel.multiplyFactors(factors, rows, groups);
-    this.#kernel.multiply(matrix);
-    if (factors && !factors.first) this.#kernel.multiplyFactors(factors, rows, groups);
-  }
-
-  #addNorm(norm: PlannedNorm, delta: number, rows: number): void {
-    this.#kernel.addNorm('addNorm', norm, delta, rows);
   }
 }

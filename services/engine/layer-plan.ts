@@ -3,10 +3,10 @@ import { LIMITS } from '@rondo/core';
 import type { Stack } from './engine.ts';
 import { factorAreas, factorBytes, type PlannedFactors, planFactors } from './factor-plan.ts';
 import { NORM_WORDS } from './kernel/add-norm.ts';
-import { MATRIX_WORDS } from './kernel/matrix.ts';
+import { MATRIX_WORDS, RANGE_WORDS } from './kernel/matrix.ts';
 import type { MemoryPlan } from './kernel/memory-plan.ts';
 import { BLOCK_COLUMNS, ROUNDED_BLOCK_BYTES } from './kernel/round-blocks.ts';
-import { roundedTileBytes, SIXTEEN } from './kernel/round-rows.ts';
+import { roundedTileBytes, SIXTEEN } from './kernel/rounded-row.ts';
 import { tilesBytes } from './kernel/row-tiles.ts';
 import type { Target } from './kernel/target.ts';
 import { kernelRowsMax } from './kernel-rows.ts';
@@ -14,11 +14,6 @@ import type { WorkerName } from './kernel-threads.ts';
 
 /** A matrix [outputs, columns] in the kernel's memory, whose columns are worked on block by block. */
 export interface LaidMatrix {
-  /** What multiplies by it: `gated` or `gatedSum` when its first half is the gate of its second. */
-  readonly worker: Extract<
-    WorkerName,
-    'product' | 'gated' | 'gatedSum' | 'headProduct' | 'factorProduct' | 'factorAddition'
-  >;
   readonly outputs: number;
   readonly blocks: number;
   /** Addresses of its description and its parts, of the rows it multiplies and where they are rounded to, and of the rows it puts out. */
@@ -32,16 +27,18 @@ export interface LaidMatrix {
   /** From one row to the next. */
   readonly sourceRowBytes: number;
   readonly targetRowBytes: number;
-  /** Of rows twice as wide as the target's that a `gatedSum` adds. */
-  readonly sums?: number | undefined;
+  /** Address of which rows of a run it takes. */
+  readonly range: number;
 }
 
 /** One on its way there from the bundle's file. */
 export interface PlannedMatrix extends LaidMatrix {
   readonly place: MatrixPlace;
+  /** What multiplies by it: gated when its first half is the gate of its second. */
+  readonly worker: Extract<WorkerName, 'product' | 'gated' | 'headProduct'>;
 }
 
-/** A norm: addresses of its description, its weights, the stream and its normed rows, and where the file has the weights. */
+/** A norm: addresses of its description, its weights, the stream, what is added to it and its normed rows, and where the file has the weights. */
 export interface PlannedNorm {
   readonly address: number;
   /** Of each of `depths`, if they differ, one behind the other. */
@@ -50,7 +47,10 @@ export interface PlannedNorm {
   /** [rows] i32, what is added to `weights` for each row. */
   readonly offsets: number;
   readonly residual: number;
+  readonly delta: number;
   readonly normed: number;
+  /** Address of the matrix that multiplies these. */
+  readonly matrix: number;
   readonly offset: number;
 }
 
@@ -86,6 +86,8 @@ export interface LayerPlan {
   /** Most rows of one run. */
   readonly rowsMax: number;
   readonly hidden: number;
+  /** Passes of the block. */
+  readonly depths: number;
   readonly normEpsilon: number;
   readonly file: string;
   readonly layers: Readonly<Record<Stack, readonly PlannedLayer[]>>;
@@ -93,6 +95,9 @@ export interface LayerPlan {
   readonly zeros: number;
   /** Address of what rows of the block add to the addresses of norms that each depth has for itself, and from depth to depth. */
   readonly depthOffsets: number;
+  /** Address of all rows of a run, and behind them those of each depth; and of a number that is another in each run. */
+  readonly ranges: number;
+  readonly run: number;
   /** Addresses of f32 rows that all layers share. */
   readonly residual: number;
   readonly delta: number;
@@ -101,7 +106,7 @@ export interface LayerPlan {
 }
 
 /** Whether rows of a matrix come out gated, half as wide. */
-export const isGated = (worker: LaidMatrix['worker']): boolean => worker === 'gated' || worker === 'gatedSum';
+export const isGated = ({ worker }: PlannedMatrix): boolean => worker === 'gated';
 
 /** Bytes of a weight (four bits, and for 32 of them a scale of 4 bytes and a zero point of 1), and columns of a block. */
 const PRECISIONS = {
@@ -141,6 +146,8 @@ export function planLayers(
   const rows = (floats: number) => plan.floats(floats * rowsMax);
   const zeros = rows(hidden);
   const depthOffsets = rows(1);
+  const ranges = plan.floats(RANGE_WORDS * (1 + maxDepth));
+  const run = plan.floats(1);
   const residual = rows(hidden);
   const delta = rows(hidden);
   const normed = rows(hidden);
@@ -158,52 +165,52 @@ export function planLayers(
     const weights = plan.floats((outputs * columns) / (precision === 'int4' ? 8 : 4));
     const scales = plan.floats(precision === 'int4' ? outputs * blocks : outputs);
     const zeros = precision === 'int4' ? plan.floats((outputs * blocks) / 4) : 0;
-    const width = isGated(worker) ? outputs / 2 : outputs;
+    const width = worker === 'gated' ? outputs / 2 : outputs;
     return {
       ...{ place, worker, outputs, blocks, address, weights, scales, zeros, source, rounded, target },
-      ...{ sourceRowBytes: columns * 4, targetRowBytes: width * 4 },
+      ...{ sourceRowBytes: columns * 4, targetRowBytes: width * 4, range: ranges },
     };
   };
   const areas =
     factorSets.length > 0
-      ? factorAreas(plan, factorSets, rowsMax, precision === 'int4' ? widest : 0)
+      ? factorAreas(plan, factorSets, { rowsMax, columns: precision === 'int4' ? widest : 0, ranges, run })
       : undefined;
   const linear = (factors: FactorsPlace | undefined, matrix: PlannedMatrix): PlannedLinear => ({
     matrix,
     factors: factors && planFactors(factors, matrix, areas!, plan),
   });
-  const norm = (offset: number, perDepth: boolean | undefined): PlannedNorm => {
+  const norm = (
+    offset: number,
+    perDepth: boolean | undefined,
+    due: number,
+    { matrix: { address: matrix } }: PlannedLinear,
+  ): PlannedNorm => {
     const depths = perDepth ? maxDepth : 1;
     const [address, weights] = [plan.floats(NORM_WORDS), plan.floats(hidden * depths)];
     const offsets = perDepth ? depthOffsets : zeros;
-    return { address, weights, depths, offsets, residual, normed, offset };
-  };
-  // Zero, as all memory is, where gate or up alone has factors.
-  const sums = factorSets.length > 0 ? rows(2 * ffn) : undefined;
-  const gateUpOf = (place: MatrixPlace, factors: FactorsPlace | undefined): PlannedLinear => {
-    const gated = matrix(place, [2 * ffn, hidden], [normed, active], factors ? 'gatedSum' : 'gated');
-    return linear(factors, factors ? { ...gated, sums } : gated);
+    return { address, weights, depths, offsets, residual, delta: due, normed, matrix, offset };
   };
   const layersOf = (stack: Stack): PlannedLayer[] =>
     layerWeights[stack].map(
-      ({ attentionNorm, ffnNorm, normsPerDepth, factors = {}, ...places }, index, all) => {
-        const inGraph = stack === 'block' && index === all.length - 1 && !layerWeights.plainPassEnd;
+      ({ attentionNorm, ffnNorm, normsPerDepth, factors = {}, ...places }, index, all): PlannedLayer => {
+        const before = (): PlannedProjection => {
+          const own = linear(factors.qkv, matrix(places.qkv, [projected, hidden], [normed, qkv]));
+          // The first layer's stream comes with all that is added to it.
+          const due = index === 0 ? zeros : delta;
+          return { norm: norm(attentionNorm, normsPerDepth, due, own), qkv: own };
+        };
+        const after = (): PlannedSublayers => {
+          const output = linear(factors.output, matrix(places.output, [hidden, queries], [out, delta]));
+          const gated = matrix(places.gateUp, [2 * ffn, hidden], [normed, active], 'gated');
+          const gateUp = linear(factors.gateUp, gated);
+          const down = linear(factors.down, matrix(places.down, [hidden, ffn], [active, delta]));
+          return { output, norm: norm(ffnNorm, normsPerDepth, delta, gateUp), gateUp, down };
+        };
+        const beginsInGraph = stack === 'prelude' && index === 0;
+        const endsInGraph = stack === 'block' && index === all.length - 1 && !layerWeights.plainPassEnd;
         return {
-          before:
-            stack === 'prelude' && index === 0
-              ? undefined
-              : {
-                  norm: norm(attentionNorm, normsPerDepth),
-                  qkv: linear(factors.qkv, matrix(places.qkv, [projected, hidden], [normed, qkv])),
-                },
-          after: inGraph
-            ? undefined
-            : {
-                output: linear(factors.output, matrix(places.output, [hidden, queries], [out, delta])),
-                norm: norm(ffnNorm, normsPerDepth),
-                gateUp: gateUpOf(places.gateUp, factors.gateUp),
-                down: linear(factors.down, matrix(places.down, [hidden, ffn], [active, delta])),
-              },
+          before: beginsInGraph ? undefined : before(),
+          after: endsInGraph ? undefined : after(),
         };
       },
     );
@@ -211,11 +218,14 @@ export function planLayers(
     precision,
     rowsMax,
     hidden,
+    depths: maxDepth,
     normEpsilon,
     file,
     layers: { prelude: layersOf('prelude'), block: layersOf('block'), coda: layersOf('coda') },
     zeros,
     depthOffsets,
+    ranges,
+    run,
     residual,
     delta,
     adapted: factorSets.length > 0,

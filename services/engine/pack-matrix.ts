@@ -3,12 +3,13 @@ import { describe } from './kernel/description.ts';
 import { WEIGHT_MIDDLE } from './kernel/int8-product.ts';
 import { LANES, MATRIX, TILES } from './kernel/matrix.ts';
 import { BLOCK_COLUMNS } from './kernel/round-blocks.ts';
-import { SIXTEEN } from './kernel/round-rows.ts';
+import { SIXTEEN } from './kernel/rounded-row.ts';
 import { isGated, type LaidMatrix, type LayerPlan, type PlannedMatrix, tileBytesOf } from './layer-plan.ts';
 import type { ReadWeights } from './reading-weights.ts';
 
 /** Items a thread has of a matrix: with more, taking them costs more than waiting for the slower thread. */
 const ITEMS_PER_THREAD = 2;
+const GROUP_OUTPUTS = TILES * LANES;
 const WORDS_PER_BLOCK = BLOCK_COLUMNS / 8;
 
 /** Lays a matrix out as its product reads it, with its description. */
@@ -24,9 +25,14 @@ export function packMatrix(
   if (precision === 'int4') packBlocks(memory, matrix, read);
   else {
     const bytes = new Int8Array(read(place.data, outputs * blocks * SIXTEEN));
-    packOutputs(memory, matrix, bytes, new Float32Array(read(place.scales, outputs * 4)));
+    packOutputs(memory, matrix, isGated(matrix), bytes, new Float32Array(read(place.scales, outputs * 4)));
   }
-  describeMatrix(words, matrix, precision, threads);
+  const itemGroups = itemGroupsOf(
+    outputs / GROUP_OUTPUTS,
+    isGated(matrix) ? 2 : 1,
+    ITEMS_PER_THREAD * threads,
+  );
+  describeMatrix(words, matrix, precision, itemGroups);
 }
 
 /** The same for a factor, whose pieces `read` finds anywhere in stored matrices. */
@@ -50,20 +56,32 @@ export function packFactor(
     }
     scales.set(new Float32Array(read(stored.scales + firstOutput * 4, piece.outputs * 4)), at);
   }
-  packOutputs(words.buffer as SharedArrayBuffer, factor, bytes, scales);
-  describeMatrix(words, factor, 'int8', threads);
+  packOutputs(words.buffer as SharedArrayBuffer, factor, false, bytes, scales);
+  describeMatrix(
+    words,
+    factor,
+    'int8',
+    // Rows are of several depths, and each has items.
+    factor.addend ? 1 : itemGroupsOf(outputs / GROUP_OUTPUTS, 1, threads),
+  );
 }
+
+/** Rows that are rounded, and multiplied elsewhere. */
+export const describeRows = (words: Int32Array, rows: LaidMatrix): void =>
+  describeMatrix(words, rows, 'int8', 1);
+
+/** Groups of one of `items` items, of groups that come `step` at a time. */
+const itemGroupsOf = (groups: number, step: number, items: number): number =>
+  Math.ceil(groups / step / items) * step;
 
 function describeMatrix(
   words: Int32Array,
   matrix: LaidMatrix,
   precision: LayerPlan['precision'],
-  threads: number,
+  itemGroups: number,
 ): void {
-  const { outputs, blocks, worker } = matrix;
-  const groups = outputs / (TILES * LANES);
-  const step = isGated(worker) ? 2 : 1;
-  const itemGroups = Math.ceil(groups / step / (ITEMS_PER_THREAD * threads)) * step;
+  const { outputs, blocks } = matrix;
+  const groups = outputs / GROUP_OUTPUTS;
   describe(words, matrix.address, MATRIX, {
     weights: matrix.weights,
     scales: matrix.scales,
@@ -78,17 +96,13 @@ function describeMatrix(
     inputTileBytes: tileBytesOf(precision, blocks),
     output: matrix.target,
     outputRowBytes: matrix.targetRowBytes,
-    rows: 0,
-    firstRow: 0,
-    next: 0,
-    sums: matrix.sums ?? 0,
-    sumsRowBytes: 2 * matrix.targetRowBytes,
+    ...{ range: matrix.range, next: 0, addends: 0, nextAddends: 0 },
   });
 }
 
 /** The first output of a vector of them: of a gated matrix every second group is of its second half. */
-const firstOutput = ({ outputs, worker }: LaidMatrix, group: number, tile: number): number =>
-  isGated(worker)
+const firstOutput = ({ outputs }: LaidMatrix, gated: boolean, group: number, tile: number): number =>
+  gated
     ? ((group % 2) * outputs) / 2 + (Math.floor(group / 2) * TILES + tile) * LANES
     : (group * TILES + tile) * LANES;
 
@@ -102,12 +116,12 @@ function packBlocks(memory: SharedArrayBuffer, matrix: PlannedMatrix, read: Read
   const weights = new Int32Array(memory, matrix.weights, words.length);
   const scales = new Float32Array(memory, matrix.scales, factors.length);
   const zeros = new Uint8Array(memory, matrix.zeros, factors.length);
-  const groups = outputs / (TILES * LANES);
+  const groups = outputs / GROUP_OUTPUTS;
   let at = 0;
   for (let group = 0; group < groups; group++) {
     for (let block = 0; block < blocks; block++) {
       for (let tile = 0; tile < TILES; tile++) {
-        const first = firstOutput(matrix, group, tile);
+        const first = firstOutput(matrix, isGated(matrix), group, tile);
         for (let lane = 0; lane < LANES; lane++, at++) {
           const output = first + lane;
           const from = output * blocks + block;
@@ -127,6 +141,7 @@ function packBlocks(memory: SharedArrayBuffer, matrix: PlannedMatrix, read: Read
 function packOutputs(
   memory: SharedArrayBuffer,
   matrix: LaidMatrix,
+  gated: boolean,
   bytes: Int8Array,
   factors: Float32Array,
 ): void {
@@ -135,10 +150,10 @@ function packOutputs(
   const weights = new Uint8Array(memory, matrix.weights, outputs * columns);
   const scales = new Float32Array(memory, matrix.scales, outputs);
   const step = Math.fround(1 / 127);
-  const groups = outputs / (TILES * LANES);
+  const groups = outputs / GROUP_OUTPUTS;
   for (let group = 0; group < groups; group++) {
     for (let tile = 0; tile < TILES; tile++) {
-      const first = firstOutput(matrix, group, tile);
+      const first = firstOutput(matrix, gated, group, tile);
       for (let lane = 0; lane < LANES; lane++) {
         scales[(group * TILES + tile) * LANES + lane] = step * factors[first + lane]!;
       }

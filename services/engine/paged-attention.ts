@@ -7,6 +7,7 @@ import { HeadKernel, headFunctions, planHead } from './head-kernel.ts';
 import { attentionKernel } from './kernel/attention-kernel.ts';
 import { compile } from './kernel/compile.ts';
 import { MemoryPlan } from './kernel/memory-plan.ts';
+import { productScratchFloats } from './kernel/product.ts';
 import { rowItems } from './kernel/row-items.ts';
 import { ITEM_WORDS, type KernelLayout, type KernelShape, scratchFloats } from './kernel/shape.ts';
 import { type Target, targetOf } from './kernel/target.ts';
@@ -82,7 +83,7 @@ export class PagedAttention {
       items: plan.floats(rows * kvHeads * ITEM_WORDS),
     };
     const scratches = Array.from({ length: threads }, () =>
-      plan.floats(scratchFloats(kernelShape, positions)),
+      plan.floats(Math.max(scratchFloats(kernelShape, positions), productScratchFloats(rows))),
     );
     const pool = (stack: Stack): KvLayout =>
       layerMajor(shape, layers[stack], pagePositions, pools[stack], numberBytes);

@@ -2,7 +2,12 @@
  * WebAssembly instructions as nested lists of bytes, written as expressions: operands come before their operator, so
  * `add(get(x), int(4))` is x + 4. Only what the kernels here use. (WebAssembly 3.0 core specification, §5.4)
  */
-export type Code = readonly (number | Code)[];
+export type Code = readonly (number | Callee | Code)[];
+
+/** Another function of the module, by its name. */
+export interface Callee {
+  readonly callee: string;
+}
 
 /** A local variable or parameter of the function under construction. */
 export type Local = number & { readonly local: unique symbol };
@@ -53,6 +58,9 @@ export const set = (local: Local, value: Code): Code => [value, 0x21, unsigned(l
 /** Copies within the memory. */
 export const copyBytes = (to: Code, from: Code, bytes: Code): Code => [to, from, bytes, 0xfc, 0x0a, 0, 0];
 
+/** Calls a function that returns nothing. */
+export const call = (callee: string, operands: readonly Code[]): Code => [...operands, 0x10, { callee }];
+
 export const int = (value: number): Code => [0x41, signed(value)];
 export const add = binary([0x6a]);
 export const subtract = binary([0x6b]);
@@ -73,6 +81,13 @@ export const storeShort = (address: Code, value: Code, offset = 0): Code => [
   0,
   unsigned(offset),
 ];
+
+/** Words that several threads write; `add` returns what was there before. */
+export const atomic = {
+  load: (address: Code): Code => [address, 0xfe, 0x10, 2, 0],
+  store: (address: Code, value: Code): Code => [address, value, 0xfe, 0x17, 2, 0],
+  add: (address: Code, value: Code): Code => [address, value, 0xfe, 0x1e, 2, 0],
+} as const;
 
 /** One 32-bit float, under the names that `vector` has for four. */
 export const scalar = {
@@ -118,10 +133,14 @@ export const vector = {
   /** The larger lane; of two where one is NaN, `left`. */
   max: (left: Code, right: Code): Code => [left, right, simd(0xeb)],
   lessThan: binary(simd(0x43)),
+  /** 1 if any bit is set. */
+  any: unary(simd(0x53)),
   /** Bits of `left` where `mask` has none. */
   andNot: (left: Code, mask: Code): Code => [left, mask, simd(0x4f)],
   nearest: unary(simd(0x6a)),
   toInts: unary(simd(0xf8)),
+  /** The same for floats within 32 bits, in one instruction where `toInts` takes some; of others anything may come. (relaxed SIMD) */
+  toIntsWithin: unary(simd(0x101)),
   addInts: binary(simd(0xae)),
   shiftLeft: (value: Code, bits: number): Code => [value, int(bits), simd(0xab)],
   /** a · b + c, rounded once where the machine has fused multiply-add. (relaxed SIMD) */

@@ -70,3 +70,35 @@ test('gated, the first half of the outputs is the gate of the second', () => {
     assert.ok(Math.abs(value - silu) <= 1e-5 * Math.abs(silu) + 1e-6, `${at}: ${value}, expected ${silu}`);
   });
 });
+
+/** Halfway between two whole numbers, the even one. */
+function nearest(value: number): number {
+  const below = Math.floor(value);
+  const above = value - below;
+  return above === 0.5 ? below + Math.abs(below % 2) : Math.round(value);
+}
+
+test('what lies in the middle between two bytes becomes the graph\u2019s byte, though it is multiplied and not divided', () => {
+  const columns = 256;
+  const factors = [1, 3.7, 1 / 3, 1e-9];
+  // Halves of every step of rows whose largest value is 254 steps of a half.
+  const halves = factors.flatMap((factor) =>
+    Array.from({ length: columns }, (_, at) => Math.fround(factor * (at < 2 ? 254 : 2 * (at - 129) + 1))),
+  );
+  const largest = factors.map((factor) => Math.fround(factor * 254));
+  const ofRow = (at: number) => largest[Math.floor(at / columns)]!;
+  const step = Math.fround(1 / 127);
+  const bytes = halves.map((value, at) => nearest(Math.fround(Math.fround(value / ofRow(at)) / step)) + 0);
+  const products = halves.map((value, at) => nearest(Math.fround(value * Math.fround(127 / ofRow(at)))) + 0);
+  assert.notDeepEqual(products, bytes, 'these are not in the middle');
+  const parts = [new Int8Array(columns * 8), new Float32Array(8)];
+  const product = new TestProduct(
+    'int8',
+    'product',
+    [8, columns],
+    parts,
+    Float32Array.from(halves),
+    TARGETS[0]!,
+  );
+  assert.deepEqual(product.rounded().bytes, bytes);
+});

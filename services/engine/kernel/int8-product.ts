@@ -2,7 +2,7 @@ import { add, type Code, get, int, integers, type Local, set, vector } from './c
 import { MATRIX, TILES } from './matrix.ts';
 import type { WasmFunction } from './module.ts';
 import { type Outcome, productFunction } from './product.ts';
-import { ROW_BYTES_START, ROW_LARGEST, ROW_SUM, SIXTEEN } from './round-rows.ts';
+import { ROW_BYTES_START, ROW_LARGEST, ROW_SUM, SIXTEEN } from './rounded-row.ts';
 import { FOUR_BYTES, STEP_BYTES } from './row-tiles.ts';
 import type { Target } from './target.ts';
 

@@ -32,22 +32,24 @@ export class WasmFunction {
     this.#body = code;
   }
 
-  encode(): number[] {
+  /** `indexOf`: which function of the module has a name. */
+  encode(indexOf: (name: string) => number): number[] {
     const bytes = [
       ...unsigned(this.#locals.length),
       ...this.#locals.flatMap((type) => [1, TYPES[type]]),
-      ...flat(this.#body),
+      ...flat(this.#body, indexOf),
       0x0b,
     ];
     return [...unsigned(bytes.length), ...bytes];
   }
 }
 
-function flat(code: Code): number[] {
+function flat(code: Code, indexOf: (name: string) => number): number[] {
   const bytes: number[] = [];
   const walk = (part: Code): void => {
     for (const item of part) {
       if (typeof item === 'number') bytes.push(item);
+      else if ('callee' in item) bytes.push(...unsigned(indexOf(item.callee)));
       else walk(item);
     }
   };
@@ -70,6 +72,7 @@ export function wasmModule(functions: readonly WasmFunction[], pages: number): U
     ...new Array<number>(fn.parameters).fill(TYPES.i32),
     0,
   ];
+  const indexOf = (name: string): number => functions.findIndex((fn) => fn.name === name);
   const memory = [...text('host'), ...text('memory'), 2, 3, ...unsigned(pages), ...unsigned(pages)];
   return Uint8Array.from([
     ...[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
@@ -85,7 +88,7 @@ export function wasmModule(functions: readonly WasmFunction[], pages: number): U
     ),
     ...section(
       10,
-      functions.map((fn) => fn.encode()),
+      functions.map((fn) => fn.encode(indexOf)),
     ),
   ]);
 }

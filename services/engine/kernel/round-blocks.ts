@@ -1,23 +1,23 @@
-import { acrossLanes } from './across-lanes.ts';
+import { everyLane } from './across-lanes.ts';
 import {
   add,
   type Code,
   get,
+  ifElse,
   int,
   integers,
   type Local,
   loopOver,
-  multiply,
   scalar,
   set,
   vector,
 } from './code.ts';
 import { fieldOf } from './description.ts';
-import type { Locals7 } from './locals.ts';
-import { MATRIX } from './matrix.ts';
-import { WasmFunction } from './module.ts';
-import { overItemRows } from './row-items.ts';
-import { inTile, STEP_BYTES, TILE_ROWS } from './row-tiles.ts';
+import { MATRIX, roundedOf, sourceOf } from './matrix.ts';
+import type { WasmFunction } from './module.ts';
+import type { RoundingOf } from './round.ts';
+import { RoundedRow, SMALLEST } from './rounded-row.ts';
+import { STEP_BYTES, TILE_ROWS } from './row-tiles.ts';
 
 /** Columns that share a scale. */
 export const BLOCK_COLUMNS = 32;
@@ -28,61 +28,82 @@ export const ROUNDED_BLOCK_BYTES = ROUNDED_SUM + STEP_BYTES;
 
 /** Of each eight columns first the even ones, then the odd: as the halves of a weight's bytes hold them. */
 const EVEN_ODD = [0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15];
-/** What a block of zeros is divided by. */
-const SMALLEST = 1e-30;
+
+/** The largest lanes of some vectors, none of which waits for all before it. */
+const mostOf = (vectors: readonly Code[]): Code =>
+  vectors.length === 1
+    ? vectors[0]!
+    : vector.max(mostOf(vectors.slice(0, vectors.length / 2)), mostOf(vectors.slice(vectors.length / 2)));
 
 /**
- * `round(item, matrix, scratch)`: the item's rows of the matrix's source, blocks · 32 floats each, become signed bytes with a
- * scale for each block, largest / 127: what MatMulNBits makes of its input at accuracy level 4. It multiplies by 127 / largest,
- * which is not the float 1 / scale: near the middle between two bytes that decides.
+ * Rows of blocks · 32 floats become signed bytes with a scale for each block, largest / 127: what MatMulNBits makes of its input at
+ * accuracy level 4. It multiplies by 127 / largest, which is not the float 1 / scale: near the middle between two bytes that
+ * decides. `alsoWhole`: each row once more by its own largest value, for the next matrix if there is one.
  */
-export function roundBlocksFunction(): WasmFunction {
-  const fn = new WasmFunction('round', 3);
-  const [item, matrix] = [fn.parameter(0), fn.parameter(1)];
-  const [row, end, block, blocks, source, target] = fn.locals('i32', 7) as Locals7;
-  const scale = fn.local('f32');
-  const [largest, sum, inverse] = fn.locals('v128', 3) as [Local, Local, Local];
-  const values = fn.locals('v128', 8);
-  const field = fieldOf(matrix);
-  const narrow = (first: number) => integers.narrowToShorts(get(values[first]!), get(values[first + 1]!));
-  /** Sixteen columns: four words of bytes. */
-  const storeHalf = (half: number): Code => [
-    set(
-      inverse,
-      integers.shuffleBytes(integers.narrowToBytes(narrow(half * 4), narrow(half * 4 + 2)), EVEN_ODD),
-    ),
-    [0, 1, 2, 3].map((word) =>
-      integers.storeWord(get(target), get(inverse), word, (half * 4 + word) * STEP_BYTES),
-    ),
-  ];
-  fn.body([
-    set(blocks, field(MATRIX.blocks)),
-    overItemRows([item, row, end], field(MATRIX.rows), [
-      set(source, add(field(MATRIX.source), multiply(get(row), field(MATRIX.sourceRowBytes)))),
-      set(target, inTile(field(MATRIX.input), row, field(MATRIX.inputTileBytes))),
-      loopOver(block, int(0), get(blocks), 1, [
-        set(largest, vector.floats(SMALLEST)),
-        values.map((value, index) => [
-          set(value, vector.load(get(source), index * 16)),
-          set(largest, vector.max(get(largest), vector.absolute(get(value)))),
+export const roundBlocks =
+  (alsoWhole: boolean): RoundingOf =>
+  (fn, matrix, row) => {
+    const [block, blocks, source, target] = fn.locals('i32', 4) as [Local, Local, Local, Local];
+    const scale = fn.local('f32');
+    const [largest, sum, inverse] = fn.locals('v128', 3) as [Local, Local, Local];
+    const values = fn.locals('v128', 8);
+    const field = fieldOf(matrix);
+    const whole = alsoWhole ? wholeRow(fn, matrix, row) : undefined;
+    const narrow = (first: number) => integers.narrowToShorts(get(values[first]!), get(values[first + 1]!));
+    /** Sixteen columns: four words of bytes. */
+    const storeHalf = (half: number): Code => [
+      set(
+        inverse,
+        integers.shuffleBytes(integers.narrowToBytes(narrow(half * 4), narrow(half * 4 + 2)), EVEN_ODD),
+      ),
+      [0, 1, 2, 3].map((word) =>
+        integers.storeWord(get(target), get(inverse), word, (half * 4 + word) * STEP_BYTES),
+      ),
+    ];
+    return {
+      constants: [set(blocks, field(MATRIX.blocks)), whole?.constants ?? []],
+      ofRow: [
+        set(source, sourceOf(matrix, row)),
+        set(target, roundedOf(matrix, row)),
+        whole?.begin ?? [],
+        loopOver(block, int(0), get(blocks), 1, [
+          values.map((value, index) => set(value, vector.load(get(source), index * 16))),
+          set(largest, mostOf(values.map((value) => vector.absolute(get(value))))),
+          set(largest, vector.max(vector.floats(SMALLEST), get(largest))),
+          everyLane(largest, vector.max),
+          whole?.withBlock(largest) ?? [],
+          set(inverse, vector.divide(vector.floats(127), get(largest))),
+          set(scale, scalar.divide(vector.lane(get(largest), 0), scalar.floats(127))),
+          set(sum, vector.ints(0)),
+          values.map((value) => [
+            set(value, vector.toIntsWithin(vector.nearest(vector.multiply(get(value), get(inverse))))),
+            set(sum, vector.addInts(get(sum), get(value))),
+          ]),
+          storeHalf(0),
+          storeHalf(1),
+          everyLane(sum, vector.addInts),
+          set(sum, integers.toFloats(get(sum))),
+          scalar.store(get(target), get(scale), ROUNDED_SCALE),
+          scalar.store(get(target), scalar.multiply(get(scale), vector.lane(get(sum), 0)), ROUNDED_SUM),
+          set(source, add(get(source), int(BLOCK_COLUMNS * 4))),
+          set(target, add(get(target), int(ROUNDED_BLOCK_BYTES))),
         ]),
-        set(scale, acrossLanes(largest, scalar.max)),
-        set(inverse, vector.splat(scalar.divide(scalar.floats(127), get(scale)))),
-        set(scale, scalar.divide(get(scale), scalar.floats(127))),
-        set(sum, vector.ints(0)),
-        values.map((value) => [
-          set(value, vector.toInts(vector.nearest(vector.multiply(get(value), get(inverse))))),
-          set(sum, vector.addInts(get(sum), get(value))),
-        ]),
-        storeHalf(0),
-        storeHalf(1),
-        set(sum, integers.toFloats(get(sum))),
-        scalar.store(get(target), get(scale), ROUNDED_SCALE),
-        scalar.store(get(target), scalar.multiply(get(scale), acrossLanes(sum, scalar.add)), ROUNDED_SUM),
-        set(source, add(get(source), int(BLOCK_COLUMNS * 4))),
-        set(target, add(get(target), int(ROUNDED_BLOCK_BYTES))),
-      ]),
+        whole?.end ?? [],
+      ],
+    };
+  };
+
+/** The same row, rounded by its own largest value for the next matrix. */
+function wholeRow(fn: WasmFunction, matrix: Local, row: Local) {
+  const [next, target] = fn.locals('i32', 2) as [Local, Local];
+  const rounded = new RoundedRow(fn, 'multiplication');
+  return {
+    constants: set(next, fieldOf(matrix)(MATRIX.next)),
+    begin: rounded.begin,
+    withBlock: (largest: Local): Code => set(rounded.largest, vector.max(get(rounded.largest), get(largest))),
+    end: ifElse(get(next), [
+      set(target, roundedOf(next, row)),
+      rounded.round(sourceOf(next, row), target, fieldOf(next)(MATRIX.blocks)),
     ]),
-  ]);
-  return fn;
+  };
 }

@@ -11,9 +11,10 @@ import {
   multiply,
   set,
 } from './code.ts';
+import { TILE_ROWS } from './row-tiles.ts';
 
-/** Rows of one item of work on rows: fewer are not worth another thread. */
-const ITEM_ROWS = 4;
+/** Rows of one item of work on rows: a tile's, whose cache lines two threads would write in turns. */
+const ITEM_ROWS = TILE_ROWS;
 
 export const rowItems = (rows: number): number => Math.ceil(rows / ITEM_ROWS);
 

@@ -1,12 +1,15 @@
 import { type PlannedMatrix, tileBytesOf } from '../layer-plan.ts';
 import { packMatrix } from '../pack-matrix.ts';
 import { compile } from './compile.ts';
+import { describe } from './description.ts';
 import { int4Product } from './int4-product.ts';
 import { int8Product } from './int8-product.ts';
-import { MATRIX } from './matrix.ts';
+import { MATRIX, RANGE } from './matrix.ts';
 import { wasmModule } from './module.ts';
-import { BLOCK_COLUMNS, ROUNDED_BLOCK_BYTES, ROUNDED_SCALE, roundBlocksFunction } from './round-blocks.ts';
-import { ROW_BYTES_START, ROW_LARGEST, roundRowsFunction, SIXTEEN } from './round-rows.ts';
+import { roundFunction } from './round.ts';
+import { BLOCK_COLUMNS, ROUNDED_BLOCK_BYTES, ROUNDED_SCALE, roundBlocks } from './round-blocks.ts';
+import { roundRows } from './round-rows.ts';
+import { ROW_BYTES_START, ROW_LARGEST, SIXTEEN } from './rounded-row.ts';
 import { rowItems } from './row-items.ts';
 import { FOUR_BYTES, STEP_BYTES, TILE_ROWS } from './row-tiles.ts';
 import type { Target } from './target.ts';
@@ -19,7 +22,7 @@ type Functions = Record<WorkerName | 'round', (item: number, matrix: number, scr
 const MEMORY_PAGES = 8;
 /** Places in the memory, far enough apart for tests. */
 const PLACES = {
-  ...{ matrix: 0, scratch: 512, weights: 1024, scales: 65_536, zeros: 131_072 },
+  ...{ matrix: 0, range: 256, scratch: 512, weights: 1024, scales: 65_536, zeros: 131_072 },
   ...{ rounded: 196_608, source: 262_144, target: 393_216 },
 };
 
@@ -47,11 +50,13 @@ export class TestProduct {
     this.#rows = source.length / columns;
     this.#columns = columns;
     this.#outputs = outputs;
-    const [product, round] =
-      precision === 'int4'
-        ? [int4Product, roundBlocksFunction()]
-        : [int8Product, roundRowsFunction('round', 'divisions')];
-    const functions = [round, product('product', 'put', target), product('gated', 'gated', target)];
+    const [product, rounding] =
+      precision === 'int4' ? [int4Product, roundBlocks(false)] : [int8Product, roundRows('divisions')];
+    const functions = [
+      roundFunction('round', rounding),
+      product('product', {}, target),
+      product('gated', { gated: true }, target),
+    ];
     const module = compile(wasmModule(functions, MEMORY_PAGES), target);
     const { exports } = new WebAssembly.Instance(module, { host: { memory: this.#memory } });
     this.#functions = exports as unknown as Functions;
@@ -60,13 +65,14 @@ export class TestProduct {
       ...{ address: PLACES.matrix, weights: PLACES.weights, scales: PLACES.scales, zeros: PLACES.zeros },
       ...{ source: PLACES.source, rounded: PLACES.rounded, target: PLACES.target },
       ...{ sourceRowBytes: columns * 4, targetRowBytes: (worker === 'gated' ? outputs / 2 : outputs) * 4 },
+      range: PLACES.range,
     };
     const read = (offset: number): ArrayBuffer => {
       const { buffer, byteOffset, byteLength } = parts[offset]!;
       return buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer;
     };
     packMatrix(new Int32Array(this.#memory.buffer), matrix, precision, 1, read);
-    this.#words[MATRIX.rows] = this.#rows;
+    describe(new Int32Array(this.#memory.buffer), PLACES.range, RANGE, { first: 0, rows: this.#rows });
     new Float32Array(this.#memory.buffer).set(source, PLACES.source / 4);
     for (let item = 0; item < rowItems(this.#rows); item++) this.#functions.round(item, PLACES.matrix, 0);
   }
