@@ -58,12 +58,12 @@ test('the local Node comes first, from any directory and through links', async (
   assert.equal((await launch(join(root, 'links/absolute'), 'pull')).stdout, `v24.21.0 ${main} pull\n`);
 });
 
-test('a coordinator starts with a bound on its young heap, what has workers with room for states, all else with neither', async () => {
+test('a coordinator starts with bounds on its young heap and on what grows beside it, what has workers with room for states, all else with neither', async () => {
   await placeNode('bin/node', 'v26.0.0');
   await mkdir(join(root, 'node_modules/@rondo'), { recursive: true });
   const main = join(root, 'services/cli/main.ts');
   const { stdout } = await launch(join(root, 'rondo'), 'coordinator', '--model', 'a b');
-  assert.equal(stdout, `v26.0.0 --max-semi-space-size=4 ${main} coordinator --model a b\n`);
+  assert.equal(stdout, `v26.0.0 --max-semi-space-size=4 --heap-growing-percent=50 ${main} coordinator --model a b\n`);
   for (const command of ['worker', 'run']) {
     const { stdout } = await launch(join(root, 'rondo'), command, '--model', 'a');
     assert.equal(stdout, `v26.0.0 --initial-old-space-size=256 ${main} ${command} --model a\n`);
