@@ -63,7 +63,10 @@ test('a coordinator starts with bounds on its young heap and on what grows besid
   await mkdir(join(root, 'node_modules/@rondo'), { recursive: true });
   const main = join(root, 'services/cli/main.ts');
   const { stdout } = await launch(join(root, 'rondo'), 'coordinator', '--model', 'a b');
-  assert.equal(stdout, `v26.0.0 --max-semi-space-size=4 --heap-growing-percent=50 ${main} coordinator --model a b\n`);
+  assert.equal(
+    stdout,
+    `v26.0.0 --max-semi-space-size=4 --heap-growing-percent=50 ${main} coordinator --model a b\n`,
+  );
   for (const command of ['worker', 'run']) {
     const { stdout } = await launch(join(root, 'rondo'), command, '--model', 'a');
     assert.equal(stdout, `v26.0.0 --initial-old-space-size=256 ${main} ${command} --model a\n`);
