@@ -1,7 +1,7 @@
 import type { PlannedFactor } from './factor-plan.ts';
 import { describe } from './kernel/description.ts';
 import { WEIGHT_MIDDLE } from './kernel/int8-product.ts';
-import { LANES, MATRIX, TILES } from './kernel/matrix.ts';
+import { GROUP_OUTPUTS, LANES, MATRIX, TILES } from './kernel/matrix.ts';
 import { BLOCK_COLUMNS } from './kernel/round-blocks.ts';
 import { SIXTEEN } from './kernel/rounded-row.ts';
 import { isGated, type LaidMatrix, type LayerPlan, type PlannedMatrix, tileBytesOf } from './layer-plan.ts';
@@ -9,7 +9,6 @@ import type { ReadWeights } from './reading-weights.ts';
 
 /** Items a thread has of a matrix: with more, taking them costs more than waiting for the slower thread. */
 const ITEMS_PER_THREAD = 2;
-const GROUP_OUTPUTS = TILES * LANES;
 const WORDS_PER_BLOCK = BLOCK_COLUMNS / 8;
 
 /** Lays a matrix out as its product reads it, with its description. */

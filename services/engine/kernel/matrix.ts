@@ -18,10 +18,11 @@ import { inTile } from './row-tiles.ts';
 export const LANES = 4;
 /** Vectors of outputs that share what is loaded of a row, side by side: where V8 joins vectors they are one. */
 export const TILES = 2;
-/** Of one row's f32 outputs of a group. */
-export const GROUP_BYTES = TILES * LANES * 4;
+/** Outputs of a group, and their bytes of one row in f32. */
+export const GROUP_OUTPUTS = TILES * LANES;
+export const GROUP_BYTES = GROUP_OUTPUTS * 4;
 
-/** A matrix as a product reads it, in words from its address on. Groups are TILES · LANES outputs, one behind the other. */
+/** A matrix as a product reads it, in words from its address on. Groups are GROUP_OUTPUTS outputs, one behind the other. */
 export const MATRIX = {
   /** [groups, blocks, 4, TILES, LANES] words of as many weights as the precision puts there. */
   weights: 0,
