@@ -30,3 +30,14 @@ export function remembering(read: ReadWeights): ReadWeights {
     return found;
   };
 }
+
+/** Gives the memory of what `work` reads back when it ends: the collector, who sees small objects only, would let it lie. */
+export function releasing(read: ReadWeights, work: (read: ReadWeights) => void): void {
+  const held: ArrayBuffer[] = [];
+  work((offset, bytes) => {
+    const buffer = read(offset, bytes);
+    held.push(buffer);
+    return buffer;
+  });
+  for (const buffer of held) buffer.transfer(0);
+}

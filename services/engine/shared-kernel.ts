@@ -14,7 +14,7 @@ import {
   type PlannedNorm,
 } from './layer-plan.ts';
 import { describeRows, packFactor, packMatrix } from './pack-matrix.ts';
-import { type ReadWeights, remembering } from './reading-weights.ts';
+import { type ReadWeights, releasing, remembering } from './reading-weights.ts';
 
 /** Memory, functions and threads of the kernel's module, for those who multiply in it. */
 export class SharedKernel {
@@ -42,16 +42,18 @@ export class SharedKernel {
 
   /** Reads a matrix. */
   loadMatrix(matrix: PlannedMatrix, precision: LayerPlan['precision'], read: ReadWeights): void {
-    packMatrix(this.words, matrix, precision, this.threads.count, read);
+    releasing(read, (read) => packMatrix(this.words, matrix, precision, this.threads.count, read));
   }
 
   /** Reads the factors of a linear, whose matrix is read, and has them take part in its product. */
   loadFactors({ address: matrix }: PlannedMatrix, factors: PlannedFactors, read: ReadWeights): void {
     const { address, depths, lows, run, roundsInput } = factors;
-    // A of all depths and parts is one stored matrix.
-    const readOnce = remembering(read);
-    for (const factor of depths.flatMap(({ a, bs }) => [a, ...bs]))
-      packFactor(this.words, factor, this.threads.count, readOnce);
+    releasing(read, (read) => {
+      // A of all depths and parts is one stored matrix.
+      const readOnce = remembering(read);
+      for (const factor of depths.flatMap(({ a, bs }) => [a, ...bs]))
+        packFactor(this.words, factor, this.threads.count, readOnce);
+    });
     for (const low of lows) describeRows(this.words, low);
     const as = depths.map(({ a }) => a);
     const factorItems = as.reduce((sum, a) => sum + this.words[a.address / 4 + MATRIX.items]!, 0);
