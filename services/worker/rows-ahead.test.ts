@@ -29,6 +29,13 @@ test('rows inside the loop go ahead when what their waits count for more is wort
   assert.equal(unknown({ costs: { runMs: 5, rowMs: 2 } }), 'prelude', 'no token is out yet');
 });
 
+test('one other counts for two: its way out and in lie between runs as well', () => {
+  const known = { costs: { runMs: 6, rowMs: 2 }, expectedPasses: [1.25, 2] };
+  const ready = [row('prelude'), row('block', 1)];
+  assert.equal(next(ready, 'depth', true, 64, 0, known)!.phase, 'block', 'worth 12 ms, 5 as a row alone');
+  assert.equal(next(ready.slice(1), 'depth', true, 64, 0, known)!.chunks.length, 1);
+});
+
 test('before their last pass none go ahead where all tokens take equally many, nor past prompts alone', () => {
   const inside = [row('block', 1), row('block', 3), row('block', 6)];
   const costs = { runMs: 1, rowMs: 2 };

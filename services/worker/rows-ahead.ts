@@ -6,6 +6,8 @@ import type { ReadyChunk, StepView } from './step-policy.ts';
  * token's. What is long makes the tail.
  */
 const TAIL_POWER = 5;
+/** One other counts as two: its way out and in lie between runs as well and take about as long as its row. */
+const OTHERS_LEAST = 2;
 
 /**
  * Those decoding rows inside the loop that run without the others, whatever these wait for, because that is better for all together.
@@ -33,7 +35,8 @@ export function rowsAhead<Ready extends ReadyChunk>(
   const late = decoding.filter((chunk) => lateness(chunk) > 1);
   const last = decoding.filter(({ passes }) => passes === expectedPasses.length - 1);
   const others = ready.filter(({ decodes }) => decodes).length - late.length;
-  const weight = (chunk: Ready) => ((others * rowMs) / runMs) * lateness(chunk) ** TAIL_POWER;
+  const sparedMs = Math.max(others, OTHERS_LEAST) * rowMs;
+  const weight = (chunk: Ready) => (sparedMs / runMs) * lateness(chunk) ** TAIL_POWER;
   const lateIsWorthMs = rowMs * late.reduce((sum, chunk) => sum + weight(chunk) - 1, 0);
   let ahead: readonly Ready[] = [];
   if (lateIsWorthMs > runMs && others > 0) ahead = late;
