@@ -14,8 +14,6 @@ export interface Bundle {
   readonly digest: string;
 }
 
-const DIGEST_PART_BYTES = 256 * 1024;
-
 export const bundlePath = (bundle: Bundle, file: string): string => join(bundle.directory, file);
 
 /** What of a bundle somebody needs: who turns text into ids and back needs neither graphs nor weights. */
@@ -135,6 +133,9 @@ async function verifyFile(directory: string, file: Manifest['files'][number]): P
     throw new RondoError('BUNDLE_INVALID', `${path}: expected sha256 ${file.sha256}, found ${sha256}`);
   }
 }
+
+/** Of a file at a time: all files of a bundle are read side by side. */
+const DIGEST_PART_BYTES = 256 * 1024;
 
 /** sha256 of a file in hex. One buffer sees all of it: a stream's would lie in a server's memory until they are collected. */
 export async function digestFile(path: string): Promise<string> {
