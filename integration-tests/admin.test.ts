@@ -88,11 +88,20 @@ test('without one the public port tells all, as before', async () => {
 
 test('an admin port holds a bounded number of connections', async () => {
   const { hostname, port } = new URL(adminOf(worker));
-  const sockets = Array.from({ length: LIMITS.adminConnectionsMax + 1 }, () =>
-    connect(Number(port), hostname),
-  );
-  await Promise.race(sockets.map((socket) => once(socket, 'close')));
-  for (const socket of sockets) socket.destroy();
+  const connected = async () => {
+    const socket = connect(Number(port), hostname);
+    await once(socket, 'connect');
+    return socket;
+  };
+  const held = [];
+  for (let index = 0; index < LIMITS.adminConnectionsMax; index++) held.push(await connected());
+  const oneTooMany = await connected();
+  await once(oneTooMany, 'close');
+  const [first] = held;
+  assert.ok(held.every(({ closed }) => !closed));
+  first!.write('GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n');
+  assert.match(String((await once(first!, 'data'))[0]), /^HTTP\/1\.1 200 /);
+  for (const socket of held) socket.destroy();
 });
 
 for (const leaver of ['worker', 'coordinator'] as const) {

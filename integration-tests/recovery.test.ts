@@ -135,6 +135,7 @@ test('the only worker, killed and started anew at its address, is found, and eve
   };
   try {
     assertSame(await stream(url, restart), undisturbed);
+    assert.ok((await recoveries(url)) > 0, 'all streams had ended before');
   } finally {
     await second?.stop();
   }

@@ -100,6 +100,19 @@ describe('images', { skip: IMAGES_MISSING }, () => {
     assert.ok(coordinator.includes('fastify') && !worker.includes('fastify'));
   });
 
+  test('the lab may write its cache as nobody, and says where bench measures instead', async () => {
+    const { stdout } = await run('docker', [
+      ...['run', '--rm', '--cap-drop=ALL', '--network=none', '--entrypoint=node', 'rondo-lab:dev', '-e'],
+      `require('node:fs').mkdirSync('/rondo/.cache/checkpoints'); console.log(process.getuid())`,
+    ]);
+    assert.equal(stdout, '65532\n');
+    const refused = await locked('rondo-lab:dev', 'bench', 'engine').then(
+      () => assert.fail('it ran'),
+      (error: { stderr: string }) => error.stderr,
+    );
+    assert.match(refused, /^rondo: \/rondo\/rondo is not there, as in an image: measure in a checkout/);
+  });
+
   test('a command of another image is refused by name', async () => {
     const refused = await locked('rondo-coordinator:dev', 'worker', '--help').then(
       () => assert.fail('it ran'),

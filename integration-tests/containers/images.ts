@@ -6,7 +6,7 @@ const run = promisify(execFile);
 /** For `test(name, { skip: IMAGES_MISSING }, …)`: false, or why there are no images of ours to test. */
 export const IMAGES_MISSING: string | false = await run(
   'docker',
-  ['image', 'inspect', 'rondo-coordinator:dev', 'rondo-worker:dev', 'rondo-worker-gpu:dev'],
+  ['image', 'inspect', ...['coordinator', 'worker', 'lab', 'worker-gpu'].map((name) => `rondo-${name}:dev`)],
   { timeout: 10_000, maxBuffer: 1e7 },
 ).then(
   () => false as const,

@@ -96,7 +96,7 @@ import_image rondo-test/node "$root/node" 'ENTRYPOINT ["/usr/bin/node", "/rondo/
 # Rondo's own images, of bases made of the distribution's packages.
 if command -v apt-get >/dev/null && command -v npm >/dev/null; then
   images() {
-    timeout 120 make image-bases && timeout 400 make images IMAGES='coordinator worker worker-gpu' \
+    timeout 120 make image-bases && timeout 400 make images IMAGES='coordinator worker lab worker-gpu' \
       BUILD_IMAGE=rondo-base/build BASE_IMAGE=rondo-base/run BASE_GPU_IMAGE=rondo-base/gpu ONNXRUNTIME_NODE_INSTALL=skip
   }
   images >.cache/images.log 2>&1 || missing "Rondo's images could not be built: $(tail -n 1 .cache/images.log)"

@@ -14,8 +14,8 @@ import { Command, Option } from 'commander';
 import { CACHE } from './cache.ts';
 import { cellsOption, countOption, fractionOption } from './options.ts';
 import { ResultFile } from './result-file.ts';
+import { rondoScript } from './rondo-script.ts';
 
-const RONDO = fileURLToPath(new URL('../../rondo', import.meta.url));
 const DOCS = fileURLToPath(new URL('../../docs/', import.meta.url));
 
 interface BenchFlags {
@@ -102,6 +102,7 @@ async function measure(suite: Suite, flags: BenchFlags): Promise<void> {
       `--bundle, --minutes, --faults, --placement, --to-zero: ${name} knows no such choice; only chaos does`,
     );
   }
+  const rondo = rondoScript('measure in a checkout of Rondo');
   await using json = await ResultFile.asked(flags.json);
   const interrupt = new AbortController();
   const stop = () => interrupt.abort(new RondoError('CANCELLED', `bench ${name} was stopped`));
@@ -116,8 +117,8 @@ async function measure(suite: Suite, flags: BenchFlags): Promise<void> {
     cache: CACHE,
     signal,
     progress: (text) => process.stderr.write(`${name}: ${text}\n`),
-    launch: (...args) => RondoProcess.start(RONDO, args, { signal }),
-    launchLogged: (log, ...args) => RondoProcess.start(RONDO, args, { signal, log }),
+    launch: (...args) => RondoProcess.start(rondo, args, { signal }),
+    launchLogged: (log, ...args) => RondoProcess.start(rondo, args, { signal, log }),
   });
   process.stdout.write(reportText(report));
   await json?.write(`${JSON.stringify(report, null, 2)}\n`);

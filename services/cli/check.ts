@@ -60,7 +60,7 @@ async function check({ model, workers, ...api }: CheckFlags): Promise<void> {
     if (round === ROUNDS_MAX) {
       throw new RondoError(
         'NO_WORKER',
-        `${idle.join(', ')}: no pass ran there for ${model}; see its log and /health of the coordinator's admin port`,
+        `${idle.join(', ')}: no pass ran there for ${model}; see its log and /readyz of the coordinator's admin port`,
       );
     }
   }

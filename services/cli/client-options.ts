@@ -13,7 +13,7 @@ export interface ClientFlags extends HttpsFlags {
 }
 
 export const CLIENT_HELP = `
-With --api-keys every request but /health, /healthz and /live needs one of the file's keys (rondo key new makes them):
+With --api-keys every request but /health, /healthz, /live and the console's page needs one of the file's keys (rondo key new makes them):
 Authorization: Bearer <key>. The file is followed; a changed one that is malformed is refused, and the keys stay.`;
 
 export const addClientOptions = (command: Command): Command =>

@@ -51,7 +51,7 @@ export const addEngineOptions = (command: Command): Command =>
     .addOption(
       new Option(
         '--provider <name>',
-        'what the graphs run on: webgpu keeps K and V on the GPU unless depths differ; cuda attends on the CPU; a first pass proves it',
+        'what the graphs run on: webgpu keeps K, V and states on the GPU; cuda attends on the CPU; a first pass proves it',
       )
         .choices([...PROVIDERS])
         .default('cpu'),

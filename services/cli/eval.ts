@@ -24,8 +24,8 @@ import { type ExactExit, evalExact, exactExits } from './eval-exact.ts';
 import { countOption, fractionOption } from './options.ts';
 import { progressBar } from './progress.ts';
 import { ResultFile } from './result-file.ts';
+import { rondoScript } from './rondo-script.ts';
 
-const RONDO = fileURLToPath(new URL('../../rondo', import.meta.url));
 const DEFAULT_SUITE = fileURLToPath(new URL('../lab/eval/suites/default.yaml', import.meta.url));
 
 interface EvalFlags {
@@ -121,6 +121,7 @@ async function runEval(flags: EvalFlags): Promise<void> {
   if (flags.gate === undefined && flags.tolerance !== DEFAULT_TOLERANCES) {
     throw new RondoError('CONFIG_INVALID', '--tolerance: only with --gate, whose bounds it sets');
   }
+  const rondo = flags.speed ? rondoScript('judge quality alone, with --no-speed') : undefined;
   const suite = await openSuite(flags.suite);
   // Before the long work: what would fail after it is told at once.
   await using json = await ResultFile.asked(flags.json);
@@ -145,8 +146,8 @@ async function runEval(flags: EvalFlags): Promise<void> {
       suite,
       threads: flags.threads,
       signal: interrupt.signal,
-      ...(flags.speed && {
-        launch: (...args: string[]) => RondoProcess.start(RONDO, args, { signal: interrupt.signal }),
+      ...(rondo && {
+        launch: (...args: string[]) => RondoProcess.start(rondo, args, { signal: interrupt.signal }),
       }),
       onProgress: (done, total, title) => progress.update(done, total, title),
     });

@@ -18,6 +18,8 @@ function isRefusal(answer: TestAnswer, status: number, param: string | null, wha
   assert.ok(error.message.length > 0 && error.type.length > 0);
 }
 
+const manyBiases = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, id) => [id, 1]));
+
 const wrongFields: readonly (readonly [path: string, fields: object, param: string])[] = [
   [COMPLETIONS, { prompt: '' }, 'prompt'],
   [COMPLETIONS, { prompt: [] }, 'prompt'],
@@ -71,6 +73,13 @@ const wrongFields: readonly (readonly [path: string, fields: object, param: stri
   [COMPLETIONS, { min_depth: 3, max_depth: 2 }, 'min_depth'],
   [COMPLETIONS, { exit_threshold: 1.5 }, 'exit_threshold'],
   [COMPLETIONS, { exit_threshold: -1 }, 'exit_threshold'],
+  [COMPLETIONS, { exit_policy: 'replay' }, 'exit_policy'],
+  [COMPLETIONS, { exit_policy: 'confidence' }, 'exit_threshold'],
+  [COMPLETIONS, { exit_depths: [] }, 'exit_depths'],
+  [COMPLETIONS, { exit_depths: [0] }, 'exit_depths'],
+  [COMPLETIONS, { exit_depths: Array(LIMITS.exitDepthsMax + 1).fill(1) }, 'exit_depths'],
+  [COMPLETIONS, { placement: 'anywhere' }, 'placement'],
+  [COMPLETIONS, { logit_bias: manyBiases(LIMITS.logitBiasMax + 1) }, 'logit_bias'],
   [COMPLETIONS, { stream: 'yes' }, 'stream'],
   [COMPLETIONS, { stream_options: { include_usage: true } }, 'stream_options'],
   [COMPLETIONS, { max_token: 5 }, 'max_token'],

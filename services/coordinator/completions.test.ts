@@ -70,6 +70,20 @@ test('every field reaches the worker in its own words', async (context) => {
   });
   assert.deepEqual(spec.exit, { policy: 'gate', threshold: 0.8, minDepth: 2, maxDepth: 3 });
   assert.equal(spec.topLogprobs, undefined);
+  await post('/v1/completions', {
+    model: 'tiny',
+    prompt: 'x',
+    exit_policy: 'confidence',
+    exit_threshold: 0.9,
+  });
+  await post('/v1/completions', { model: 'tiny', prompt: 'x', exit_depths: [1, 3] });
+  assert.deepEqual(
+    worker.specs.slice(-2).map(({ exit }) => exit),
+    [
+      { policy: 'confidence', threshold: 0.9, minDepth: 1, maxDepth: 4 },
+      { policy: 'replay', threshold: 0, minDepth: 1, maxDepth: 4, depths: [1, 3] },
+    ],
+  );
 });
 
 test('a list of prompts times n gives choices in order, each with a seed of its own', async (context) => {
@@ -257,4 +271,13 @@ test('a staged coordinator cuts the depths over its workers', async (context) =>
       ['b', 'b:1', 2, 4],
     ],
   );
+});
+
+test('a request says for itself how its passes are placed', async (context) => {
+  const workers = { 'a:1': new ScriptedWorker({ id: 'a' }), 'b:1': new ScriptedWorker({ id: 'b' }) };
+  const { post } = await testCoordinator(context, { workers, placement: 'homed' });
+  await post('/v1/completions', { model: 'tiny', prompt: 'x', placement: 'staged' });
+  await post('/v1/completions', { model: 'tiny', prompt: 'x' });
+  const specs = Object.values(workers).flatMap((worker) => worker.specs);
+  assert.deepEqual(specs.map(({ route }) => route.stages.length).sort(), [1, 2]);
 });
