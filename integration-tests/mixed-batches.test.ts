@@ -7,7 +7,7 @@ import { setImmediate } from 'node:timers/promises';
 import { type Bundle, openBundle } from '@rondo/bundle';
 import { type ConvertOptions, convert, openCheckpoint } from '@rondo/converter';
 import type { ExitRule, TokenEvent } from '@rondo/core';
-import { createEngine } from '@rondo/engine';
+import { createEngine, STACKS } from '@rondo/engine';
 import { logProbability, SerialModel } from '@rondo/lab';
 import fc from 'fast-check';
 import { type EngineWorker, workerAround } from './engine-worker.ts';
@@ -118,7 +118,7 @@ async function bundleOf(model: string, options: Partial<ConvertOptions>): Promis
 async function serve(bundle: Bundle) {
   const engine = await createEngine(bundle, { threads: 2, kvBytes: 2 ** 22, provider: 'cpu' });
   const { pools } = engine.description;
-  for (const stack of ['prelude', 'block', 'coda'] as const) {
+  for (const stack of STACKS) {
     await engine.poison(
       stack,
       Int32Array.from({ length: pools[stack] }, (_, page) => page),

@@ -229,7 +229,7 @@ export const variesByDepth = ({ adapters, tied }: Pick<Manifest, 'adapters' | 't
 export const kvBytesPerPosition = (shape: Manifest['shape'], layers: number): number =>
   layers * 2 * shape.kvHeads * shape.headDim * 4;
 
-/** Bytes of a number of K and V in an engine's pages: beside rounded weights bfloat16. Graphs that attend themselves keep f32. */
+/** Bytes of a number of K and V in an engine's pages: beside quantised weights bfloat16. Graphs that attend themselves keep f32. */
 export const kvNumberBytes = ({ precision }: Pick<Manifest, 'precision'>): 2 | 4 =>
   precision === 'f32' ? 4 : 2;
 

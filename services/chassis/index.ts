@@ -1,16 +1,4 @@
 export { type AdminOptions, AdminServer, type Readiness } from './admin-server.ts';
-export {
-  byteSize,
-  choice,
-  flag,
-  integer,
-  list,
-  type Setting,
-  type SettingSources,
-  type Settings,
-  settings,
-  text,
-} from './config.ts';
 export { endAtOnce } from './end-at-once.ts';
 export type { Attributes, AttributeValue, FinishedSpan } from './finished-span.ts';
 export { collectBuffersYoung } from './heap.ts';
@@ -19,6 +7,7 @@ export { createLog, type Logger, type LogLevel, type LogOptions, moduleLog } fro
 export { type Counter, type Gauge, type Histogram, Metrics } from './metrics.ts';
 export { OTLP_PROTOCOLS, type OtlpProtocol, openOtlp } from './otlp.ts';
 export { ATTRIBUTES } from './semantic-conventions.ts';
+export { choice, type Setting, type Settings, settings, text } from './settings.ts';
 export { type RootContext, Telemetry, type TelemetryOptions } from './telemetry.ts';
 export { openTlsFiles, type TlsFileOptions, type TlsFiles, type TlsPaths } from './tls-files.ts';
 export {

@@ -1,5 +1,5 @@
 import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from 'pino';
-import { type Setting, settings } from './config.ts';
+import { type Setting, settings } from './settings.ts';
 
 export type { Logger };
 

@@ -51,7 +51,7 @@ async function write(path: string, { out }: ExportFlags): Promise<void> {
     progress.stop();
     if (lossy) {
       process.stderr.write(
-        `rondo: ${path} holds rounded weights, which were multiplied out: what is in ${out} is not what they were rounded from\n`,
+        `rondo: ${path} holds quantised weights, which were multiplied out: what is in ${out} is not what they were quantised from\n`,
       );
     }
     process.stdout.write(`${out}: ${bundle.manifest.name}, ${tensors} tensors\n`);

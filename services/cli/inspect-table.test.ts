@@ -37,7 +37,7 @@ const told = (manifest: Manifest, name: string) =>
 test('a token takes K and V in every layer of the prelude and the coda, and of the block once for each pass', () => {
   // 4 + 2 · 4 + 22 layers, each K and V of 3 heads of 64 floats.
   assert.equal(kvBytesPerToken(MANIFEST), 34 * 2 * 3 * 64 * 4);
-  // Beside rounded weights they are kept in half the bytes.
+  // Beside quantised weights they are kept in half the bytes.
   assert.equal(told(MANIFEST, 'K and V'), '26,112 bytes a token, 213.9 MB for a whole context');
   assert.equal(
     told({ ...MANIFEST, precision: 'f32' }, 'K and V'),

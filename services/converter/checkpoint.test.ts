@@ -12,7 +12,7 @@ import {
   tinyLlama,
   tinyTensor,
   writeTinyDirectory,
-} from './tiny-checkpoint.ts';
+} from './test-checkpoint.ts';
 
 let root: string;
 let count = 0;

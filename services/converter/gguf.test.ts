@@ -14,7 +14,7 @@ import {
   tinyMetadata,
   tinyTensor,
   writeTinyDirectory,
-} from './tiny-checkpoint.ts';
+} from './test-checkpoint.ts';
 
 let root: string;
 let file: string;

@@ -1,7 +1,7 @@
 import { RondoError } from '@rondo/core';
-import { GGML_FORMATS } from './dequantize.ts';
 import { Fields } from './fields.ts';
 import { type StoredTensor, storedBytes, TensorFile } from './tensor-file.ts';
+import { GGML_FORMATS } from './tensor-formats.ts';
 
 /** The header of a GGUF file: its metadata and where its tensors lie. Data is read later, by offset. */
 export interface GgufFile {

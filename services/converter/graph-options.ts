@@ -15,8 +15,8 @@ export interface GraphOptions {
   readonly integers?: boolean | undefined;
 }
 
-/** Whether a pass is another one at every depth: the graphs of the block then need to know each row's. */
-export const variesByDepth = ({
+/** `variesByDepth` of the manifest that will be written: the graphs of the block then need to know each row's depth. */
+export const graphsVaryByDepth = ({
   adapters,
   plan,
   weights,

@@ -1,6 +1,6 @@
 import { Adapters } from './adapters.ts';
 import { Graph, type Value } from './graph.ts';
-import { type GraphOptions, variesByDepth } from './graph-options.ts';
+import { type GraphOptions, graphsVaryByDepth } from './graph-options.ts';
 import { declareStackInputs, layerStack, type StackOptions } from './layer-stack.ts';
 import { endPass } from './pass-end.ts';
 import { embed, linear, rmsNorm } from './sublayers.ts';
@@ -41,7 +41,7 @@ export function blockGraph(options: GraphOptions): Uint8Array {
   const { model, plan } = options;
   const graph = new Graph('block', options);
   const state = graph.input('state', 'float32', ['N', model.hidden]);
-  const adapters = variesByDepth(options)
+  const adapters = graphsVaryByDepth(options)
     ? new Adapters(graph, model, plan.maxDepth, options.adapters)
     : undefined;
   const stack = { ...select(options, plan.block), adapters };

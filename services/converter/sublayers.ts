@@ -113,7 +113,7 @@ function byteProduct(
   const wrapped = graph.node('Cast', [graph.node('Pad', [rows, padding])], {
     attributes: { to: DATA_TYPE.uint8 },
   });
-  // Of eight bits the first turned is 128 more.
+  // The sign bit turned adds 128: signed bytes become unsigned ones around 128.
   const bytes = graph.node('BitwiseXor', [wrapped, middle(graph)]);
   const scales = graph.reshape(graph.weight(`${name}.scales`, matrix.scales), [out, 1]);
   return graph.node(
@@ -146,7 +146,8 @@ const NORM_WEIGHTS: Readonly<Record<NormName, string>> = {
   ffnOutNorm: 'ffn_out_norm',
 };
 
-export function layerNorm(
+/** RMS norm of x [N, hidden] by one of a layer's norm weights, each row by those of its depth where depths differ. */
+export function normOfLayer(
   graph: Graph,
   model: ModelSpec,
   layer: LayerWeights,
@@ -174,7 +175,7 @@ export function addAndNorm(
   if (isPerDepth(layer[norm]!)) {
     // The fused kernel takes one weight for all rows.
     const sum = graph.node('Add', [residual, delta]);
-    return { normed: layerNorm(graph, model, layer, norm, sum, rows), sum };
+    return { normed: normOfLayer(graph, model, layer, norm, sum, rows), sum };
   }
   const weight = vectorOf(graph, `layers.${layer.index}.${NORM_WEIGHTS[norm]}`, layer[norm]!);
   const [normed, , , sum] = graph.nodes('SkipSimplifiedLayerNormalization', [residual, delta, weight], 4, {
@@ -221,7 +222,7 @@ export function attentionDelta(
 ): Value {
   const delta = linear(graph, layer.output, attended, { adapters, as: 'o' });
   return layer.attentionOutNorm
-    ? layerNorm(graph, model, layer, 'attentionOutNorm', delta, adapters?.rows)
+    ? normOfLayer(graph, model, layer, 'attentionOutNorm', delta, adapters?.rows)
     : delta;
 }
 
@@ -234,7 +235,7 @@ export function feedForwardDelta(
   adapters?: LayerAdapters,
 ): Value {
   const delta = feedForward(graph, model, layer, x, adapters);
-  return layer.ffnOutNorm ? layerNorm(graph, model, layer, 'ffnOutNorm', delta, adapters?.rows) : delta;
+  return layer.ffnOutNorm ? normOfLayer(graph, model, layer, 'ffnOutNorm', delta, adapters?.rows) : delta;
 }
 
 /** down(act(gate(x)) · up(x)). (Shazeer 2020, GLU variants) */

@@ -1,6 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { RondoError } from '@rondo/core';
-import type { BlockFormat } from './dequantize.ts';
+import type { TensorFormat } from './tensor-formats.ts';
 
 /** Where one tensor lies on disk. */
 export interface StoredTensor {
@@ -8,7 +8,7 @@ export interface StoredTensor {
   readonly file: TensorFile;
   /** Rows first, as in PyTorch. */
   readonly shape: readonly number[];
-  readonly format: BlockFormat;
+  readonly format: TensorFormat;
   /** Bytes from the start of the file. */
   readonly offset: number;
 }

@@ -1,40 +1,27 @@
 import { randomUUID } from 'node:crypto';
-import type { Logger } from '@rondo/chassis';
 import { RondoError, type SequenceId, sequenceId } from '@rondo/core';
 import type { FastifyReply } from 'fastify';
-import type { Admission } from './admission.ts';
+import type { AnswerListener } from './answer-listener.ts';
 import type { AnswerPlan, ChoicePlan } from './answer-plan.ts';
 import { Choice, type ChoiceDelta } from './choice.ts';
 import { Detokenizer } from './detokenizer.ts';
-import type { Generation } from './generation.ts';
-import type { ModelFacts } from './generation-fields.ts';
+import type { ModelService } from './model-service.ts';
 import type { WhenFull } from './sequence-life.ts';
 import { StopStrings } from './stop-strings.ts';
 import { StreamedAnswer } from './streamed-answer.ts';
-import type { TextCodec } from './text.ts';
 import { WholeAnswer } from './whole-answer.ts';
-import type { Witness } from './witness.ts';
-
-/** What the generating endpoints work with. */
-export interface Kitchen {
-  readonly model: ModelFacts;
-  readonly codec: TextCodec | undefined;
-  readonly admission: Admission;
-  readonly generation: Generation;
-  readonly log: Logger;
-}
 
 /**
  * Generates all choices side by side and answers, whole or as a stream. A client that leaves ends its sequences at once.
  * @throws RondoError whatever failed before anything was sent; OVERLOADED when the coordinator is full.
  */
 export async function answer(
-  kitchen: Kitchen,
+  service: ModelService,
   plan: AnswerPlan,
   reply: FastifyReply,
-  witness?: Witness,
+  listener?: AnswerListener,
 ): Promise<unknown> {
-  const admitted = kitchen.admission.enter();
+  const admitted = service.admission.enter();
   const abort = new AbortController();
   reply.raw.once('close', () => {
     if (!reply.raw.writableFinished) abort.abort();
@@ -43,8 +30,8 @@ export async function answer(
   const told = streamed ?? new WholeAnswer(plan);
   let failure: unknown;
   try {
-    await sideBySide(kitchen, plan.choices, abort, (index, delta) => {
-      witness?.hear(index, delta);
+    await sideBySide(service, plan.choices, abort, (index, delta) => {
+      listener?.hear(index, delta);
       return told.hear(index, delta);
     });
     return told.end();
@@ -58,12 +45,12 @@ export async function answer(
     const error = RondoError.from(thrown);
     if (error.code !== 'CANCELLED') {
       const { id: requestId, traceId } = reply.request;
-      kitchen.log.error({ err: thrown, requestId, traceId }, 'a stream broke off');
+      service.log.error({ err: thrown, requestId, traceId }, 'a stream broke off');
     }
     return reply;
   } finally {
     admitted.leave();
-    witness?.end(failure);
+    listener?.end(failure);
   }
 }
 
@@ -72,30 +59,30 @@ export async function answer(
  * @throws RondoError whatever failed; OVERLOADED, KV_EXHAUSTED or NO_WORKER when it cannot run now, CANCELLED when `signal` is raised
  */
 export async function answerLater(
-  kitchen: Kitchen,
+  service: ModelService,
   plan: AnswerPlan,
   signal: AbortSignal,
-  ways: LaterWays,
+  hooks: LaterHooks,
 ): Promise<object> {
   const whole = new WholeAnswer(plan);
-  await runLater(kitchen, plan, signal, (index, delta) => whole.hear(index, delta), ways);
+  await runLater(service, plan, signal, (index, delta) => whole.hear(index, delta), hooks);
   return whole.end();
 }
 
-export interface LaterWays {
+export interface LaterHooks {
   /** Told when workers have taken a choice, and when it has ended. */
   readonly running?: (runs: boolean) => void;
   /** Listens, and is told of the end. */
-  readonly witness: Witness;
+  readonly listener: AnswerListener;
 }
 
 /** The same, told in pieces, choice by choice. */
 export async function runLater(
-  kitchen: Kitchen,
+  service: ModelService,
   plan: AnswerPlan,
   signal: AbortSignal,
-  hear: Witness['hear'],
-  { running, witness }: LaterWays,
+  hear: AnswerListener['hear'],
+  { running, listener }: LaterHooks,
 ): Promise<void> {
   const requestId = randomUUID();
   let failure: unknown;
@@ -107,8 +94,8 @@ export async function runLater(
         whenFull: 'refuse',
         opened: () => running?.(true),
       } as const;
-      await runChoice(kitchen, choice, run, (delta) => {
-        witness.hear(index, delta);
+      await runChoice(service, choice, run, (delta) => {
+        listener.hear(index, delta);
         hear(index, delta);
         return undefined;
       });
@@ -118,7 +105,7 @@ export async function runLater(
     failure = thrown;
     throw thrown;
   } finally {
-    witness.end(failure);
+    listener.end(failure);
   }
 }
 
@@ -127,7 +114,7 @@ type Hear<Told extends readonly unknown[]> = (...told: Told) => Promise<void> | 
 
 /** Generates all choices at once. The first failure ends the others, and is thrown once all have ended. */
 async function sideBySide(
-  kitchen: Kitchen,
+  service: ModelService,
   choices: readonly ChoicePlan[],
   abort: AbortController,
   hear: Hear<[index: number, delta: ChoiceDelta]>,
@@ -138,7 +125,7 @@ async function sideBySide(
     const id = sequenceId(`${requestId}.${index}`);
     const { signal } = abort;
     try {
-      await runChoice(kitchen, choice, { id, signal, whenFull: 'wait' }, (delta) => hear(index, delta));
+      await runChoice(service, choice, { id, signal, whenFull: 'wait' }, (delta) => hear(index, delta));
     } catch (thrown) {
       failures.push(thrown);
       abort.abort();
@@ -161,19 +148,19 @@ interface ChoiceRun {
  * below it but `generation` is plain calls: with tens of thousands of tokens a second every promise shows.
  */
 async function runChoice(
-  kitchen: Kitchen,
+  service: ModelService,
   { request, stops }: ChoicePlan,
   { id, signal, whenFull, opened }: ChoiceRun,
   hear: Hear<[delta: ChoiceDelta]>,
 ): Promise<void> {
   const choice = new Choice({
-    detokenizer: kitchen.codec && new Detokenizer(kitchen.codec),
+    detokenizer: service.codec && new Detokenizer(service.codec),
     stops: new StopStrings(stops),
     stopIds: request.stopIds,
     promptLength: request.promptIds.length,
-    promptDepth: kitchen.model.manifest.maxDepth,
+    promptDepth: service.model.manifest.maxDepth,
   });
-  for await (const event of kitchen.generation.run(id, request, signal, whenFull)) {
+  for await (const event of service.generation.run(id, request, signal, whenFull)) {
     if (event.type === 'opened') opened?.();
     const delta = choice.take(event);
     if (delta === undefined) continue;

@@ -33,7 +33,7 @@ export interface Refusal {
 /** A line comes to a result of one kind or the other, or to nothing yet: workers have no room, or there is none. */
 export type LineOutcome = StoredOutcome | Refusal;
 
-export interface LineWays {
+export interface LineOptions {
   readonly models: Pick<Models, 'serve'>;
   readonly requests: BackgroundRequests;
 }
@@ -43,7 +43,7 @@ export interface LineWays {
  * @throws RondoError CANCELLED when `signal` is raised
  */
 export async function answerLine(
-  { models, requests }: LineWays,
+  { models, requests }: LineOptions,
   batch: BatchRecord,
   { customId, body }: BatchLine,
   signal: AbortSignal,
@@ -51,13 +51,13 @@ export async function answerLine(
   const requestId = randomUUID();
   let ran = false;
   try {
-    const { asked, kitchen, model } = models.serve(body, { request: customId });
+    const { asked, service, model } = models.serve(body, { request: customId });
     // A client waits for a worker to come back; a line can be tried again, and holds a place meanwhile.
     if (model.membership.view().length === 0) {
       throw new RondoError('NO_WORKER', `no worker holds the model '${model.name}'`);
     }
     const operation = batch.endpoint === '/v1/completions' ? 'text_completion' : 'chat';
-    const plan = operation === 'chat' ? planChat(body, kitchen) : planCompletion(body, kitchen);
+    const plan = operation === 'chat' ? planChat(body, service) : planCompletion(body, service);
     if (plan.stream) throw invalid('stream', 'the lines of a batch are answered whole');
     const { owner } = batch;
     const { promptTokens, stream } = plan;
@@ -74,8 +74,8 @@ export async function answerLine(
     const running = (runs: boolean) => {
       ran = runs;
     };
-    const ways = { running, witness: timeline };
-    const whole = await answerLater(kitchen, timeline.followed(plan), signal, ways);
+    const hooks = { running, listener: timeline };
+    const whole = await answerLater(service, timeline.followed(plan), signal, hooks);
     const result = { customId, requestId, statusCode: 200, body: whole };
     if (encodeResult(result).length > LIMITS.batchResultBytes) {
       throw new RondoError('BODY_TOO_LARGE', `the answer exceeds ${LIMITS.batchResultBytes} bytes`);

@@ -6,8 +6,8 @@ import {
   answerLine,
   encodeResult,
   givenUp,
+  type LineOptions,
   type LineOutcome,
-  type LineWays,
   type StoredOutcome,
 } from './batch-answer.ts';
 import { type BatchLine, isBatchError, parseLine } from './batch-lines.ts';
@@ -17,7 +17,7 @@ import type { BatchRecord } from './batch-record.ts';
 import type { BatchStores } from './batch-stores.ts';
 import { RefusalPause } from './refusal-pause.ts';
 
-export interface BatchRunnerOptions extends LineWays {
+export interface BatchRunnerOptions extends LineOptions {
   readonly stores: Pick<BatchStores, 'queue' | 'results' | 'silenceMs'>;
   /** What the coordinator knows of its own load. */
   readonly load: () => Omit<BatchRoomView, 'lines' | 'lone' | 'refusedForMs'>;

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { LIMITS } from '@rondo/core';
 import { z } from 'zod';
-import type { Kitchen } from './answer.ts';
 import type { AnswerPlan, AnswerWords, WholeChoice } from './answer-plan.ts';
 import { messagesSchema, templateMessages } from './chat-messages.ts';
 import { type ChoiceDelta, type ChoiceToken, tokenPasses } from './choice.ts';
@@ -14,6 +13,7 @@ import {
   validGeneration,
 } from './generation-fields.ts';
 import { chatLogprobs } from './logprobs.ts';
+import type { ModelService } from './model-service.ts';
 import { invalid } from './openai-error.ts';
 import { encodeBounded, noTokenizer } from './prompt.ts';
 import type { TextCodec } from './text.ts';
@@ -48,8 +48,8 @@ const schema = z.strictObject({
  * A /v1/chat/completions request, checked and rendered with the model's chat template.
  * @throws RondoError with the field at fault as param.
  */
-export function planChat(body: unknown, kitchen: Pick<Kitchen, 'model' | 'codec'>): AnswerPlan {
-  const { model, codec } = kitchen;
+export function planChat(body: unknown, service: Pick<ModelService, 'model' | 'codec'>): AnswerPlan {
+  const { model, codec } = service;
   const fields = parseBody(schema, body);
   const valid = validGeneration(fields, model);
   if (fields.top_logprobs !== undefined && !fields.logprobs) {

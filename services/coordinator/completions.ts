@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { LIMITS } from '@rondo/core';
 import { z } from 'zod';
-import type { Kitchen } from './answer.ts';
 import type { AnswerPlan, AnswerWords, WholeChoice } from './answer-plan.ts';
 import { type ChoiceDelta, type ChoiceToken, type PromptToken, tokenPasses } from './choice.ts';
 import {
@@ -13,6 +12,7 @@ import {
   validGeneration,
 } from './generation-fields.ts';
 import { characters, completionLogprobs, type ReportedToken } from './logprobs.ts';
+import type { ModelService } from './model-service.ts';
 import { invalid } from './openai-error.ts';
 import { type Prompt, parsePrompts } from './prompt.ts';
 import type { TextCodec } from './text.ts';
@@ -36,8 +36,8 @@ const schema = z.strictObject({
  * A /v1/completions request, checked. Choice `promptIndex * n + i` is the i-th continuation of a prompt.
  * @throws RondoError with the field at fault as param.
  */
-export function planCompletion(body: unknown, kitchen: Pick<Kitchen, 'model' | 'codec'>): AnswerPlan {
-  const { model, codec } = kitchen;
+export function planCompletion(body: unknown, service: Pick<ModelService, 'model' | 'codec'>): AnswerPlan {
+  const { model, codec } = service;
   const fields = parseBody(schema, body);
   const valid = validGeneration(fields, model);
   if (fields.best_of !== undefined && fields.best_of !== fields.n) {

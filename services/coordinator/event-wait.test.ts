@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { address, LIMITS, ManualClock, type Route, workerId } from '@rondo/core';
 import { EventWait } from './event-wait.ts';
-import type { Movement } from './patience.ts';
+import type { Movement } from './stuck-policy.ts';
 
 const worker = (name: string) => ({ id: workerId(name), address: address(`${name}:1`) });
 const route: Route = {

@@ -1,5 +1,5 @@
 import type { Clock, Route, WorkerId } from '@rondo/core';
-import { type Movement, type Stuck, stuck } from './patience.ts';
+import { type Movement, type Stuck, stuck } from './stuck-policy.ts';
 
 /** A sequence's wait for its next event, seen beside the pulses of the workers it runs on. */
 export class EventWait {

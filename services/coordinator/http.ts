@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import type { Logger, Metrics } from '@rondo/chassis';
+import type { Logger } from '@rondo/chassis';
 import { type Clock, LIMITS, RondoError, type TlsIdentity } from '@rondo/core';
 import {
   type FastifyError,
@@ -9,38 +9,24 @@ import {
   type FastifyRequest,
   fastify,
 } from 'fastify';
-import { answer, type Kitchen } from './answer.ts';
-import type { AnswerPlan } from './answer-plan.ts';
 import { addBatchRoutes } from './batch-routes.ts';
 import type { BatchService } from './batch-service.ts';
-import { planChat } from './chat.ts';
-import { planCompletion } from './completions.ts';
 import { addConsoleRoutes, CONSOLE_PAGES } from './console-routes.ts';
+import { addGenerationRoutes, type GenerationRoutesOptions } from './generation-routes.ts';
 import type { Health } from './health.ts';
 import { createHttpServer, refuseBrokenHttp } from './http-server.ts';
 import { parseJsonBody } from './json-body.ts';
 import type { KeyGate } from './key-gate.ts';
-import type { LiveFeed } from './live-feed.ts';
-import type { Listed, Models } from './models.ts';
+import { addModelRoutes } from './model-routes.ts';
 import type { OpenAnswers } from './open-answers.ts';
 import { openAiError } from './openai-error.ts';
 import type { Owner } from './owner.ts';
-import type { RecentRequests } from './recent-requests.ts';
 import { addRequestRoutes } from './request-routes.ts';
-import type { Shadows } from './shadows.ts';
-import { detokenize, tokenize, tokenizerInfo } from './tokenize.ts';
-import { bothOf } from './witness.ts';
 
-export interface HttpOptions {
-  readonly models: Models;
+export interface HttpOptions extends GenerationRoutesOptions {
   readonly log: Logger;
   readonly clock: Clock;
   readonly health: () => Promise<Health>;
-  /** Hears every answer. */
-  readonly feed: LiveFeed;
-  /** Remembers every request to generate. */
-  readonly requests: RecentRequests;
-  readonly metrics: Metrics;
   /** Every answer is added to it. */
   readonly answers: OpenAnswers;
   /** Who is let in; absent: everybody. */
@@ -51,8 +37,6 @@ export interface HttpOptions {
   readonly https?: TlsIdentity | undefined;
   /** Absent without NATS. */
   readonly batches?: BatchService | undefined;
-  /** Absent when no request is run twice. */
-  readonly shadows?: Shadows | undefined;
 }
 
 declare module 'fastify' {
@@ -73,35 +57,16 @@ const OPEN_ROUTES: ReadonlySet<string | undefined> = new Set([
   ...CONSOLE_PAGES,
 ]);
 
-/** Requests with the same value stay with one variant, unless they name a user. */
-const SESSION_HEADER = 'x-rondo-session';
-
 /** How long a refused client should wait, in seconds: a sequence ends, and a lost worker is looked for, about that often. */
 const RETRY_AFTER_S = 1;
 
 /** The HTTP door: routes, and OpenAI's error object for whatever goes wrong on any of them. */
 export function createHttp(options: HttpOptions): FastifyInstance {
-  const {
-    models,
-    feed,
-    requests: recent,
-    shadows,
-    metrics,
-    clock,
-    answers,
-    gate,
-    https,
-    adminApart = false,
-  } = options;
+  const { metrics, clock, answers, gate, https, adminApart = false } = options;
   const requests = metrics.counter('rondo_http_requests_total', 'HTTP requests by route and status', [
     'route',
     'status',
   ]);
-  const byVariant = metrics.counter(
-    'rondo_model_requests_total',
-    'Requests to generate that made sense, by the name asked for and the model that got them',
-    ['asked', 'model'],
-  );
   const http = fastify({
     logger: false,
     serverFactory: (handler) => createHttpServer(handler, https),
@@ -141,65 +106,11 @@ export function createHttp(options: HttpOptions): FastifyInstance {
     sendError(options, noSuchRoute(http, request), request, reply);
   });
 
-  const generate =
-    (operation: 'chat' | 'text_completion', plan: (body: unknown, kitchen: Kitchen) => AnswerPlan) =>
-    async (request: FastifyRequest, reply: FastifyReply) => {
-      const { body, headers, id, owner, arrivedMs } = request;
-      const session = headers[SESSION_HEADER];
-      const served = models.serve(body, {
-        session: typeof session === 'string' ? session : undefined,
-        request: id,
-      });
-      const { asked, model, kitchen } = served;
-      // Names of bundles may hold what headers may not.
-      reply.header('x-rondo-variant', encodeURI(model.name));
-      const planned = plan(body, kitchen);
-      byVariant.inc({ asked, model: model.name });
-      const { promptTokens, stream } = planned;
-      const { traceparent } = headers;
-      const facts = { id, owner, operation, asked, model: model.name, promptTokens, stream };
-      const timeline = recent.begin({ ...facts, arrivedMs, traceparent });
-      request.traceId = timeline.facts.context.traceId;
-      const witness = shadows?.witness(served, timeline.facts, planned.choices.length, (other) =>
-        plan(body, other),
-      );
-      const listeners = bothOf(bothOf(feed.witness(), timeline), witness);
-      try {
-        return await answer(kitchen, timeline.followed(planned), reply, listeners);
-      } catch (thrown) {
-        // What was turned away at the door has no answer that could end.
-        timeline.end(thrown);
-        throw thrown;
-      }
-    };
-  http.post('/v1/completions', generate('text_completion', planCompletion));
-  http.post('/v1/chat/completions', generate('chat', planChat));
+  addGenerationRoutes(http, options);
   addBatchRoutes(http, options.batches);
-  addConsoleRoutes(http, feed);
-  addRequestRoutes(http, recent);
-  http.post('/tokenize', async ({ body }) => tokenize(body, models.kitchen(body)));
-  http.post('/detokenize', async ({ body }) => detokenize(body, models.kitchen(body)));
-  http.get<{ Querystring: { model?: string } }>('/tokenizer_info', async ({ query }) =>
-    tokenizerInfo(models.kitchen(query)),
-  );
-
-  const created = Math.floor(Date.now() / 1000);
-  const listed = ({ name, most, maxDepth }: Listed) => ({
-    id: name,
-    object: 'model',
-    created,
-    owned_by: 'rondo',
-    max_model_len: most,
-    max_depth: maxDepth,
-  });
-  http.get('/v1/models', async () => ({
-    object: 'list',
-    data: models.listed.map(listed),
-  }));
-  // A wildcard, because model names may hold slashes.
-  http.get<{ Params: { '*': string } }>('/v1/models/*', async ({ params }) =>
-    listed(models.describe(params['*'])),
-  );
+  addConsoleRoutes(http, options.feed);
+  addRequestRoutes(http, options.requests);
+  addModelRoutes(http, options.models);
   for (const path of ['/live', '/healthz']) http.get(path, async () => ({ status: 'ok' }));
   http.get('/health', async (_request, reply) => {
     const health = await options.health();

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Clock, LIMITS, RondoError } from '@rondo/core';
+import type { AnswerListener } from './answer-listener.ts';
 import type { LiveFrame } from './live-frame.ts';
 import type { Models } from './models.ts';
-import type { Witness } from './witness.ts';
 
 /** How many of the last times a median is taken over. */
 const TIMES_KEPT = 128;
@@ -26,7 +26,7 @@ export class LiveFeed {
   }
 
   /** Listens to one answer. */
-  witness(): Witness {
+  listener(): AnswerListener {
     const began = this.#clock.now();
     const last = new Map<number, number>();
     return {

@@ -1,9 +1,9 @@
 import { type Address, passesIn, RondoError, type Route, systemClock, type WorkerId } from '@rondo/core';
-import type { Movement } from './patience.ts';
 import type { WorkerView } from './placement.ts';
 import { type Distrust, Reputations } from './reputations.ts';
 import type { Roster } from './roster.ts';
-import { type LinkedWorker, type LinkOptions, type LinkWays, WorkerLink } from './worker-link.ts';
+import type { Movement } from './stuck-policy.ts';
+import { type LinkedWorker, type LinkHooks, type LinkOptions, WorkerLink } from './worker-link.ts';
 
 export interface Booking {
   /** The worker has accepted. */
@@ -28,7 +28,7 @@ export class Membership {
   #draining: ReadonlySet<WorkerId> = new Set();
   readonly #listeners = new Set<() => void>();
   readonly #watchers = new Set<(movement: Movement) => void>();
-  readonly #ways: LinkWays = {
+  readonly #hooks: LinkHooks = {
     changed: () => this.#change(),
     moved: (movement) => {
       for (const watcher of this.#watchers) watcher(movement);
@@ -210,7 +210,7 @@ export class Membership {
     for (const address of wanted) {
       const link = this.#links.get(address);
       if (link === undefined || link.over) {
-        this.#links.set(address, new WorkerLink(address, this.#options, this.#ways));
+        this.#links.set(address, new WorkerLink(address, this.#options, this.#hooks));
       }
     }
     for (const [address, link] of this.#links) {

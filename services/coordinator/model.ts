@@ -2,10 +2,10 @@ import type { Bundle } from '@rondo/bundle';
 import { type Logger, type Metrics, moduleLog } from '@rondo/chassis';
 import { systemClock } from '@rondo/core';
 import { Admission } from './admission.ts';
-import type { Kitchen } from './answer.ts';
 import { contextRoom } from './context-room.ts';
 import { Generation } from './generation.ts';
 import { Membership } from './membership.ts';
+import type { ModelService } from './model-service.ts';
 import type { OpeningOptions } from './opening.ts';
 import type { Placement } from './placement.ts';
 import { SequenceMetrics } from './sequence-metrics.ts';
@@ -31,7 +31,7 @@ export class Model {
   readonly name: string;
   readonly bundle: Bundle;
   readonly membership: Membership;
-  readonly kitchen: Kitchen;
+  readonly service: ModelService;
   readonly #placement: Placement;
 
   /** @throws RondoError BUNDLE_INVALID for unusable tokenizer files. */
@@ -39,7 +39,7 @@ export class Model {
     return new Model(options, await openText(options.bundle));
   }
 
-  private constructor(options: ModelOptions, codec: Kitchen['codec']) {
+  private constructor(options: ModelOptions, codec: ModelService['codec']) {
     const { name, bundle, placement, requestsInFlight, log, metrics } = options;
     const { manifest } = bundle;
     this.name = name;
@@ -50,7 +50,7 @@ export class Model {
       .gauge('rondo_workers_distrusted', 'Workers that contradicted and have not made good for it yet');
     const links = { ...options, log: moduleLog(log, 'workers') };
     this.membership = new Membership(links, manifest.maxDepth, (workers) => distrusted.set(workers));
-    this.kitchen = {
+    this.service = {
       model: facts(options, this.membership),
       codec,
       admission: new Admission(requestsInFlight),
@@ -60,16 +60,16 @@ export class Model {
   }
 
   /** The same for requests for `asked` that are run without being answered: counted apart, and never in the line of those that are. */
-  shadowKitchen(asked: string, metrics: Metrics): Kitchen {
+  shadowService(asked: string, metrics: Metrics): ModelService {
     const counted = new SequenceMetrics(metrics.labelled({ model: this.name }), 'rondo_shadow');
     return { ...this.servedAs(asked), generation: this.#generation(counted) };
   }
 
   /** The same for those who asked for it by another name. */
-  servedAs(name: string): Kitchen {
-    const { model } = this.kitchen;
+  servedAs(name: string): ModelService {
+    const { model } = this.service;
     return {
-      ...this.kitchen,
+      ...this.service,
       model: {
         name,
         manifest: model.manifest,
@@ -92,7 +92,7 @@ export class Model {
 
   /** To be called once workers have joined. */
   warnOfShortMemory(): void {
-    const { model, log } = this.kitchen;
+    const { model, log } = this.service;
     const modelContext = this.bundle.manifest.shape.context;
     if (model.context.usual >= modelContext) return;
     log.warn(
@@ -105,7 +105,7 @@ export class Model {
 const positionsOf = ({ links }: Membership): number[] =>
   links.flatMap(({ known }) => known?.totalPositions ?? []);
 
-function facts({ name, bundle, placement }: ModelOptions, membership: Membership): Kitchen['model'] {
+function facts({ name, bundle, placement }: ModelOptions, membership: Membership): ModelService['model'] {
   const { manifest } = bundle;
   const { maxDepth, shape } = manifest;
   const need = { context: shape.context, maxDepth, layersAtHome: layersAtHome(bundle) };

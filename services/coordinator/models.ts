@@ -1,6 +1,6 @@
 import { LIMITS, RondoError } from '@rondo/core';
-import type { Kitchen } from './answer.ts';
 import type { Model, NamedBundle } from './model.ts';
+import type { ModelService } from './model-service.ts';
 import { type RequestMarks, type Split, stickyKey, variantOf } from './variant-policy.ts';
 
 /** Who answers a request. */
@@ -9,7 +9,7 @@ export interface Served {
   readonly asked: string;
   readonly model: Model;
   /** The model's, under the name that was asked for. */
-  readonly kitchen: Kitchen;
+  readonly service: ModelService;
 }
 
 /** What clients are told of a name that they may ask for. */
@@ -64,18 +64,18 @@ export class Models {
     const known = typeof asked === 'string' ? this.#splits.get(asked) : undefined;
     if (known === undefined) {
       const model = this.named(asked);
-      return { asked: model.name, model, kitchen: model.kitchen };
+      return { asked: model.name, model, service: model.service };
     }
     const marked = [user, successor].find((field) => typeof field === 'string');
     return known.served.get(variantOf(known.split, stickyKey({ ...marks, user: marked })))!;
   }
 
   /** What stands for a name where nothing is generated: of a split, its first variant. @throws as `serve` does */
-  kitchen(body: unknown): Kitchen {
+  serviceFor(body: unknown): ModelService {
     const { model: asked } = fieldsOf(body);
     const known = typeof asked === 'string' ? this.#splits.get(asked) : undefined;
-    if (known === undefined) return this.named(asked).kitchen;
-    return [...known.served.values()][0]!.kitchen;
+    if (known === undefined) return this.named(asked).service;
+    return [...known.served.values()][0]!.service;
   }
 
   /** The model of that name, or the first where none is named. @throws RondoError MODEL_NOT_FOUND */
@@ -94,7 +94,8 @@ export class Models {
   describe(name: string): Listed {
     const served = this.#splits.get(name)?.served.values();
     const models = served ? [...served].map(({ model }) => model) : [this.named(name)];
-    const least = (of: (kitchen: Kitchen) => number) => Math.min(...models.map(({ kitchen }) => of(kitchen)));
+    const least = (of: (service: ModelService) => number) =>
+      Math.min(...models.map(({ service }) => of(service)));
     return {
       name,
       most: least(({ model }) => model.context.most),
@@ -107,7 +108,7 @@ export class Models {
       .filter(({ weight }) => weight > 0)
       .map(({ model: name }): [string, Served] => {
         const model = this.named(name);
-        return [name, { asked: split.name, model, kitchen: model.servedAs(split.name) }];
+        return [name, { asked: split.name, model, service: model.servedAs(split.name) }];
       });
     return { split, served: new Map(served) };
   }
@@ -123,20 +124,20 @@ export class Models {
 
   /** Refuses every request from now on. */
   drain(): void {
-    for (const { kitchen } of this.all) kitchen.admission.drain();
+    for (const { service } of this.all) service.admission.drain();
   }
 
   get draining(): boolean {
-    return this.all[0]!.kitchen.admission.draining;
+    return this.all[0]!.service.admission.draining;
   }
 
   /** How busy they are, as work that can wait sees it: what is for one that has no room is refused there. */
   get load(): ModelsLoad {
-    const least = (of: (kitchen: Kitchen) => number) =>
-      Math.min(...this.all.map(({ kitchen }) => of(kitchen)));
+    const least = (of: (service: ModelService) => number) =>
+      Math.min(...this.all.map(({ service }) => of(service)));
     return {
       draining: this.draining,
-      interactive: this.all.reduce((sum, { kitchen }) => sum + kitchen.admission.inFlight, 0),
+      interactive: this.all.reduce((sum, { service }) => sum + service.admission.inFlight, 0),
       inFlightMax: least(({ admission }) => admission.inFlightMax),
       interactiveWaiting: least(({ generation }) => generation.waiting),
       reservedShare: least(({ generation }) => generation.reservedShare),

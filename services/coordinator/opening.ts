@@ -64,7 +64,10 @@ export interface OpeningOptions extends ModelTerms {
   readonly openMs?: number | undefined;
 }
 
-/** A cancelled sequence frees its pages within one step, and those of another coordinator end unseen: so often (ms) a waiter looks again, a lonely one so many times. */
+/**
+ * Pages of a cancelled sequence come free up to one step later, and those of other coordinators' sequences unannounced: the front of the line
+ * looks again every `everyMs`, and after `tries` looks it gives up if nothing of this coordinator's is booked that could end.
+ */
 const LATE_FREES = { tries: 10, everyMs: 100 };
 
 /** Refusals that every worker would repeat. */

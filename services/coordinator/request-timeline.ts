@@ -1,12 +1,12 @@
 import type { Attributes, RootContext, TraceContext } from '@rondo/chassis';
 import { type Clock, type ErrorCode, LIMITS, RondoError } from '@rondo/core';
+import type { AnswerListener } from './answer-listener.ts';
 import type { AnswerPlan } from './answer-plan.ts';
 import type { ChoiceDelta, ChoiceEnd } from './choice.ts';
 import type { Owner } from './owner.ts';
 import type { RequestState } from './request-detail.ts';
 import type { SequenceRequest } from './sequence-life.ts';
 import { SequenceTimeline, type TimedRun } from './sequence-timeline.ts';
-import type { Witness } from './witness.ts';
 
 /** What the trace of an answer says that no client waits for. */
 export interface Background {
@@ -38,7 +38,7 @@ export interface RequestFacts {
 }
 
 /** What became of one request; it hears the answer as it goes out. */
-export class RequestTimeline implements Witness {
+export class RequestTimeline implements AnswerListener {
   readonly facts: RequestFacts;
   /** Milliseconds since 1970. */
   readonly startedMs: number;

@@ -5,10 +5,10 @@ import { EventWait } from './event-wait.ts';
 import { History } from './history.ts';
 import { causeOf, goesOn, type Loss } from './loss.ts';
 import { blame, type Opening, type OpeningOptions, type OpenSequence, type Seeker } from './opening.ts';
-import type { Movement, Stuck } from './patience.ts';
 import type { Placement } from './placement.ts';
 import type { SequenceWatch } from './sequence-metrics.ts';
 import type { SequenceTimeline } from './sequence-timeline.ts';
+import type { Movement, Stuck } from './stuck-policy.ts';
 
 /** What a request asks of one sequence; where it runs is decided here. */
 export type SequenceRequest = Omit<

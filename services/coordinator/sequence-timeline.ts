@@ -41,7 +41,7 @@ export interface TimelineEvent {
 }
 
 /** What a sequence's timeline shares with the others of its request. */
-export interface TimelineWays {
+export interface TimelineHooks {
   /** Milliseconds since the request came in. */
   now(): number;
   /** Since 1970 by this process, of the moment the request came in. */
@@ -64,26 +64,26 @@ export class SequenceTimeline {
   endMs: number | undefined;
   errorCode: ErrorCode | undefined;
   truncated = false;
-  readonly #ways: TimelineWays;
+  readonly #hooks: TimelineHooks;
   /** The first search begins with the request: to be read and planned is part of its wait. */
   #soughtMs = 0;
   /** Of the search that is on: who waits in line is refused by the same workers ten times a second. */
   readonly #refusals = new Set<string>();
 
-  constructor(promptRows: number, ways: TimelineWays) {
+  constructor(promptRows: number, hooks: TimelineHooks) {
     this.promptRows = promptRows;
-    this.#ways = ways;
+    this.#hooks = hooks;
   }
 
   /** Of its request, when that is sampled. */
   get traceId(): string | undefined {
-    const { sampled, traceId } = this.#ways.context;
+    const { sampled, traceId } = this.#hooks.context;
     return sampled ? traceId : undefined;
   }
 
   /** What its workers are asked beyond the request. */
   get asks(): Pick<GenerateSpec, 'traceparent' | 'tellRuns'> {
-    const { detailed, context } = this.#ways;
+    const { detailed, context } = this.#hooks;
     return {
       ...(detailed && { tellRuns: true }),
       ...(context.sampled && { traceparent: traceparentOf(context) }),
@@ -92,7 +92,7 @@ export class SequenceTimeline {
 
   /** It looks for other workers than those it has or had. */
   leaves(why: string, attributes: Attributes): void {
-    this.#soughtMs = this.#ways.now();
+    this.#soughtMs = this.#hooks.now();
     this.#refusals.clear();
     this.#happened(why, attributes);
   }
@@ -107,7 +107,7 @@ export class SequenceTimeline {
 
   /** Workers have taken it; `emitted` tokens are out. */
   opened({ route, opened: { cachedTokens }, openMs }: OpenSequence, emitted: number): void {
-    const openedMs = this.#ways.now();
+    const openedMs = this.#hooks.now();
     this.stays.push({
       epoch: route.epoch,
       soughtMs: this.#soughtMs,
@@ -122,14 +122,14 @@ export class SequenceTimeline {
   }
 
   token(): void {
-    if (!this.#ways.detailed) return;
-    if (this.#ways.room(1) === 1) this.tokenMs.push(this.#ways.now());
+    if (!this.#hooks.detailed) return;
+    if (this.#hooks.room(1) === 1) this.tokenMs.push(this.#hooks.now());
     else this.truncated = true;
   }
 
   /** `behindMs`: how far a worker's clock is behind this process's. */
   ran({ epoch, runs, dropped }: RunsEvent, behindMs: (worker: WorkerId) => number): void {
-    const room = this.#ways.room(runs.length);
+    const room = this.#hooks.room(runs.length);
     if (room < runs.length || dropped > 0) this.truncated = true;
     const stages = this.stays.findLast((stay) => stay.epoch === epoch)?.stages ?? [];
     for (const { readyMs, signal = null, ...run } of runs.slice(0, room))
@@ -138,7 +138,7 @@ export class SequenceTimeline {
         epoch,
         signal,
         stage: run.phase === 'block' ? stages.findIndex(({ depths }) => contains(depths, run.depth)) : null,
-        startMs: readyMs + behindMs(run.worker) - this.#ways.startedMs,
+        startMs: readyMs + behindMs(run.worker) - this.#hooks.startedMs,
       });
   }
 
@@ -147,10 +147,10 @@ export class SequenceTimeline {
   }
 
   end(): void {
-    this.endMs ??= this.#ways.now();
+    this.endMs ??= this.#hooks.now();
   }
 
   #happened(name: string, attributes: Attributes): void {
-    if (this.#ways.room(1) === 1) this.events.push({ atMs: this.#ways.now(), name, attributes });
+    if (this.#hooks.room(1) === 1) this.events.push({ atMs: this.#hooks.now(), name, attributes });
   }
 }

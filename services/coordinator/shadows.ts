@@ -1,13 +1,14 @@
 import type { Logger, Metrics } from '@rondo/chassis';
 import { LIMITS, RondoError } from '@rondo/core';
-import { type Kitchen, runLater } from './answer.ts';
+import { runLater } from './answer.ts';
+import type { AnswerListener } from './answer-listener.ts';
 import type { AnswerPlan } from './answer-plan.ts';
 import type { BackgroundRequests } from './background-requests.ts';
 import type { Model } from './model.ts';
+import type { ModelService } from './model-service.ts';
 import type { Models, Served } from './models.ts';
 import type { RequestFacts } from './request-timeline.ts';
 import { isShadowed, type ShadowRule, shadowRoom } from './variant-policy.ts';
-import type { Witness } from './witness.ts';
 
 /** Tokens at which answers first differ. */
 const DIFFERENCE_TOKENS = [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048];
@@ -29,13 +30,13 @@ interface Heard {
   ended: boolean;
 }
 
-type Plan = (kitchen: Kitchen) => AnswerPlan;
+type Plan = (service: ModelService) => AnswerPlan;
 
 interface Rule {
   readonly rule: ShadowRule;
   readonly model: Model;
   /** The model's, under the name asked for, but for what it counts. */
-  readonly kitchen: Kitchen;
+  readonly service: ModelService;
 }
 
 /**
@@ -59,7 +60,7 @@ export class Shadows {
     this.#background = requests;
     this.#rules = rules.map((rule) => {
       const model = models.named(rule.model);
-      return { rule, model, kitchen: model.shadowKitchen(rule.of, metrics) };
+      return { rule, model, service: model.shadowService(rule.of, metrics) };
     });
     const labels = ['asked', 'model'] as const;
     this.#requests = metrics.counter('rondo_shadow_requests_total', 'Shadows by what became of them', [
@@ -80,7 +81,12 @@ export class Shadows {
   }
 
   /** Who listens to the answer of this request; undefined when nobody is to run it again, as with most. */
-  witness({ asked, model }: Served, request: RequestFacts, choices: number, plan: Plan): Witness | undefined {
+  listener(
+    { asked, model }: Served,
+    request: RequestFacts,
+    choices: number,
+    plan: Plan,
+  ): AnswerListener | undefined {
     const due = this.#rules.filter(
       (each) => each.rule.of === asked && each.model !== model && isShadowed(each.rule, request.id),
     );
@@ -121,7 +127,7 @@ export class Shadows {
     this.#running.add(run);
   }
 
-  #room({ kitchen: { admission, generation } }: Model, shadows: number) {
+  #room({ service: { admission, generation } }: Model, shadows: number) {
     return shadowRoom({
       draining: this.#models.draining || this.#stopping.signal.aborted,
       shadows,
@@ -133,7 +139,7 @@ export class Shadows {
   }
 
   async #run(
-    { rule, model, kitchen }: Rule,
+    { rule, model, service }: Rule,
     request: RequestFacts,
     plan: Plan,
     heard: readonly Heard[],
@@ -146,19 +152,19 @@ export class Shadows {
       return late.aborted ? 'late' : 'coordinator-stops';
     };
     const looking = setInterval(() => {
-      if (model.kitchen.generation.waiting > 0) gaveWay.abort();
+      if (model.service.generation.waiting > 0) gaveWay.abort();
     }, LOOK_MS);
     try {
-      const planned = plan(kitchen);
+      const planned = plan(service);
       const { promptTokens } = planned;
       const facts = { ...request, model: rule.model, promptTokens, stream: false };
       const timeline = this.#background.shadow(request, facts, cancelledFor);
       const followed = timeline.followed(planned);
       const said: number[][] = planned.choices.map(() => []);
-      const hear: Witness['hear'] = (index, { tokens }) => {
+      const hear: AnswerListener['hear'] = (index, { tokens }) => {
         for (const { id } of tokens) said[index]!.push(id);
       };
-      await runLater(kitchen, followed, signal, hear, { witness: timeline });
+      await runLater(service, followed, signal, hear, { listener: timeline });
       for (const [index, { request }] of planned.choices.entries()) {
         if (request.sampling.temperature === 0) this.#compare(rule, heard[index]!.ids, said[index]!);
       }

@@ -5,7 +5,7 @@ import { type AddressInfo, connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
 import type { FastifyReply } from 'fastify';
-import { EventStream, sendEvents } from './sse.ts';
+import { SseWriter, sendEvents } from './sse.ts';
 
 const replyOf = (raw: object): FastifyReply =>
   ({ hijack() {}, raw, getHeaders: () => ({}) }) as unknown as FastifyReply;
@@ -41,7 +41,7 @@ test('a client that reads slowly is waited for until it has caught up or left', 
   for (const released of ['drain', 'close']) {
     let full = true;
     const raw = Object.assign(new EventEmitter(), { destroyed: false, writeHead() {}, write: () => !full });
-    const stream = new EventStream(replyOf(raw));
+    const stream = new SseWriter(replyOf(raw));
     const waits = [stream.send('1'), stream.send('2')];
     assert.ok(waits[0] instanceof Promise && waits[0] === waits[1]);
     full = false;

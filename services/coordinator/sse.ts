@@ -7,7 +7,7 @@ import { openAiError } from './openai-error.ts';
  * A reply as server-sent events with `[DONE]` at the end. Until the first event it is an ordinary reply, so that what fails
  * before can become an ordinary HTTP error.
  */
-export class EventStream {
+export class SseWriter {
   readonly #reply: FastifyReply;
   readonly #response: ServerResponse;
   #begun = false;
@@ -82,7 +82,7 @@ export async function sendEvents(
   reply: FastifyReply,
   events: AsyncGenerator<object, void, undefined>,
 ): Promise<void> {
-  const stream = new EventStream(reply);
+  const stream = new SseWriter(reply);
   try {
     for await (const event of events) await stream.send(JSON.stringify(event));
     stream.end();

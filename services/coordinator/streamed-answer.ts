@@ -1,14 +1,14 @@
 import type { FastifyReply } from 'fastify';
 import type { AnswerPlan } from './answer-plan.ts';
 import type { ChoiceDelta, ChoiceEnd } from './choice.ts';
-import { EventStream } from './sse.ts';
+import { SseWriter } from './sse.ts';
 import { usageOf } from './usage.ts';
 
 /** An answer that is told as it grows: OpenAI's chunks, one of each delta. */
 export class StreamedAnswer {
   readonly #plan: AnswerPlan;
   readonly #reply: FastifyReply;
-  readonly #stream: EventStream;
+  readonly #stream: SseWriter;
   /** A chunk as JSON, up to its choices and from their end: neither changes from token to token. */
   readonly #head: string;
   readonly #tail: string;
@@ -18,7 +18,7 @@ export class StreamedAnswer {
   constructor(plan: AnswerPlan, reply: FastifyReply) {
     this.#plan = plan;
     this.#reply = reply;
-    this.#stream = new EventStream(reply);
+    this.#stream = new SseWriter(reply);
     this.#head = `${JSON.stringify(plan.words.envelope).slice(0, -1)},"choices":[`;
     // With usage asked for, OpenAI's chunks all carry the field, null until the last.
     this.#tail = plan.includeUsage ? '],"usage":null}' : ']}';

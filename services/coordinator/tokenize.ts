@@ -1,9 +1,9 @@
 import { LIMITS } from '@rondo/core';
 import { z } from 'zod';
-import type { Kitchen } from './answer.ts';
 import { chatPrompt } from './chat.ts';
 import { messagesSchema } from './chat-messages.ts';
 import { checkModel, parseBody } from './generation-fields.ts';
+import type { ModelService } from './model-service.ts';
 import { invalid } from './openai-error.ts';
 import { encodeBounded, noTokenizer } from './prompt.ts';
 
@@ -22,7 +22,7 @@ const detokenizeSchema = z.strictObject({
   tokens: z.array(z.int().min(0)).max(LIMITS.httpBodyBytes),
 });
 
-type Tokenizing = Pick<Kitchen, 'model' | 'codec'>;
+type Tokenizing = Pick<ModelService, 'model' | 'codec'>;
 
 /** POST /tokenize: the ids of a text, or of a conversation through the chat template. */
 export function tokenize(body: unknown, { model, codec }: Tokenizing): object {

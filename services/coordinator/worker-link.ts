@@ -12,7 +12,7 @@ import {
 } from '@rondo/wire';
 import { ClockOffset } from './clock-offset.ts';
 import { LinkLife, type LinkState } from './link-life.ts';
-import { hanging, type Movement } from './patience.ts';
+import { hanging, type Movement } from './stuck-policy.ts';
 
 export interface LinkOptions {
   readonly bundle: Bundle;
@@ -33,7 +33,7 @@ export interface LinkedWorker {
 }
 
 /** Who hears of a link. */
-export interface LinkWays {
+export interface LinkHooks {
   /** State or worker may be others. */
   changed(): void;
   /** The worker has pulsed. */
@@ -56,7 +56,7 @@ export class WorkerLink {
   readonly address: Address;
   readonly #options: LinkOptions;
   readonly #life: LinkLife;
-  readonly #ways: LinkWays;
+  readonly #hooks: LinkHooks;
   readonly #end = new AbortController();
   readonly #joined = Promise.withResolvers<void>();
   readonly #offset = new ClockOffset();
@@ -68,11 +68,11 @@ export class WorkerLink {
   #over = false;
 
   /** Begins at once. */
-  constructor(address: Address, options: LinkOptions, ways: LinkWays) {
+  constructor(address: Address, options: LinkOptions, hooks: LinkHooks) {
     this.address = address;
     this.#options = options;
     this.#life = new LinkLife(options.clock ?? systemClock);
-    this.#ways = ways;
+    this.#hooks = hooks;
     // Only who waits for the first pulse hears of a refusal.
     this.#joined.promise.catch(() => {});
     void this.#keep();
@@ -187,7 +187,7 @@ export class WorkerLink {
       for await (const pulse of client.watch(signal)) {
         const movement = { worker: worker.id, progress: pulse.progress, stepMs: pulse.load.stepMs };
         // First those who wait for it, then the end of their calls.
-        this.#ways.moved(movement);
+        this.#hooks.moved(movement);
         const hung = hanging(movement);
         if (hung) return new RondoError('WORKER_STUCK', `worker ${this.address} pulses, but ${hung.why}`);
         this.#pulsed(worker, client, description, pulse);
@@ -226,7 +226,7 @@ export class WorkerLink {
       if (!joins && pulse.state !== before[1])
         log.info({ worker: worker.id, state: this.state }, 'worker changed');
       this.#joined.resolve();
-      this.#ways.changed();
+      this.#hooks.changed();
     }
   }
 
@@ -242,7 +242,7 @@ export class WorkerLink {
     this.#life.failed();
     this.#over = !this.#wanted;
     if (!error.retryable) this.#joined.reject(error);
-    this.#ways.changed();
+    this.#hooks.changed();
   }
 }
 

@@ -148,11 +148,11 @@ export const LIMITS = {
   silentTurns: 6,
   /** How long one run of a worker's engine may last, or a sequence wait for workers that run nothing, in milliseconds. */
   stillMs: 15_000,
-  /** Where runs usually take long: as many times their average. */
+  /** Or as many times what its runs take on average, if that is longer. */
   stillSteps: 100,
   /** How long one run of a worker's engine may last before the worker's process ends itself, in milliseconds. */
   hangMs: 120_000,
-  /** Where runs usually take long: as many times their average. No run has more than 256 times the rows of another. */
+  /** Or as many times what its runs take on average, if that is longer. No run has more than 256 times the rows of another. */
   hangSteps: 1000,
   /** The longest `--hang-seconds`, in milliseconds. */
   hangMaxMs: 86_400_000,

@@ -14,10 +14,9 @@ import type {
   StackResult,
 } from './engine.ts';
 import { type EngineReply, type EngineRequest, type EngineThreadData, READY_ID } from './engine-protocol.ts';
-import { keepsStates } from './keeps-states.ts';
-import { fitsKernel } from './paged-attention.ts';
+import { fitsKernel } from './host-kernel.ts';
 import { numberBytesOf, poolSizes } from './pool-sizes.ts';
-import type { Provider } from './provider.ts';
+import { keepsStates, type Provider } from './provider.ts';
 
 export interface EngineOptions {
   /** Intra-op threads of ONNX Runtime. */
@@ -49,7 +48,7 @@ export async function createEngine(bundle: Bundle, options: EngineOptions): Prom
   const data: EngineThreadData = { bundle, options: { threads, provider, deviceId, attention, pools } };
   const thread = new Worker(new URL('./engine-thread.ts', import.meta.url), { workerData: data });
   const stays = keepsStates(provider, attention) && { stateSlots: LIMITS.deviceStateRows };
-  const description = { provider, threads, attention, pools, ...stays };
+  const description = { provider, pools, ...stays };
   const embedding = EmbeddingTable.open(bundle, attention);
   const engine = new ThreadEngine(thread, description, embedding);
   await engine.ready.catch((error: unknown) => {

@@ -7,6 +7,7 @@ export interface DepthGroup {
   readonly rows: number;
 }
 
+/** The groups of a batch, whose depths never fall from chunk to chunk; one for each depth that it has. */
 export function depthGroups({ depths, rowCounts }: Pick<StackBatch, 'depths' | 'rowCounts'>): DepthGroup[] {
   const groups: DepthGroup[] = [];
   let first = 0;

@@ -3,7 +3,8 @@ import type { RondoError } from '@rondo/core';
 /** The seam between a worker's step and whatever computes it. Nothing here knows of requests, routes or networks. */
 
 /** Layers with K and V of their own: before the loop, inside it, after it. */
-export type Stack = 'prelude' | 'block' | 'coda';
+export const STACKS = ['prelude', 'block', 'coda'] as const;
+export type Stack = (typeof STACKS)[number];
 
 /**
  * B chunks of consecutive rows, run together through one stack; row r of the N = Σ rowCounts is the next row of the
@@ -25,7 +26,7 @@ export interface StackBatch {
   /** K/V rows to copy before the run (an exited row's K/V for deeper passes). */
   readonly copies: readonly KvCopy[];
   /** Rows that go on to the head in the same call, which saves the way to the engine and back; not from the prelude. */
-  readonly head?: HeadRows | undefined;
+  readonly head?: HeadRequest | undefined;
   /**
    * [W] the rows whose state somebody reads behind the run, those of `head` among them, rising; all by default. Of the others
    * only K and V are sure to be computed: what comes back of them is no number, or any.
@@ -46,7 +47,7 @@ export interface StatePlaces {
 }
 
 /** What the head is asked about rows that a stack puts out. */
-export interface HeadRows {
+export interface HeadRequest {
   /** [H] which of the batch's rows, rising; a list and no buffer, because the caller goes by it when the result comes. */
   readonly rows: readonly number[];
   /** Whether to return all logits besides the candidates. */
@@ -105,6 +106,17 @@ export interface HeadResult {
   readonly runMs: number;
 }
 
+/** One row of a head run. */
+export interface HeadRow {
+  /** The C largest logits in descending order, ties by lower id, with their ids. */
+  readonly topLogits: Float32Array;
+  readonly topIds: Int32Array;
+  /** log Σ exp(logit) over the vocabulary. */
+  readonly logSumExp: number;
+  /** [vocab], when the head was asked for them. */
+  readonly logits?: Float32Array | undefined;
+}
+
 /** Where attention is computed: over the pages where they lie, or inside the graphs, which gather them. */
 export type Attention = 'pages' | 'graph';
 
@@ -118,8 +130,6 @@ export interface PoolSizes {
 export interface EngineDescription {
   /** The execution provider that really ran the warm-up pass. */
   readonly provider: string;
-  readonly threads: number;
-  readonly attention: Attention;
   readonly pools: PoolSizes;
   /** States that can stay on its device between runs; absent where none can. */
   readonly stateSlots?: number | undefined;
@@ -130,9 +140,14 @@ export interface Engine {
   readonly description: EngineDescription;
   /** Settles, with the reason, only when it can run no more without having been closed; absent where that cannot be. */
   readonly failed?: Promise<RondoError> | undefined;
+  /**
+   * Takes rows through one stack, at the depth of each, and writes their K and V. A row's result does not depend on the rows beside it.
+   * @throws RondoError ENGINE_FAILED when the graph runtime refuses the run; K and V of its rows are unknown then.
+   */
   runStack(batch: StackBatch): Promise<StackResult>;
+  /** Final norm and head over rows that have left the coda. @throws RondoError ENGINE_FAILED as `runStack`. */
   runHead(batch: HeadBatch): Promise<HeadResult>;
-  /** @returns milliseconds inside the engine. */
+  /** Projects K and V of exited rows at one depth. @returns milliseconds inside the engine. @throws RondoError ENGINE_FAILED as `runStack`. */
   propagate(batch: PropagateBatch): Promise<number>;
   /** For tests: overwrites pages that nobody may read any more with NaN. */
   poison(stack: Stack, pages: Int32Array): Promise<void>;

@@ -14,9 +14,9 @@ import { roundedTileBytes, SIXTEEN } from './kernel/rounded-row.ts';
 import { tilesBytes } from './kernel/row-tiles.ts';
 import type { Target } from './kernel/target.ts';
 import type { PlannedMatrix, PlannedNorm } from './layer-plan.ts';
-import { likeliest } from './likeliest.ts';
 import { readingWeights } from './reading-weights.ts';
 import type { SharedKernel } from './shared-kernel.ts';
+import { topK } from './top-k.ts';
 
 /** Where the head's weights and the values of a few rows lie in the kernel's memory. */
 export interface HeadPlan {
@@ -67,7 +67,7 @@ export function planHead(
           },
     matrix: {
       place: { data, scales },
-      worker: 'headProduct',
+      multiplier: 'headProduct',
       outputs: vocab,
       blocks: hidden / SIXTEEN,
       address,
@@ -146,7 +146,7 @@ export class HeadKernel {
     for (let row = 0; row < rows; row++) {
       const part = <Values extends Float32Array | Int32Array>(values: Values) =>
         values.subarray(row * candidates, (row + 1) * candidates) as Values;
-      likeliest(logits.subarray(row * vocab, (row + 1) * vocab), part(topLogits), part(topIds));
+      topK(logits.subarray(row * vocab, (row + 1) * vocab), part(topLogits), part(topIds));
       const start = sums / 4 + row * slices * 2;
       logSumExp[row] = joinedSum(floats.subarray(start, start + slices * 2), topLogits[row * candidates]!);
     }

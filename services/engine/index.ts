@@ -1,25 +1,26 @@
 export { createEngine, type EngineOptions } from './create-engine.ts';
-export type {
-  Attention,
-  Engine,
-  EngineDescription,
-  HeadBatch,
-  HeadResult,
-  HeadRows,
-  KvCopy,
-  PoolSizes,
-  PropagateBatch,
-  Stack,
-  StackBatch,
-  StackResult,
-  StatePlaces,
+export {
+  type Attention,
+  type Engine,
+  type EngineDescription,
+  type HeadBatch,
+  type HeadRequest,
+  type HeadResult,
+  type HeadRow,
+  type KvCopy,
+  type PoolSizes,
+  type PropagateBatch,
+  STACKS,
+  type Stack,
+  type StackBatch,
+  type StackResult,
+  type StatePlaces,
 } from './engine.ts';
 export { PagePool, type Reservation } from './page-pool.ts';
 export { pickRows } from './pick-rows.ts';
 export { thisProcessor } from './processor.ts';
 export { PROVIDERS, type Provider } from './provider.ts';
 export {
-  type HeadRow,
   logprobOf,
   needsLogits,
   sample,

@@ -1,9 +1,15 @@
 import { workerData } from 'node:worker_threads';
-import { CONTROL, CONTROL_BYTES, type KernelThreadData, takeItem, workersOf } from './kernel-threads.ts';
+import {
+  CONTROL,
+  CONTROL_BYTES,
+  itemFunctionsOf,
+  type KernelThreadData,
+  takeItem,
+} from './kernel-threads.ts';
 
 const { module, memory, scratch } = workerData as KernelThreadData;
 const { exports } = new WebAssembly.Instance(module, { host: { memory } });
-const workers = workersOf(exports);
+const functions = itemFunctionsOf(exports);
 const control = new Int32Array(memory.buffer, 0, CONTROL_BYTES / 4);
 
 // Between gatherings the thread sleeps: it must not take a core from the graph runtime. `stop` is written before `gathering` and
@@ -12,5 +18,5 @@ for (;;) {
   const gathering = Atomics.load(control, CONTROL.gathering);
   if (Atomics.load(control, CONTROL.stop) !== 0) break;
   if (gathering % 2 === 0) Atomics.wait(control, CONTROL.gathering, gathering);
-  else takeItem(control, workers, scratch);
+  else takeItem(control, functions, scratch);
 }

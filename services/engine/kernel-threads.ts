@@ -15,7 +15,7 @@ export const CONTROL = {
   gathering: 0,
   stop: 1,
   /** Of the job at hand: its function, the function's argument, its items. */
-  worker: 2,
+  itemFunction: 2,
   argument: 3,
   items: 4,
   /** job · 2^16 + items that nobody has taken yet. */
@@ -30,10 +30,10 @@ export const ITEMS_MAX = 2 ** 16 - 1;
 const JOBS = 2 ** 15;
 
 /** Does one item of a job. */
-type WorkItem = (item: number, argument: number, scratch: number) => void;
+type ItemFunction = (item: number, argument: number, scratch: number) => void;
 
 /** Functions of the kernel that work on items. */
-export const WORKERS = [
+export const ITEM_FUNCTIONS = [
   'place',
   'placeKeys',
   'attend',
@@ -48,24 +48,24 @@ export const WORKERS = [
   'headProduct',
   'headSums',
 ] as const;
-export type WorkerName = (typeof WORKERS)[number];
+export type ItemFunctionName = (typeof ITEM_FUNCTIONS)[number];
 
-export const workersOf = (exports: Record<string, unknown>): WorkItem[] =>
-  WORKERS.map((name) => exports[name] as WorkItem);
+export const itemFunctionsOf = (exports: Record<string, unknown>): ItemFunction[] =>
+  ITEM_FUNCTIONS.map((name) => exports[name] as ItemFunction);
 
 /**
  * Takes one item of the job at hand and does it; false when none is left. The job's words are written only while no
  * item is left, and a ticket that changed since it was read is not taken: so what was read belongs to the ticket.
  */
-export function takeItem(control: Int32Array, workers: readonly WorkItem[], scratch: number): boolean {
+export function takeItem(control: Int32Array, functions: readonly ItemFunction[], scratch: number): boolean {
   const ticket = Atomics.load(control, CONTROL.ticket);
   const left = ticket & 0xffff;
   if (left === 0) return false;
-  const worker = Atomics.load(control, CONTROL.worker);
+  const called = Atomics.load(control, CONTROL.itemFunction);
   const argument = Atomics.load(control, CONTROL.argument);
   const items = Atomics.load(control, CONTROL.items);
   if (Atomics.compareExchange(control, CONTROL.ticket, ticket, ticket - 1) === ticket) {
-    workers[worker]!(items - left, argument, scratch);
+    functions[called]!(items - left, argument, scratch);
     Atomics.add(control, CONTROL.done, 1);
   }
   return true;
@@ -75,7 +75,7 @@ export function takeItem(control: Int32Array, workers: readonly WorkItem[], scra
 export class KernelThreads {
   readonly #control: Int32Array;
   readonly #threads: readonly Worker[];
-  readonly #workers: readonly WorkItem[];
+  readonly #functions: readonly ItemFunction[];
   readonly #scratch: number;
   #job = 0;
 
@@ -86,7 +86,7 @@ export class KernelThreads {
     scratch: number,
   ) {
     this.#control = control;
-    this.#workers = workersOf(exports);
+    this.#functions = itemFunctionsOf(exports);
     this.#scratch = scratch;
     this.#threads = helpers.map((workerData) => {
       const thread = new Worker(new URL('./kernel-thread.ts', import.meta.url), { workerData });
@@ -112,22 +112,22 @@ export class KernelThreads {
     if (this.#threads.length > 0) Atomics.add(this.#control, CONTROL.gathering, 1);
   }
 
-  /** Does items 0…`items`−1 of `worker`, with the threads that are gathered; one item is not worth telling them of. */
-  run(worker: WorkerName, items: number, argument: number): void {
-    if (items > 1) this.#share(worker, items, argument);
-    else if (items === 1) this.#workers[WORKERS.indexOf(worker)]!(0, argument, this.#scratch);
+  /** Does items 0…`items`−1 of the function `name`, with the threads that are gathered; one item is not worth telling them of. */
+  run(name: ItemFunctionName, items: number, argument: number): void {
+    if (items > 1) this.#share(name, items, argument);
+    else if (items === 1) this.#functions[ITEM_FUNCTIONS.indexOf(name)]!(0, argument, this.#scratch);
     emptyUpperHalves();
   }
 
-  #share(worker: WorkerName, items: number, argument: number): void {
+  #share(name: ItemFunctionName, items: number, argument: number): void {
     const control = this.#control;
     this.#job++;
     Atomics.store(control, CONTROL.done, 0);
-    Atomics.store(control, CONTROL.worker, WORKERS.indexOf(worker));
+    Atomics.store(control, CONTROL.itemFunction, ITEM_FUNCTIONS.indexOf(name));
     Atomics.store(control, CONTROL.argument, argument);
     Atomics.store(control, CONTROL.items, items);
     Atomics.store(control, CONTROL.ticket, ((this.#job % JOBS) << 16) | items);
-    while (takeItem(control, this.#workers, this.#scratch));
+    while (takeItem(control, this.#functions, this.#scratch));
     while (Atomics.load(control, CONTROL.done) < items);
   }
 

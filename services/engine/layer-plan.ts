@@ -10,7 +10,7 @@ import { roundedTileBytes, SIXTEEN } from './kernel/rounded-row.ts';
 import { tilesBytes } from './kernel/row-tiles.ts';
 import type { Target } from './kernel/target.ts';
 import { kernelRowsMax } from './kernel-rows.ts';
-import type { WorkerName } from './kernel-threads.ts';
+import type { ItemFunctionName } from './kernel-threads.ts';
 
 /** A matrix [outputs, columns] in the kernel's memory, whose columns are worked on block by block. */
 export interface LaidMatrix {
@@ -35,7 +35,7 @@ export interface LaidMatrix {
 export interface PlannedMatrix extends LaidMatrix {
   readonly place: MatrixPlace;
   /** What multiplies by it: gated when its first half is the gate of its second. */
-  readonly worker: Extract<WorkerName, 'product' | 'gated' | 'headProduct'>;
+  readonly multiplier: Extract<ItemFunctionName, 'product' | 'gated' | 'headProduct'>;
 }
 
 /** A norm: addresses of its description, its weights, the stream, what is added to it and its normed rows, and where the file has the weights. */
@@ -106,7 +106,7 @@ export interface LayerPlan {
 }
 
 /** Whether rows of a matrix come out gated, half as wide. */
-export const isGated = ({ worker }: PlannedMatrix): boolean => worker === 'gated';
+export const isGated = ({ multiplier }: PlannedMatrix): boolean => multiplier === 'gated';
 
 /** Bytes of a weight (four bits, and for 32 of them a scale of 4 bytes and a zero point of 1), and columns of a block. */
 const PRECISIONS = {
@@ -158,16 +158,16 @@ export function planLayers(
     place: MatrixPlace,
     [outputs, columns]: readonly [number, number],
     [source, target]: readonly [number, number],
-    worker: PlannedMatrix['worker'] = 'product',
+    multiplier: PlannedMatrix['multiplier'] = 'product',
   ): PlannedMatrix => {
     const blocks = columns / blockColumns;
     const address = plan.floats(MATRIX_WORDS);
     const weights = plan.floats((outputs * columns) / (precision === 'int4' ? 8 : 4));
     const scales = plan.floats(precision === 'int4' ? outputs * blocks : outputs);
     const zeros = precision === 'int4' ? plan.floats((outputs * blocks) / 4) : 0;
-    const width = worker === 'gated' ? outputs / 2 : outputs;
+    const width = multiplier === 'gated' ? outputs / 2 : outputs;
     return {
-      ...{ place, worker, outputs, blocks, address, weights, scales, zeros, source, rounded, target },
+      ...{ place, multiplier, outputs, blocks, address, weights, scales, zeros, source, rounded, target },
       ...{ sourceRowBytes: columns * 4, targetRowBytes: width * 4, range: ranges },
     };
   };

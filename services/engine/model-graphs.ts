@@ -3,22 +3,22 @@ import { LIMITS, RondoError } from '@rondo/core';
 import { Tensor } from 'onnxruntime-node';
 import { DeviceStates, dispose } from './device-states.ts';
 import { readsEmbedding } from './embedding-table.ts';
-import type {
-  Attention,
-  HeadBatch,
-  HeadResult,
-  PoolSizes,
-  PropagateBatch,
-  Stack,
-  StackBatch,
-  StackResult,
+import {
+  type Attention,
+  type HeadBatch,
+  type HeadResult,
+  type PoolSizes,
+  type PropagateBatch,
+  STACKS,
+  type Stack,
+  type StackBatch,
+  type StackResult,
 } from './engine.ts';
 import { GraphStack } from './graph-stack.ts';
 import type { LeftStates } from './graph-states.ts';
-import { keepsStates } from './keeps-states.ts';
-import { PagedAttention } from './paged-attention.ts';
+import { HostKernel } from './host-kernel.ts';
 import { pickRows } from './pick-rows.ts';
-import type { Provider } from './provider.ts';
+import { keepsStates, type Provider } from './provider.ts';
 import { ProviderProof } from './provider-proof.ts';
 import { SegmentStack } from './segment-stack.ts';
 import { type Fetches, fetchesOf, openSession, type Session, type SessionOptions } from './session.ts';
@@ -45,7 +45,7 @@ export class ModelGraphs {
   readonly #stacks: Partial<Record<Stack, LoadedStack>>;
   readonly #head: Session;
   readonly #propagate: Session | undefined;
-  readonly #attention: PagedAttention | undefined;
+  readonly #attention: HostKernel | undefined;
   readonly #states: DeviceStates | undefined;
   readonly #provider: Provider;
   /** Absent for the CPU, which needs none. */
@@ -56,7 +56,7 @@ export class ModelGraphs {
     { provider, proof }: SessionOptions,
     stacks: Partial<Record<Stack, LoadedStack>>,
     head: Session,
-    paged: { propagate?: Session; attention: PagedAttention } | undefined,
+    paged: { propagate?: Session; attention: HostKernel } | undefined,
     states: DeviceStates | undefined,
   ) {
     this.#provider = provider;
@@ -88,14 +88,14 @@ export class ModelGraphs {
       (options.provider !== 'cpu' && deviceGraphs?.[role]) || graphs[role];
     const attention =
       options.attention === 'pages'
-        ? new PagedAttention(attendedBy(options.provider, bundle.manifest), options)
+        ? new HostKernel(attendedBy(options.provider, bundle.manifest), options)
         : undefined;
     attention?.load(bundle);
     const states = keepsStates(options.provider, options.attention)
       ? new DeviceStates(bundle.manifest.shape.hidden, options)
       : undefined;
     const stacks: Partial<Record<Stack, LoadedStack>> = {};
-    for (const stack of ['prelude', 'block', 'coda'] as const) {
+    for (const stack of STACKS) {
       if (stack === 'prelude' && readsEmbedding(bundle.manifest, options.attention)) continue;
       const file = graphOf(stack);
       if (attention && layers[stack] > 0) {
@@ -190,7 +190,7 @@ export class ModelGraphs {
 
   /** `rows` of one sequence through every stack, and one through the head. */
   #run(rows: number): void {
-    for (const stack of ['prelude', 'block', 'coda'] as const) {
+    for (const stack of STACKS) {
       if (!this.#stacks[stack]) continue;
       const floats = rows * this.#hidden;
       const input = stack === 'prelude' ? new Int32Array(rows) : new Float32Array(floats).fill(1);

@@ -187,7 +187,7 @@ export class PagePool {
 const stray = (page: number, capacity: number): Error =>
   new Error(`page pool: page ${page} is not one of 1…${capacity}`);
 
-interface Ways {
+interface Hooks {
   take(): number;
   release(reservation: PageReservation): void;
 }
@@ -197,14 +197,14 @@ class PageReservation implements Reservation {
   /** The shared pages, then those taken. */
   readonly pages: number[];
   readonly #shared: number;
-  readonly #ways: Ways;
+  readonly #hooks: Hooks;
   #released = false;
 
-  constructor(count: number, shared: readonly number[], ways: Ways) {
+  constructor(count: number, shared: readonly number[], hooks: Hooks) {
     this.count = count;
     this.pages = [...shared];
     this.#shared = shared.length;
-    this.#ways = ways;
+    this.#hooks = hooks;
   }
 
   get taken(): number {
@@ -214,7 +214,7 @@ class PageReservation implements Reservation {
   take(): number {
     if (this.#released) throw new Error('page taken from a released reservation');
     if (this.taken === this.count) throw new Error(`all ${this.count} reserved pages are taken`);
-    const page = this.#ways.take();
+    const page = this.#hooks.take();
     this.pages.push(page);
     return page;
   }
@@ -222,6 +222,6 @@ class PageReservation implements Reservation {
   release(): void {
     if (this.#released) return;
     this.#released = true;
-    this.#ways.release(this);
+    this.#hooks.release(this);
   }
 }

@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import type { SamplingParams } from '@rondo/core';
 import fc from 'fast-check';
 import { uniform } from './counter-random.ts';
-import { type HeadRow, logprobOf, needsLogits, sample, topLogprobs } from './sampler.ts';
+import type { HeadRow } from './engine.ts';
+import { logprobOf, needsLogits, sample, topLogprobs } from './sampler.ts';
 
 const PLAIN: SamplingParams = {
   temperature: 1,

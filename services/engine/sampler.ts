@@ -1,17 +1,7 @@
 import { RondoError, type SamplingParams, type TokenLogprob } from '@rondo/core';
 import { uniform } from './counter-random.ts';
+import type { HeadRow } from './engine.ts';
 import { rankTokens, type TokenRanking } from './token-ranking.ts';
-
-/** One row of a head run. */
-export interface HeadRow {
-  /** The C largest logits in descending order, ties by lower id, with their ids. */
-  readonly topLogits: Float32Array;
-  readonly topIds: Int32Array;
-  /** log Σ exp(logit) over the vocabulary. */
-  readonly logSumExp: number;
-  /** [vocab], when the head was asked for them. */
-  readonly logits?: Float32Array | undefined;
-}
 
 /** Token ids before the one to choose. */
 export interface TokenHistory {

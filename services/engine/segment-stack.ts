@@ -4,8 +4,8 @@ import { Tensor } from 'onnxruntime-node';
 import { type DepthFeed, depthFeeds, type RowsByDepth } from './depth-feeds.ts';
 import { depthGroups } from './depth-groups.ts';
 import type { StackBatch, StackResult } from './engine.ts';
+import type { HostKernel } from './host-kernel.ts';
 import { Int64Feed } from './int64-feed.ts';
-import type { PagedAttention } from './paged-attention.ts';
 import { pickRows, spreadRows } from './pick-rows.ts';
 import { discard, openSession, type Session, type SessionOptions, type Tensors } from './session.ts';
 
@@ -14,14 +14,14 @@ export class SegmentStack {
   readonly #hidden: number;
   readonly #damping: number;
   readonly #segments: readonly Session[];
-  readonly #attention: PagedAttention;
+  readonly #attention: HostKernel;
   /** What attention hands to the next segment, for the longest run. */
   readonly #attended: Float32Array;
   readonly #attendedFloats: number;
   readonly #tokenIds = new Int64Feed();
   readonly #depths: readonly DepthFeed[];
 
-  private constructor(bundle: Bundle, segments: readonly Session[], attention: PagedAttention) {
+  private constructor(bundle: Bundle, segments: readonly Session[], attention: HostKernel) {
     const { shape, maxDepth, loop } = bundle.manifest;
     this.#hidden = shape.hidden;
     this.#damping = Math.fround(loop.damping);
@@ -35,7 +35,7 @@ export class SegmentStack {
   static open(
     bundle: Bundle,
     files: readonly string[],
-    attention: PagedAttention,
+    attention: HostKernel,
     options: SessionOptions,
   ): SegmentStack {
     const segments = files.map((file) => openSession(bundle, file, options));

@@ -76,9 +76,9 @@ export class SharedKernel {
     return matrices[0]!.address;
   }
 
-  /** Adds what is due to the stream, norms the rows of its matrix's range, of which there are `rows`, and rounds them where `worker` does. */
-  addNorm(worker: 'addNorm' | 'headNorm', { address }: PlannedNorm, rows: number): void {
-    this.threads.run(worker, rowItems(rows), address);
+  /** Adds what is due to the stream, norms the rows of its matrix's range, of which there are `rows`, and rounds them where `norm` does. */
+  addNorm(norm: 'addNorm' | 'headNorm', { address }: PlannedNorm, rows: number): void {
+    this.threads.run(norm, rowItems(rows), address);
   }
 
   /** Rounds the rows of a matrix's range, of which there are `rows`, for it and for its factors. */
@@ -89,11 +89,11 @@ export class SharedKernel {
   /** Multiplies rows that are rounded by a linear's matrix, and by its factors of their depths. */
   multiply({ matrix, factors }: PlannedLinear): void {
     const items = this.words[matrix.address / 4 + MATRIX.items]!;
-    if (!factors) this.threads.run(matrix.worker, items, matrix.address);
+    if (!factors) this.threads.run(matrix.multiplier, items, matrix.address);
     else {
-      const worker = isGated(matrix) ? 'adaptedGated' : 'adaptedProduct';
+      const multiplier = isGated(matrix) ? 'adaptedGated' : 'adaptedProduct';
       const factorItems = this.words[factors.address / 4 + ADAPTED.factorItems]!;
-      this.threads.run(worker, factorItems + items, factors.address);
+      this.threads.run(multiplier, factorItems + items, factors.address);
     }
   }
 }

@@ -67,12 +67,7 @@ export class TimedEngine implements Engine {
   /** @throws RondoError CONFIG_INVALID for a KV budget below one page. */
   constructor(manifest: Manifest, options: TimedEngineOptions) {
     const { clock = systemClock, sleep = delay } = options;
-    this.description = {
-      provider: 'timed',
-      threads: 0,
-      attention: 'pages',
-      pools: poolSizes(manifest, options.kvBytes),
-    };
+    this.description = { provider: 'timed', pools: poolSizes(manifest, options.kvBytes) };
     this.#manifest = manifest;
     this.#costs = options.costs;
     this.#clock = clock;

@@ -9,7 +9,7 @@ export interface StreamCall extends Readable {
 }
 
 /** What a reader's call is about. */
-export interface InflowWays<T> {
+export interface InflowHooks<T> {
   /** Makes the call. @throws what the reader is told instead. */
   begin(): StreamCall;
   decode(bytes: Buffer): T;
@@ -29,7 +29,7 @@ const END = { done: true, value: undefined } as const;
  * several promises of each message, and each token is one.
  */
 export class Inflow<T> implements AsyncIterableIterator<T, undefined> {
-  readonly #ways: InflowWays<T>;
+  readonly #hooks: InflowHooks<T>;
   #call: StreamCall | undefined;
   #waiting: T[] = [];
   #read = 0;
@@ -44,8 +44,8 @@ export class Inflow<T> implements AsyncIterableIterator<T, undefined> {
   };
   #cancelled = false;
 
-  constructor(ways: InflowWays<T>) {
-    this.#ways = ways;
+  constructor(hooks: InflowHooks<T>) {
+    this.#hooks = hooks;
   }
 
   [Symbol.asyncIterator](): this {
@@ -73,7 +73,7 @@ export class Inflow<T> implements AsyncIterableIterator<T, undefined> {
   }
 
   #begin(): void {
-    const { begin, signal } = this.#ways;
+    const { begin, signal } = this.#hooks;
     try {
       this.#call = begin();
     } catch (error) {
@@ -89,7 +89,7 @@ export class Inflow<T> implements AsyncIterableIterator<T, undefined> {
 
   #arrived(bytes: Buffer): void {
     if (this.#end || this.#cancelled) return;
-    const { decode, isLast } = this.#ways;
+    const { decode, isLast } = this.#hooks;
     let message: T;
     try {
       message = decode(bytes);
@@ -123,14 +123,14 @@ export class Inflow<T> implements AsyncIterableIterator<T, undefined> {
 
   #fail(error?: unknown): void {
     if (this.#end) return;
-    this.#finish({ error: this.#ways.failure(error) });
+    this.#finish({ error: this.#hooks.failure(error) });
     this.#call?.cancel();
   }
 
   #finish(end: { readonly error?: Error }): void {
     if (this.#end) return;
     this.#end = end;
-    this.#ways.signal.removeEventListener('abort', this.#cancel);
+    this.#hooks.signal.removeEventListener('abort', this.#cancel);
     if (end.error) this.#reader?.reject(end.error);
     else this.#reader?.resolve(END);
     this.#reader = undefined;

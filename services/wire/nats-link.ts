@@ -57,6 +57,10 @@ export async function openNats(options: NatsOptions): Promise<NatsLink> {
   return link;
 }
 
+/**
+ * One process's connection to NATS, which comes and goes: whoever uses it is told of its stores anew after each connection, and
+ * asks `state` for why there is none.
+ */
 export class NatsLink {
   readonly subjects: Subjects;
   readonly replicas: number;

@@ -85,7 +85,7 @@ test('when the network between them falls silent, both ends give their calls up'
 });
 
 test('a process that was held up for seconds loses no worker that is well, nor does the worker give it up', async (context) => {
-  const thread = new Worker(new URL('./pulsing-thread.ts', import.meta.url));
+  const thread = new Worker(new URL('./test-pulsing-thread.ts', import.meta.url));
   context.after(() => thread.terminate());
   const [where] = (await once(thread, 'message')) as [Address];
   const client = connectWorker(where);

@@ -1,5 +1,6 @@
-import { RondoError } from '@rondo/core';
+import { concatenated, RondoError } from '@rondo/core';
 import type { MicrobatchChunk } from '@rondo/wire';
+import { rowsOf } from './batch.ts';
 import type { Tenant } from './tenant.ts';
 
 /** Chunks that came in parts, put together again. One link's: there the parts of a chunk are not mixed with the sequence's other rows. */
@@ -34,13 +35,9 @@ export class Arrivals {
   }
 }
 
-function joined(parts: readonly MicrobatchChunk[]): MicrobatchChunk {
-  const state = new Float32Array(parts.reduce((length, part) => length + part.state.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    state.set(part.state, offset);
-    offset += part.state.length;
-  }
-  const rows = parts.reduce((sum, part) => sum + part.rows, 0);
-  return { ...parts[0]!, rows, rest: 0, state };
-}
+const joined = (parts: readonly MicrobatchChunk[]): MicrobatchChunk => ({
+  ...parts[0]!,
+  rows: rowsOf(parts),
+  rest: 0,
+  state: concatenated(parts.map(({ state }) => state)),
+});

@@ -1,4 +1,4 @@
-import type { HeadBatch, HeadRows, Stack, StackBatch } from '@rondo/engine';
+import type { HeadBatch, HeadRequest, Stack, StackBatch } from '@rondo/engine';
 import { type Chunk, depthOf, liveRows, slotsOf } from './chunk.ts';
 
 /** Shallow before deep: the order that the engine asks for. */
@@ -39,7 +39,10 @@ export function stackBatch(
 }
 
 /** What the head must see of chunks that `leave` the stacks in their run; undefined when that is nothing. */
-export function headRows(chunks: readonly Chunk[], leave: (chunk: Chunk) => boolean): HeadRows | undefined {
+export function headRequest(
+  chunks: readonly Chunk[],
+  leave: (chunk: Chunk) => boolean,
+): HeadRequest | undefined {
   const rows: number[] = [];
   let wantLogits = false;
   let end = 0;

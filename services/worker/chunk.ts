@@ -54,3 +54,7 @@ export const inputOf = (
 
 /** Depth of the K/V that a chunk's next run reads and writes: prelude and coda have one. */
 export const depthOf = (chunk: Chunk): number => (chunk.phase === 'block' ? chunk.passes : 0);
+
+/** Depths that a step of these chunks runs, rising; none outside the block. */
+export const stepDepthsOf = (phase: Phase, chunks: readonly Chunk[]): number[] =>
+  phase === 'block' ? [...new Set(chunks.map(depthOf))].sort((a, b) => a - b) : [];

@@ -1,14 +1,14 @@
 import type { Manifest } from '@rondo/bundle';
 import { type GenerateSpec, isHomed, LIMITS, mustStayHomed, RondoError } from '@rondo/core';
 import type { Chunk } from './chunk.ts';
-import { HomeSequence } from './home.ts';
+import { HomeSequence } from './home-sequence.ts';
 import { depthsOf, otherStageWorkers } from './itinerary.ts';
 import type { KvPools } from './kv-pools.ts';
 import type { PeerLinks } from './peer-links.ts';
 import { Residency } from './residency.ts';
 import type { Tenants } from './tenants.ts';
 
-export interface FrontDoorDeps {
+export interface FrontDoorOptions {
   readonly self: string;
   readonly bundleDigest: string;
   readonly manifest: Manifest;
@@ -27,10 +27,10 @@ export interface FrontDoorDeps {
 
 /** Where sequences that will live here come in: checked, given their pages on every worker of the route, or refused. */
 export class FrontDoor {
-  readonly #deps: FrontDoorDeps;
+  readonly #options: FrontDoorOptions;
 
-  constructor(deps: FrontDoorDeps) {
-    this.#deps = deps;
+  constructor(options: FrontDoorOptions) {
+    this.#options = options;
   }
 
   /**
@@ -39,7 +39,7 @@ export class FrontDoor {
    * CONTEXT_LENGTH_EXCEEDED, OVERLOADED, KV_EXHAUSTED, or what a stage worker answered.
    */
   async open(spec: GenerateSpec, signal: AbortSignal): Promise<HomeSequence> {
-    const { tenants, peers, self, manifest } = this.#deps;
+    const { tenants, peers, self, manifest } = this.#options;
     this.#check(spec);
     signal.throwIfAborted();
     tenants.admit(spec.sequenceId, spec.route);
@@ -63,7 +63,7 @@ export class FrontDoor {
   }
 
   #settleIn(spec: GenerateSpec): HomeSequence {
-    const { self, manifest, pools, ready, spent, wake, closed, prefixSought } = this.#deps;
+    const { self, manifest, pools, ready, spent, wake, closed, prefixSought } = this.#options;
     const { shape, layers } = manifest;
     const positions = Math.min(spec.promptIds.length + spec.maxTokens, shape.context);
     const depths = depthsOf(spec.route, self);
@@ -96,7 +96,7 @@ export class FrontDoor {
   }
 
   #check(spec: GenerateSpec): void {
-    const { self, bundleDigest, manifest } = this.#deps;
+    const { self, bundleDigest, manifest } = this.#options;
     const { route, promptIds, emitted, maxTokens, exit } = spec;
     const { context, vocab } = manifest.shape;
     const invalid = (message: string, param?: string) =>

@@ -1,4 +1,4 @@
-import type { HeadResult, HeadRow, HeadRows } from '@rondo/engine';
+import type { HeadRequest, HeadResult, HeadRow } from '@rondo/engine';
 
 /** What the head said of one row of a run. */
 export function headRow(result: HeadResult, row: number): HeadRow {
@@ -14,8 +14,8 @@ export function headRow(result: HeadResult, row: number): HeadRow {
 }
 
 /** What the head said of those rows from `first` to `end` of a run that it was asked about; undefined when of none. */
-export function headsOf(
-  { rows }: HeadRows,
+export function headRowsOf(
+  { rows }: HeadRequest,
   result: HeadResult,
   first: number,
   end: number,

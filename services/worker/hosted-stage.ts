@@ -4,7 +4,7 @@ import type { Residency } from './residency.ts';
 import { RunRecorder } from './run-recorder.ts';
 import type { Resident } from './tenant.ts';
 
-interface Ways {
+interface Hooks {
   /** Tells the home that its stage here is lost. */
   failed(error: RondoError): void;
   closed(stage: HostedStage): void;
@@ -32,13 +32,13 @@ export class HostedStage implements Resident {
   readonly residency: Residency;
   readonly recorder: RunRecorder | undefined;
   readonly #terms: StageTerms;
-  readonly #ways: Ways;
+  readonly #hooks: Hooks;
   #open = true;
 
-  constructor(terms: StageTerms, residency: Residency, ways: Ways) {
+  constructor(terms: StageTerms, residency: Residency, hooks: Hooks) {
     this.#terms = terms;
     this.residency = residency;
-    this.#ways = ways;
+    this.#hooks = hooks;
     if (terms.tellRuns) this.recorder = new RunRecorder();
   }
 
@@ -81,7 +81,7 @@ export class HostedStage implements Resident {
 
   fail(error: RondoError): void {
     if (!this.#open) return;
-    this.#ways.failed(error);
+    this.#hooks.failed(error);
     this.close();
   }
 
@@ -89,6 +89,6 @@ export class HostedStage implements Resident {
   close(): void {
     if (!this.#open) return;
     this.#open = false;
-    this.#ways.closed(this);
+    this.#hooks.closed(this);
   }
 }

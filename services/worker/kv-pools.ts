@@ -1,10 +1,8 @@
-import { PagePool, type PoolSizes, type Reservation, type Stack } from '@rondo/engine';
+import { PagePool, type PoolSizes, type Reservation, STACKS, type Stack } from '@rondo/engine';
 import { type PageSet, PrefixCache } from './prefix-cache.ts';
 
 export type PageCounts = Readonly<Record<Stack, number>>;
 export type Reservations = Readonly<Record<Stack, Reservation>>;
-
-const STACKS: readonly Stack[] = ['prelude', 'block', 'coda'];
 
 const NOTHING: PageSet = { prelude: [], block: [], coda: [] };
 
@@ -54,6 +52,7 @@ export class KvPools {
     return Math.min(...bounds) * this.pagePositions;
   }
 
+  /** For tests. */
   freePages(stack: Stack): number {
     return this.#pools[stack].free;
   }

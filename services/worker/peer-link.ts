@@ -14,7 +14,7 @@ import { rowsOf } from './batch.ts';
 import type { StageTerms } from './hosted-stage.ts';
 import { Outbox, type OutgoingChunk } from './outbox.ts';
 
-export interface PeerLinkWays {
+export interface PeerLinkHooks {
   /** The peer cannot go on with one sequence. */
   stageFailed(sequenceId: SequenceId, epoch: number, error: RondoError): void;
   /** The link is gone, and with it whatever was under way on it. Called once. */
@@ -44,7 +44,7 @@ export interface StageRequest extends StageTerms {
  */
 export class PeerLink {
   readonly #address: Address;
-  readonly #ways: PeerLinkWays;
+  readonly #hooks: PeerLinkHooks;
   readonly #client: WorkerClient;
   readonly #link: PassesLink;
   /** Frames without rows: they need no credit and go before those with. */
@@ -69,9 +69,9 @@ export class PeerLink {
   #sending = false;
   #ended = false;
 
-  constructor(address: Address, hello: Hello, ways: PeerLinkWays, tls?: TlsIdentity) {
+  constructor(address: Address, hello: Hello, hooks: PeerLinkHooks, tls?: TlsIdentity) {
     this.#address = address;
-    this.#ways = ways;
+    this.#hooks = hooks;
     this.#activations = hello.activations;
     this.#outbox = new Outbox(hello.activations);
     this.#client = connectWorker(address, tls);
@@ -136,7 +136,7 @@ export class PeerLink {
     const rows = rowsOf(chunks);
     this.#credit -= rows;
     const floats = chunks.reduce((sum, { state }) => sum + state.length, 0);
-    this.#ways.sent(rows, floats * bytesPerFloat(this.#activations));
+    this.#hooks.sent(rows, floats * bytesPerFloat(this.#activations));
     if (++this.#unmeasured < FRAMES_PER_PING || this.#measured) return { type: 'microbatch', chunks };
     this.#unmeasured = 0;
     this.#measure('rows');
@@ -174,13 +174,13 @@ export class PeerLink {
         if (reply.type === 'pong') {
           const measured = this.#measured;
           this.#measured = undefined;
-          if (measured) this.#ways.roundTrip(performance.now() - measured.sinceMs, measured.with);
+          if (measured) this.#hooks.roundTrip(performance.now() - measured.sinceMs, measured.with);
           continue;
         }
         const opening = this.#settle(reply.sequenceId, reply.epoch);
         if (reply.type === 'stage-opened') opening?.resolve();
         else if (opening) opening.reject(reply.error);
-        else this.#ways.stageFailed(reply.sequenceId, reply.epoch, reply.error);
+        else this.#hooks.stageFailed(reply.sequenceId, reply.epoch, reply.error);
       }
       this.#lose(new Error('the stream ended'));
     } catch (thrown) {
@@ -192,7 +192,7 @@ export class PeerLink {
     if (this.#ended) return;
     const error = lossOf(this.#address, thrown);
     this.#end(error);
-    this.#ways.lost(this.#address, error);
+    this.#hooks.lost(this.#address, error);
   }
 
   #end(error: RondoError): void {

@@ -1,18 +1,18 @@
 import type { Address, RondoError, SequenceId, TlsIdentity } from '@rondo/core';
 import type { Hello } from '@rondo/wire';
 import type { OutgoingChunk } from './outbox.ts';
-import { PeerLink, type PeerLinkWays, type StageRequest } from './peer-link.ts';
+import { PeerLink, type PeerLinkHooks, type StageRequest } from './peer-link.ts';
 
 /** Links to other workers: opened with the first use, one for each address, forgotten when lost. */
 export class PeerLinks {
   readonly #hello: Hello;
-  readonly #ways: PeerLinkWays;
+  readonly #hooks: PeerLinkHooks;
   readonly #tls: TlsIdentity | undefined;
   readonly #links = new Map<Address, PeerLink>();
 
-  constructor(hello: Hello, ways: PeerLinkWays, tls?: TlsIdentity) {
+  constructor(hello: Hello, hooks: PeerLinkHooks, tls?: TlsIdentity) {
     this.#hello = hello;
-    this.#ways = ways;
+    this.#hooks = hooks;
     this.#tls = tls;
   }
 
@@ -50,9 +50,9 @@ export class PeerLinks {
     if (known) return known;
     const lost = (from: Address, error: RondoError): void => {
       this.#links.delete(from);
-      this.#ways.lost(from, error);
+      this.#hooks.lost(from, error);
     };
-    const link = new PeerLink(address, this.#hello, { ...this.#ways, lost }, this.#tls);
+    const link = new PeerLink(address, this.#hello, { ...this.#hooks, lost }, this.#tls);
     this.#links.set(address, link);
     return link;
   }

@@ -1,4 +1,4 @@
-import type { PagePool, Stack } from '@rondo/engine';
+import { type PagePool, STACKS, type Stack } from '@rondo/engine';
 
 /** Pages that hold the same positions of one sequence: one of each depth of each stack that has layers. */
 export type PageSet = Readonly<Record<Stack, readonly number[]>>;
@@ -12,8 +12,6 @@ export interface CachedPages {
   /** False once evicted: nothing may be added behind it. */
   cached: boolean;
 }
-
-const STACKS: readonly Stack[] = ['prelude', 'block', 'coda'];
 
 /**
  * Full pages of prompts, for later prompts that begin the same way: a tree with the ids of one page on each edge. The

@@ -29,8 +29,9 @@ export const pagesPerPosition = (need: Omit<KvNeed, 'positions'>): PageCounts =>
 /**
  * A sequence's K and V on this worker: reserved for all of its positions at open, so that it never stalls for memory
  * later; pages are taken as positions are reached. Pages that the prefix cache has are shared and never written. What the
- * engine must copy before somebody reads it (an exited row's K/V) waits here until then, for a position costs a cache line of every number
- * of its keys, and its neighbours in the page lie on the same ones. It dies with the sequence: it can never touch pages of another.
+ * engine must copy before somebody reads it (an exited row's K/V) waits here for the next run at its depth: keys lie transposed, so that one
+ * position touches a cache line for each number of a key, and its neighbours in the page lie on the same lines. It dies with the sequence: it can
+ * never touch pages of another.
  */
 export class Residency {
   readonly positions: number;

@@ -9,8 +9,8 @@ const HALF_LEAVE = { expectedPasses: [1.5, 2] };
 test('rows inside the loop go ahead when what their waits count for more is worth a run', () => {
   const others = [row('block'), row('block'), row('coda', 1), row('prelude')];
   const inside = (count: number) => Array.from({ length: count }, () => row('block', 1));
-  const ahead = (ready: readonly ReadyChunk[], runMs = 8) =>
-    next(ready, 'depth', true, 64, 0, { costs: { runMs, rowMs: 2 }, ...HALF_LEAVE })!;
+  const ahead = (ready: readonly ReadyChunk[], fixedMs = 8) =>
+    next(ready, 'depth', true, 64, 0, { costs: { fixedMs, rowMs: 2 }, ...HALF_LEAVE })!;
   assert.deepEqual(ahead([...others, ...inside(2)]), {
     phase: 'block',
     chunks: inside(2),
@@ -26,11 +26,11 @@ test('rows inside the loop go ahead when what their waits count for more is wort
   const unknown = (known: Parameters<typeof next>[5]) =>
     next([...others, ...inside(2)], 'depth', true, 64, 0, known)!.phase;
   assert.equal(unknown(HALF_LEAVE), 'prelude', 'nobody has measured');
-  assert.equal(unknown({ costs: { runMs: 5, rowMs: 2 } }), 'prelude', 'no token is out yet');
+  assert.equal(unknown({ costs: { fixedMs: 5, rowMs: 2 } }), 'prelude', 'no token is out yet');
 });
 
 test('one other counts for two: its way out and in lie between runs as well', () => {
-  const known = { costs: { runMs: 6, rowMs: 2 }, expectedPasses: [1.25, 2] };
+  const known = { costs: { fixedMs: 6, rowMs: 2 }, expectedPasses: [1.25, 2] };
   const ready = [row('prelude'), row('block', 1)];
   assert.equal(next(ready, 'depth', true, 64, 0, known)!.phase, 'block', 'worth 12 ms, 5 as a row alone');
   assert.equal(next(ready.slice(1), 'depth', true, 64, 0, known)!.chunks.length, 1);
@@ -38,7 +38,7 @@ test('one other counts for two: its way out and in lie between runs as well', ()
 
 test('before their last pass none go ahead where all tokens take equally many, nor past prompts alone', () => {
   const inside = [row('block', 1), row('block', 3), row('block', 6)];
-  const costs = { runMs: 1, rowMs: 2 };
+  const costs = { fixedMs: 1, rowMs: 2 };
   const together = (ready: readonly ReadyChunk[], expectedPasses: readonly number[]) =>
     next(ready, 'depth', true, 64, 0, { costs, expectedPasses })!.chunks;
   const ready = [...inside, row('block')];
@@ -54,7 +54,7 @@ test('rows in their last pass go ahead when a row costs more than its share of e
       ...Array.from({ length: others }, () => row('block')),
       ...Array.from({ length: lastOnes }, () => row('block', 1)),
     ];
-    const known = { costs: { runMs: 4, rowMs: 2 }, expectedPasses: all };
+    const known = { costs: { fixedMs: 4, rowMs: 2 }, expectedPasses: all };
     return next(ready, 'depth', true, 64, 0, known)!.chunks.length;
   };
   assert.equal(behind(6, 4), 6, '4/6 + 4/4 ms are less than 2');
@@ -68,13 +68,13 @@ test('only those rows go ahead whose tokens take longer than the average', () =>
   const ready = [row('block'), early, late];
   const expectedPasses = [3, 3, 3.5, 4];
   assert.deepEqual(
-    next(ready, 'depth', true, 64, 0, { costs: { runMs: 1, rowMs: 2 }, expectedPasses })!.chunks,
+    next(ready, 'depth', true, 64, 0, { costs: { fixedMs: 1, rowMs: 2 }, expectedPasses })!.chunks,
     [late],
   );
 });
 
 test('a prompt inside goes along when its rows cost those that go ahead less than it would wait for the others', () => {
-  const known = { costs: { runMs: 5, rowMs: 2 }, ...HALF_LEAVE };
+  const known = { costs: { fixedMs: 5, rowMs: 2 }, ...HALF_LEAVE };
   const others = Array.from({ length: 10 }, () => row('block'));
   const inside = [row('block', 1), row('block', 1), row('block', 1)];
   const beside = (rows: number) =>
@@ -84,7 +84,7 @@ test('a prompt inside goes along when its rows cost those that go ahead less tha
 });
 
 test('rows that go ahead take no background row along, and wait for its share of runs', () => {
-  const known = { costs: { runMs: 1, rowMs: 2 }, ...HALF_LEAVE };
+  const known = { costs: { fixedMs: 1, rowMs: 2 }, ...HALF_LEAVE };
   const line = { ...row('block', 1), background: true };
   const ready = [line, row('block', 1), row('block', 1), row('block')];
   assert.deepEqual(next(ready, 'depth', true, 64, 0, known)!.chunks, ready.slice(1, 3));

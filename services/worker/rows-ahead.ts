@@ -12,12 +12,12 @@ const OTHERS_LEAST = 2;
 /**
  * Those decoding rows inside the loop that run without the others, whatever these wait for, because that is better for all together.
  * Rows whose tokens take more passes than the average: if L of them go ahead of k others, each is spared k·rowMs, and each of the others
- * waits for runMs + L·rowMs, for good: a sequence that is behind stays behind. In sum k·runMs is lost, so that it pays only where
- * their waits count for more: Σ (weight − 1)·rowMs > runMs. They count for more the longer the others' rows are beside a run, k·rowMs/runMs:
+ * waits for fixedMs + L·rowMs, for good: a sequence that is behind stays behind. In sum k·fixedMs is lost, so that it pays only where
+ * their waits count for more: Σ (weight − 1)·rowMs > fixedMs. They count for more the longer the others' rows are beside a run, k·rowMs/fixedMs:
  * where runs cost more than rows, mixing is what there is to win. Where all tokens take equally many passes none go ahead, nor past
  * rows of prompts alone: whoever goes ahead of a prompt rides with it later, for as many passes.
  * Else rows in their last pass, which costs one run and then they are in step with the others: where both runs are so full that a
- * row costs more than its shares of them, rowMs > runMs/L + runMs/k.
+ * row costs more than its shares of them, rowMs > fixedMs/L + fixedMs/k.
  * With either go those chunks of prompts inside that cost them less than the run of the others that a chunk would wait for. No
  * background rows: they can wait.
  */
@@ -26,7 +26,7 @@ export function rowsAhead<Ready extends ReadyChunk>(
   { costs, expectedPasses }: Pick<StepView<Ready>, 'costs' | 'expectedPasses'>,
 ): readonly Ready[] {
   if (!costs || !expectedPasses) return [];
-  const { runMs, rowMs } = costs;
+  const { fixedMs, rowMs } = costs;
   const inside = ready.filter(
     ({ phase, passesHere, background }) => phase === 'block' && passesHere > 0 && !background,
   );
@@ -36,13 +36,13 @@ export function rowsAhead<Ready extends ReadyChunk>(
   const last = decoding.filter(({ passes }) => passes === expectedPasses.length - 1);
   const others = ready.filter(({ decodes }) => decodes).length - late.length;
   const sparedMs = Math.max(others, OTHERS_LEAST) * rowMs;
-  const weight = (chunk: Ready) => (sparedMs / runMs) * lateness(chunk) ** TAIL_POWER;
+  const weight = (chunk: Ready) => (sparedMs / fixedMs) * lateness(chunk) ** TAIL_POWER;
   const lateIsWorthMs = rowMs * late.reduce((sum, chunk) => sum + weight(chunk) - 1, 0);
   let ahead: readonly Ready[] = [];
-  if (lateIsWorthMs > runMs && others > 0) ahead = late;
-  else if (rowMs > runMs / last.length + runMs / (ready.length - last.length)) ahead = last;
+  if (lateIsWorthMs > fixedMs && others > 0) ahead = late;
+  else if (rowMs > fixedMs / last.length + fixedMs / (ready.length - last.length)) ahead = last;
   if (ahead.length === 0) return [];
   const prompts = inside.filter(({ decodes }) => !decodes);
-  const untilNextMs = runMs + rowMs * (rowsOf(ready) - rowsOf(ahead) - rowsOf(prompts));
+  const untilNextMs = fixedMs + rowMs * (rowsOf(ready) - rowsOf(ahead) - rowsOf(prompts));
   return [...ahead, ...prompts.filter(({ rows }) => ahead.length * rowMs * rows < untilNextMs)];
 }

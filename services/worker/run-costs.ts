@@ -3,9 +3,9 @@ import type { StepReport } from './step.ts';
 /** How much the newest run counts in its octave, as in `pace`. */
 const NEWEST_SHARE = 0.1;
 
-/** A run of n rows of the block takes about `runMs` + n·`rowMs` milliseconds. */
+/** A run of n rows of the block takes about `fixedMs` + n·`rowMs` milliseconds. */
 export interface BlockCosts {
-  readonly runMs: number;
+  readonly fixedMs: number;
   readonly rowMs: number;
 }
 
@@ -48,6 +48,6 @@ export class RunCosts {
     }
     const variance = weights * rowsSquared - rowSum ** 2;
     const rowMs = Math.max(0, (weights * rowsByMs - rowSum * msSum) / variance);
-    return { rowMs, runMs: Math.max(0, (msSum - rowMs * rowSum) / weights) };
+    return { rowMs, fixedMs: Math.max(0, (msSum - rowMs * rowSum) / weights) };
   }
 }

@@ -1,7 +1,8 @@
 import { LIMITS, type RunRecord, type WorkerId } from '@rondo/core';
-import type { HeadResult, HeadRows } from '@rondo/engine';
+import type { HeadRequest, HeadResult } from '@rondo/engine';
 import type { ToldRuns } from '@rondo/wire';
-import { type Chunk, depthOf, type Phase } from './chunk.ts';
+import { rowsOf } from './batch.ts';
+import { type Chunk, depthOf, type Phase, stepDepthsOf } from './chunk.ts';
 
 type Written = { -readonly [Field in keyof RunRecord]: RunRecord[Field] };
 
@@ -51,7 +52,7 @@ export interface EndedRun {
   readonly beganMs: number;
   readonly endedMs: number;
   /** What the head was asked in the same run, and what it took. */
-  readonly head?: HeadRows & Pick<HeadResult, 'runMs'>;
+  readonly head?: HeadRequest & Pick<HeadResult, 'runMs'>;
 }
 
 /** Writes a run down for each sequence in it that asks for it; costs a look at each chunk when none does. */
@@ -71,8 +72,8 @@ export function recordRun({ head, ...run }: EndedRun): void {
 }
 
 function record({ worker, step, phase, chunks, beganMs, endedMs }: Omit<EndedRun, 'head'>): void {
-  const stepRows = chunks.reduce((sum, { rows }) => sum + rows, 0);
-  const stepDepths = phase === 'block' ? [...new Set(chunks.map(depthOf))].sort((a, b) => a - b) : [];
+  const stepRows = rowsOf(chunks);
+  const stepDepths = stepDepthsOf(phase, chunks);
   for (const chunk of chunks) {
     const { tenant, start, rows, readyMs = beganMs } = chunk;
     tenant.recorder?.add({

@@ -10,7 +10,7 @@ import { RowLedger } from './row-ledger.ts';
 import type { Tenant } from './tenant.ts';
 import type { Tenants } from './tenants.ts';
 
-export interface StageHostDeps {
+export interface StageHostOptions {
   readonly self: string;
   readonly bundleDigest: string;
   readonly activations: Activations;
@@ -34,11 +34,11 @@ type OpenStage = Extract<PassesFrame, { type: 'open-stage' }>;
 
 /** The receiving end of other workers' links: opens stages for their sequences and takes in their rows. */
 export class StageHost {
-  readonly #deps: StageHostDeps;
+  readonly #options: StageHostOptions;
   readonly #ledgers = new Set<RowLedger>();
 
-  constructor(deps: StageHostDeps) {
-    this.#deps = deps;
+  constructor(options: StageHostOptions) {
+    this.#options = options;
   }
 
   /**
@@ -47,16 +47,16 @@ export class StageHost {
    * precision or more rows than were granted.
    */
   async serve(hello: Hello, frames: AsyncIterable<PassesFrame>, reply: Reply): Promise<void> {
-    if (hello.bundleDigest !== this.#deps.bundleDigest) {
+    if (hello.bundleDigest !== this.#options.bundleDigest) {
       throw new RondoError(
         'BUNDLE_MISMATCH',
-        `worker ${hello.workerId} runs bundle ${hello.bundleDigest}, worker ${this.#deps.self} runs ${this.#deps.bundleDigest}`,
+        `worker ${hello.workerId} runs bundle ${hello.bundleDigest}, worker ${this.#options.self} runs ${this.#options.bundleDigest}`,
       );
     }
-    if (hello.activations !== this.#deps.activations) {
+    if (hello.activations !== this.#options.activations) {
       throw new RondoError(
         'PROTOCOL_MISMATCH',
-        `worker ${hello.workerId} sends its states as ${hello.activations}, worker ${this.#deps.self} as ${this.#deps.activations}: start both with the same --activations`,
+        `worker ${hello.workerId} sends its states as ${hello.activations}, worker ${this.#options.self} as ${this.#options.activations}: start both with the same --activations`,
       );
     }
     const stages = new Set<HostedStage>();
@@ -72,7 +72,7 @@ export class StageHost {
           ledger.arrived(rowsOf(frame.chunks));
           for (const chunk of frame.chunks) this.#arrive(chunk, arrivals);
           if (frame.ping) reply({ type: 'pong' });
-          if (this.#deps.room()) ledger.renew();
+          if (this.#options.room()) ledger.renew();
         }
       }
     } finally {
@@ -83,7 +83,7 @@ export class StageHost {
 
   /** The inbox may have room again for what its links hold back. */
   roomAgain(): void {
-    if (!this.#deps.room()) return;
+    if (!this.#options.room()) return;
     for (const ledger of this.#ledgers) ledger.renew();
   }
 
@@ -96,22 +96,22 @@ export class StageHost {
         failed: (error) => reply({ type: 'stage-failed', sequenceId, epoch, error }),
         closed: (ended) => {
           stages.delete(ended);
-          this.#deps.closed(ended);
+          this.#options.closed(ended);
         },
       });
       stages.add(stage);
-      this.#deps.tenants.add(stage);
+      this.#options.tenants.add(stage);
       reply({ type: 'stage-opened', sequenceId, epoch });
     } catch (thrown) {
       const error = RondoError.from(thrown);
-      this.#deps.refused(error);
+      this.#options.refused(error);
       reply({ type: 'stage-failed', sequenceId, epoch, error });
     }
   }
 
   #reserve({ sequenceId, route, positions }: OpenStage): Residency {
-    const { self, context, tenants, pools } = this.#deps;
-    if (this.#deps.draining()) throw new RondoError('NO_WORKER', `worker ${self} is about to leave`);
+    const { self, context, tenants, pools } = this.#options;
+    if (this.#options.draining()) throw new RondoError('NO_WORKER', `worker ${self} is about to leave`);
     const depths = depthsOf(route, self);
     if (depths.length === 0 || route.home.id === self) {
       throw new RondoError(
@@ -135,19 +135,19 @@ export class StageHost {
   }
 
   #close(sequenceId: HostedStage['sequenceId'], epoch: number, stages: Set<HostedStage>): void {
-    const tenant = this.#deps.tenants.find(sequenceId, epoch);
+    const tenant = this.#options.tenants.find(sequenceId, epoch);
     if (tenant?.kind === 'stage' && stages.has(tenant)) tenant.close();
   }
 
   #arrive(part: MicrobatchChunk, arrivals: Arrivals): void {
-    const tenant = this.#deps.tenants.find(part.sequenceId, part.epoch);
+    const tenant = this.#options.tenants.find(part.sequenceId, part.epoch);
     if (!tenant) {
-      this.#deps.stale(part);
+      this.#options.stale(part);
       return;
     }
     try {
       const chunk = arrivals.join(tenant, part);
-      if (chunk) this.#deps.arrive(tenant, chunk);
+      if (chunk) this.#options.arrive(tenant, chunk);
     } catch (thrown) {
       tenant.fail(RondoError.from(thrown));
     }

@@ -170,7 +170,7 @@ test('a run is of one phase, within its rows, and never empty while something is
       fc.constantFrom(...STEP_POLICIES),
       fc.boolean(),
       fc.integer({ min: 0, max: 10 }),
-      fc.option(fc.record({ runMs: fc.nat(40), rowMs: fc.nat(4) }), { nil: undefined }),
+      fc.option(fc.record({ fixedMs: fc.nat(40), rowMs: fc.nat(4) }), { nil: undefined }),
       fc.option(fc.constantFrom([1.5, 3, 4, 4], [4, 4, 4, 4]), { nil: undefined }),
       (ready, policy, decoding, waited, costs, expectedPasses) => {
         const decision = next(ready, policy, decoding, 64, waited, { costs, expectedPasses });

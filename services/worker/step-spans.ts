@@ -1,6 +1,7 @@
 import { derivedRoot, derivedSpanId, parseTraceparent, type Telemetry } from '@rondo/chassis';
 import { runParts, stepParts } from '@rondo/core';
-import { depthOf } from './chunk.ts';
+import { rowsOf } from './batch.ts';
+import { depthOf, stepDepthsOf } from './chunk.ts';
 import type { EndedRun } from './run-recorder.ts';
 
 /** Exports a root span for each step that ran rows of a sampled request, linked to the span of each such run. */
@@ -34,8 +35,8 @@ export class StepSpans {
           'rondo.worker': worker,
           'rondo.step': step,
           'rondo.phase': phase,
-          'rondo.step_rows': chunks.reduce((sum, { rows }) => sum + rows, 0),
-          'rondo.step_depths': [...new Set(chunks.map(depthOf))].sort((a, b) => a - b),
+          'rondo.step_rows': rowsOf(chunks),
+          'rondo.step_depths': stepDepthsOf(phase, chunks),
           'rondo.sequences': new Set(chunks.map(({ tenant }) => tenant)).size,
           'rondo.head_rows': head?.rows.length,
         },

@@ -1,8 +1,8 @@
 import { randomInt } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import { LIMITS, RondoError, type WorkerId } from '@rondo/core';
-import type { Engine, HeadRows } from '@rondo/engine';
-import { headBatch, headRows, inDepthOrder, rowsOf, stackBatch } from './batch.ts';
+import type { Engine, HeadRequest } from '@rondo/engine';
+import { headBatch, headRequest, inDepthOrder, rowsOf, stackBatch } from './batch.ts';
 import { type Chunk, depthOf, type Phase } from './chunk.ts';
 import type { Front, Inbox } from './inbox.ts';
 import type { Whereabouts } from './itinerary.ts';
@@ -11,7 +11,7 @@ import type { PassesSpent } from './passes-spent.ts';
 import type { Propagation } from './propagation.ts';
 import type { BlockCosts } from './run-costs.ts';
 import { type EndedRun, recordRun } from './run-recorder.ts';
-import type { Settlement } from './settle.ts';
+import type { Settlement } from './settlement.ts';
 import type { StateSlots } from './state-slots.ts';
 import { decide, leavesBackground, leavingShareOf, type StepPolicy } from './step-policy.ts';
 import type { StepSpans } from './step-spans.ts';
@@ -33,7 +33,7 @@ export interface StepReport {
   readonly statesBack?: number | undefined;
 }
 
-interface Ways {
+interface Hooks {
   /** The engine begins to run, and has ended, well or not. */
   began(): void;
   ended(): void;
@@ -78,8 +78,8 @@ const STEP_LIMITS = {
 
 /** The heart of a worker: take ready chunks, decide which run together, run them, settle every row. */
 export class Step {
-  readonly #rooms: StepOptions;
-  readonly #ways: Ways;
+  readonly #options: StepOptions;
+  readonly #hooks: Hooks;
   /** With the static policy: the sequences that run; nobody joins before all of them have ended. */
   #cohort: readonly Tenant[] = [];
   #failures = 0;
@@ -91,18 +91,18 @@ export class Step {
   /** Runs that have ended and of which nobody was told yet. */
   readonly #untold: StepReport[] = [];
 
-  constructor(rooms: StepOptions, ways: Ways) {
-    this.#rooms = rooms;
-    this.#ways = ways;
+  constructor(options: StepOptions, hooks: Hooks) {
+    this.#options = options;
+    this.#hooks = hooks;
   }
 
   /** Something is ready: turns until nothing is. */
   wake(): void {
     this.#turning ??= this.#turnWhileReady().finally(() => {
       this.#turning = undefined;
-      this.#ways.flush();
+      this.#hooks.flush();
       this.#tell();
-      if (this.#rooms.inbox.empty) this.#ways.idle();
+      if (this.#options.inbox.empty) this.#hooks.idle();
       else this.wake();
     });
   }
@@ -131,16 +131,16 @@ export class Step {
   async #turn(): Promise<Phase | undefined> {
     // Before chunks are taken: whoever leaves while this waits must not be among them.
     await this.#propagate();
-    const { inbox, tenants, where, policy } = this.#rooms;
+    const { inbox, tenants, where, policy } = this.#options;
     const exitPhase = where.codaLayers > 0 ? 'coda' : 'head';
     const ready = this.#admitted(inbox.fronts());
-    const times = this.#rooms.times();
+    const times = this.#options.times();
     const decodingShare = tenants.decodingShare(times);
     const { decoding, hurried, homed } = tenants;
     const leavingShare = leavingShareOf(homed, times);
     const backgroundWaited = this.#backgroundWaited;
-    const costs = homed ? this.#rooms.costs() : undefined;
-    const { expected: expectedPasses } = this.#rooms.passes;
+    const costs = homed ? this.#options.costs() : undefined;
+    const { expected: expectedPasses } = this.#options.passes;
     const asked = { ready, exitPhase, decoding, hurried, decodingShare, leavingShare } as const;
     const view = { ...asked, backgroundWaited, costs, expectedPasses };
     const decision = decide(view, STEP_LIMITS, policy);
@@ -150,13 +150,13 @@ export class Step {
     inbox.take(taken);
     const chunks = inDepthOrder(taken.filter(isInOrder));
     const leaving = new Set(decision.chunks.filter(({ leaves }) => leaves).map(({ chunk }) => chunk));
-    const head = decision.withHead ? headRows(chunks, (chunk) => leaving.has(chunk)) : undefined;
+    const head = decision.withHead ? headRequest(chunks, (chunk) => leaving.has(chunk)) : undefined;
     if (chunks.length > 0) await this.#step(decision.phase, chunks, head);
     return decision.phase;
   }
 
   #admitted(fronts: Front[]): Front[] {
-    if (this.#rooms.policy !== 'static') return fronts;
+    if (this.#options.policy !== 'static') return fronts;
     const tenantOf = ({ chunk }: Front): Tenant => chunk.tenant;
     if (!this.#cohort.some((tenant) => tenant.open)) {
       this.#cohort = [...new Set(fronts.map(tenantOf))].filter((tenant) => tenant.kind === 'home');
@@ -167,7 +167,7 @@ export class Step {
     );
   }
 
-  async #step(phase: Phase, chunks: readonly Chunk[], head?: HeadRows): Promise<void> {
+  async #step(phase: Phase, chunks: readonly Chunk[], head?: HeadRequest): Promise<void> {
     await whileHeld(
       chunks.map((chunk) => chunk.tenant),
       async () => {
@@ -179,7 +179,7 @@ export class Step {
           this.#untold.push({ phase, chunks, rows: rowsOf(chunks), runMs, stepMs, statesBack });
           const headRun = { phase: 'head', chunks: [], runMs: headMs, stepMs: headMs } as const;
           if (head) this.#untold.push({ ...headRun, rows: head.rows.length });
-          if (this.#rooms.inbox.empty) this.#ways.flush();
+          if (this.#options.inbox.empty) this.#hooks.flush();
         } catch (thrown) {
           this.#fail(phase, chunks, thrown);
         }
@@ -192,9 +192,9 @@ export class Step {
     phase: Phase,
     chunks: readonly Chunk[],
     beganMs: number,
-    head?: HeadRows,
+    head?: HeadRequest,
   ): Promise<{ runMs: number; headMs: number; statesBack?: number }> {
-    const { where, engine, hidden, settlement } = this.#rooms;
+    const { where, engine, hidden, settlement } = this.#options;
     this.#number = (this.#number + 1) >>> 0;
     const ran = { worker: where.self, step: this.#number, phase, chunks, beganMs };
     if (phase === 'head') {
@@ -204,7 +204,7 @@ export class Step {
       settlement.head(chunks, result);
       return { runMs: result.runMs, headMs: 0 };
     }
-    const places = this.#rooms.stateSlots?.places(phase, chunks);
+    const places = this.#options.stateSlots?.places(phase, chunks);
     const wanted = wantedRows(phase, chunks, where);
     const batch = stackBatch(phase, chunks, hidden, { head, wanted, places });
     const result = await this.#timed(() => engine.runStack(batch), phase === 'prelude');
@@ -218,31 +218,31 @@ export class Step {
 
   #ran(run: EndedRun): void {
     recordRun(run);
-    this.#rooms.spans?.ran(run);
+    this.#options.spans?.ran(run);
   }
 
   /** `brief`: over before anybody could be told of the run before. */
   async #timed<Result>(run: () => Promise<Result>, brief = false): Promise<Result> {
-    this.#ways.began();
+    this.#hooks.began();
     try {
       const running = run();
       // Sending and telling take time, which the engine need not wait for.
-      this.#ways.flush();
+      this.#hooks.flush();
       if (!brief) this.#tell();
       return await running;
     } finally {
-      this.#ways.ended();
+      this.#hooks.ended();
     }
   }
 
   #tell(): void {
-    this.#ways.told();
-    for (const report of this.#untold.splice(0)) this.#ways.ran(report);
+    this.#hooks.told();
+    for (const report of this.#untold.splice(0)) this.#hooks.ran(report);
   }
 
   /** What exited rows leave behind must be there before a deeper pass reads it. */
   async #propagate(): Promise<void> {
-    const { engine, hidden, propagation } = this.#rooms;
+    const { engine, hidden, propagation } = this.#options;
     for (let due = propagation.take(hidden); due; due = propagation.take(hidden)) {
       const { tenants, batch } = due;
       await whileHeld(tenants, async () => {
@@ -261,9 +261,9 @@ export class Step {
       thrown instanceof RondoError
         ? thrown
         : new RondoError('ENGINE_FAILED', String(thrown), { cause: thrown });
-    this.#ways.failed(phase, chunks.length, error);
+    this.#hooks.failed(phase, chunks.length, error);
     for (const { tenant } of chunks) tenant.fail(error);
-    if (++this.#failures === FAILURES_MAX) this.#ways.broken(error);
+    if (++this.#failures === FAILURES_MAX) this.#hooks.broken(error);
   }
 }
 

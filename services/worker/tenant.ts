@@ -1,6 +1,6 @@
 import type { ExitRule, RondoError, Route, SequenceId } from '@rondo/core';
 import type { Chunk } from './chunk.ts';
-import type { HomeSequence } from './home.ts';
+import type { HomeSequence } from './home-sequence.ts';
 import type { HostedStage } from './hosted-stage.ts';
 import type { Residency } from './residency.ts';
 import type { RunRecorder } from './run-recorder.ts';

@@ -15,8 +15,8 @@ function stage(name: string, background: boolean): HostedStage {
   const exit = { policy: 'none', threshold: 0, minDepth: 1, maxDepth: 2 } as const;
   const terms = { exit, promptRows: 4, promptStates: false, background };
   const route = { epoch: 1, home: home!, stages };
-  const ways = { failed() {}, closed() {} };
-  return new HostedStage({ sequenceId: sequenceId(name), route, ...terms }, {} as Residency, ways);
+  const hooks = { failed() {}, closed() {} };
+  return new HostedStage({ sequenceId: sequenceId(name), route, ...terms }, {} as Residency, hooks);
 }
 
 test('a stage of a line gives way to others and hurries nobody, a stage of any other sequence does', () => {

@@ -59,7 +59,7 @@ export class TestEngine implements Engine {
       ...pools,
     };
     const stays = stateSlots !== undefined && { stateSlots };
-    this.description = { provider: 'test', threads: 1, attention: 'pages', pools: sizes, ...stays };
+    this.description = { provider: 'test', pools: sizes, ...stays };
     this.#layers = { prelude: shape.prelude, block: 1, coda: shape.coda };
     const blank = (count: number): Page[] => Array.from({ length: count }, () => []);
     this.#pages = { prelude: blank(sizes.prelude), block: blank(sizes.block), coda: blank(sizes.coda) };

@@ -185,8 +185,6 @@ export const integers = {
     unsigned(offset),
     lane,
   ],
-  /** Four bytes in the first lane, zeros in the others. */
-  loadFour: (address: Code, offset = 0): Code => [address, simd(0x5c), 0, unsigned(offset)],
   and: binary(simd(0x4e)),
   /** Bits of `left` where `mask` is set, of `right` elsewhere. */
   select: (left: Code, right: Code, mask: Code): Code => [left, right, mask, simd(0x52)],
@@ -202,7 +200,6 @@ export const integers = {
   /** Sums of two neighbouring products of shorts, in 32 bits. */
   dotShorts: binary(simd(0xba)),
   /** Low half of the lanes, unsigned, to twice the width. */
-  widenBytes: unary(simd(0x89)),
   widenShorts: unary(simd(0xa9)),
   /** The high half. */
   widenHighShorts: unary(simd(0xaa)),

@@ -26,7 +26,10 @@ export const ROW_BYTES_START = 2 * STEP_BYTES;
 const STEP = Math.fround(1 / 127);
 /** What zeros are divided by. */
 export const SMALLEST = 1e-30;
-/** Values · 127 / largest, in two roundings, that are as near to a whole number have the same one as the quotients, in other two. */
+/**
+ * As long as value · (127 / largest) is as near to a whole number, one multiplication gives the byte that the graph's two divisions give:
+ * in float they differ by far less than what is left to the middle. Beyond it both are done.
+ */
 const SURE = 0.4999;
 
 export const roundedTileBytes = (columns: number): number => ROW_BYTES_START + columns * TILE_ROWS;

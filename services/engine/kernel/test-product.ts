@@ -15,9 +15,9 @@ import { FOUR_BYTES, STEP_BYTES, TILE_ROWS } from './row-tiles.ts';
 import type { Target } from './target.ts';
 
 type Precision = 'int4' | 'int8';
-type WorkerName = 'product' | 'gated';
+type Multiplier = 'product' | 'gated';
 
-type Functions = Record<WorkerName | 'round', (item: number, matrix: number, scratch: number) => void>;
+type Functions = Record<Multiplier | 'round', (item: number, matrix: number, scratch: number) => void>;
 
 const MEMORY_PAGES = 8;
 /** Places in the memory, far enough apart for tests. */
@@ -29,7 +29,7 @@ const PLACES = {
 /** Rows and a matrix in a kernel of their own, for tests. */
 export class TestProduct {
   readonly #precision: Precision;
-  readonly #worker: WorkerName;
+  readonly #multiplier: Multiplier;
   readonly #rows: number;
   readonly #columns: number;
   readonly #outputs: number;
@@ -39,14 +39,14 @@ export class TestProduct {
   /** `parts`: the matrix as a bundle holds it, values, scales and zero points; `source` [rows, columns]. */
   constructor(
     precision: Precision,
-    worker: WorkerName,
+    multiplier: Multiplier,
     [outputs, columns]: readonly [number, number],
     parts: readonly ArrayBufferView[],
     source: Float32Array,
     target: Target,
   ) {
     this.#precision = precision;
-    this.#worker = worker;
+    this.#multiplier = multiplier;
     this.#rows = source.length / columns;
     this.#columns = columns;
     this.#outputs = outputs;
@@ -61,10 +61,13 @@ export class TestProduct {
     const { exports } = new WebAssembly.Instance(module, { host: { memory: this.#memory } });
     this.#functions = exports as unknown as Functions;
     const matrix: PlannedMatrix = {
-      ...{ place: { data: 0, scales: 1, zeroPoints: 2 }, worker, outputs, blocks: this.#blocks },
+      ...{ place: { data: 0, scales: 1, zeroPoints: 2 }, multiplier, outputs, blocks: this.#blocks },
       ...{ address: PLACES.matrix, weights: PLACES.weights, scales: PLACES.scales, zeros: PLACES.zeros },
       ...{ source: PLACES.source, rounded: PLACES.rounded, target: PLACES.target },
-      ...{ sourceRowBytes: columns * 4, targetRowBytes: (worker === 'gated' ? outputs / 2 : outputs) * 4 },
+      ...{
+        sourceRowBytes: columns * 4,
+        targetRowBytes: (multiplier === 'gated' ? outputs / 2 : outputs) * 4,
+      },
       range: PLACES.range,
     };
     const read = (offset: number): ArrayBuffer => {
@@ -104,8 +107,8 @@ export class TestProduct {
   run(): Float32Array {
     const items = this.#words[MATRIX.items]!;
     for (let item = 0; item < items; item++)
-      this.#functions[this.#worker](item, PLACES.matrix, PLACES.scratch);
-    const width = this.#worker === 'gated' ? this.#outputs / 2 : this.#outputs;
+      this.#functions[this.#multiplier](item, PLACES.matrix, PLACES.scratch);
+    const width = this.#multiplier === 'gated' ? this.#outputs / 2 : this.#outputs;
     return new Float32Array(this.#memory.buffer, PLACES.target, this.#rows * width);
   }
 }

@@ -1,5 +1,5 @@
 import type { Manifest } from '@rondo/bundle';
-import type { Stack } from '@rondo/engine';
+import { STACKS, type Stack } from '@rondo/engine';
 
 /** Positions that lie in pages, at every depth. Made and released by `Sequences` alone. */
 export interface Sequence {
@@ -24,7 +24,7 @@ export class PagedSequence implements Sequence {
   }
 
   *tables(): Generator<{ stack: Stack; depth: number; pages: number[] }> {
-    for (const stack of ['prelude', 'block', 'coda'] as const) {
+    for (const stack of STACKS) {
       for (let depth = 0; depth < this.#maxDepth; depth++) {
         const pages = this.#tables.get(`${stack} ${depth}`)?.filter((page) => page !== 0) ?? [];
         if (pages.length > 0) yield { stack, depth, pages };

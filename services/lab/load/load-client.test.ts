@@ -5,9 +5,9 @@ import type { AddressInfo } from 'node:net';
 import { after, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { closedLoop } from './closed-loop.ts';
-import { EventStream } from './event-stream.ts';
 import { LoadClient } from './load-client.ts';
 import { openLoop } from './open-loop.ts';
+import { SseReader } from './sse-reader.ts';
 import { Workload } from './workload.ts';
 
 const cleanups: (() => void)[] = [];
@@ -47,7 +47,7 @@ const request = { promptIds: [3, 4], maxTokens: 3, seed: 9, fields: { exit_depth
 test('tokens are counted however the stream is cut', () => {
   const bytes = `${token()}${token()}: a comment\n\n${token('length')}${usage(2)}${DONE}`;
   for (let size = 1; size < 60; size++) {
-    const stream = new EventStream();
+    const stream = new SseReader();
     for (let at = 0; at < bytes.length; at += size) stream.push(bytes.slice(at, at + size), at);
     assert.equal(stream.tokenMs.length, 2);
     assert.equal(stream.usage?.completion_tokens, 2);

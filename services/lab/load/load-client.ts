@@ -1,6 +1,6 @@
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
-import { EventStream } from './event-stream.ts';
 import type { RequestRecord } from './request-record.ts';
+import { SseReader } from './sse-reader.ts';
 import type { LoadRequest } from './workload.ts';
 
 export interface LoadClientOptions {
@@ -37,7 +37,7 @@ export class LoadClient {
     });
     const { promise, resolve } = Promise.withResolvers<RequestRecord>();
     const sentMs = performance.now();
-    const stream = new EventStream();
+    const stream = new SseReader();
     let status = 0;
     const end: End = (record) =>
       resolve({ sentMs, endedMs: performance.now(), tokenMs: stream.tokenMs, passes: NO_PASSES, ...record });
@@ -77,7 +77,7 @@ type End = (record: Pick<RequestRecord, 'outcome' | 'status'> & Partial<RequestR
 
 function readStream(
   response: IncomingMessage,
-  stream: EventStream,
+  stream: SseReader,
   end: End,
   broken: (error: Error) => void,
 ): void {

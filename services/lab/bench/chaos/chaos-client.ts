@@ -1,5 +1,5 @@
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
-import { EventStream } from '../../load/event-stream.ts';
+import { SseReader } from '../../load/sse-reader.ts';
 import type { ChoiceText } from './answer-check.ts';
 import type { ChaosRequest } from './chaos-requests.ts';
 
@@ -101,7 +101,7 @@ export class ChaosClient {
       }
       if (choices.reduce((sum, { ids }) => sum + ids.length, 0) >= leaveAfter) giveUp('left');
     };
-    const stream = new EventStream(grow);
+    const stream = new SseReader(grow);
     const outgoing = httpRequest(`${this.#url}${asked.path}`, {
       method: 'POST',
       agent: this.#agent,

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { median } from '../../load/quantile.ts';
 import type { Cell } from '../suite.ts';
 import type { Contestant } from './contestant.ts';
 import { GENERATED, type Trial } from './race.ts';
-import { duelNotes, median, peerGoals, peerRows } from './standings.ts';
+import { duelNotes, peerGoals, peerRows } from './standings.ts';
 
 const CELL: Cell = { sequences: 16, context: 128 };
 

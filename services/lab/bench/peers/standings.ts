@@ -1,4 +1,4 @@
-import { quantile } from '../../load/quantile.ts';
+import { median, quantile } from '../../load/quantile.ts';
 import { atLeast, atMost, type Cell, type Goal, type Row } from '../suite.ts';
 import type { Contestant } from './contestant.ts';
 import {
@@ -32,12 +32,6 @@ const RATE_GOALS: readonly RateGoal[] = [
   { what: 'prefill', rate: prefillRate, cell: { sequences: 16, context: 512 }, bound: 1.3 },
   { what: 'prefill', rate: prefillRate, cell: { sequences: 1, context: 512 }, bound: 1.3 },
 ];
-
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
-}
 
 const medianRate = (trial: Trial, rate: Rate): number =>
   median(trial.runs.map((times) => rate(trial.cell, times)));

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { GGML_FORMATS } from './dequantize.ts';
+import { GGML_FORMATS } from './tensor-formats.ts';
 
 /** Random blocks and their values by gguf-py 0.19 (`gguf.quants.dequantize`), base64. */
 const FIXTURE: Record<string, { packed: string; values: string }> = JSON.parse(

@@ -2,7 +2,7 @@
  * The largest of `logits`, falling, and their ids, into `topLogits` and `topIds`, as many as these hold; of equal ones the
  * lower id first.
  */
-export function likeliest(logits: Float32Array, topLogits: Float32Array, topIds: Int32Array): void {
+export function topK(logits: Float32Array, topLogits: Float32Array, topIds: Int32Array): void {
   const count = topLogits.length;
   let held = 0;
   for (let id = 0; ; id++) {

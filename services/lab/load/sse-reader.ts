@@ -11,7 +11,7 @@ interface Chunk {
  * Reads the server-sent events of a streamed completion as they come in. A chunk whose choice has not finished brings
  * one token: the server sends one for each, even when a character is still incomplete.
  */
-export class EventStream {
+export class SseReader {
   readonly tokenMs: number[] = [];
   usage: NonNullable<Chunk['usage']> | undefined;
   error: string | undefined;

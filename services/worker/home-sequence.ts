@@ -26,7 +26,7 @@ export interface HomePlan {
   readonly candidates: number;
 }
 
-interface Ways {
+interface Hooks {
   /** Puts a chunk where the step finds it. */
   ready(chunk: Chunk): void;
   /** A generated row has given a token, after so many passes. */
@@ -49,7 +49,7 @@ export class HomeSequence implements Resident {
   readonly recorder: RunRecorder | undefined;
   readonly #spec: GenerateSpec;
   readonly #plan: HomePlan;
-  readonly #ways: Ways;
+  readonly #hooks: Hooks;
   readonly #replay: ExitRule | undefined;
   readonly #output: number[];
   #open = true;
@@ -62,14 +62,14 @@ export class HomeSequence implements Resident {
   #promptPasses = 0;
   #generatedPasses = 0;
 
-  constructor(spec: GenerateSpec, residency: Residency, plan: HomePlan, ways: Ways) {
+  constructor(spec: GenerateSpec, residency: Residency, plan: HomePlan, hooks: Hooks) {
     this.residency = residency;
     this.#released = residency.cachedPositions;
     this.#through = residency.cachedPositions;
     this.#spec = spec;
     this.#plan = plan;
-    this.#ways = ways;
-    this.events = new EventQueue((reader) => ways.wake(reader));
+    this.#hooks = hooks;
+    this.events = new EventQueue((reader) => hooks.wake(reader));
     this.#output = spec.emitted.map(({ id }) => id);
     this.#replay = replayRule(spec.emitted);
     if (spec.tellRuns) this.recorder = new RunRecorder();
@@ -186,7 +186,7 @@ export class HomeSequence implements Resident {
     if (!this.#open) return;
     this.#open = false;
     this.events.end();
-    this.#ways.closed(this);
+    this.#hooks.closed(this);
   }
 
   get #promptRows(): number {
@@ -224,7 +224,7 @@ export class HomeSequence implements Resident {
   }
 
   #enterPrelude(start: number, ids: readonly number[]): void {
-    this.#ways.ready({
+    this.#hooks.ready({
       tenant: this,
       phase: 'prelude',
       passes: 0,
@@ -249,7 +249,7 @@ export class HomeSequence implements Resident {
     const chosen = sample(row, this.#spec.sampling, history, index);
     if (chosen === 'needs-logits') {
       const state = inputOf(chunk, chunk.rows - 1).slice();
-      this.#ways.ready({
+      this.#hooks.ready({
         ...chunk,
         start: chunk.start + chunk.rows - 1,
         rows: 1,
@@ -260,7 +260,7 @@ export class HomeSequence implements Resident {
     }
     if (chunk.start >= this.#promptRows) {
       this.#generatedPasses += chunk.passes;
-      this.#ways.spent(chunk.passes);
+      this.#hooks.spent(chunk.passes);
     }
     this.#output.push(chosen.id);
     this.#tellRuns();

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { likeliest } from './likeliest.ts';
+import { topK } from './top-k.ts';
 
 test('the largest come first, of equal ones the lower id', () => {
   const logit = fc.constantFrom(-3, -0.5, 0, 1, 1.5, 7);
@@ -12,7 +12,7 @@ test('the largest come first, of equal ones the lower id', () => {
       (values, count) => {
         const logits = Float32Array.from(values);
         const [topLogits, topIds] = [new Float32Array(count), new Int32Array(count)];
-        likeliest(logits, topLogits, topIds);
+        topK(logits, topLogits, topIds);
         const ids = [...logits.keys()].sort((a, b) => logits[b]! - logits[a]! || a - b).slice(0, count);
         assert.deepEqual([...topIds], ids);
         assert.deepEqual(

@@ -1,10 +1,10 @@
 import type { Manifest } from '@rondo/bundle';
 import { type Address, decideExit, RondoError, stageAt, survive } from '@rondo/core';
-import type { HeadResult, HeadRow, HeadRows, Stack, StackResult } from '@rondo/engine';
+import type { HeadRequest, HeadResult, HeadRow, Stack, StackResult } from '@rondo/engine';
 import type { MicrobatchChunk } from '@rondo/wire';
 import { type Chunk, depthOf, inputOf } from './chunk.ts';
 import { Departures } from './departures.ts';
-import { headRow, headsOf } from './head-rows.ts';
+import { headRow, headRowsOf } from './head-rows.ts';
 import { stopInLoop, type Whereabouts } from './itinerary.ts';
 import type { OutgoingChunk } from './outbox.ts';
 import type { Propagation } from './propagation.ts';
@@ -17,7 +17,7 @@ export interface SettleOptions {
   readonly propagation: Propagation;
 }
 
-interface Ways {
+interface Hooks {
   /** Puts a chunk where the step finds it. */
   ready(chunk: Chunk): void;
   /** Rows for another worker, which leave when they are told to. */
@@ -32,14 +32,14 @@ export class Settlement {
   readonly #hidden: number;
   readonly #kvPolicy: Manifest['kvPolicy'];
   readonly #propagation: Propagation;
-  readonly #ways: Ways;
+  readonly #hooks: Hooks;
 
-  constructor({ where, hidden, kvPolicy, propagation }: SettleOptions, ways: Ways) {
+  constructor({ where, hidden, kvPolicy, propagation }: SettleOptions, hooks: Hooks) {
     this.#where = where;
     this.#hidden = hidden;
     this.#kvPolicy = kvPolicy;
     this.#propagation = propagation;
-    this.#ways = ways;
+    this.#hooks = hooks;
   }
 
   /**
@@ -50,7 +50,7 @@ export class Settlement {
     stack: Stack,
     chunks: readonly Chunk[],
     result: StackResult,
-    { head, kept }: { readonly head?: HeadRows | undefined; readonly kept?: Int32Array | undefined },
+    { head, kept }: { readonly head?: HeadRequest | undefined; readonly kept?: Int32Array | undefined },
   ): void {
     const departures = new Departures();
     let [row, floats] = [0, 0];
@@ -62,7 +62,7 @@ export class Settlement {
       const input = stays ? kept!.subarray(row, end) : result.state.subarray(from, floats);
       settleOne(chunk.tenant, () => {
         chunk.tenant.residency.wrote(stack, depthOf(chunk), chunk.start + chunk.rows);
-        const heads = head && headsOf(head, result.head!, row, end);
+        const heads = head && headRowsOf(head, result.head!, row, end);
         const settled = { ...chunk, input, heads };
         if (stack === 'block') this.#afterPass(settled, result, row, departures);
         else if (stack === 'prelude') this.#afterPrelude(settled, departures);
@@ -70,7 +70,7 @@ export class Settlement {
       });
       row = end;
     }
-    departures.leave(this.#ways);
+    departures.leave(this.#hooks);
   }
 
   head(chunks: readonly Chunk[], result: HeadResult): void {
@@ -105,11 +105,11 @@ export class Settlement {
       const at = { tenant, phase: 'block', passes: depth, start, rows } as const;
       const chunk: Chunk = { ...at, input, own: input, survival, wantLogits: false, owed };
       if (kind === 'skipped') this.#skip(chunk, departures);
-      else if (kind === 'owed') this.#ways.ready(chunk);
+      else if (kind === 'owed') this.#hooks.ready(chunk);
       else this.#onward(chunk, kind === 'exited', departures);
     });
     // What others left behind here travels on with the next rows that leave: those of its sequence come later.
-    departures.leave(this.#ways);
+    departures.leave(this.#hooks);
   }
 
   /** Rows that are through the stacks go to the head, unless it has seen them in the same run. */
@@ -118,7 +118,7 @@ export class Settlement {
     const forHead = chunk.tenant.throughStacks({ ...chunk, heads: undefined });
     if (!forHead) return;
     if (chunk.heads) this.#heard(forHead, chunk.heads);
-    else this.#ways.ready(forHead);
+    else this.#hooks.ready(forHead);
   }
 
   #heard(chunk: Chunk, rows: readonly HeadRow[]): void {
@@ -201,14 +201,14 @@ export class Settlement {
       }
       depth = stage.depths.end;
     }
-    this.#ways.wake();
+    this.#hooks.wake();
   }
 
   /** Rows whose token is out go to the next depth that they owe, when there is one. */
   #owe(chunk: Chunk, departures: Departures): void {
     const stage = stageAt(chunk.tenant.route, chunk.passes);
     if (!stage) return;
-    if (stage.worker.id === this.#where.self) this.#ways.ready({ ...chunk, phase: 'block' });
+    if (stage.worker.id === this.#where.self) this.#hooks.ready({ ...chunk, phase: 'block' });
     else departures.add(stage.worker.address, chunk, 'owed');
   }
 
@@ -224,12 +224,12 @@ export class Settlement {
     if (exits) {
       const departures = new Departures();
       this.#leaveLoop(settled, state, departures);
-      departures.leave(this.#ways);
+      departures.leave(this.#hooks);
       return true;
     }
     // Coda layers will run on this position again.
     tenant.residency.wrote('coda', 0, start);
-    this.#ways.ready({ ...settled, phase: 'block', input: state });
+    this.#hooks.ready({ ...settled, phase: 'block', input: state });
     return false;
   }
 
@@ -245,7 +245,7 @@ export class Settlement {
     const stop = stopInLoop(this.#where, chunk.tenant.route, chunk.passes, exited);
     if (stop.at === 'here') {
       if (stop.phase === 'head') this.#throughStacks(chunk);
-      else this.#ways.ready({ ...chunk, phase: stop.phase });
+      else this.#hooks.ready({ ...chunk, phase: stop.phase });
       return;
     }
     const leaves = chunk.passes >= this.#where.maxDepth && !exited;

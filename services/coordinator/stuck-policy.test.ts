@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LIMITS, workerId } from '@rondo/core';
-import { type Movement, stuck, type Wait } from './patience.ts';
+import { type Movement, stuck, type Wait } from './stuck-policy.ts';
 
 const LONG = LIMITS.stillMs + 1;
 

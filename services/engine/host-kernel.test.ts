@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { Manifest } from '@rondo/bundle';
 import fc from 'fast-check';
 import type { KvCopy, StackBatch } from './engine.ts';
-import { PagedAttention } from './paged-attention.ts';
+import { HostKernel } from './host-kernel.ts';
 import { pickRows } from './pick-rows.ts';
 
 const PAGE_POSITIONS = 16;
@@ -115,7 +115,7 @@ for (const { shape, precision, tolerance, kept } of SHAPES.flatMap((shape) =>
   test(`attention over pages is attention, whatever else is in the run: ${shape.join('/')}, ${precision}`, async () => {
     const [heads, kvHeads, headDim] = shape;
     const pools = { prelude: 1, block: 41, coda: 1 };
-    const attention = new PagedAttention(manifestOf(shape, precision), { threads: 2, pools });
+    const attention = new HostKernel(manifestOf(shape, precision), { threads: 2, pools });
     const sequence = fc.record({
       rows: fc.integer({ min: 1, max: CONTEXT }),
       cuts: fc.array(fc.integer({ min: 1, max: 40 }), { maxLength: 5 }),
@@ -211,7 +211,7 @@ test('a row whose earlier positions were copied into its pages attends as behind
   )) {
     const [heads, kvHeads, headDim] = shape;
     const pools = { prelude: 1, block: 5, coda: 1 };
-    const attention = new PagedAttention(manifestOf(shape, precision), { threads: 1, pools });
+    const attention = new HostKernel(manifestOf(shape, precision), { threads: 1, pools });
     attention.poison('block', Int32Array.of(1, 2, 3, 4));
     const next = random(headDim);
     const width = (heads + 2 * kvHeads) * headDim;
@@ -262,7 +262,7 @@ async function prompted(
   registerVectors: 1 | 2,
 ): Promise<Float32Array> {
   const [heads, kvHeads, headDim] = shape;
-  const attention = new PagedAttention(manifestOf(shape, precision), {
+  const attention = new HostKernel(manifestOf(shape, precision), {
     threads: 1,
     pools: { prelude: 1, block: 11, coda: 1 },
     target: { dots: 'pairs', registerVectors },
@@ -287,7 +287,7 @@ async function prompted(
 }
 
 test('where weights are rounded values are kept to the nearest 16 bits, of two as near the even one; NaN stays NaN', async () => {
-  const attention = new PagedAttention(manifestOf([4, 4, 8], 'int8'), {
+  const attention = new HostKernel(manifestOf([4, 4, 8], 'int8'), {
     threads: 1,
     pools: { prelude: 1, block: 3, coda: 1 },
   });

@@ -7,7 +7,7 @@ import { pagesPerPosition } from './residency.ts';
 import type { StageHost } from './stage-host.ts';
 import type { Tenants } from './tenants.ts';
 
-export interface ServerDeps {
+export interface ServerOptions {
   readonly about: Omit<WorkerDescription, 'load'>;
   readonly load: () => Load;
   readonly heartbeat: Heartbeat;
@@ -22,23 +22,23 @@ export interface ServerDeps {
 }
 
 /** What the network may ask of this worker. */
-export function workerHandlers(deps: ServerDeps): WorkerHandlers {
+export function workerHandlers(options: ServerOptions): WorkerHandlers {
   const refuseWhenBroken = (): void => {
-    const error = deps.broken();
+    const error = options.broken();
     if (error) throw new RondoError('WORKER_LOST', `this worker's engine is broken: ${error.message}`);
   };
   return {
-    describe: () => ({ ...deps.about, load: deps.load() }),
+    describe: () => ({ ...options.about, load: options.load() }),
 
-    watch: (signal) => deps.heartbeat.pulses(signal),
+    watch: (signal) => options.heartbeat.pulses(signal),
 
     async *generate(spec, signal): AsyncGenerator<GenerateStreamEvent> {
       try {
         refuseWhenBroken();
-        if (deps.draining()) {
-          throw new RondoError('NO_WORKER', `worker ${deps.about.workerId} is about to leave`);
+        if (options.draining()) {
+          throw new RondoError('NO_WORKER', `worker ${options.about.workerId} is about to leave`);
         }
-        const home = await deps.frontDoor.open(spec, signal);
+        const home = await options.frontDoor.open(spec, signal);
         try {
           yield { type: 'opened', epoch: spec.route.epoch, cachedTokens: home.residency.cachedPositions };
           home.start();
@@ -48,14 +48,14 @@ export function workerHandlers(deps: ServerDeps): WorkerHandlers {
         }
       } catch (thrown) {
         const error = RondoError.from(thrown);
-        if (!signal.aborted) deps.sequenceFailed(spec, error);
+        if (!signal.aborted) options.sequenceFailed(spec, error);
         throw error;
       }
     },
 
     async passes(hello, frames, reply) {
       refuseWhenBroken();
-      await deps.stageHost.serve(hello, frames, reply);
+      await options.stageHost.serve(hello, frames, reply);
     },
   };
 }

@@ -19,7 +19,7 @@ import { thisProcessor } from './processor.ts';
 import { fillRotaryTable } from './rotary-table.ts';
 import { SharedKernel } from './shared-kernel.ts';
 
-export interface PagedAttentionOptions {
+export interface HostKernelOptions {
   readonly threads: number;
   readonly pools: PoolSizes;
   /** By default this processor's. */
@@ -38,7 +38,7 @@ const NAN_TWICE = 0x7fc07fc0;
  * graph runtime puts out queries, keys and values of a layer's rows and takes in what attention makes of them; nothing
  * is gathered or copied for it. For head sizes that are multiples of 4.
  */
-export class PagedAttention {
+export class HostKernel {
   /** The head for a few rows, in the same memory and with the same threads. */
   readonly head: HeadKernel | undefined;
   readonly #layout: KernelLayout;
@@ -53,10 +53,7 @@ export class PagedAttention {
   #layerBytes = 0;
 
   /** @throws RondoError CONFIG_INVALID when pages and tables together exceed the 4 GiB a memory can have. */
-  constructor(
-    manifest: Manifest,
-    { threads, pools, target = targetOf(thisProcessor()) }: PagedAttentionOptions,
-  ) {
+  constructor(manifest: Manifest, { threads, pools, target = targetOf(thisProcessor()) }: HostKernelOptions) {
     const { shape, layers, pagePositions, rope, maxDepth } = manifest;
     const numberBytes = kvNumberBytes(manifest);
     const { heads, kvHeads, headDim, context } = shape;

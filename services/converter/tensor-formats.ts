@@ -2,7 +2,7 @@
  * How elements are packed. Quantised formats store blocks of consecutive elements of a row; plain ones have blocks of
  * one element. Layouts are those of ggml (ggml-common.h), little-endian.
  */
-export interface BlockFormat {
+export interface TensorFormat {
   readonly name: string;
   /** Elements in one block. */
   readonly elements: number;
@@ -14,7 +14,7 @@ export interface BlockFormat {
 
 type DecodeBlock = (view: DataView, at: number, target: Float32Array, to: number) => void;
 
-function blocks(name: string, elements: number, bytes: number, decodeBlock: DecodeBlock): BlockFormat {
+function blocks(name: string, elements: number, bytes: number, decodeBlock: DecodeBlock): TensorFormat {
   return {
     name,
     elements,
@@ -36,7 +36,7 @@ export const F16 = blocks('F16', 1, 2, (view, at, target, to) => {
   target[to] = view.getFloat16(at, true);
 });
 
-export const BF16: BlockFormat = {
+export const BF16: TensorFormat = {
   name: 'BF16',
   elements: 1,
   bytes: 2,
@@ -144,7 +144,7 @@ const Q6_K = blocks('Q6_K', 256, 210, (view, at, target, to) => {
 });
 
 /** By ggml type number. */
-export const GGML_FORMATS: ReadonlyMap<number, BlockFormat> = new Map([
+export const GGML_FORMATS: ReadonlyMap<number, TensorFormat> = new Map([
   [0, F32],
   [1, F16],
   [2, Q4_0],
@@ -159,6 +159,6 @@ export const GGML_FORMATS: ReadonlyMap<number, BlockFormat> = new Map([
 ]);
 
 /** By the dtype word of a safetensors header. */
-export const SAFETENSORS_FORMATS: ReadonlyMap<string, BlockFormat> = new Map(
+export const SAFETENSORS_FORMATS: ReadonlyMap<string, TensorFormat> = new Map(
   [F32, F16, BF16].map((format) => [format.name, format]),
 );

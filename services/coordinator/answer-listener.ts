@@ -1,14 +1,14 @@
 import type { ChoiceDelta } from './choice.ts';
 
 /** Whoever listens to an answer beside the client. */
-export interface Witness {
+export interface AnswerListener {
   hear(index: number, delta: ChoiceDelta): void;
   /** The answer has ended: whole, left by its client, or by this failure. */
   end(failure?: unknown): void;
 }
 
 /** Two that listen to one answer. */
-export const bothOf = (one: Witness, other: Witness | undefined): Witness =>
+export const bothListeners = (one: AnswerListener, other: AnswerListener | undefined): AnswerListener =>
   other === undefined
     ? one
     : {

@@ -1,9 +1,0 @@
-import type { Attention } from './engine.ts';
-import type { Provider } from './provider.ts';
-
-/**
- * Whether states can stay on the device between runs: on WebGPU, where graphs gather pages themselves. What other providers put
- * out comes back, and attention over pages runs on the host.
- */
-export const keepsStates = (provider: Provider, attention: Attention): boolean =>
-  provider === 'webgpu' && attention === 'graph';
