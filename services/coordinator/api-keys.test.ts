@@ -33,6 +33,7 @@ test('a malformed file is refused with its line and reason, and without what it 
     [`alice sha256:${HASH} rpm=0`, /only rpm=<n> and concurrent=<n>/],
     [`alice sha256:${HASH} rpm=1.5`, /only rpm=<n> and concurrent=<n>/],
     [`alice sha256:${HASH} tpm=5`, /only rpm=<n> and concurrent=<n>/],
+    [`alice sha256:${HASH} constructor=5`, /only rpm=<n> and concurrent=<n>/],
     [`alice sha256:${HASH} rpm=5 rpm=6`, /rpm is given twice/],
     [`first sha256:${'c'.repeat(64)}`, /a second key named first/],
     [`alice sha256:${'b'.repeat(64)}`, /the same key as first/],

@@ -88,7 +88,7 @@ function parseLine(
   const limits: { -readonly [Name in keyof KeyLimits]: KeyLimits[Name] } = {};
   for (const setting of settings) {
     const [, word = '', digits = ''] = /^([a-z]+)=([1-9]\d{0,8})$/.exec(setting) ?? [];
-    const field = SETTINGS[word];
+    const field = Object.hasOwn(SETTINGS, word) ? SETTINGS[word] : undefined;
     if (field === undefined)
       throw fault('after the hash come only rpm=<n> and concurrent=<n>, whole numbers from 1');
     if (limits[field] !== undefined) throw fault(`${word} is given twice`);

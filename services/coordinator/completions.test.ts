@@ -281,3 +281,17 @@ test('a request says for itself how its passes are placed', async (context) => {
   const specs = Object.values(workers).flatMap((worker) => worker.specs);
   assert.deepEqual(specs.map(({ route }) => route.stages.length).sort(), [1, 2]);
 });
+
+test('seeds of 64 bits and a share of 0 are taken as OpenAI takes them', async (context) => {
+  const worker = new ScriptedWorker();
+  const { post } = await testCoordinator(context, { workers: { 'a:1': worker } });
+  for (const seed of [-1, 2 ** 32, 2 ** 53]) {
+    const { status } = await post('/v1/completions', { model: 'tiny', prompt: 'x', seed, top_p: 0 });
+    assert.equal(status, 200);
+  }
+  assert.deepEqual(
+    worker.specs.map(({ sampling }) => sampling.seed),
+    [0xffff_ffff, 0, 0],
+  );
+  assert.ok(worker.specs.every(({ sampling }) => sampling.topP > 0 && sampling.topP < 1e-6));
+});

@@ -25,6 +25,13 @@ test('a homed sequence is bounded by the largest worker, a staged one by what al
   assert.deepEqual(contextRoom(need, 'auto', []), { most: 100, usual: 100 });
 });
 
+test('who says nothing gets what a worker that is there can hold; who asks may ask for what one that is away could', () => {
+  const need = { context: 100, maxDepth: 4, layersAtHome: false };
+  assert.deepEqual(contextRoom(need, 'homed', [40, 60], [40]), { most: 60, usual: 40 });
+  assert.deepEqual(contextRoom(need, 'auto', [60, 60], [60]), { most: 100, usual: 60 });
+  assert.deepEqual(contextRoom(need, 'homed', [40, 60], []), { most: 60, usual: 60 });
+});
+
 test('without a wish the answer takes its default or what is left', () => {
   assert.equal(budget({}), 16);
   assert.equal(budget({ promptTokens: 95 }), 5);

@@ -5,7 +5,7 @@ import type { Placement } from './placement.ts';
 export interface ContextRoom {
   /** More is refused at the door. */
   readonly most: number;
-  /** A request that names no limit takes no more than this: it fits a worker that is empty. */
+  /** A request that names no limit takes no more than this: it fits a worker that is there and empty. */
   readonly usual: number;
 }
 
@@ -20,15 +20,19 @@ export interface ContextNeed {
 
 /**
  * The model's context, cut to the memory of the workers, once one has come. A homed sequence cannot outgrow the largest worker, nor can a
- * staged one whose home keeps K and V outside the loop; any other may take what all workers hold together, cut by depth.
+ * staged one whose home keeps K and V outside the loop; any other may take what all workers hold together, cut by depth. A worker that is away
+ * (among `workerPositions`, but not among `herePositions`) may be back by the time: it counts for what a request may ask, not for what it gets unasked.
  */
 export function contextRoom(
   { context, maxDepth, layersAtHome }: ContextNeed,
   placement: Placement,
   workerPositions: readonly number[],
+  herePositions: readonly number[] = workerPositions,
 ): ContextRoom {
-  const largest = workerPositions.length > 0 ? Math.max(...workerPositions) : context;
-  const usual = Math.min(context, largest);
-  if (placement === 'homed' || layersAtHome || workerPositions.length === 0) return { most: usual, usual };
-  return { most: Math.max(usual, Math.min(context, longestOver(maxDepth, workerPositions))), usual };
+  const largest = (positions: readonly number[]) =>
+    Math.min(context, ...(positions.length > 0 ? [Math.max(...positions)] : []));
+  const homed = largest(workerPositions);
+  const usual = herePositions.length > 0 ? largest(herePositions) : homed;
+  if (placement === 'homed' || layersAtHome || workerPositions.length === 0) return { most: homed, usual };
+  return { most: Math.max(homed, Math.min(context, longestOver(maxDepth, workerPositions))), usual };
 }

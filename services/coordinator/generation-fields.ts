@@ -14,10 +14,21 @@ export const generationFields = {
   stream_options: z.looseObject({ include_usage: z.boolean().nullish() }).optional(),
   n: z.int().min(1).max(LIMITS.choicesMax).default(1),
   temperature: z.number().min(0).max(2).default(1),
-  top_p: z.number().gt(0).max(1).default(1),
+  // 0 keeps the likeliest token, as the smallest share does.
+  top_p: z
+    .number()
+    .min(0)
+    .max(1)
+    .transform((share) => Math.max(share, Number.EPSILON))
+    .default(1),
   top_k: z.int().min(0).default(0),
   min_p: z.number().min(0).max(1).default(0),
-  seed: z.int().min(0).max(0xffff_ffff).optional(),
+  // OpenAI's has 64 bits and a sign; ours are its lower 32.
+  seed: z
+    .number()
+    .refine(Number.isInteger, 'expected an integer')
+    .transform((seed) => Number(BigInt.asUintN(32, BigInt(seed))))
+    .optional(),
   stop: z
     .union([z.string(), z.array(z.string())], 'expected a string or a list of strings')
     .transform((stop) => (typeof stop === 'string' ? [stop] : stop))

@@ -90,6 +90,33 @@ test('sequences that find no room wait for others to end, and all get their toke
   assert.equal(membership.booked, 0);
 });
 
+test('a sequence that no worker could ever hold is refused while others run, and holds up nobody', async (context) => {
+  const worker = new ScriptedWorker({ positions: 20, silentAfter: 1 });
+  const { run, generation } = await setUp(context, { 'a:1': worker });
+  const first = run('first');
+  await first.next();
+  const huge = { ...request, maxTokens: 50 };
+  await assert.rejects(Array.fromAsync(run('huge', undefined, huge)), { code: 'KV_EXHAUSTED' });
+  assert.equal(generation.waiting, 0);
+  await first.return();
+});
+
+test('a sequence that waits in line is refused once the worker that could hold it has left', async (context) => {
+  const large = new ScriptedWorker({ id: 'a', positions: 60, silentAfter: 1 });
+  const small = new ScriptedWorker({ id: 'b', positions: 20, silentAfter: 1 });
+  const { run, generation, membership } = await setUp(context, { 'a:1': large, 'b:1': small });
+  const long = { ...request, maxTokens: 50 };
+  const [one, two] = [run('one', undefined, long), run('two')];
+  await one.next();
+  await two.next();
+  const waits = Array.fromAsync(run('three', undefined, long));
+  while (generation.waiting === 0) await membership.nextChange();
+  large.setAway(true);
+  await assert.rejects(waits, { code: 'KV_EXHAUSTED' });
+  await two.return();
+  await one.return();
+});
+
 test('a sequence that is to be refused never waits, nor takes room from those who do', async (context) => {
   const worker = new ScriptedWorker({ positions: 7, silentAfter: 1 });
   const { run, generation, membership } = await setUp(context, { 'a:1': worker });
@@ -173,10 +200,14 @@ test('when no worker answers, the error says so', async (context) => {
   assert.match(page, /^rondo_sequences_ended_total\{reason="aborted"\} 1$/m);
 });
 
-test('leaving the loop cancels the call on the worker', async (context) => {
+test('leaving the loop cancels the call on the worker, and counts as a stop with the passes of what was heard', async (context) => {
   const worker = new ScriptedWorker();
-  const { run, membership } = await setUp(context, { 'a:1': worker });
-  for await (const event of run('s')) if (event.type === 'token') break;
+  const { run, membership, metrics } = await setUp(context, { 'a:1': worker });
+  for await (const event of run('s')) if (event.type === 'token' && event.index === 1) break;
   assert.equal(worker.held, 0);
   assert.equal(membership.booked, 0);
+  const page = await metrics.render();
+  assert.match(page, /^rondo_sequences_ended_total\{reason="stop"\} 1$/m);
+  assert.match(page, /^rondo_passes_total\{kind="prompt"\} 12$/m);
+  assert.match(page, /^rondo_passes_total\{kind="generated"\} 4$/m);
 });

@@ -32,7 +32,8 @@ export class Generation {
   /**
    * The events of one sequence: `opened` first, tokens 0, 1, 2 … exactly once and in order, `finished` last. Anything of another
    * epoch, and tokens seen before, are dropped and counted. A sequence whose worker is lost goes on where it was on
-   * another; one whose worker drains moves at once, be it in the middle of its prompt. Ending the iteration cancels the worker's call.
+   * another; one whose worker drains moves at once, be it in the middle of its prompt. Ending the iteration cancels the worker's call, and
+   * counts as a stop unless `signal` is raised.
    * @throws RondoError as `Opening.open` does; what its last worker failed with when nothing helps; CANCELLED when `signal`
    * is raised.
    */
@@ -54,10 +55,13 @@ export class Generation {
       membership.onChange(() => life.disturb()),
       membership.onPulse((movement) => life.moved(movement)),
     ];
+    let left = true;
     try {
       yield await life.open();
       while (!life.finished) yield await life.next();
+      left = false;
     } catch (thrown) {
+      left = false;
       if (signal.aborted) throw new RondoError('CANCELLED', 'the request was cancelled', { cause: thrown });
       const { code } = RondoError.from(thrown);
       watch.failed(code);
@@ -65,6 +69,7 @@ export class Generation {
       throw thrown;
     } finally {
       for (const end of unsubscribe) end();
+      if (left && !life.finished && !signal.aborted) life.sufficed();
       await life.close();
       watch.end();
       request.timeline?.end();

@@ -88,6 +88,11 @@ export class History {
     return { type: 'finished', epoch, reason: stopped ? 'stop' : 'length', ...this.#passes };
   }
 
+  /** How the sequence ended when the caller wanted no more of it. */
+  stopped(epoch: number): FinishedEvent {
+    return { type: 'finished', epoch, reason: 'stop', ...this.#passes };
+  }
+
   /** Whether all that was asked of the prompt's own tokens has been said. */
   get #promptTold(): boolean {
     const { promptLogprobs, promptIds } = this.#asked;

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { type AddressInfo, connect } from 'node:net';
+import { type AddressInfo, connect, type Socket } from 'node:net';
 import { test } from 'node:test';
+import { setTimeout as delay, setImmediate } from 'node:timers/promises';
 import { LIMITS } from '@rondo/core';
 import { newApiKey, parseApiKeys } from './api-keys.ts';
 import { createHttpServer } from './http-server.ts';
@@ -23,6 +24,14 @@ async function raw(url: string, text: string): Promise<string> {
   socket.write(text);
   await once(socket, 'close');
   return answer;
+}
+
+/** Writes until the other end has closed both halves, which resets who still writes. */
+async function untilCutOff(socket: Socket): Promise<void> {
+  while (!socket.destroyed) {
+    socket.write('x');
+    await delay(20);
+  }
 }
 
 test('with keys every route but the probes needs one, in the words of OpenAI', async (context) => {
@@ -87,6 +96,60 @@ test('headers beyond their bound are refused, and the connection closed', async 
 test('headers that never end cost a connection no longer than their bound', async (context) => {
   const { url } = await testCoordinator(context);
   assert.match(await raw(url, 'GET /live HTTP/1.1\r\nhost: x\r\nslow'), /^HTTP\/1\.1 408 /);
+});
+
+test('whoever keeps its end open is cut off with its refusal, in the middle of an answer without one', async (context) => {
+  const worker = new ScriptedWorker({ silentAfter: 1 });
+  const { url } = await testCoordinator(context, { workers: { 'a:1': worker } });
+  const { hostname, port } = new URL(url);
+  const open = () => connect({ port: Number(port), host: hostname, allowHalfOpen: true });
+  const body = JSON.stringify({ ...completion, stream: true });
+  const stranger = open();
+  stranger.write('no HTTP\r\n\r\n');
+  const [refusal] = (await once(stranger, 'data')) as [Buffer];
+  assert.match(refusal.toString(), /^HTTP\/1\.1 400 /);
+  // It never ends its half; reading goes on, so that what the other end does is seen.
+  stranger.on('error', () => {}).resume();
+  await untilCutOff(stranger);
+
+  const client = open();
+  let answer = '';
+  client.on('data', (data) => {
+    answer += data.toString();
+  });
+  client.write(
+    `POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+  );
+  await worker.opens(1);
+  while (!answer.includes('data: ')) await once(client, 'data');
+  client.on('error', () => {}).write('no HTTP\r\n\r\n');
+  while (worker.held > 0) await setImmediate();
+  assert.equal(answer.match(/HTTP\/1\.1/g)?.length, 1);
+  client.destroy();
+});
+
+test('a request behind another on its connection holds nothing once that has closed', async (context) => {
+  const worker = new ScriptedWorker({ silentAfter: 1 });
+  const { url, get } = await testCoordinator(context, { workers: { 'a:1': worker } });
+  const { hostname, port } = new URL(url);
+  const body = JSON.stringify({ ...completion, stream: true });
+  const request = `POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+  const client = connect(Number(port), hostname);
+  client.write(request + request);
+  await worker.opens(2);
+  client.destroy();
+  while (worker.held > 0) await setImmediate();
+  const { body: page } = await get('/metrics');
+  assert.match(page, /^rondo_sequences_running\{model="tiny"\} 0$/m);
+});
+
+test('a body that is announced by its type and not sent is none', async (context) => {
+  const { postBytes } = await testCoordinator(context);
+  const { status, body } = await postBytes('/v1/batches/batch_1/cancel', '');
+  assert.equal(status, 501, JSON.stringify(body));
+  const empty = await postBytes('/v1/completions', '');
+  assert.equal(empty.status, 400);
+  assert.match(empty.body.error.message, /expected a JSON object/);
 });
 
 test('a body nested deeper than any request is refused; brackets in texts do not count', async (context) => {

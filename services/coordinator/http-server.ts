@@ -13,6 +13,8 @@ import { openAiError } from './openai-error.ts';
 
 /** How often sockets that are late with their headers or request are looked for, in milliseconds. */
 const LATE_CHECK_MS = 1000;
+/** How long a refused socket may take to close its half, in milliseconds; sooner, what it still sends would reset the connection before it has read why. */
+const LINGER_MS = 1000;
 
 /**
  * Node's server with every bound set: what a client may cost before it has said anything worth answering.
@@ -39,11 +41,19 @@ export function createHttpServer(
     socket.once('close', () => open--);
   });
   server.on('request', (request, response) => {
+    // Node does not tell an answer that waits behind another one that their connection has closed.
+    if (response.socket === null) request.socket.once('close', () => abandon(response));
     if (surplus.has(request.socket)) refuseSurplus(request, response);
     else listener(request, response);
   });
   server.maxConnections = LIMITS.httpConnectionsMax;
   return server;
+}
+
+function abandon(response: ServerResponse): void {
+  if (response.socket !== null || response.destroyed) return;
+  response.destroy();
+  response.emit('close');
 }
 
 function refuseSurplus(request: IncomingMessage, response: ServerResponse): void {
@@ -79,12 +89,19 @@ const STATUSES: Readonly<Record<string, readonly [line: string, message: string]
   ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'the request did not arrive in time'],
 };
 
-/** Answers bytes that are no HTTP at all, or too many, or too late. */
+/** Answers bytes that are no HTTP at all, or too many, or too late, and closes their connection whatever its other end does. */
 export function refuseBrokenHttp(error: Error & { readonly code?: string }, socket: Socket): void {
-  if (!socket.writable) return;
+  const { _httpMessage: answering } = socket as Socket & { readonly _httpMessage?: ServerResponse | null };
+  // Behind a request that is being answered a refusal would stand in the middle of its answer.
+  if (!socket.writable || answering?.headersSent) {
+    socket.destroy();
+    return;
+  }
   const [line, message] = STATUSES[error.code ?? ''] ?? ['400 Bad Request', 'malformed HTTP request'];
   const body = JSON.stringify(openAiError(new RondoError('INVALID_REQUEST', message)));
   socket.end(
     `HTTP/1.1 ${line}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
   );
+  const lingering = setTimeout(() => socket.destroy(), LINGER_MS);
+  socket.once('close', () => clearTimeout(lingering));
 }

@@ -57,6 +57,9 @@ const OPEN_ROUTES: ReadonlySet<string | undefined> = new Set([
   ...CONSOLE_PAGES,
 ]);
 
+const REQUEST_ID_CHARS = 128;
+const REQUEST_ID = new RegExp(String.raw`^[\x21-\x7e]{1,${REQUEST_ID_CHARS}}$`);
+
 /** How long a refused client should wait, in seconds: a sequence ends, and a lost worker is looked for, about that often. */
 const RETRY_AFTER_S = 1;
 
@@ -73,6 +76,7 @@ export function createHttp(options: HttpOptions): FastifyInstance {
     bodyLimit: LIMITS.httpBodyBytes,
     forceCloseConnections: true,
     genReqId: requestId,
+    routerOptions: { maxParamLength: REQUEST_ID_CHARS },
     clientErrorHandler: refuseBrokenHttp,
     frameworkErrors: (error, request, reply) => sendError(options, error, request, reply),
   });
@@ -81,7 +85,8 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   http.addContentTypeParser(
     'application/json',
     { parseAs: 'buffer' },
-    async (_request: unknown, body: Buffer) => parseJsonBody(body),
+    // Some clients name the type of a body that they do not send.
+    async (_request: unknown, body: Buffer) => (body.length === 0 ? undefined : parseJsonBody(body)),
   );
   http.addHook('onRequest', async (request, reply) => {
     request.arrivedMs = clock.now();
@@ -130,7 +135,7 @@ export function createHttp(options: HttpOptions): FastifyInstance {
 /** The client's own id when it is short and printable, so that it can be found in both logs. */
 function requestId(request: IncomingMessage): string {
   const given = request.headers['x-request-id'];
-  return typeof given === 'string' && /^[\x21-\x7e]{1,128}$/.test(given) ? given : randomUUID();
+  return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
 }
 
 function sendError(options: HttpOptions, thrown: Error, request: FastifyRequest, reply: FastifyReply): void {

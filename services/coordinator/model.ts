@@ -113,7 +113,8 @@ function facts({ name, bundle, placement }: ModelOptions, membership: Membership
     name,
     manifest,
     get context() {
-      return contextRoom(need, placement, positionsOf(membership));
+      const here = membership.view().map(({ totalPositions }) => totalPositions);
+      return contextRoom(need, placement, positionsOf(membership), here);
     },
   };
 }

@@ -2,10 +2,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import {
   type Clock,
   type ErrorCode,
+  type ExitRule,
   type GenerateSpec,
   type KvPolicy,
   LIMITS,
   mayExitEarly,
+  mustStayHomed,
   RondoError,
   type Route,
   type SequenceId,
@@ -112,7 +114,7 @@ export class Opening {
 
   /**
    * Opens the sequence on some worker as soon as one has room.
-   * @throws RondoError OVERLOADED or KV_EXHAUSTED when no worker has room and none will come free, for a recovering sequence
+   * @throws RondoError OVERLOADED or KV_EXHAUSTED when no worker has room and none will come free, or could never hold it; for a recovering sequence
    * not within `roomWaitMs`; NO_WORKER when none has answered for `workerWaitMs`, CANCELLED when its signal is raised.
    */
   async open(seeker: Seeker): Promise<OpenSequence> {
@@ -127,7 +129,8 @@ export class Opening {
       if (!(outcome instanceof RondoError)) return outcome;
       if (!seeker.waits) throw outcome;
       const alone = membership.booked === 0 && membership.ended === ended;
-      if (alone && outcome.code !== 'NO_WORKER' && !seeker.recovering) throw outcome;
+      const hopeless = alone || !this.#everFits(seeker);
+      if (hopeless && outcome.code !== 'NO_WORKER' && !seeker.recovering) throw outcome;
     }
     return this.#line.takeTurn(seeker.signal, () => this.#waitAtFront(seeker, began), seeker.recovering);
   }
@@ -142,9 +145,7 @@ export class Opening {
       for (;;) {
         const view = membership.view().filter(({ worker: { id } }) => !tried.has(id) && !shunned.has(id));
         const { exit, emitted, promptIds, maxTokens } = seeker.spec();
-        // Only a home knows after how many passes the emitted tokens' rows left.
-        const replays = emitted.length > 0 && mayExitEarly(exit, maxDepth);
-        const placement = replays ? 'homed' : seeker.placement;
+        const placement = this.#placementOf(seeker, emitted, exit);
         const asked = { placement, exit, promptRows: promptIds.length, maxTokens };
         const epoch = seeker.nextEpoch();
         const route = place(view, { ...asked, kvPolicy, layersAtHome, maxDepth, epoch });
@@ -195,6 +196,9 @@ export class Opening {
         const leftMs = workerWaitMs - (clock.now() - Math.max(began, this.#answeredAt));
         if (leftMs <= 0) throw outcome;
         await eitherWay(change, leftMs, signal);
+      } else if (!seeker.recovering && !this.#everFits(seeker)) {
+        // It would hold up all behind it, who have room.
+        throw outcome;
       } else if (membership.booked > 0) {
         await eitherWay(change, LATE_FREES.everyMs, signal);
         this.#heldAt = clock.now();
@@ -208,11 +212,22 @@ export class Opening {
     }
   }
 
-  /** Whether some worker could hold the sequence once all others there have ended. */
+  /** Whether the workers that stay could hold the sequence once all others there have ended. What may be split was held to that at the door. */
   #everFits(seeker: Seeker): boolean {
-    const { promptIds, maxTokens } = seeker.spec();
-    const most = Math.max(0, ...this.#options.membership.view().map(({ totalPositions }) => totalPositions));
-    return seeker.placement !== 'homed' || promptIds.length + maxTokens <= most;
+    const { membership, maxDepth, kvPolicy, layersAtHome } = this.#options;
+    const { exit, emitted, promptIds, maxTokens } = seeker.spec();
+    const whole =
+      this.#placementOf(seeker, emitted, exit) === 'homed' ||
+      layersAtHome ||
+      mustStayHomed(exit, kvPolicy, maxDepth);
+    const staying = membership.view().filter(({ state }) => state !== 'draining');
+    const most = Math.max(0, ...staying.map(({ totalPositions }) => totalPositions));
+    return !whole || promptIds.length + maxTokens <= most;
+  }
+
+  /** Only a home knows after how many passes the emitted tokens' rows left. */
+  #placementOf({ placement }: Seeker, emitted: readonly unknown[], exit: ExitRule): Placement {
+    return emitted.length > 0 && mayExitEarly(exit, this.#options.maxDepth) ? 'homed' : placement;
   }
 
   async #openOn(route: Route, seeker: Seeker): Promise<OpenSequence> {

@@ -121,6 +121,14 @@ export class SequenceLife {
     }
   }
 
+  /** The caller has all it wanted, by a stop string for one: that ends it as well as a stop token, whatever its worker still says. */
+  sufficed(): void {
+    if (this.#open === undefined) return;
+    const { home, epoch } = this.#open.route;
+    this.#watch.finished(this.#history.stopped(epoch));
+    this.#options.membership.behaved(home.id);
+  }
+
   /** A worker has come, gone or changed its state: whoever waits for the next event looks again. */
   disturb(): void {
     this.#disturb();

@@ -4,6 +4,7 @@ import { createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
+import { LIMITS } from '@rondo/core';
 import type { FastifyReply } from 'fastify';
 import { SseWriter, sendEvents } from './sse.ts';
 
@@ -50,6 +51,24 @@ test('a client that reads slowly is waited for until it has caught up or left', 
     assert.equal(stream.send('3'), undefined);
     assert.equal(raw.listenerCount('drain') + raw.listenerCount('close'), 0);
   }
+});
+
+test('a client that reads nothing for too long is cut off', (context) => {
+  context.mock.timers.enable({ apis: ['setTimeout'] });
+  const raw = Object.assign(new EventEmitter(), {
+    ...{ destroyed: false, writeHead() {}, write: () => false },
+    destroy() {
+      raw.destroyed = true;
+      raw.emit('close');
+    },
+  });
+  const stream = new SseWriter(replyOf(raw));
+  const waits = stream.send('1');
+  context.mock.timers.tick(LIMITS.httpReadMs - 1);
+  assert.equal(raw.destroyed, false);
+  context.mock.timers.tick(1);
+  assert.equal(raw.destroyed, true);
+  return waits;
 });
 
 test('events for a client that has left before the first are ended, so that what they hold is free again', async () => {

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import { RondoError } from '@rondo/core';
+import { LIMITS, RondoError } from '@rondo/core';
 import type { FastifyReply } from 'fastify';
 import { openAiError } from './openai-error.ts';
 
@@ -25,7 +25,8 @@ export class SseWriter {
   }
 
   /**
-   * Sends one event. A promise asks to wait before the next: the client reads slowly. It resolves when that has caught up, or left.
+   * Sends one event. A promise asks to wait before the next: the client reads slowly. It resolves when that has caught up, or left; one
+   * that reads nothing for `httpReadMs` is cut off.
    * @throws RondoError CANCELLED when the client has left.
    */
   send(data: string): Promise<void> | undefined {
@@ -52,7 +53,10 @@ export class SseWriter {
   fail(thrown: unknown): void {
     if (this.#response.destroyed) return;
     const error = JSON.stringify(openAiError(RondoError.from(thrown)));
-    this.#write(`data: ${error}\n\n`, () => this.#response.destroy());
+    const destroy = () => this.#response.destroy();
+    const late = setTimeout(destroy, LIMITS.httpReadMs);
+    this.#response.once('close', () => clearTimeout(late));
+    this.#write(`data: ${error}\n\n`, destroy);
   }
 
   #begin(): void {
@@ -96,7 +100,9 @@ export async function sendEvents(
 
 const drained = (response: ServerResponse): Promise<void> =>
   new Promise((resolve) => {
+    const late = setTimeout(() => response.destroy(), LIMITS.httpReadMs);
     const go = () => {
+      clearTimeout(late);
       response.off('drain', go).off('close', go);
       resolve();
     };

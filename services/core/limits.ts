@@ -22,6 +22,8 @@ export const LIMITS = {
   httpHeadersMs: 10_000,
   /** To the end of the request's body, in milliseconds; how long the answer takes is not bounded. */
   httpRequestMs: 300_000,
+  /** How long a client may read nothing of a stream that waits for it, in milliseconds. */
+  httpReadMs: 60_000,
   /** A connection without a request; longer than load balancers keep theirs (60 s), in milliseconds. */
   httpKeepAliveMs: 72_000,
   /** Connections of one HTTP port, idle ones too, whose requests are taken; on those beyond they are refused. */
