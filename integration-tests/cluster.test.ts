@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Cluster } from './cluster.ts';
+import { promptOf } from './disturbed-streams.ts';
 import { RondoProcess } from './rondo-process.ts';
 import { TinyBundle } from './tiny-bundle.ts';
 
@@ -13,10 +14,6 @@ before(async () => {
   bundle = await TinyBundle.make(LOOPS);
 });
 after(() => bundle[Symbol.asyncDispose]());
-
-/** Ids that no tokenizer chose, longer than one prefill chunk. */
-const promptOf = (length: number, seed: number): number[] =>
-  Array.from({ length }, (_, index) => 3 + ((index * 7919 + seed * 104729) % 300));
 
 interface Completion {
   readonly choices: readonly {
@@ -80,6 +77,23 @@ describe('a cluster of real processes', () => {
       assertSame(await observe(cluster), homed);
     });
   }
+
+  test('a sequence too long for any one worker is split over two, and says what one that holds it says', async () => {
+    await using deep = await TinyBundle.make(16, undefined, 1 / 16, 'f32', { first: 0, last: 3 });
+    const ask = { prompt: promptOf(200, 1), max_tokens: 20, temperature: 0, logprobs: 1, echo: true };
+    const start = (workers: number, kvMb: string) =>
+      Cluster.start({
+        ...{ bundle: deep.directory, workers, placement: 'auto' },
+        workerOptions: ['--kv-mb', kvMb],
+      });
+    await using alone = await start(1, '1');
+    const refused = await alone.post('/v1/completions', { model: 'tiny', ...ask });
+    assert.equal(refused.status, 400, 'one worker holds it');
+    await refused.body?.cancel();
+    await using two = await start(2, '1');
+    await using roomy = await start(1, '64');
+    assertSame([await complete(two, ask)], [await complete(roomy, ask)]);
+  });
 
   for (const kvPolicy of ['propagate', 'catch-up'] as const) {
     test(`rows leave on any stage of three workers as on one homed worker (${kvPolicy})`, async () => {

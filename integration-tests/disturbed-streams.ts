@@ -5,6 +5,7 @@ import { ToldStream } from './told-stream.ts';
 /** Log probabilities with and without a fault may differ by this much, in nats. */
 const TOLERANCE = 1e-4;
 
+/** Ids that no tokenizer chose. */
 export const promptOf = (length: number, seed: number): number[] =>
   Array.from({ length }, (_, index) => 3 + ((index * 7919 + seed * 104729) % 300));
 

@@ -6,7 +6,7 @@ import { convert, openCheckpoint } from '@rondo/converter';
 
 const CHECKPOINT = new URL('./fixtures/tiny/llama-gqa/checkpoint', import.meta.url).pathname;
 
-/** A bundle of the tiny checkpoint with a tokenizer, looped: one layer, two layers × `loops`, one layer. */
+/** A bundle of the tiny checkpoint with a tokenizer, looped: one layer, two layers × `loops`, one layer, unless told otherwise of its four. */
 export class TinyBundle implements AsyncDisposable {
   readonly directory: string;
 
@@ -19,10 +19,10 @@ export class TinyBundle implements AsyncDisposable {
     kvPolicy?: Manifest['kvPolicy'],
     damping = 1 / loops,
     precision: Manifest['precision'] = 'f32',
+    loopLayers = { first: 1, last: 2 },
   ): Promise<TinyBundle> {
     const directory = join(await mkdtemp(join(tmpdir(), 'rondo-tiny-')), 'bundle');
     const checkpoint = await openCheckpoint(CHECKPOINT);
-    const loopLayers = { first: 1, last: 2 };
     await convert({
       checkpoint,
       out: directory,

@@ -14,10 +14,11 @@ const MANY_CHUNKS = 4;
 /** Keys read below which waking the other threads costs more than they save. */
 const TOGETHER_KEYS = 2048;
 
-/** Page tables of a run: where they lie, and how many entries fit. */
+/** Page tables of a run: where they lie, how many entries fit, and how many positions a sequence may have. */
 export interface PageTables {
   readonly start: number;
   readonly entries: number;
+  readonly positions: number;
 }
 
 /** The rows of one run in the kernel's memory, and the items in which its threads attend: rows of one sequence with some heads. */
@@ -52,7 +53,7 @@ export class AttentionItems {
 
   /**
    * Those of `batch`; `addressOf` tells where a page of its stack begins.
-   * @throws RondoError ENGINE_FAILED for more rows or pages than a step may have.
+   * @throws RondoError ENGINE_FAILED for more rows or pages than a step may have, or positions than memory was laid out for.
    */
   begin({ starts, rowCounts, pageTable }: StackBatch, addressOf: (page: number) => number): void {
     const chunks = starts.length;
@@ -62,6 +63,13 @@ export class AttentionItems {
       throw new RondoError(
         'ENGINE_FAILED',
         `a run of ${rows} rows over ${pageTable.length} pages; at most ${LIMITS.stepRowsMax} rows and ${this.#tables.entries} pages`,
+      );
+    }
+    const end = starts.reduce((most, start, chunk) => Math.max(most, start + rowCounts[chunk]!), 0);
+    if (end > this.#tables.positions) {
+      throw new RondoError(
+        'ENGINE_FAILED',
+        `a sequence of ${end} positions; the pages here hold at most ${this.#tables.positions}`,
       );
     }
     const words = this.#words;

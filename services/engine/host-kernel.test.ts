@@ -245,6 +245,34 @@ test('a row whose earlier positions were copied into its pages attends as behind
   }
 });
 
+test('a sequence with one depth here may be as long as all pages are, and no longer', async () => {
+  // By themselves they hold 48 positions of one depth of two; with both depths a sequence has 16 at most.
+  const long = { threads: 1, pools: { prelude: 1, block: 4, coda: 1 } };
+  const roomy = { threads: 1, pools: { prelude: 1, block: 41, coda: 1 } };
+  const [heads, kvHeads, headDim] = [4, 2, 20] as const;
+  const width = (heads + 2 * kvHeads) * headDim;
+  const next = random(48);
+  const qkv = Float32Array.from({ length: 65 * width }, () => 2 * next());
+  const attended = async (options: typeof long, rows: number) => {
+    const attention = new HostKernel(manifestOf([heads, kvHeads, headDim], 'f32'), options);
+    try {
+      attention.begin({
+        stack: 'block',
+        starts: Int32Array.of(0),
+        rowCounts: Int32Array.of(rows),
+        pageTable: Int32Array.of(1, 2, 3, 0, 0).subarray(0, Math.ceil(rows / PAGE_POSITIONS)),
+      } as unknown as StackBatch);
+      const out = new Float32Array(rows * heads * headDim);
+      attention.run(1, qkv.subarray(0, rows * width), out);
+      return out;
+    } finally {
+      await attention.close();
+    }
+  };
+  assert.deepEqual(await attended(long, 48), await attended(roomy, 48));
+  await assert.rejects(attended(long, 65), { code: 'ENGINE_FAILED', message: /65 positions/ });
+});
+
 test('attention with vectors joined is the same to the last bit', async () => {
   for (const [shape, precision] of SHAPES.flatMap((shape) =>
     KEEPINGS.map(({ precision }) => [shape, precision] as const),

@@ -54,13 +54,11 @@ export class HostKernel {
 
   /** @throws RondoError CONFIG_INVALID when pages and tables together exceed the 4 GiB a memory can have. */
   constructor(manifest: Manifest, { threads, pools, target = targetOf(thisProcessor()) }: HostKernelOptions) {
-    const { shape, layers, pagePositions, rope, maxDepth } = manifest;
+    const { shape, layers, pagePositions, rope } = manifest;
     const numberBytes = kvNumberBytes(manifest);
     const { heads, kvHeads, headDim, context } = shape;
-    const positions = Math.min(
-      context,
-      Math.max(pools.prelude, Math.ceil(pools.block / maxDepth), pools.coda) * pagePositions,
-    );
+    // The longest sequence of all is one that has a single depth here.
+    const positions = Math.min(context, Math.max(pools.prelude, pools.block, pools.coda) * pagePositions);
     const rows = LIMITS.stepRowsMax;
     const { registerVectors } = target;
     const kernelShape: KernelShape = { heads, kvHeads, headDim, pagePositions, numberBytes, registerVectors };
@@ -93,7 +91,11 @@ export class HostKernel {
     const memory = plan.allocate();
     this.#layout = { ...layoutWithoutSize, memoryPages: plan.pages };
     this.#words = new Int32Array(memory.buffer);
-    this.#items = new AttentionItems(this.#words, this.#layout, kernelShape, { start: tables, entries });
+    this.#items = new AttentionItems(this.#words, this.#layout, kernelShape, {
+      start: tables,
+      entries,
+      positions,
+    });
     this.#floats = new Float32Array(memory.buffer);
     const table = (start: number) => this.#floats.subarray(start / 4, start / 4 + (positions * headDim) / 2);
     fillRotaryTable(table(cos), table(sin), rope.inverseFrequencies, rope.attentionFactor);

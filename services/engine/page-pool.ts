@@ -1,4 +1,4 @@
-/** Page 0 of every pool: always zero, what padded page tables point at; never handed out. */
+/** Page 0 of every pool: what padded page tables point at, with anything finite in it; never handed out. */
 export const NULL_PAGE = 0;
 
 /** A promise of pages, kept by the pool whatever else it promises, and a share in cached ones. */
