@@ -74,6 +74,23 @@ test('generated rows go before prompts, without credit nothing goes, and what en
   assert.deepEqual(outbox.take(40), []);
 });
 
+test('generated rows do not overtake the prompt of their own sequence', () => {
+  const outbox = new Outbox('f32');
+  const own = (start: number, rows: number, generated: boolean) => ({ ...chunk(start, rows, 8), generated });
+  outbox.put(own(0, 64, false));
+  outbox.put(own(64, 1, true));
+  outbox.put(chunk(500, 1, 8, true));
+  const starts = () => outbox.take(40).map(({ start, rows }) => [start, rows]);
+  assert.deepEqual(starts(), [[500, 1]]);
+  assert.deepEqual(starts(), [[0, 40]]);
+  assert.deepEqual(starts(), [
+    [40, 24],
+    [64, 1],
+  ]);
+  outbox.put(own(65, 1, true));
+  assert.deepEqual(starts(), [[65, 1]]);
+});
+
 test('parts that do not belong together are refused', () => {
   const arrivals = new Arrivals();
   const tenant = {} as Tenant;

@@ -8,8 +8,8 @@ export interface OutgoingChunk extends MicrobatchChunk {
 }
 
 /**
- * Chunks that wait for one link, in two lanes: generated rows overtake prompts. A sequence's order at each depth stays, for its
- * first generated row exists only after its whole prompt has come home.
+ * Chunks that wait for one link, in two lanes: generated rows overtake prompts, but not their own, behind which those of a sequence that
+ * recovers come at once. So a sequence's order at each depth stays.
  */
 export class Outbox {
   readonly #activations: Activations;
@@ -21,7 +21,8 @@ export class Outbox {
   }
 
   put(chunk: OutgoingChunk): void {
-    (chunk.generated ? this.#generated : this.#prompts).push(chunk);
+    const overtakes = chunk.generated && !this.#prompts.some(isOf(chunk));
+    (overtakes ? this.#generated : this.#prompts).push(chunk);
   }
 
   get empty(): boolean {
@@ -48,7 +49,8 @@ export class Outbox {
 
   /** Forgets what waits of a sequence that has ended. */
   drop(sequenceId: SequenceId, epoch: number): void {
-    const stays = (chunk: OutgoingChunk) => chunk.sequenceId !== sequenceId || chunk.epoch !== epoch;
+    const ended = isOf({ sequenceId, epoch });
+    const stays = (chunk: OutgoingChunk) => !ended(chunk);
     this.#generated = this.#generated.filter(stays);
     this.#prompts = this.#prompts.filter(stays);
   }
@@ -58,6 +60,11 @@ export class Outbox {
     this.#prompts = [];
   }
 }
+
+const isOf =
+  ({ sequenceId, epoch }: Pick<MicrobatchChunk, 'sequenceId' | 'epoch'>) =>
+  (chunk: MicrobatchChunk): boolean =>
+    chunk.sequenceId === sequenceId && chunk.epoch === epoch;
 
 const hiddenOf = (chunk: MicrobatchChunk): number => chunk.state.length / chunk.rows;
 

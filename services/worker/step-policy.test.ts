@@ -3,8 +3,8 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Phase } from './chunk.ts';
 import {
+  backgroundWaitedBehind,
   decide,
-  leavesBackground,
   leavingShareOf,
   type ReadyChunk,
   STEP_POLICIES,
@@ -254,11 +254,49 @@ test('beside prompts that come without end, the background has its share of runs
       const ready = [...endless, behind];
       const decision = next(ready, 'depth', true, 1, waited)!;
       had.push(decision.chunks.includes(behind));
-      waited = leavesBackground(ready, decision) ? waited + 1 : 0;
+      waited = backgroundWaitedBehind(ready, decision, waited);
     }
     assert.deepEqual(
       had.flatMap((took, run) => (took ? [run] : [])),
       [8, 17],
     );
   }
+});
+
+test('runs of phases in which no background row waits change nothing about its share', () => {
+  const line = { ...row('block', 1), background: true };
+  let waited = 0;
+  const had: number[] = [];
+  for (let run = 0; run < 27; run++) {
+    const phase = run % 3 === 0 ? 'prelude' : 'block';
+    const ready = [prompt(phase, 64), line];
+    const decision = next(ready, 'depth', true, 1, waited)!;
+    if (decision.chunks.includes(line)) had.push(run);
+    waited = backgroundWaitedBehind(ready, decision, waited);
+  }
+  assert.deepEqual(had, [13, 26]);
+  const alone = [row('block')];
+  assert.equal(backgroundWaitedBehind(alone, next(alone)!, 8), 0, 'who has left is not waited for');
+});
+
+test('a prompt chunk that has found no room is passed by no shorter one', () => {
+  const long = prompt('block', 64);
+  let inside: ReadyChunk[] = [];
+  let runs = 0;
+  for (let taken = false; !taken; runs++) {
+    const short = prompt('block', 20);
+    const { chunks } = next([...inside, long, short, row('block')])!;
+    taken = chunks.includes(long);
+    inside = chunks.includes(short) ? [prompt('block', 20, 1)] : [];
+    assert.ok(runs < 4, 'it waits for ever');
+  }
+});
+
+test('however many decode, a chunk of a prompt finds room', () => {
+  const decoding = Array.from({ length: 256 }, () => row('block', 1));
+  const long = prompt('block', 64);
+  const { chunks } = next([...decoding, long], 'depth', true, Number.POSITIVE_INFINITY)!;
+  assert.ok(chunks.includes(long));
+  assert.equal(chunks.length, 192 + 1);
+  assert.equal(next(decoding, 'depth', true, Number.POSITIVE_INFINITY)!.chunks.length, 256);
 });

@@ -75,7 +75,8 @@ export interface Decision<Ready> {
  * block's run fuller; 4. the block; 5. the way out with fewer; 6. rows that nobody waits for.
  * Chunks: decoding rows first, those longest here before others, so that rows leave and make room, and no more than the share
  * that leaves the other stages work: rows that run together arrive together, and would go round as one; then prompt rows within
- * their budget; those of the background last, unless they have waited so long; as they came; as many as fit.
+ * their budget; those of the background last, unless they have waited so long; as they came; as many as fit, but no prompt passes another
+ * that does not.
  * Head: with the coda always, it is what comes next; with the block when all rows that decode leave together, else it waits for more.
  */
 export function decide<Ready extends ReadyChunk>(
@@ -167,13 +168,19 @@ function phaseBySequence(inPhase: InPhase): Phase | undefined {
   return (['coda', 'head', 'prelude', 'block'] as const).find((phase) => inPhase(phase).length > 0);
 }
 
-/** Whether chunks of the background were ready for the run that `decision` makes and none is in it. */
-export const leavesBackground = <Ready extends ReadyChunk>(
+/**
+ * `backgroundWaited` behind the run that `decision` makes: a run in which chunks of the background could have taken part counts, one of
+ * another phase does not.
+ */
+export function backgroundWaitedBehind<Ready extends ReadyChunk>(
   ready: readonly Ready[],
   { phase, chunks }: Decision<Ready>,
-): boolean =>
-  ready.some((chunk) => chunk.background && !chunk.deferred && chunk.phase === phase) &&
-  !chunks.some((chunk) => chunk.background);
+  waited: number,
+): number {
+  const behind = ready.filter((chunk) => chunk.background && !chunk.deferred);
+  if (behind.length === 0 || chunks.some((chunk) => chunk.background)) return 0;
+  return behind.some((chunk) => chunk.phase === phase) ? waited + 1 : waited;
+}
 
 const passesOf = (chunk: ReadyChunk): number => chunk.passes;
 const atDepth = <Ready extends ReadyChunk>(queue: readonly Ready[], passes: number): Ready[] =>
@@ -193,12 +200,21 @@ function fill<Ready extends ReadyChunk>(
       last * (Number(a.background) - Number(b.background)) ||
       b.passesHere - a.passesHere,
   );
+  // However many decode, there is room for a chunk of a prompt.
+  const decodingMax = queue.every(({ decodes }) => decodes) ? rowsMax : rowsMax - prefillRows;
   const chunks: Ready[] = [];
   let [rows, promptRows, decodes] = [0, 0, 0];
+  /** A prompt chunk has found no room: shorter ones do not pass it, for of these there may come more without end. */
+  let promptWaits = false;
   for (const chunk of byUrgency) {
-    const withinBudget = chunk.decodes || !decoding || promptRows + chunk.rows <= prefillRows;
-    const fits = rows + chunk.rows <= rowsMax && (withinBudget || promptRows === 0);
-    if (chunks.length > 0 && (!fits || (chunk.decodes && decodes >= share))) continue;
+    const withinBudget = !decoding || promptRows === 0 || promptRows + chunk.rows <= prefillRows;
+    const fits = chunk.decodes
+      ? decodes < share && rows + chunk.rows <= decodingMax
+      : !promptWaits && withinBudget && rows + chunk.rows <= rowsMax;
+    if (chunks.length > 0 && !fits) {
+      promptWaits ||= !chunk.decodes;
+      continue;
+    }
     chunks.push(chunk);
     rows += chunk.rows;
     if (chunk.decodes) decodes++;

@@ -13,7 +13,7 @@ import type { BlockCosts } from './run-costs.ts';
 import { type EndedRun, recordRun } from './run-recorder.ts';
 import type { Settlement } from './settlement.ts';
 import type { StateSlots } from './state-slots.ts';
-import { decide, leavesBackground, leavingShareOf, type StepPolicy } from './step-policy.ts';
+import { backgroundWaitedBehind, decide, leavingShareOf, type StepPolicy } from './step-policy.ts';
 import type { StepSpans } from './step-spans.ts';
 import type { Tenant } from './tenant.ts';
 import type { RunTimes, Tenants } from './tenants.ts';
@@ -82,7 +82,7 @@ export class Step {
   readonly #hooks: Hooks;
   /** With the static policy: the sequences that run; nobody joins before all of them have ended. */
   #cohort: readonly Tenant[] = [];
-  #failures = 0;
+  readonly #failures = { run: 0, propagation: 0 };
   /** Rises by one with each run, modulo 2^32. It begins anywhere: a worker that comes back under its name counts anew. */
   #number = randomInt(2 ** 32);
   /** Runs in a row that left out ready chunks of the background. */
@@ -145,10 +145,11 @@ export class Step {
     const view = { ...asked, backgroundWaited, costs, expectedPasses };
     const decision = decide(view, STEP_LIMITS, policy);
     if (!decision) return undefined;
-    this.#backgroundWaited = leavesBackground(ready, decision) ? backgroundWaited + 1 : 0;
+    this.#backgroundWaited = backgroundWaitedBehind(ready, decision, backgroundWaited);
     const taken = decision.chunks.map((front) => front.chunk);
     inbox.take(taken);
-    const chunks = inDepthOrder(taken.filter(isInOrder));
+    // Who breaks the order has no pages any more, not for its chunks at other depths either.
+    const chunks = inDepthOrder(taken.filter(isInOrder).filter(({ tenant }) => tenant.open));
     const leaving = new Set(decision.chunks.filter(({ leaves }) => leaves).map(({ chunk }) => chunk));
     const head = decision.withHead ? headRequest(chunks, (chunk) => leaving.has(chunk)) : undefined;
     if (chunks.length > 0) await this.#step(decision.phase, chunks, head);
@@ -157,14 +158,13 @@ export class Step {
 
   #admitted(fronts: Front[]): Front[] {
     if (this.#options.policy !== 'static') return fronts;
-    const tenantOf = ({ chunk }: Front): Tenant => chunk.tenant;
     if (!this.#cohort.some((tenant) => tenant.open)) {
-      this.#cohort = [...new Set(fronts.map(tenantOf))].filter((tenant) => tenant.kind === 'home');
+      this.#cohort = [...new Set(fronts.map(({ chunk }) => chunk.tenant))].filter(
+        (tenant) => tenant.kind === 'home',
+      );
     }
     // Rows of sequences that live elsewhere are in their home's cohort.
-    return fronts.filter(
-      (front) => tenantOf(front).kind === 'stage' || this.#cohort.includes(tenantOf(front)),
-    );
+    return fronts.filter(({ chunk: { tenant } }) => tenant.kind === 'stage' || this.#cohort.includes(tenant));
   }
 
   async #step(phase: Phase, chunks: readonly Chunk[], head?: HeadRequest): Promise<void> {
@@ -174,14 +174,14 @@ export class Step {
         try {
           const begin = performance.now();
           const { runMs, headMs, statesBack } = await this.#run(phase, chunks, begin, head);
-          this.#failures = 0;
+          this.#failures.run = 0;
           const stepMs = performance.now() - begin - headMs;
           this.#untold.push({ phase, chunks, rows: rowsOf(chunks), runMs, stepMs, statesBack });
           const headRun = { phase: 'head', chunks: [], runMs: headMs, stepMs: headMs } as const;
           if (head) this.#untold.push({ ...headRun, rows: head.rows.length });
           if (this.#options.inbox.empty) this.#hooks.flush();
         } catch (thrown) {
-          this.#fail(phase, chunks, thrown);
+          this.#fail('run', phase, chunks.map(tenantOf), thrown);
         }
       },
     );
@@ -248,24 +248,26 @@ export class Step {
       await whileHeld(tenants, async () => {
         try {
           await this.#timed(() => engine.propagate(batch));
+          this.#failures.propagation = 0;
         } catch (thrown) {
-          const error = RondoError.from(thrown);
-          for (const tenant of tenants) tenant.fail(error);
+          this.#fail('propagation', 'block', tenants, thrown);
         }
       });
     }
   }
 
-  #fail(phase: Phase, chunks: readonly Chunk[], thrown: unknown): void {
+  #fail(what: 'run' | 'propagation', phase: Phase, tenants: readonly Tenant[], thrown: unknown): void {
     const error =
       thrown instanceof RondoError
         ? thrown
         : new RondoError('ENGINE_FAILED', String(thrown), { cause: thrown });
-    this.#hooks.failed(phase, chunks.length, error);
-    for (const { tenant } of chunks) tenant.fail(error);
-    if (++this.#failures === FAILURES_MAX) this.#hooks.broken(error);
+    this.#hooks.failed(phase, tenants.length, error);
+    for (const tenant of tenants) tenant.fail(error);
+    if (++this.#failures[what] === FAILURES_MAX) this.#hooks.broken(error);
   }
 }
+
+const tenantOf = ({ tenant }: Chunk): Tenant => tenant;
 
 /** Runs `work` while the pages of `tenants` stay, even if one of them ends meanwhile: the engine writes there. */
 async function whileHeld(tenants: readonly Tenant[], work: () => Promise<void>): Promise<void> {

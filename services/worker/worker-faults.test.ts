@@ -206,6 +206,16 @@ test('a worker whose engine fails three times in a row says that it is broken an
   await assert.rejects(generate(worker, spec(worker)), { code: 'WORKER_LOST', message: /engine is broken/ });
 });
 
+test('a worker whose projections fail three times in a row is broken, however well its runs go', async () => {
+  const worker = await start({ ...SHAPE, kvPolicy: 'propagate' });
+  worker.engine.propagate = async () => Promise.reject(new Error('no graph'));
+  const exit = { policy: 'replay', threshold: 0, minDepth: 1, maxDepth: 2, depths: [1] } as const;
+  for (let run = 0; run < 3; run++) {
+    await assert.rejects(generate(worker, spec(worker, { maxTokens: 20, exit })), { code: 'ENGINE_FAILED' });
+  }
+  assert.match((await worker.running.broken).message, /no graph/);
+});
+
 test('stopping closes the engine', async () => {
   const worker = await startTestWorker(SHAPE);
   await generate(worker, spec(worker));
