@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Cluster } from './cluster.ts';
+import { promptOf } from './disturbed-streams.ts';
 import { TinyBundle } from './tiny-bundle.ts';
 
 const LOOPS = 3;
@@ -18,9 +19,6 @@ interface Completion {
   };
 }
 
-const ids = (length: number, seed: number): number[] =>
-  Array.from({ length }, (_, index) => 3 + ((index * 7919 + seed * 104729) % 300));
-
 async function complete(cluster: Cluster, prompt: number[]): Promise<Completion> {
   const ask = { model: 'tiny', ignore_eos: true, prompt, max_tokens: 20, temperature: 0, logprobs: 1 };
   const response = await cluster.post('/v1/completions', ask);
@@ -33,8 +31,13 @@ test('prompts that share pages are answered as without the cache, for fewer pass
   const options = { bundle: bundle.directory, workers: 1, placement: 'homed' } as const;
   await using cluster = await Cluster.start(options);
   await using without = await Cluster.start({ ...options, workerOptions: ['--no-prefix-cache'] });
-  const common = ids(90, 1);
-  const prompts = [common, common, [...common, ...ids(40, 2)], [...common.slice(0, 50), ...ids(7, 3)]];
+  const common = promptOf(90, 1);
+  const prompts = [
+    common,
+    common,
+    [...common, ...promptOf(40, 2)],
+    [...common.slice(0, 50), ...promptOf(7, 3)],
+  ];
   const expectedTokens = [0, 80, 80, 48];
   for (const [index, prompt] of prompts.entries()) {
     const [found, expected] = [await complete(cluster, prompt), await complete(without, prompt)];

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Scrape } from '@rondo/lab';
+import { promptOf } from '../disturbed-streams.ts';
 import { TinyBundle } from '../tiny-bundle.ts';
 import { ToldStream } from '../told-stream.ts';
 import { CONTAINERS_MISSING, ContainerCluster } from './container-cluster.ts';
@@ -31,9 +32,6 @@ const serving = (names: readonly string[]) => (health: Health) =>
     .flatMap(({ address, status }) => (status === 'ok' ? [address] : []))
     .sort()
     .join() === names.map((name) => `${name}:7600`).join();
-
-const promptOf = (length: number, seed: number): number[] =>
-  Array.from({ length }, (_, index) => 3 + ((index * 7919 + seed * 104729) % 300));
 
 async function assertAnswers(url: string): Promise<void> {
   const response = await fetch(`${url}/v1/completions`, {

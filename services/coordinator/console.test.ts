@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { LIMITS } from '@rondo/core';
 import { fastify } from 'fastify';
 import { newApiKey, parseApiKeys } from './api-keys.ts';
 import { addConsolePages } from './console-routes.ts';
@@ -34,6 +35,23 @@ test('the console counts the tokens of answers by the depth at which their rows 
     [['w1', 'serving']],
   );
   assert.notEqual(firstTokenMs, null);
+});
+
+test('one viewer of the console too many is refused, and let in when another has left', async (context) => {
+  const { url } = await testCoordinator(context);
+  const leaving = new AbortController();
+  const view = (signal?: AbortSignal) => fetch(`${url}/console/live`, signal ? { signal } : {});
+  const first = await view(leaving.signal);
+  for (let viewers = 1; viewers < LIMITS.consoleViewersMax; viewers++)
+    assert.equal((await view()).status, 200);
+  const refused = await view();
+  assert.equal(refused.status, 429);
+  assert.match(await refused.text(), /consoles are open/);
+  leaving.abort();
+  await assert.rejects(first.text());
+  let { status } = await view();
+  while (status === 429) ({ status } = await view());
+  assert.equal(status, 200);
 });
 
 test('the page loads without a key and from nowhere else; what it shows needs the key', async (context) => {

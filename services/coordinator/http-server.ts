@@ -91,6 +91,8 @@ const STATUSES: Readonly<Record<string, readonly [line: string, message: string]
 
 /** Answers bytes that are no HTTP at all, or too many, or too late, and closes their connection whatever its other end does. */
 export function refuseBrokenHttp(error: Error & { readonly code?: string }, socket: Socket): void {
+  // Each piece that it still sends comes here again.
+  if (socket.writableEnded) return;
   const { _httpMessage: answering } = socket as Socket & { readonly _httpMessage?: ServerResponse | null };
   // Behind a request that is being answered a refusal would stand in the middle of its answer.
   if (!socket.writable || answering?.headersSent) {

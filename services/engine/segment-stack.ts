@@ -14,19 +14,19 @@ export class SegmentStack {
   readonly #hidden: number;
   readonly #damping: number;
   readonly #segments: readonly Session[];
-  readonly #attention: HostKernel;
+  readonly #kernel: HostKernel;
   /** What attention hands to the next segment, for the longest run. */
   readonly #attended: Float32Array;
   readonly #attendedFloats: number;
   readonly #tokenIds = new Int64Feed();
   readonly #depths: readonly DepthFeed[];
 
-  private constructor(bundle: Bundle, segments: readonly Session[], attention: HostKernel) {
+  private constructor(bundle: Bundle, segments: readonly Session[], kernel: HostKernel) {
     const { shape, maxDepth, loop } = bundle.manifest;
     this.#hidden = shape.hidden;
     this.#damping = Math.fround(loop.damping);
     this.#segments = segments;
-    this.#attention = attention;
+    this.#kernel = kernel;
     this.#attendedFloats = shape.heads * shape.headDim;
     this.#attended = new Float32Array(LIMITS.stepRowsMax * this.#attendedFloats);
     this.#depths = depthFeeds(maxDepth, new Set(segments.flatMap(({ inputNames }) => inputNames)));
@@ -35,68 +35,78 @@ export class SegmentStack {
   static open(
     bundle: Bundle,
     files: readonly string[],
-    attention: HostKernel,
+    kernel: HostKernel,
     options: SessionOptions,
   ): SegmentStack {
     const segments = files.map((file) => openSession(bundle, file, options));
-    return new SegmentStack(bundle, segments, attention);
+    return new SegmentStack(bundle, segments, kernel);
   }
 
+  /** Takes a batch's rows through the stack: what `Engine.runStack` promises, but for the head. */
   run(batch: StackBatch): StackResult {
-    const attention = this.#attention;
-    attention.copy(batch.stack, batch.copies);
+    this.#kernel.copy(batch.stack, batch.copies);
     const begin = performance.now();
-    attention.begin(batch);
-    const entry = this.#entry(batch);
-    const rows = entry.rows;
-    const attended = this.#attended.subarray(0, rows * this.#attendedFloats);
-    const attendedTensor = new Tensor('float32', attended, [rows, this.#attendedFloats]);
-    const depths = this.#depthTensors(batch, rows);
-    const depthsOf = (segment: number): Tensors => this.#inputsOf(segment, depths);
-    const last = this.#segments.length - 1;
-    const feedsOf = (segment: number, residual: Tensor): Tensors => ({
-      attended: attendedTensor,
-      residual,
-      ...depthsOf(segment),
-      ...(segment === last && batch.stack === 'block' ? entry.feeds : {}),
-    });
-    const wanted = batch.wanted && batch.wanted.length < rows ? batch.wanted : undefined;
-    const inKernel = attention.takesLayers(batch.stack);
-    const entersKernel = inKernel && attention.entersLayers(batch.stack);
-    let out: Tensors = entersKernel ? {} : this.#segments[0]!.run({ ...entry.feeds, ...depthsOf(0) });
-    // Before the first addition the residual stream is the state that came in.
-    const entering = () => (out.residual_out ?? entry.feeds.state)!;
-    if (inKernel) {
-      const stream = Float32Array.from(entering().data as Float32Array);
-      attention.throughLayers(
-        batch.stack,
-        out.qkv?.data as Float32Array | undefined,
-        stream,
-        attended,
-        depthGroups(batch),
-      );
-      if (attention.leavesLayers(batch.stack)) {
-        const ended = batch.stack === 'block' ? this.#endPass(batch.input as Float32Array, stream) : {};
-        return { state: stream, ...ended, runMs: performance.now() - begin };
-      }
-      out = this.#segments[last]!.run(feedsOf(last, new Tensor('float32', stream, [rows, this.#hidden])));
-    } else {
-      for (let layer = 0; layer < last; layer++) {
-        const narrowed = layer === last - 1 ? wanted : undefined;
-        if (narrowed) attention.narrow(narrowed);
-        attention.run(layer, out.qkv!.data as Float32Array, attended);
-        discard(out.qkv);
-        const { residual_out: consumed } = out;
-        if (narrowed) {
-          const ended = this.#endOf(batch, narrowed, attended, entering().data as Float32Array);
-          discard(consumed);
-          return { ...ended, runMs: performance.now() - begin };
-        }
-        out = this.#segments[layer + 1]!.run(feedsOf(layer + 1, entering()));
-        discard(consumed);
-      }
+    this.#kernel.begin(batch);
+    const passage = this.#enter(batch);
+    const result = this.#kernel.takesLayers(batch.stack)
+      ? this.#throughKernel(batch, passage)
+      : this.#throughSegments(batch, passage);
+    return { ...result, runMs: performance.now() - begin };
+  }
+
+  /** The layers in the kernel; the first and the last segment in the graph runtime where they are not plain. */
+  #throughKernel(batch: StackBatch, passage: Passage): Omit<StackResult, 'runMs'> {
+    const { stack } = batch;
+    const kernel = this.#kernel;
+    const first = kernel.entersLayers(stack) ? {} : this.#first(passage);
+    const stream = Float32Array.from(floatsOf(streamOf(first, passage)));
+    const qkv = first.qkv && floatsOf(first.qkv);
+    kernel.throughLayers(stack, qkv, stream, floatsOf(passage.attended), depthGroups(batch));
+    if (kernel.leavesLayers(stack)) {
+      return { state: stream, ...(stack === 'block' && this.#endPass(batch.input as Float32Array, stream)) };
     }
-    return { ...resultOf(out), runMs: performance.now() - begin };
+    const residual = new Tensor('float32', stream, [passage.rows, this.#hidden]);
+    return resultOf(this.#behind(this.#segments.length - 1, batch, passage, residual));
+  }
+
+  /** Segment by segment in the graph runtime, attending in the kernel between them. */
+  #throughSegments(batch: StackBatch, passage: Passage): Omit<StackResult, 'runMs'> {
+    const last = this.#segments.length - 1;
+    const attended = floatsOf(passage.attended);
+    const wanted = batch.wanted && batch.wanted.length < passage.rows ? batch.wanted : undefined;
+    let out = this.#first(passage);
+    for (let layer = 0; layer < last; layer++) {
+      const narrowed = layer === last - 1 ? wanted : undefined;
+      if (narrowed) this.#kernel.narrow(narrowed);
+      this.#kernel.run(layer, floatsOf(out.qkv!), attended);
+      discard(out.qkv);
+      const { residual_out: consumed } = out;
+      const residual = streamOf(out, passage);
+      if (narrowed) {
+        const ended = this.#endOf(batch, narrowed, attended, floatsOf(residual));
+        discard(consumed);
+        return ended;
+      }
+      out = this.#behind(layer + 1, batch, passage, residual);
+      discard(consumed);
+    }
+    return resultOf(out);
+  }
+
+  #first({ feeds, depths }: Passage): Tensors {
+    return this.#segments[0]!.run({ ...feeds, ...this.#inputsOf(0, depths) });
+  }
+
+  /** A segment behind an attention; the last of the block ends the pass and asks what came in. */
+  #behind(segment: number, { stack }: StackBatch, passage: Passage, residual: Tensor): Tensors {
+    const { attended, depths, feeds } = passage;
+    const endsPass = segment === this.#segments.length - 1 && stack === 'block';
+    return this.#segments[segment]!.run({
+      attended,
+      residual,
+      ...this.#inputsOf(segment, depths),
+      ...(endsPass && feeds),
+    });
   }
 
   /** What lies behind the last attention, for `wanted` rows of the batch alone: nothing before it depends on the others' state any more. */
@@ -157,16 +167,36 @@ export class SegmentStack {
     return { latentDiff };
   }
 
-  #entry({ stack, input }: StackBatch): { feeds: Tensors; rows: number } {
-    if (stack === 'prelude') {
-      const ids = this.#tokenIds.tensor(input as Int32Array, [input.length]);
-      return { feeds: { token_ids: ids }, rows: input.length };
-    }
+  #enter(batch: StackBatch): Passage {
+    const feeds = this.#entry(batch);
+    const rows = batch.stack === 'prelude' ? batch.input.length : batch.input.length / this.#hidden;
+    const floats = this.#attended.subarray(0, rows * this.#attendedFloats);
+    const attended = new Tensor('float32', floats, [rows, this.#attendedFloats]);
+    return { rows, feeds, attended, depths: this.#depthTensors(batch, rows) };
+  }
+
+  #entry({ stack, input }: StackBatch): Tensors {
+    if (stack === 'prelude') return { token_ids: this.#tokenIds.tensor(input as Int32Array, [input.length]) };
     const rows = input.length / this.#hidden;
-    const state = new Tensor('float32', input as Float32Array, [rows, this.#hidden]);
-    return { feeds: { state }, rows };
+    return { state: new Tensor('float32', input as Float32Array, [rows, this.#hidden]) };
   }
 }
+
+/** A batch on its way through the stack. */
+interface Passage {
+  readonly rows: number;
+  /** Token ids [N], or states [N, hidden]. */
+  readonly feeds: Tensors;
+  /** What attention puts out and the next segment takes: [N, heads · headDim]. */
+  readonly attended: Tensor;
+  /** What segments may ask of each row's depth. */
+  readonly depths: Tensors;
+}
+
+const floatsOf = (tensor: Tensors[string]): Float32Array => tensor.data as Float32Array;
+
+/** The residual stream: before the first addition it is the state that came in. */
+const streamOf = (out: Tensors, { feeds }: Passage): Tensor => (out.residual_out ?? feeds.state)!;
 
 /** What the last segment puts out. */
 function resultOf(out: Tensors): Omit<StackResult, 'runMs'> {

@@ -7,7 +7,7 @@ const SIZES = [1, 16] as const;
 const TURNS = 3;
 
 /**
- * Runs the block on the null page in two sizes, so that `costs` are known before anybody asks: a house that is full from the first
+ * Runs the block on the null page in two sizes, so that `costs` are known before anybody asks: a worker that is full from the first
  * request on has runs of one size only.
  * @throws RondoError ENGINE_FAILED when the engine cannot run that.
  */

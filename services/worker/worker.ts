@@ -52,7 +52,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
   });
 }
 
-/** The rooms of a worker around a running engine, which it owns from now on. `runCosts`: what is known of its runs already. */
+/** The parts of a worker around a running engine, which it owns from now on. `runCosts`: what is known of its runs already. */
 export async function serveEngine(
   engine: Engine,
   options: Omit<WorkerOptions, keyof EngineChoice>,
@@ -158,23 +158,24 @@ export async function serveEngine(
     },
   );
   const { stateSlots } = engine.description;
-  const rooms = {
-    // What propagates is projected from states that are here.
-    ...(stateSlots &&
-      manifest.kvPolicy !== 'propagate' && { stateSlots: new StateSlots(stateSlots, inbox, where) }),
-    costs: () => runCosts.block,
-    passes,
-    engine,
-    hidden,
-    where,
-    policy,
-    inbox,
-    tenants,
-    propagation,
-    settlement,
-  };
   const step = new Step(
-    { ...rooms, times, spans: options.telemetry?.exports ? new StepSpans(options.telemetry) : undefined },
+    {
+      // What propagates is projected from states that are here.
+      ...(stateSlots &&
+        manifest.kvPolicy !== 'propagate' && { stateSlots: new StateSlots(stateSlots, inbox, where) }),
+      costs: () => runCosts.block,
+      passes,
+      engine,
+      hidden,
+      where,
+      policy,
+      inbox,
+      tenants,
+      propagation,
+      settlement,
+      times,
+      spans: options.telemetry?.exports ? new StepSpans(options.telemetry) : undefined,
+    },
     {
       began: () => progress.began(),
       ended() {
