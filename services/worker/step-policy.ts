@@ -50,7 +50,7 @@ export interface StepView<Ready> {
 export interface StepLimits {
   /** Rows in one run. */
   readonly rowsMax: number;
-  /** Prompt rows in one run while others decode: with the run under way all that a decoding row ever waits for. */
+  /** Prompt rows in one run while others decode: with the run under way, and preludes where they have layers, all that a decoding row waits for. */
   readonly prefillRows: number;
   /** Rows of background sequences in one run while others are here: with the run under way what these wait for. */
   readonly backgroundRows: number;
