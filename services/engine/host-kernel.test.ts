@@ -246,31 +246,32 @@ test('a row whose earlier positions were copied into its pages attends as behind
 });
 
 test('a sequence with one depth here may be as long as all pages are, and no longer', async () => {
-  // By themselves they hold 48 positions of one depth of two; with both depths a sequence has 16 at most.
-  const long = { threads: 1, pools: { prelude: 1, block: 4, coda: 1 } };
-  const roomy = { threads: 1, pools: { prelude: 1, block: 41, coda: 1 } };
+  // 20 pages hold 320 positions of one depth of two; with both depths a sequence has 160 at most.
   const [heads, kvHeads, headDim] = [4, 2, 20] as const;
+  const plain = manifestOf([heads, kvHeads, headDim], 'f32');
+  const manifest = { ...plain, shape: { ...plain.shape, context: 4096 } };
   const width = (heads + 2 * kvHeads) * headDim;
-  const next = random(48);
-  const qkv = Float32Array.from({ length: 65 * width }, () => 2 * next());
-  const attended = async (options: typeof long, rows: number) => {
-    const attention = new HostKernel(manifestOf([heads, kvHeads, headDim], 'f32'), options);
+  const next = random(320);
+  const qkv = Float32Array.from({ length: 320 * width }, () => 2 * next());
+  const pageTable = Int32Array.from({ length: 20 }, (_, page) => 1 + page);
+  const attended = async (block: number, ends: readonly number[]) => {
+    const attention = new HostKernel(manifest, { threads: 1, pools: { prelude: 1, block, coda: 1 } });
     try {
-      attention.begin({
-        stack: 'block',
-        starts: Int32Array.of(0),
-        rowCounts: Int32Array.of(rows),
-        pageTable: Int32Array.of(1, 2, 3, 0, 0).subarray(0, Math.ceil(rows / PAGE_POSITIONS)),
-      } as unknown as StackBatch);
-      const out = new Float32Array(rows * heads * headDim);
-      attention.run(1, qkv.subarray(0, rows * width), out);
+      let [start, out] = [0, new Float32Array(0)];
+      for (const end of ends) {
+        const batch = { stack: 'block', starts: [start], rowCounts: [end - start], pageTable };
+        attention.begin(batch as unknown as StackBatch);
+        out = new Float32Array((end - start) * heads * headDim);
+        attention.run(1, qkv.subarray(start * width, end * width), out);
+        start = end;
+      }
       return out;
     } finally {
       await attention.close();
     }
   };
-  assert.deepEqual(await attended(long, 48), await attended(roomy, 48));
-  await assert.rejects(attended(long, 65), { code: 'ENGINE_FAILED', message: /65 positions/ });
+  assert.deepEqual(await attended(21, [256, 320]), await attended(257, [256, 320]));
+  await assert.rejects(attended(21, [256, 320, 337]), { code: 'ENGINE_FAILED', message: /337 positions/ });
 });
 
 test('attention with vectors joined is the same to the last bit', async () => {

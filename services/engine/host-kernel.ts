@@ -57,8 +57,9 @@ export class HostKernel {
     const { shape, layers, pagePositions, rope } = manifest;
     const numberBytes = kvNumberBytes(manifest);
     const { heads, kvHeads, headDim, context } = shape;
-    // The longest sequence of all is one that has a single depth here.
-    const positions = Math.min(context, Math.max(pools.prelude, pools.block, pools.coda) * pagePositions);
+    // The longest sequence of all is one that has a single depth here; the first runs, on the null page, may be longer.
+    const longest = Math.max(pools.prelude, pools.block, pools.coda) * pagePositions;
+    const positions = Math.min(context, Math.max(longest, LIMITS.stepRowsMax));
     const rows = LIMITS.stepRowsMax;
     const { registerVectors } = target;
     const kernelShape: KernelShape = { heads, kvHeads, headDim, pagePositions, numberBytes, registerVectors };
