@@ -30,9 +30,9 @@ export function contextRoom(
   herePositions: readonly number[] = workerPositions,
 ): ContextRoom {
   const largest = (positions: readonly number[]) =>
-    Math.min(context, ...(positions.length > 0 ? [Math.max(...positions)] : []));
+    positions.length === 0 ? context : Math.min(context, Math.max(...positions));
   const homed = largest(workerPositions);
-  const usual = herePositions.length > 0 ? largest(herePositions) : homed;
+  const usual = herePositions.length === 0 ? homed : largest(herePositions);
   if (placement === 'homed' || layersAtHome || workerPositions.length === 0) return { most: homed, usual };
   return { most: Math.max(homed, Math.min(context, longestOver(maxDepth, workerPositions))), usual };
 }

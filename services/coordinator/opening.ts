@@ -2,12 +2,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import {
   type Clock,
   type ErrorCode,
-  type ExitRule,
   type GenerateSpec,
   type KvPolicy,
   LIMITS,
   mayExitEarly,
-  mustStayHomed,
   RondoError,
   type Route,
   type SequenceId,
@@ -17,7 +15,7 @@ import type { GenerateStreamEvent, OpenedEvent } from '@rondo/wire';
 import { AnswerTerms, faulty, type ModelTerms } from './answer-terms.ts';
 import { contradicts } from './loss.ts';
 import type { Membership } from './membership.ts';
-import { type Placement, place } from './placement.ts';
+import { type Demand, everFits, type Placement, place } from './placement.ts';
 import type { SequenceMetrics } from './sequence-metrics.ts';
 import { unlessAborted, WaitingLine } from './waiting-line.ts';
 
@@ -137,18 +135,14 @@ export class Opening {
 
   /** One try on each possible home; returns the refusal when all lack room or none answers. */
   async tryAll(seeker: Seeker): Promise<OpenSequence | RondoError> {
-    const { membership, maxDepth, kvPolicy, layersAtHome } = this.#options;
+    const { membership } = this.#options;
     const tried = new Set<WorkerId>();
     let noRoom: RondoError | undefined;
     const avoided = seeker.shunned.union(membership.shunned);
     for (const shunned of avoided.size > 0 ? [avoided, NOBODY] : [NOBODY]) {
       for (;;) {
         const view = membership.view().filter(({ worker: { id } }) => !tried.has(id) && !shunned.has(id));
-        const { exit, emitted, promptIds, maxTokens } = seeker.spec();
-        const placement = this.#placementOf(seeker, emitted, exit);
-        const asked = { placement, exit, promptRows: promptIds.length, maxTokens };
-        const epoch = seeker.nextEpoch();
-        const route = place(view, { ...asked, kvPolicy, layersAtHome, maxDepth, epoch });
+        const route = place(view, { ...this.#demand(seeker), epoch: seeker.nextEpoch() });
         if (route === undefined) break;
         try {
           const open = await this.#openOn(route, seeker);
@@ -212,22 +206,17 @@ export class Opening {
     }
   }
 
-  /** Whether the workers that stay could hold the sequence once all others there have ended. What may be split was held to that at the door. */
-  #everFits(seeker: Seeker): boolean {
-    const { membership, maxDepth, kvPolicy, layersAtHome } = this.#options;
+  #demand(seeker: Seeker): Omit<Demand, 'epoch'> {
+    const { maxDepth, kvPolicy, layersAtHome } = this.#options;
     const { exit, emitted, promptIds, maxTokens } = seeker.spec();
-    const whole =
-      this.#placementOf(seeker, emitted, exit) === 'homed' ||
-      layersAtHome ||
-      mustStayHomed(exit, kvPolicy, maxDepth);
-    const staying = membership.view().filter(({ state }) => state !== 'draining');
-    const most = Math.max(0, ...staying.map(({ totalPositions }) => totalPositions));
-    return !whole || promptIds.length + maxTokens <= most;
+    // Only a home knows after how many passes the emitted tokens' rows left.
+    const replays = emitted.length > 0 && mayExitEarly(exit, maxDepth);
+    const placement = replays ? 'homed' : seeker.placement;
+    return { placement, exit, promptRows: promptIds.length, maxTokens, kvPolicy, layersAtHome, maxDepth };
   }
 
-  /** Only a home knows after how many passes the emitted tokens' rows left. */
-  #placementOf({ placement }: Seeker, emitted: readonly unknown[], exit: ExitRule): Placement {
-    return emitted.length > 0 && mayExitEarly(exit, this.#options.maxDepth) ? 'homed' : placement;
+  #everFits(seeker: Seeker): boolean {
+    return everFits(this.#options.membership.view(), this.#demand(seeker));
   }
 
   async #openOn(route: Route, seeker: Seeker): Promise<OpenSequence> {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { address, type ExitRule, isHomed, workerId } from '@rondo/core';
-import { type Demand, place, type WorkerView } from './placement.ts';
+import { type Demand, everFits, place, type WorkerView } from './placement.ts';
 
 const full: ExitRule = { policy: 'none', threshold: 0, minDepth: 1, maxDepth: 4 };
 const demand: Demand = {
@@ -131,4 +131,15 @@ test('a long prompt runs over the workers that have nothing else to do, if hops 
 
 test('without a worker there is no route', () => {
   assert.equal(place([], demand), undefined);
+});
+
+test('a sequence that stays whole fits what one worker holds when empty, one that may be split is not asked', () => {
+  const view = [worker('a', 100), { ...worker('b', 0, 'draining'), totalPositions: 300 }];
+  const long: Demand = { ...demand, promptRows: 150, maxTokens: 50 };
+  assert.equal(everFits(view, { ...long, placement: 'homed' }), false, 'who drains does not stay');
+  assert.equal(everFits(view, { ...long, placement: 'homed', promptRows: 50 }), true);
+  assert.equal(everFits(view, { ...long, placement: 'auto' }), true);
+  assert.equal(everFits(view, { ...long, placement: 'auto', layersAtHome: true }), false);
+  const exit = { policy: 'confidence', threshold: 0.5, minDepth: 1, maxDepth: 4 } as const;
+  assert.equal(everFits(view, { ...long, placement: 'auto', exit }), false, 'the head is at home');
 });

@@ -80,7 +80,18 @@ export function place(members: readonly WorkerView[], demand: Demand): Route | u
   return byNeed ?? byLength ?? homed(demand, suitable.toSorted(byLoad)[0]!);
 }
 
-const positionsOf = ({ promptRows, maxTokens }: Demand): number => promptRows + maxTokens;
+/**
+ * Whether workers that stay could hold the sequence once all others there have ended. What may be split was held at the door to what they
+ * hold together.
+ */
+export function everFits(members: readonly WorkerView[], demand: Omit<Demand, 'epoch'>): boolean {
+  const { placement, exit, kvPolicy, maxDepth, layersAtHome } = demand;
+  if (placement !== 'homed' && !layersAtHome && !mustStayHomed(exit, kvPolicy, maxDepth)) return true;
+  return members.some((each) => each.state !== 'draining' && each.totalPositions >= positionsOf(demand));
+}
+
+const positionsOf = ({ promptRows, maxTokens }: Pick<Demand, 'promptRows' | 'maxTokens'>): number =>
+  promptRows + maxTokens;
 
 /** Free as far as anybody knows: by the last pulse, and by what was booked since. */
 const roomOf = (each: WorkerView): number =>
