@@ -26,7 +26,7 @@ export function addBatchRoutes(http: FastifyInstance, service: BatchService | un
   // Left to the route to read: a file is never wholly in memory.
   http.addContentTypeParser('multipart/form-data', (_request, payload, done) => done(null, payload));
 
-  http.post('/v1/files', { bodyLimit: LIMITS.fileBytes }, async (request, reply) => {
+  http.post('/v1/files', { bodyLimit: LIMITS.fileBytes }, async (request) => {
     const { files } = needed();
     if (!(request.body instanceof Readable)) {
       throw new RondoError(
@@ -38,7 +38,6 @@ export function addBatchRoutes(http: FastifyInstance, service: BatchService | un
       return fileObject(await files.store(await readUpload(request.headers, request.body), request.owner));
     } catch (thrown) {
       // What is still to come is read and dropped: a client that sends all of it first would otherwise never come to read why.
-      reply.header('connection', 'close');
       request.raw.unpipe();
       request.raw.resume();
       throw thrown;

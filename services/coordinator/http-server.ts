@@ -10,6 +10,7 @@ import { createServer as createHttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import { LIMITS, RondoError, type TlsIdentity } from '@rondo/core';
 import { openAiError } from './openai-error.ts';
+import { PipelinedAnswers } from './pipelined-answers.ts';
 
 /** How often sockets that are late with their headers or request are looked for, in milliseconds. */
 const LATE_CHECK_MS = 1000;
@@ -35,25 +36,22 @@ export function createHttpServer(
   };
   const server = https ? secureServer(bounds, https) : createServer(bounds);
   const surplus = new WeakSet<Socket>();
+  const pipelined = new PipelinedAnswers();
   let open = 0;
   server.on(https ? 'secureConnection' : 'connection', (socket: Socket) => {
     if (++open > kept) surplus.add(socket);
-    socket.once('close', () => open--);
+    socket.once('close', () => {
+      open--;
+      pipelined.abandon(socket);
+    });
   });
   server.on('request', (request, response) => {
-    // Node does not tell an answer that waits behind another one that their connection has closed.
-    if (response.socket === null) request.socket.once('close', () => abandon(response));
+    if (response.socket === null) pipelined.add(request.socket, response);
     if (surplus.has(request.socket)) refuseSurplus(request, response);
     else listener(request, response);
   });
   server.maxConnections = LIMITS.httpConnectionsMax;
   return server;
-}
-
-function abandon(response: ServerResponse): void {
-  if (response.socket !== null || response.destroyed) return;
-  response.destroy();
-  response.emit('close');
 }
 
 function refuseSurplus(request: IncomingMessage, response: ServerResponse): void {

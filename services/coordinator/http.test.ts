@@ -106,6 +106,16 @@ test('a request id is given back, or made', async (context) => {
   assert.match(unnamed.headers.get('x-request-id') ?? '', /^[0-9a-f-]{36}$/);
 });
 
+test('a request is found again by the longest id that a client may give it', async (context) => {
+  const { post, get } = await testCoordinator(context);
+  const [longest, longer] = ['x'.repeat(128), 'x'.repeat(129)];
+  await post('/v1/completions', completion, { 'x-request-id': longest });
+  const { status, body } = await get(`/console/requests/${longest}`);
+  assert.deepEqual([status, body.id], [200, longest]);
+  const made = await post('/v1/completions', completion, { 'x-request-id': longer });
+  assert.notEqual(made.headers.get('x-request-id'), longer);
+});
+
 test('the model is listed and found, also under a name with slashes', async (context) => {
   const { get } = await testCoordinator(context);
   const { body } = await get('/v1/models');
