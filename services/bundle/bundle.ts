@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { open, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RondoError } from '@rondo/core';
-import { type Manifest, manifestSchema, variesByDepth } from './manifest.ts';
+import { type Manifest, manifestSchema, STACKS, variesByDepth } from './manifest.ts';
 
 export const MANIFEST_FILE = 'bundle.json';
 
@@ -93,7 +93,7 @@ function parseManifest(path: string, text: string): Manifest {
     );
   }
   for (const key of ['segments', 'deviceSegments'] as const) {
-    for (const stack of ['prelude', 'block', 'coda'] as const) {
+    for (const stack of STACKS) {
       const names = manifest[key]?.[stack];
       const count = manifest.layers[stack];
       const expected = count === 0 ? 0 : count + 1;

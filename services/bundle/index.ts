@@ -18,6 +18,8 @@ export {
   type MatrixPlace,
   manifestSchema,
   pagedKvBytesPerToken,
+  STACKS,
+  type Stack,
   variesByDepth,
 } from './manifest.ts';
 export { presignedUrls } from './presigned-urls.ts';

@@ -1,6 +1,10 @@
 import { LIMITS } from '@rondo/core';
 import { z } from 'zod';
 
+/** Layers with K and V of their own: before the loop, inside it, after it. */
+export const STACKS = ['prelude', 'block', 'coda'] as const;
+export type Stack = (typeof STACKS)[number];
+
 /** Shapes and rules of a bundle, written by the converter and believed by nobody until `openBundle` verified it. */
 const positive = z.int().positive();
 

@@ -1,6 +1,6 @@
 import { copyFile, link, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { digestFile, MANIFEST_FILE, type Manifest, variesByDepth } from '@rondo/bundle';
+import { digestFile, MANIFEST_FILE, type Manifest, STACKS, type Stack, variesByDepth } from '@rondo/bundle';
 import { LIMITS, RondoError } from '@rondo/core';
 import {
   type AdapterMatrix,
@@ -19,7 +19,7 @@ import { huggingFaceConfig } from './huggingface-config.ts';
 import { kvCopyGraph, kvStoreGraph } from './kv-graphs.ts';
 import { embeddingPlace, headPlace, layerPlaces } from './layer-places.ts';
 import { TiedCheckpoint } from './loop-init.ts';
-import { type LoopOptions, type LoopPlan, planLoop, type StackName } from './loop-plan.ts';
+import { type LoopOptions, type LoopPlan, planLoop } from './loop-plan.ts';
 import { type LoraOptions, openLora } from './lora.ts';
 import { encodeModelFile, MODEL_FILE } from './model-file.ts';
 import { type SizeReport, sizeReport } from './model-size.ts';
@@ -222,11 +222,9 @@ async function appendAdapters(
   }
 }
 
-const STACKS: readonly StackName[] = ['prelude', 'block', 'coda'];
-
 type NamedGraph = readonly [name: string, bytes: Uint8Array];
 
-function segmentFiles(options: GraphOptions, stack: StackName): NamedGraph[] {
+function segmentFiles(options: GraphOptions, stack: Stack): NamedGraph[] {
   const names = segmentNames(options.plan, stack);
   if (names.length === 0) return [];
   return segmentGraphs(options, stack).map((bytes, index): NamedGraph => [names[index]!, bytes]);

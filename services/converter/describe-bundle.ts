@@ -1,15 +1,15 @@
-import type { Manifest } from '@rondo/bundle';
+import type { Manifest, Stack } from '@rondo/bundle';
 import { LIMITS, RondoError } from '@rondo/core';
 import type { AdapterWeights } from './adapters-weights.ts';
 import type { ConvertOptions } from './convert.ts';
-import { type LoopPlan, type StackName, sourceLayer } from './loop-plan.ts';
+import { type LoopPlan, sourceLayer } from './loop-plan.ts';
 import { MODEL_FILE } from './model-file.ts';
 import type { TiedLayers } from './tied-layers.ts';
 
 export type ExitDefaults = Pick<Manifest['exit'], 'policy' | 'threshold' | 'minDepth'>;
 
 /** Names of a stack's segments; none for a stack without layers. */
-export const segmentNames = (plan: LoopPlan, stack: StackName): string[] =>
+export const segmentNames = (plan: LoopPlan, stack: Stack): string[] =>
   plan[stack].length === 0 ? [] : [...plan[stack], 'end'].map((_, index) => `${stack}.${index}.onnx`);
 
 /** What bundle.json says of a bundle beside its files. */

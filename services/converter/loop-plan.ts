@@ -3,7 +3,6 @@ import type { ModelSpec } from './model-spec.ts';
 import { type TiedLayers, type TieOptions, tieLayers } from './tied-layers.ts';
 
 /** A run of layers with K and V of their own. */
-export type StackName = 'prelude' | 'block' | 'coda';
 
 /**
  * Which layers lie before, inside and after the loop, and how often the block is applied. Layers are numbered as they are

@@ -1,7 +1,7 @@
+import type { Stack } from '@rondo/bundle';
 import { Adapters } from './adapters.ts';
 import { Graph, type Value } from './graph.ts';
 import { type GraphOptions, graphsVaryByDepth } from './graph-options.ts';
-import type { StackName } from './loop-plan.ts';
 import { type LayerWeights, rowsFrom, valuesFrom } from './model-weights.ts';
 import { endPass } from './pass-end.ts';
 import { addAndNorm, attentionDelta, embed, feedForwardDelta, normOfLayer, projectQkv } from './sublayers.ts';
@@ -11,14 +11,14 @@ import { addAndNorm, attentionDelta, embed, feedForwardDelta, normOfLayer, proje
  * first layer's queries, keys and values, segment i holds what lies between attention i − 1 and attention i, the last one
  * ends with the stack's state. Rows are flat: [N, …], whatever sequences and depths they belong to.
  */
-export function segmentGraphs(options: GraphOptions, stack: StackName): Uint8Array[] {
+export function segmentGraphs(options: GraphOptions, stack: Stack): Uint8Array[] {
   const layers = options.plan[stack].map((index) => options.weights.layers[index]!);
   return Array.from({ length: layers.length + 1 }, (_, index) => segment(options, stack, layers, index));
 }
 
 function segment(
   options: GraphOptions,
-  stack: StackName,
+  stack: Stack,
   layers: readonly LayerWeights[],
   index: number,
 ): Uint8Array {
@@ -51,7 +51,7 @@ function segment(
   return graph.encode();
 }
 
-function stackInput(graph: Graph, options: GraphOptions, stack: StackName): Value {
+function stackInput(graph: Graph, options: GraphOptions, stack: Stack): Value {
   if (stack !== 'prelude') return graph.input('state', 'float32', ['N', options.model.hidden]);
   return embed(graph, options, graph.input('token_ids', 'int64', ['N']));
 }

@@ -1,10 +1,9 @@
+import type { Stack } from '@rondo/bundle';
 import type { RondoError } from '@rondo/core';
 
-/** The seam between a worker's step and whatever computes it. Nothing here knows of requests, routes or networks. */
+export { STACKS, type Stack } from '@rondo/bundle';
 
-/** Layers with K and V of their own: before the loop, inside it, after it. */
-export const STACKS = ['prelude', 'block', 'coda'] as const;
-export type Stack = (typeof STACKS)[number];
+/** The seam between a worker's step and whatever computes it. Nothing here knows of requests, routes or networks. */
 
 /**
  * B chunks of consecutive rows, run together through one stack; row r of the N = Σ rowCounts is the next row of the
@@ -141,7 +140,8 @@ export interface Engine {
   /** Settles, with the reason, only when it can run no more without having been closed; absent where that cannot be. */
   readonly failed?: Promise<RondoError> | undefined;
   /**
-   * Takes rows through one stack, at the depth of each, and writes their K and V. A row's result does not depend on the rows beside it.
+   * Takes rows through one stack, at the depth of each, and writes their K and V. What comes of a row does not depend on those beside it, but for
+   * the order of sums in graphs and, with quantised weights, the bytes that this turns. (ADR 24)
    * @throws RondoError ENGINE_FAILED when the graph runtime refuses the run; K and V of its rows are unknown then.
    */
   runStack(batch: StackBatch): Promise<StackResult>;

@@ -168,23 +168,20 @@ export class Step {
   }
 
   async #step(phase: Phase, chunks: readonly Chunk[], head?: HeadRequest): Promise<void> {
-    await whileHeld(
-      chunks.map((chunk) => chunk.tenant),
-      async () => {
-        try {
-          const begin = performance.now();
-          const { runMs, headMs, statesBack } = await this.#run(phase, chunks, begin, head);
-          this.#failures.run = 0;
-          const stepMs = performance.now() - begin - headMs;
-          this.#untold.push({ phase, chunks, rows: rowsOf(chunks), runMs, stepMs, statesBack });
-          const headRun = { phase: 'head', chunks: [], runMs: headMs, stepMs: headMs } as const;
-          if (head) this.#untold.push({ ...headRun, rows: head.rows.length });
-          if (this.#options.inbox.empty) this.#hooks.flush();
-        } catch (thrown) {
-          this.#fail('run', phase, chunks.map(tenantOf), thrown);
-        }
-      },
-    );
+    await whileHeld(chunks.map(tenantOf), async () => {
+      try {
+        const begin = performance.now();
+        const { runMs, headMs, statesBack } = await this.#run(phase, chunks, begin, head);
+        this.#failures.run = 0;
+        const stepMs = performance.now() - begin - headMs;
+        this.#untold.push({ phase, chunks, rows: rowsOf(chunks), runMs, stepMs, statesBack });
+        const headRun = { phase: 'head', chunks: [], runMs: headMs, stepMs: headMs } as const;
+        if (head) this.#untold.push({ ...headRun, rows: head.rows.length });
+        if (this.#options.inbox.empty) this.#hooks.flush();
+      } catch (thrown) {
+        this.#fail('run', phase, chunks.map(tenantOf), thrown);
+      }
+    });
   }
 
   /** Milliseconds inside the engine, and of the head where it ran behind a stack. */
