@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type TracingTurn, tracingGoals, tracingRows } from './tracing-report.ts';
+import { certainty, sharesOf, type TracingTurn, tracingGoals, tracingRows } from './tracing-report.ts';
 
 const turn = (round: number, share: TracingTurn['share'], tokensPerS: number): TracingTurn => ({
   model: 'small',
@@ -39,4 +39,24 @@ test('the goals are missed by a loss of the small model above 1 % and by lost sp
   assert.deepEqual(met(turns, turns), [true, true]);
   assert.deepEqual(met(bad, turns), [false, true]);
   assert.deepEqual(met(turns, bad), [true, false]);
+});
+
+test('what 1 % loses is told with how well it is known', () => {
+  const rounds = [98, 100, 99, 101].flatMap((rate, round) => [turn(round, 0, 100), turn(round, 0.01, rate)]);
+  assert.match(
+    certainty(rounds),
+    /4 rounds is -0\.3 to 1\.3 %, so that the median of 0\.5 % is known to ± 1\.2 points/,
+  );
+});
+
+test('without and 1 % take turns in going first, and only a third of the rounds has all traced', () => {
+  const rounds = [0, 1, 2, 3, 4, 5].map(sharesOf);
+  assert.deepEqual(rounds, [
+    [0, 0.01],
+    [0.01, 0],
+    [0, 0.01, 1],
+    [0.01, 0],
+    [0, 0.01],
+    [0.01, 0, 1],
+  ]);
 });

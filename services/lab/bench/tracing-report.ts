@@ -1,10 +1,16 @@
-import { median } from '../load/quantile.ts';
+import { median, quantile } from '../load/quantile.ts';
 import { atMost, type Goal, type Row } from './suite.ts';
 
 /** Which share of the requests is traced. */
 export const SHARES = [0, 0.01, 1] as const;
 
 export type Share = (typeof SHARES)[number];
+
+/** The turns of a round: none and 1 %, either first in its turn, so that a machine that drifts favours neither, and in every third round all. */
+export function sharesOf(round: number): Share[] {
+  const shares: Share[] = round % 2 === 0 ? [0, 0.01] : [0.01, 0];
+  return round % 3 === 2 ? [...shares, 1] : shares;
+}
 
 export const MODELS = ['small', 'large'] as const;
 
@@ -38,6 +44,15 @@ function losses(turns: readonly TracingTurn[], share: Share, of: (turn: TracingT
       const plain = turns.find((other) => other.share === 0 && other.round === turn.round)!;
       return 100 * (1 - of(turn) / of(plain));
     });
+}
+
+/** How well the loss at 1 % is known: a turn differs from the next by several times what it may lose. */
+export function certainty(turns: readonly TracingTurn[]): string {
+  const small = turns.filter(({ model }) => model === 'small');
+  const lost = losses(small, 0.01, ({ tokensPerS }) => tokensPerS);
+  const at = (q: number) => quantile(lost, q).toFixed(1);
+  const notch = (1.57 * (quantile(lost, 0.75) - quantile(lost, 0.25))) / Math.sqrt(lost.length);
+  return `Throughput lost with 1 % traced, small model: the middle half of ${lost.length} rounds is ${at(0.25)} to ${at(0.75)} %, so that the median of ${at(0.5)} % is known to ± ${notch.toFixed(1)} points (1.57 interquartile ranges by the root of the rounds, McGill et al. 1978).`;
 }
 
 const cpuPerToken = ({ cpuMs, tokens }: TracingTurn): number => (1000 * cpuMs) / tokens;

@@ -14,9 +14,10 @@ import type { RondoProcess } from './rondo-process.ts';
 import { SpanSink } from './span-sink.ts';
 import type { Suite, SuiteContext, SuiteResult } from './suite.ts';
 import {
+  certainty,
   type Model,
-  SHARES,
   type Share,
+  sharesOf,
   type TracingTurn,
   tracingGoals,
   tracingRows,
@@ -52,15 +53,16 @@ async function run(context: SuiteContext): Promise<SuiteResult> {
   const subjects: Subject[] = [
     {
       ...{ model: 'small', bundle: await openBundle(SMALL), ids: { first: 10, last: 700 } },
-      ...{ rounds: quick ? 12 : 40, windowMs: 2000 },
+      ...{ rounds: quick ? 24 : 60, windowMs: 2000 },
     },
     {
       ...{ model: 'large', bundle: await benchBundle(context, LOOPED), ids: { first: 1000, last: 40_000 } },
-      ...{ rounds: quick ? 3 : 8, windowMs: 4000 },
+      ...{ rounds: quick ? 3 : 9, windowMs: 4000 },
     },
   ];
   for (const subject of subjects) turns.push(...(await turnsOf(context, subject)));
-  return { rows: tracingRows(turns), goals: tracingGoals(turns), plots: [], notes: notes(subjects) };
+  const rows = tracingRows(turns);
+  return { rows, goals: tracingGoals(turns), plots: [], notes: [...notes(subjects), certainty(turns)] };
 }
 
 async function turnsOf(context: SuiteContext, subject: Subject): Promise<TracingTurn[]> {
@@ -75,9 +77,7 @@ async function turnsOf(context: SuiteContext, subject: Subject): Promise<Tracing
   const turns: TracingTurn[] = [];
   await load.turn(0, 0);
   for (let round = 0; round < rounds; round++) {
-    // Each goes first in its turn: a machine that drifts favours none.
-    for (let index = 0; index < SHARES.length; index++) {
-      const share = SHARES[(round + index) % SHARES.length]!;
+    for (const share of sharesOf(round)) {
       context.progress(`${model} model, round ${round + 1} of ${rounds}, ${100 * share} % traced`);
       turns.push(await load.turn(round, share));
     }
@@ -180,6 +180,6 @@ function parent(share: Share, index: number): string {
 }
 
 const notes = (subjects: readonly Subject[]): string[] => [
-  `The small model is the one that ships with Rondo, where the processors have hardly more to do than coordinator and worker: what traces cost it is the most they can cost any. The large one is SmolLM2-135M-Instruct, int4, layers 1 to 28 twice. One worker, ${CLIENTS} clients with streamed completions of 32 to 64 tokens, each sending its next when its last has ended. Which requests are traced their clients say in \`traceparent\`, so that one server runs all turns: ${subjects.map(({ model, rounds, windowMs }) => `${rounds} rounds of three turns of ${windowMs / 1000} s (${model})`).join(', ')}, each share first in its turn; losses are medians against the turn of the same round without tracing. Spans leave over HTTP to a receiver in the load generator that only counts bytes.`,
+  `The small model is the one that ships with Rondo, where the processors have hardly more to do than coordinator and worker: what traces cost it is the most they can cost any. The large one is SmolLM2-135M-Instruct, int4, layers 1 to 28 twice. One worker, ${CLIENTS} clients with streamed completions of 32 to 64 tokens, each sending its next when its last has ended. Which requests are traced their clients say in \`traceparent\`, so that one server runs all turns: ${subjects.map(({ model, rounds, windowMs }) => `${rounds} rounds of turns of ${windowMs / 1000} s (${model})`).join(', ')}, one without and one with 1 %, either first in its turn, and in every third round one with all; losses are medians against the turn of the same round without tracing. Spans leave over HTTP to a receiver in the load generator that only counts bytes.`,
   'Spans are those of requests and of steps; a turn breaks off its last requests, whose spans are counted though their last tokens are not. Those that find the line of waiting spans full are dropped and counted, so that nobody waits for them. Server µs/token is all processor time of coordinator, worker and engine in one process.',
 ];
