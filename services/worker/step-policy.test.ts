@@ -228,7 +228,7 @@ test('while a prompt of others is here, background rows wait in every phase', ()
   const [asked, one] = [prompt('block', 40), row('block')];
   const lines = [behind(row('block')), behind(prompt('prelude', 16)), behind(row('head'))];
   assert.deepEqual(new Set(next([...lines, asked, one])!.chunks), new Set([asked, one]));
-  assert.equal(next([...lines, one])!.chunks[0]!.phase, 'head', 'without it they take their turn');
+  assert.deepEqual(new Set(next([...lines, one])!.chunks), new Set([lines[0], one]), 'without it they ride');
 });
 
 test('a prompt of the background takes no room in the budget from another', () => {
@@ -237,10 +237,40 @@ test('a prompt of the background takes no room in the budget from another', () =
   assert.deepEqual(next([line, one, row('block')])!.chunks.includes(one), true);
 });
 
-test('background rows that wait keep no other row from its way out', () => {
-  const lines = Array.from({ length: 60 }, () => ({ ...row('block'), background: true }));
-  const leaving = Array.from({ length: 4 }, () => row('coda', 2));
-  assert.equal(next([...lines, ...leaving])!.phase, 'coda');
+test('others choose the phase, and of the background rides along who waits there', () => {
+  const behind = (chunk: ReadyChunk): ReadyChunk => ({ ...chunk, background: true });
+  const lines = Array.from({ length: 60 }, () => behind(row('block')));
+  const [leaving, lineLeaving] = [row('coda', 2), behind(row('coda', 2))];
+  const chosen = next([...lines, leaving, lineLeaving])!;
+  assert.equal(chosen.phase, 'coda');
+  assert.deepEqual(new Set(chosen.chunks), new Set([leaving, lineLeaving]));
+  const one = row('block');
+  const { chunks } = next([...Array.from({ length: 9 }, () => lineLeaving), ...lines, one])!;
+  assert.deepEqual(
+    new Set(chunks),
+    new Set([...lines.slice(0, 8), one]),
+    'those of other phases take no place',
+  );
+});
+
+test('the head goes with the block when all that decode leave together, whatever the background does', () => {
+  const line = { ...row('head', 2), background: true };
+  assert.equal(next([line, { ...row('block', 1), leaves: true }])!.withHead, true);
+  assert.equal(next([line, row('block', 1)])!.withHead, false);
+});
+
+test('beside others that never come where it waits, the background has its share of runs', () => {
+  const line = { ...row('prelude'), background: true };
+  let waited = 0;
+  const phases: Phase[] = [];
+  for (let run = 0; run < 10; run++) {
+    const ready = [row('block'), line];
+    const decision = next(ready, 'depth', true, 64, waited)!;
+    phases.push(decision.phase);
+    waited = backgroundWaitedBehind(ready, decision, waited);
+  }
+  assert.equal(phases.indexOf('prelude'), 8);
+  assert.equal(phases.lastIndexOf('prelude'), 8);
 });
 
 test('beside prompts that come without end, the background has its share of runs', () => {
@@ -263,7 +293,7 @@ test('beside prompts that come without end, the background has its share of runs
   }
 });
 
-test('runs of phases in which no background row waits change nothing about its share', () => {
+test('prompts of others that change their phase take nothing from the share of the background', () => {
   const line = { ...row('block', 1), background: true };
   let waited = 0;
   const had: number[] = [];
@@ -274,7 +304,7 @@ test('runs of phases in which no background row waits change nothing about its s
     if (decision.chunks.includes(line)) had.push(run);
     waited = backgroundWaitedBehind(ready, decision, waited);
   }
-  assert.deepEqual(had, [13, 26]);
+  assert.deepEqual(had, [8, 17, 26]);
   const alone = [row('block')];
   assert.equal(backgroundWaitedBehind(alone, next(alone)!, 8), 0, 'who has left is not waited for');
 });

@@ -39,7 +39,7 @@ export interface StepView<Ready> {
   readonly decodingShare: number;
   /** Rows that wait for the way out, for each that decodes on in the loop, from which on they go first. */
   readonly leavingShare: number;
-  /** Runs in a row in which chunks of the background could have taken part and none did. */
+  /** Runs in a row in which none of the background's ready chunks took part. */
   readonly backgroundWaited: number;
   /** As measured here; undefined while unknown, and where stages on other workers wait for what runs here. */
   readonly costs: BlockCosts | undefined;
@@ -67,8 +67,9 @@ export interface Decision<Ready> {
 
 /**
  * Which chunks run next, or undefined when nothing is ready.
- * Beside others, background sequences take part with a few rows, whoever waited longest, and with none while a prompt of others is
- * here, unless that has been so for `backgroundWaitRuns` runs; the rest is as if it were not there.
+ * Beside others, background sequences ride along: the others' chunks choose the phase, and of the background's in it a few rows take
+ * part, whoever waited longest, none while a prompt of others is here. It chooses itself when it has had no part in
+ * `backgroundWaitRuns` runs, and where others have nothing ready.
  * Rows inside the loop whose tokens take long, or that are in their last pass, go ahead by themselves where that is worth a run more.
  * Phase else: 1. head, where rows come to it from a coda; 2. the way out (coda, or a head without one) when `leavingShare` as many rows
  * wait there as decode on in the loop; 3. prelude, for the tokens of those that left and for new prompts in one run: all make the
@@ -86,22 +87,36 @@ export function decide<Ready extends ReadyChunk>(
 ): Decision<Ready> | undefined {
   const awaited = view.ready.filter((chunk) => !chunk.deferred);
   const due = view.backgroundWaited >= limits.backgroundWaitRuns;
-  const ready = view.hurried ? givingWay(awaited, limits.backgroundRows, due) : awaited;
+  const few = (chunks: readonly Ready[]) =>
+    view.hurried ? fewOfBackground(chunks, limits.backgroundRows) : chunks;
+  const ready = view.hurried && !due ? besidePrompts(awaited) : awaited;
   if (ready.length === 0) {
     const deferred = fill(view.ready, limits, true);
     return deferred.length > 0 ? { phase: 'block', chunks: deferred, withHead: false } : undefined;
   }
-  const ahead = policy === 'depth' && !due ? rowsAhead(ready, view) : [];
+  if (policy !== 'depth') return bySequence(few(ready), view, limits, due);
+  const ahead = due ? [] : rowsAhead(few(ready), view);
   if (ahead.length > 0) {
     const chunks = fill(ahead, limits, view.decoding);
     return { phase: 'block', chunks, withHead: allLeave(chunks, ready) };
   }
-  const inPhase = (phase: Phase) => ready.filter((chunk) => chunk.phase === phase);
-  const phase = policy === 'depth' ? phaseByDepth(inPhase, view)! : phaseBySequence(inPhase)!;
-  const queue = inPhase(phase);
-  // One sequence after the other through the loop: who is inside it finishes the pass together.
-  const deepest =
-    policy === 'depth' || phase !== 'block' ? queue : atDepth(queue, Math.max(...queue.map(passesOf)));
+  const choosing = view.hurried ? orAll(ready, (chunk) => chunk.background === due) : ready;
+  const phase = phaseByDepth(choosing, view)!;
+  const share = phase === 'block' ? view.decodingShare : Number.POSITIVE_INFINITY;
+  const chunks = fill(few(inPhase(ready, phase)), limits, view.decoding, share, due);
+  return { phase, chunks, withHead: phase === 'coda' || (phase === 'block' && allLeave(chunks, choosing)) };
+}
+
+/** One sequence after the other through the loop: who is inside it finishes the pass together. */
+function bySequence<Ready extends ReadyChunk>(
+  ready: readonly Ready[],
+  view: StepView<Ready>,
+  limits: StepLimits,
+  due: boolean,
+): Decision<Ready> {
+  const phase = phaseBySequence(ready)!;
+  const queue = inPhase(ready, phase);
+  const deepest = phase === 'block' ? atDepth(queue, Math.max(...queue.map(passesOf))) : queue;
   const share = phase === 'block' ? view.decodingShare : Number.POSITIVE_INFINITY;
   const chunks = fill(deepest, limits, view.decoding, share, due);
   return { phase, chunks, withHead: phase === 'coda' || (phase === 'block' && allLeave(chunks, ready)) };
@@ -116,17 +131,16 @@ function allLeave(chunks: readonly ReadyChunk[], ready: readonly ReadyChunk[]): 
 }
 
 /**
- * All but background chunks beyond `rowsMax` rows, or the first of them when it has more. None of them beside a prompt: the runs that
- * it is in are the longest that a decoding row waits for, and a prompt is soon through; where prompts come without end, the background
- * is `due` now and then.
+ * None of the background beside a prompt of others: the runs that it is in are the longest that a decoding row waits for, and a prompt
+ * is soon through.
  */
-function givingWay<Ready extends ReadyChunk>(
-  ready: readonly Ready[],
-  rowsMax: number,
-  due: boolean,
-): Ready[] {
+function besidePrompts<Ready extends ReadyChunk>(ready: readonly Ready[]): readonly Ready[] {
   const others = ready.filter((chunk) => !chunk.background);
-  if (!due && others.some((chunk) => !chunk.decodes)) return others;
+  return others.some((chunk) => !chunk.decodes) ? others : ready;
+}
+
+/** All but background chunks beyond `rowsMax` rows, or the first of them when it has more. */
+function fewOfBackground<Ready extends ReadyChunk>(ready: readonly Ready[], rowsMax: number): Ready[] {
   let rows = 0;
   return ready.filter((chunk) => {
     if (!chunk.background) return true;
@@ -134,6 +148,12 @@ function givingWay<Ready extends ReadyChunk>(
     if (joins) rows += chunk.rows;
     return joins;
   });
+}
+
+/** Those that are `meant`; all where none is. */
+function orAll<Ready>(ready: readonly Ready[], meant: (chunk: Ready) => boolean): readonly Ready[] {
+  const found = ready.filter(meant);
+  return found.length > 0 ? found : ready;
 }
 
 /** Where all passes run here: fuller runs of coda and head against the wait. */
@@ -148,40 +168,36 @@ export const leavingShareOf = (
   { stepMs, leavingMs }: { readonly stepMs: number; readonly leavingMs: number },
 ): number => (homed || stepMs === 0 ? LEAVING_SHARE : Math.min(LEAVING_SHARE, leavingMs / stepMs));
 
-type InPhase = (phase: Phase) => readonly ReadyChunk[];
-
 function phaseByDepth(
-  inPhase: InPhase,
+  ready: readonly ReadyChunk[],
   { exitPhase, decodingShare, leavingShare }: StepView<ReadyChunk>,
 ): Phase | undefined {
-  const has = (phase: Phase) => inPhase(phase).length > 0;
-  if (exitPhase === 'coda' && has('head')) return 'head';
-  const inLoop = Math.min(decodingShare, inPhase('block').filter((chunk) => chunk.decodes).length);
-  if (has(exitPhase) && leavingShare * inLoop <= inPhase(exitPhase).length) return exitPhase;
-  if (has('prelude')) return 'prelude';
-  return has('block') ? 'block' : exitPhase;
+  const count = (phase: Phase) => inPhase(ready, phase).length;
+  if (exitPhase === 'coda' && count('head') > 0) return 'head';
+  const inLoop = Math.min(decodingShare, inPhase(ready, 'block').filter((chunk) => chunk.decodes).length);
+  if (count(exitPhase) > 0 && leavingShare * inLoop <= count(exitPhase)) return exitPhase;
+  if (count('prelude') > 0) return 'prelude';
+  return count('block') > 0 ? 'block' : exitPhase;
 }
 
 /** Whoever is furthest goes first, and depth 0 begins when nobody is inside. */
-function phaseBySequence(inPhase: InPhase): Phase | undefined {
-  if (inPhase('block').some((chunk) => chunk.passes > 0)) return 'block';
-  return (['coda', 'head', 'prelude', 'block'] as const).find((phase) => inPhase(phase).length > 0);
+function phaseBySequence(ready: readonly ReadyChunk[]): Phase | undefined {
+  if (inPhase(ready, 'block').some((chunk) => chunk.passes > 0)) return 'block';
+  return (['coda', 'head', 'prelude', 'block'] as const).find((phase) => inPhase(ready, phase).length > 0);
 }
 
-/**
- * `backgroundWaited` behind the run that `decision` makes: a run in which chunks of the background could have taken part counts, one of
- * another phase does not.
- */
+/** `backgroundWaited` behind the run that `decision` makes. */
 export function backgroundWaitedBehind<Ready extends ReadyChunk>(
   ready: readonly Ready[],
-  { phase, chunks }: Decision<Ready>,
+  { chunks }: Decision<Ready>,
   waited: number,
 ): number {
-  const behind = ready.filter((chunk) => chunk.background && !chunk.deferred);
-  if (behind.length === 0 || chunks.some((chunk) => chunk.background)) return 0;
-  return behind.some((chunk) => chunk.phase === phase) ? waited + 1 : waited;
+  const waits = ready.some((chunk) => chunk.background && !chunk.deferred);
+  return waits && !chunks.some((chunk) => chunk.background) ? waited + 1 : 0;
 }
 
+const inPhase = <Ready extends ReadyChunk>(ready: readonly Ready[], phase: Phase): Ready[] =>
+  ready.filter((chunk) => chunk.phase === phase);
 const passesOf = (chunk: ReadyChunk): number => chunk.passes;
 const atDepth = <Ready extends ReadyChunk>(queue: readonly Ready[], passes: number): Ready[] =>
   queue.filter((chunk) => chunk.passes === passes);
