@@ -15,7 +15,7 @@ const budget = (changes: Partial<BudgetDemand>) =>
   });
 
 test('a homed sequence is bounded by the largest worker, a staged one by what all hold together', () => {
-  const need = { context: 100, maxDepth: 4, layersAtHome: false };
+  const need = { context: 100, maxDepth: 4, pagePositions: 4, layersAtHome: false };
   assert.deepEqual(contextRoom(need, 'homed', [40, 60]), { most: 60, usual: 60 });
   // 80 positions: two of four depths on the smaller worker, three at most on the larger.
   assert.deepEqual(contextRoom(need, 'staged', [40, 60]), { most: 80, usual: 60 });
@@ -26,7 +26,7 @@ test('a homed sequence is bounded by the largest worker, a staged one by what al
 });
 
 test('who says nothing gets what a worker that is there can hold; who asks may ask for what one that is away could', () => {
-  const need = { context: 100, maxDepth: 4, layersAtHome: false };
+  const need = { context: 100, maxDepth: 4, pagePositions: 4, layersAtHome: false };
   assert.deepEqual(contextRoom(need, 'homed', [40, 60], [40]), { most: 60, usual: 40 });
   assert.deepEqual(contextRoom(need, 'auto', [60, 60], [60]), { most: 100, usual: 60 });
   assert.deepEqual(contextRoom(need, 'homed', [40, 60], []), { most: 60, usual: 60 });

@@ -1,4 +1,4 @@
-import { longestOver } from './depth-shares.ts';
+import { type KvShape, longestOver } from './depth-shares.ts';
 import type { Placement } from './placement.ts';
 
 /** How many positions, prompt and answer together, a sequence may take. */
@@ -10,10 +10,9 @@ export interface ContextRoom {
 }
 
 /** What of a bundle decides how long a sequence its workers can hold. */
-export interface ContextNeed {
+export interface ContextNeed extends KvShape {
   /** The model's context. */
   readonly context: number;
-  readonly maxDepth: number;
   /** Whether K and V of layers outside the loop lie at home for every position. */
   readonly layersAtHome: boolean;
 }
@@ -24,7 +23,7 @@ export interface ContextNeed {
  * (among `workerPositions`, but not among `herePositions`) may be back by the time: it counts for what a request may ask, not for what it gets unasked.
  */
 export function contextRoom(
-  { context, maxDepth, layersAtHome }: ContextNeed,
+  { context, layersAtHome, ...shape }: ContextNeed,
   placement: Placement,
   workerPositions: readonly number[],
   herePositions: readonly number[] = workerPositions,
@@ -34,5 +33,5 @@ export function contextRoom(
   const homed = largest(workerPositions);
   const usual = herePositions.length === 0 ? homed : largest(herePositions);
   if (placement === 'homed' || layersAtHome || workerPositions.length === 0) return { most: homed, usual };
-  return { most: Math.max(homed, Math.min(context, longestOver(maxDepth, workerPositions))), usual };
+  return { most: Math.max(homed, Math.min(context, longestOver(shape, workerPositions))), usual };
 }

@@ -1,15 +1,28 @@
 import type { DepthRange } from '@rondo/core';
 
+/** What of a bundle says how much K and V a sequence takes. */
+export interface KvShape {
+  readonly maxDepth: number;
+  /** Positions of a page: a worker keeps whole ones, at each depth. */
+  readonly pagePositions: number;
+}
+
+/** Positions that the pages of a sequence have room for. */
+export const wholePages = (positions: number, { pagePositions }: Pick<KvShape, 'pagePositions'>): number =>
+  Math.ceil(positions / pagePositions) * pagePositions;
+
 /**
- * Cuts `maxDepth` passes of a sequence of `positions` over workers with `rooms` free positions of full-depth KV, in their order: each
+ * Cuts the passes of a sequence of `positions` over workers with `rooms` free positions of full-depth KV, in their order: each
  * takes its share by room and no more than it holds. Undefined when together they do not hold it.
  */
 export function depthsByRoom(
-  maxDepth: number,
+  shape: KvShape,
   positions: number,
   rooms: readonly number[],
 ): DepthRange[] | undefined {
-  const most = rooms.map((room) => Math.floor((Math.max(0, room) * maxDepth) / positions));
+  const { maxDepth } = shape;
+  const held = wholePages(positions, shape);
+  const most = rooms.map((room) => Math.floor((Math.max(0, room) * maxDepth) / held));
   if (most.reduce((sum, depths) => sum + depths, 0) < maxDepth) return undefined;
   const counts = most.map(() => 0);
   for (let depth = 0; depth < maxDepth; depth++) {
@@ -29,11 +42,11 @@ export function depthsByRoom(
 }
 
 /** The longest sequence that `rooms` hold together, cut by depth. */
-export function longestOver(maxDepth: number, rooms: readonly number[]): number {
+export function longestOver(shape: KvShape, rooms: readonly number[]): number {
   let [holds, fails] = [0, rooms.reduce((sum, room) => sum + room, 1)];
   while (fails - holds > 1) {
     const middle = Math.floor((holds + fails) / 2);
-    if (depthsByRoom(maxDepth, middle, rooms)) holds = middle;
+    if (depthsByRoom(shape, middle, rooms)) holds = middle;
     else fails = middle;
   }
   return holds;

@@ -107,8 +107,8 @@ const positionsOf = ({ links }: Membership): number[] =>
 
 function facts({ name, bundle, placement }: ModelOptions, membership: Membership): ModelService['model'] {
   const { manifest } = bundle;
-  const { maxDepth, shape } = manifest;
-  const need = { context: shape.context, maxDepth, layersAtHome: layersAtHome(bundle) };
+  const { maxDepth, pagePositions, shape } = manifest;
+  const need = { context: shape.context, maxDepth, pagePositions, layersAtHome: layersAtHome(bundle) };
   return {
     name,
     manifest,
@@ -126,6 +126,7 @@ type BundleTerms = Omit<OpeningOptions, 'membership' | 'placement' | 'metrics' |
 const termsOf = (bundle: Bundle): BundleTerms => ({
   bundleDigest: bundle.digest,
   maxDepth: bundle.manifest.maxDepth,
+  pagePositions: bundle.manifest.pagePositions,
   vocab: bundle.manifest.shape.vocab,
   context: bundle.manifest.shape.context,
   candidates: bundle.manifest.headCandidates,

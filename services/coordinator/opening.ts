@@ -52,6 +52,8 @@ export interface OpeningOptions extends ModelTerms {
   readonly membership: Membership;
   readonly placement: Placement;
   readonly bundleDigest: string;
+  /** Positions of a page of K and V. */
+  readonly pagePositions: number;
   readonly kvPolicy: KvPolicy;
   readonly layersAtHome: boolean;
   readonly clock: Clock;
@@ -207,12 +209,13 @@ export class Opening {
   }
 
   #demand(seeker: Seeker): Omit<Demand, 'epoch'> {
-    const { maxDepth, kvPolicy, layersAtHome } = this.#options;
+    const { maxDepth, pagePositions, kvPolicy, layersAtHome } = this.#options;
     const { exit, emitted, promptIds, maxTokens } = seeker.spec();
     // Only a home knows after how many passes the emitted tokens' rows left.
     const replays = emitted.length > 0 && mayExitEarly(exit, maxDepth);
     const placement = replays ? 'homed' : seeker.placement;
-    return { placement, exit, promptRows: promptIds.length, maxTokens, kvPolicy, layersAtHome, maxDepth };
+    const model = { maxDepth, pagePositions, kvPolicy, layersAtHome };
+    return { placement, exit, promptRows: promptIds.length, maxTokens, ...model };
   }
 
   #everFits(seeker: Seeker): boolean {

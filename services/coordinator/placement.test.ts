@@ -9,6 +9,7 @@ const demand: Demand = {
   exit: full,
   kvPolicy: 'last-exited',
   maxDepth: 4,
+  pagePositions: 4,
   layersAtHome: false,
   promptRows: 10,
   maxTokens: 10,
@@ -58,6 +59,16 @@ test('staged sequences begin in turn where the fewest of them live', () => {
   const view = [worker('a', 9), { ...worker('b', 9), homes: 1 }, worker('c', 9)];
   assert.equal(place(view, staged)?.home.id, 'a');
   assert.equal(place(view.with(0, { ...view[0]!, homes: 1 }), staged)?.home.id, 'c');
+});
+
+test('a staged sequence that an equal stage would be too long for is cut by what its workers hold', () => {
+  const large = { ...worker('a', 0), totalPositions: 1600 };
+  const small = { ...worker('b', 0), totalPositions: 800 };
+  const staged: Demand = { ...demand, placement: 'staged', pagePositions: 16, maxTokens: 100 };
+  assert.deepEqual(described([large, small], { ...staged, promptRows: 1500 }), ['a 0-2', 'b 2-4']);
+  assert.deepEqual(described([large, small], { ...staged, promptRows: 2000 }), ['a 0-3', 'b 3-4']);
+  const atHome = { ...staged, layersAtHome: true, promptRows: 1000 };
+  assert.equal(place([{ ...large, reservedPositions: 9 }, small], atHome)?.home.id, 'a', 'b cannot hold it');
 });
 
 test('no stage is without a pass when there are more workers than depths', () => {

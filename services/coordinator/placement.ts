@@ -9,7 +9,7 @@ import {
   splitDepths,
   type WorkerRef,
 } from '@rondo/core';
-import { depthsByRoom } from './depth-shares.ts';
+import { depthsByRoom, type KvShape, wholePages } from './depth-shares.ts';
 
 /** How routes are cut: all depths on one worker, the depths split over all of them, or whatever suits a sequence. */
 export const PLACEMENTS = ['auto', 'homed', 'staged'] as const;
@@ -35,13 +35,11 @@ export interface WorkerView {
   readonly hopMs: number;
 }
 
-export interface Demand {
+export interface Demand extends KvShape {
   readonly placement: Placement;
   readonly exit: ExitRule;
   /** The bundle's. */
   readonly kvPolicy: KvPolicy;
-  /** Depths of the bundle. */
-  readonly maxDepth: number;
   /** Whether the bundle has layers outside the loop, whose K and V lie at home for every position. */
   readonly layersAtHome: boolean;
   readonly promptRows: number;
@@ -58,7 +56,8 @@ const UNMEASURED = { stepMs: 5, hopMs: 1 };
  * The route for one sequence, or undefined without a serving worker: the others are not there.
  * 1. What needs its home for exits is homed; so is everything that is to be: on the worker with the fewest reserved positions.
  * 2. What is to be staged is split over all workers in their listed order, beginning at the least reserved; as each holds a part of every
- * such sequence, at the one that is home to the fewest: first stages have most to do where rows exit early, and homes sample.
+ * such sequence, at the one that is home to the fewest: first stages have most to do where rows exit early, and homes sample. Into equal
+ * stages, but for what one of them could not hold even when empty: that is cut by what they hold.
  * Else (`auto`):
  * 3. KV need: what no worker's free positions hold is split over as few workers as hold it, each by its free positions.
  * 4. Prompt length: a long prompt runs over as many workers that have nothing else to do as shorten it most, hops counted.
@@ -70,7 +69,7 @@ export function place(members: readonly WorkerView[], demand: Demand): Route | u
   if (least === undefined) return undefined;
   const { placement, exit, kvPolicy, maxDepth } = demand;
   const mayStage = !mustStayHomed(exit, kvPolicy, maxDepth);
-  if (placement === 'staged' && mayStage) return staged(demand, rotatedTo(least, view));
+  if (placement === 'staged' && mayStage) return overAll(view, demand);
   if (placement !== 'auto') return homed(demand, least);
   const roomy = view.filter((each) => roomOf(each) >= positionsOf(demand));
   const suitable = roomy.length > 0 ? roomy : view;
@@ -90,6 +89,20 @@ export function everFits(members: readonly WorkerView[], demand: Omit<Demand, 'e
   return members.some((each) => each.state !== 'draining' && each.totalPositions >= positionsOf(demand));
 }
 
+/** Where layers at home keep K and V of every position, the home must be able to. */
+function overAll(view: readonly WorkerView[], demand: Demand): Route {
+  const { maxDepth, layersAtHome } = demand;
+  const positions = positionsOf(demand);
+  const byTurn = view.toSorted(byReserved);
+  const home = byTurn.find((each) => !layersAtHome || each.totalPositions >= positions) ?? byTurn[0]!;
+  const workers = rotatedTo(home, view);
+  const equal = splitDepths(maxDepth, workers.length);
+  const held = wholePages(positions, demand);
+  const fits = equal.every((range, at) => passesIn(range) * held <= workers[at]!.totalPositions * maxDepth);
+  const totals = workers.map(({ totalPositions }) => totalPositions);
+  return staged(demand, workers, fits ? equal : (depthsByRoom(demand, positions, totals) ?? equal));
+}
+
 const positionsOf = ({ promptRows, maxTokens }: Pick<Demand, 'promptRows' | 'maxTokens'>): number =>
   promptRows + maxTokens;
 
@@ -104,7 +117,7 @@ function splitByRoom(view: readonly WorkerView[], demand: Demand): Route | undef
   if (demand.layersAtHome && roomiest[0]!.totalPositions < positions) return undefined;
   for (let count = 2; count <= Math.min(roomiest.length, demand.maxDepth); count++) {
     const workers = roomiest.slice(0, count);
-    const depths = depthsByRoom(demand.maxDepth, positions, workers.map(roomOf));
+    const depths = depthsByRoom(demand, positions, workers.map(roomOf));
     if (depths) return staged(demand, workers, depths);
   }
   return undefined;
@@ -138,7 +151,7 @@ function staged(
   const stages = depths
     .map((range, index) => ({ worker: workers[index]!.worker, depths: range }))
     .filter((stage) => passesIn(stage.depths) > 0);
-  return { epoch, home: workers[0]!.worker, stages };
+  return { epoch, home: stages[0]!.worker, stages };
 }
 
 const byReserved = (a: WorkerView, b: WorkerView): number =>

@@ -66,6 +66,7 @@ export async function setUp(
     kvPolicy: 'last-exited',
     layersAtHome: true,
     maxDepth: bundle.manifest.maxDepth,
+    pagePositions: bundle.manifest.pagePositions,
     vocab: TINY.vocab,
     context: TINY.context,
     candidates: bundle.manifest.headCandidates,
