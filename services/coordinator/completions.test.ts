@@ -164,6 +164,16 @@ test('echo with logprobs and max_tokens 0 scores the prompt alone', async (conte
   assert.equal(body.usage.completion_tokens, 0);
 });
 
+test('a prompt of one token has nothing to score, and its worker says no wrong thing', async (context) => {
+  const { post, get } = await testCoordinator(context);
+  const ask = { model: 'tiny', prompt: [5], max_tokens: 0, echo: true, logprobs: 1 };
+  const { status, body } = await post('/v1/completions', ask);
+  assert.equal(status, 200);
+  assert.deepEqual(body.choices[0].logprobs.token_logprobs, [null]);
+  assert.equal(body.usage.passes.prompt, 0);
+  assert.doesNotMatch((await get('/metrics')).body, /rondo_contradictions_total\S* [1-9]/);
+});
+
 test('a token that ends the sequence is reported though it adds no text, unless a stop string lies before it', async (context) => {
   const worker = new ScriptedWorker({ reply: () => [...bytes('ok'), TINY.end] });
   const { post, stream } = await testCoordinator(context, { workers: { 'a:1': worker } });

@@ -101,7 +101,8 @@ export class History {
 
   get #passes(): Pick<FinishedEvent, 'promptPasses' | 'generatedPasses'> {
     const { maxTokens, promptIds, promptLogprobs } = this.#asked;
-    const ran = maxTokens > 0 || promptLogprobs;
+    // Of a prompt of one token there is nothing to tell: its first has no logprob.
+    const ran = maxTokens > 0 || (promptLogprobs && promptIds.length > 1);
     return {
       promptPasses: ran ? (promptIds.length - (this.#cachedTokens ?? 0)) * this.#maxDepth : 0,
       // The first token comes from the last row of the prompt.

@@ -176,7 +176,8 @@ export class ScriptedWorker implements WorkerClient {
       stopped = spec.stopIds.includes(id);
       index++;
     }
-    const promptPasses = (spec.promptIds.length - cachedTokens) * PASSES;
+    const ran = spec.maxTokens > 0 || spec.promptLogprobs;
+    const promptPasses = ran ? (spec.promptIds.length - cachedTokens) * PASSES : 0;
     const generatedPasses = Math.max(0, index - Math.max(1, spec.emitted.length)) * PASSES;
     yield { type: 'finished', epoch, reason: stopped ? 'stop' : 'length', promptPasses, generatedPasses };
   }
