@@ -5,7 +5,7 @@ import { HomeSequence } from './home-sequence.ts';
 import { depthsOf, otherStageWorkers } from './itinerary.ts';
 import type { KvPools } from './kv-pools.ts';
 import type { PeerLinks } from './peer-links.ts';
-import { Residency } from './residency.ts';
+import { type KvNeed, Residency } from './residency.ts';
 import type { Tenants } from './tenants.ts';
 
 export interface FrontDoorOptions {
@@ -39,11 +39,12 @@ export class FrontDoor {
    * CONTEXT_LENGTH_EXCEEDED, OVERLOADED, KV_EXHAUSTED, or what a stage worker answered.
    */
   async open(spec: GenerateSpec, signal: AbortSignal): Promise<HomeSequence> {
-    const { tenants, peers, self, manifest } = this.#options;
+    const { tenants, pools, peers, self, manifest } = this.#options;
     this.#check(spec);
     signal.throwIfAborted();
-    tenants.admit(spec.sequenceId, spec.route);
-    const home = this.#settleIn(spec);
+    const need = this.#need(spec);
+    tenants.admit(spec.sequenceId, spec.route, (leaving) => Residency.fits(pools, need, leaving));
+    const home = this.#settleIn(spec, need);
     tenants.add(home);
     signal.addEventListener('abort', () => home.close(), { once: true });
     try {
@@ -62,34 +63,37 @@ export class FrontDoor {
     return home;
   }
 
-  #settleIn(spec: GenerateSpec): HomeSequence {
-    const { self, manifest, pools, ready, spent, wake, closed, prefixSought } = this.#options;
+  #need(spec: GenerateSpec): KvNeed {
+    const { self, manifest } = this.#options;
     const { shape, layers } = manifest;
     const positions = Math.min(spec.promptIds.length + spec.maxTokens, shape.context);
-    const depths = depthsOf(spec.route, self);
-    const homed = isHomed(spec.route);
-    const tokensMax = positions - spec.promptIds.length;
     // Log probabilities of a prompt need all of its rows to run, and without a token to give none runs.
-    const shares = homed && !spec.promptLogprobs && tokensMax > 0;
-    const residency = Residency.open(pools, {
+    const shares = isHomed(spec.route) && !spec.promptLogprobs && positions > spec.promptIds.length;
+    return {
       positions,
-      depths,
+      depths: depthsOf(spec.route, self),
       preludeLayers: layers.prelude,
       codaLayers: layers.coda,
       promptIds: shares ? spec.promptIds : undefined,
-    });
+    };
+  }
+
+  #settleIn(spec: GenerateSpec, need: KvNeed): HomeSequence {
+    const { self, manifest, pools, ready, spent, wake, closed, prefixSought } = this.#options;
+    const { positions, depths, promptIds } = need;
+    const residency = Residency.open(pools, need);
     if (!residency) {
       throw new RondoError(
         'KV_EXHAUSTED',
         `worker ${self} has no pages left for ${positions} positions at ${depths.length} depths`,
       );
     }
-    if (shares && pools.prefixes) prefixSought(spec.promptIds.length, residency.cachedPositions);
+    if (promptIds && pools.prefixes) prefixSought(promptIds.length, residency.cachedPositions);
     const plan = {
       chunkRows: spec.background ? LIMITS.backgroundChunkRows : LIMITS.prefillChunkRows,
       // One at each stage and one on the way to each: no stage waits for a hop.
-      chunksInFlight: homed ? 1 : 2 * spec.route.stages.length,
-      tokensMax,
+      chunksInFlight: isHomed(spec.route) ? 1 : 2 * spec.route.stages.length,
+      tokensMax: positions - spec.promptIds.length,
       candidates: manifest.headCandidates,
     };
     return new HomeSequence(spec, residency, plan, { ready, spent, wake, closed });

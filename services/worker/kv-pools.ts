@@ -52,7 +52,7 @@ export class KvPools {
     return Math.min(...bounds) * this.pagePositions;
   }
 
-  /** For tests. */
+  /** Pages that the next reservation may ask for. */
   freePages(stack: Stack): number {
     return this.#pools[stack].free;
   }

@@ -1,4 +1,4 @@
-import type { KvCopy, Stack } from '@rondo/engine';
+import { type KvCopy, STACKS, type Stack } from '@rondo/engine';
 import type { KvPools, PageCounts, Reservations } from './kv-pools.ts';
 import { PageTable } from './page-table.ts';
 import type { PageSet } from './prefix-cache.ts';
@@ -70,15 +70,19 @@ export class Residency {
 
   /** Reserves pages for all positions in every table, or undefined when a pool cannot promise them. */
   static open(pools: KvPools, need: KvNeed): Residency | undefined {
-    const { pagePositions, prefixes } = pools;
-    const prompt = need.promptIds && prefixes && new PromptPages(prefixes, need.promptIds, pagePositions);
-    const pages = Math.ceil(need.positions / pagePositions) - (prompt?.found ?? 0);
-    const per = pagesPerPosition(need);
-    const counts = { prelude: pages * per.prelude, block: pages * per.block, coda: pages * per.coda };
+    const { prompt, counts } = wanted(pools, need);
     const reservations = pools.reserve(counts, prompt?.shared);
     if (!reservations) return undefined;
     prompt?.hold();
-    return new Residency(need, reservations, pagePositions, prompt);
+    return new Residency(need, reservations, pools.pagePositions, prompt);
+  }
+
+  /** Whether pools could promise what `need` asks for if `leaving` had returned its pages; those that others share of it count as returned. */
+  static fits(pools: KvPools, need: KvNeed, leaving: Residency): boolean {
+    const { counts } = wanted(pools, need);
+    return STACKS.every(
+      (stack) => counts[stack] <= pools.freePages(stack) + leaving.#reservations[stack].count,
+    );
   }
 
   /** Positions whose K and V are written at this depth of this stack. */
@@ -185,6 +189,18 @@ export class Residency {
     if (!table) throw new Error(`depth ${depth} of the ${stack} does not run on this worker`);
     return table;
   }
+}
+
+/** Pages that a sequence needs of its own, and the way of its prompt along the cache. */
+function wanted(
+  { pagePositions, prefixes }: KvPools,
+  need: KvNeed,
+): { readonly prompt: PromptPages | undefined; readonly counts: PageCounts } {
+  const prompt = need.promptIds && prefixes && new PromptPages(prefixes, need.promptIds, pagePositions);
+  const pages = Math.ceil(need.positions / pagePositions) - (prompt?.found ?? 0);
+  const per = pagesPerPosition(need);
+  const counts = { prelude: pages * per.prelude, block: pages * per.block, coda: pages * per.coda };
+  return { prompt, counts };
 }
 
 const tableName = (stack: Stack, depth: number): string => `${stack} ${depth}`;

@@ -125,8 +125,9 @@ export class StageHost {
         `a stage of ${positions} positions, the context has ${context}`,
       );
     }
-    tenants.admit(sequenceId, route);
-    const residency = Residency.open(pools, { positions, depths, preludeLayers: 0, codaLayers: 0 });
+    const need = { positions, depths, preludeLayers: 0, codaLayers: 0 };
+    tenants.admit(sequenceId, route, (leaving) => Residency.fits(pools, need, leaving));
+    const residency = Residency.open(pools, need);
     if (residency) return residency;
     throw new RondoError(
       'KV_EXHAUSTED',

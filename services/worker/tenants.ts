@@ -1,5 +1,6 @@
 import { type Address, LIMITS, RondoError, type Route, type SequenceId } from '@rondo/core';
 import { nextWorkers } from './itinerary.ts';
+import type { Residency } from './residency.ts';
 import type { Tenant } from './tenant.ts';
 
 /** Milliseconds that a run of the block and a hop take here; 0 before the first. */
@@ -70,10 +71,11 @@ export class Tenants {
   }
 
   /**
-   * Makes room for a sequence: an older epoch of it ends.
+   * Makes room for a sequence: an older epoch of it ends, unless even so there would be no room: then that can go on.
+   * @param fits whether there would be room if the residency given had returned its pages
    * @throws RondoError OVERLOADED at the limit, INVALID_REQUEST when this or a newer epoch is already here.
    */
-  admit(sequenceId: SequenceId, route: Route): void {
+  admit(sequenceId: SequenceId, route: Route, fits: (leaving: Residency) => boolean): void {
     const present = this.#byId.get(sequenceId);
     if (present && present.route.epoch >= route.epoch) {
       throw new RondoError(
@@ -81,9 +83,11 @@ export class Tenants {
         `sequence ${sequenceId} is already open in epoch ${present.route.epoch}, epoch ${route.epoch} is not newer`,
       );
     }
-    present?.fail(
-      new RondoError('CANCELLED', `sequence ${sequenceId} was placed anew in epoch ${route.epoch}`),
-    );
+    if (present && fits(present.residency)) {
+      present.fail(
+        new RondoError('CANCELLED', `sequence ${sequenceId} was placed anew in epoch ${route.epoch}`),
+      );
+    }
     if (this.#byId.size >= LIMITS.sequencesMax) {
       throw new RondoError('OVERLOADED', `this worker runs its limit of ${LIMITS.sequencesMax} sequences`);
     }

@@ -11,7 +11,7 @@ import {
   testSpec,
   whenEmpty,
 } from './test-cluster.ts';
-import { agrees, TestFleet } from './test-fleet.ts';
+import { agrees, promptOf, TestFleet } from './test-fleet.ts';
 import { generateAlone, type TestShape } from './test-model.ts';
 
 const SHAPE: TestShape = { prelude: 1, coda: 1, maxDepth: 2 };
@@ -185,6 +185,20 @@ test('the same sequence cannot be opened twice in one epoch; a newer epoch ends 
   await assert.rejects(first, { code: 'CANCELLED', message: /epoch 2/ });
   hold.resolve();
   assert.deepEqual((await second).ids, generateAlone(SHAPE, anew).ids);
+});
+
+test('a newer epoch for which there is no room leaves the older one as it is', async () => {
+  const worker = await start(SHAPE, { pools: { prelude: 65, block: 2 * 4 + 1, coda: 65 } });
+  const hold = Promise.withResolvers<void>();
+  worker.engine.gate = hold.promise;
+  const old = spec(worker, { promptIds: promptOf(40), maxTokens: 24 });
+  const first = generate(worker, old);
+  let load = (await worker.client.describe()).load;
+  while (load.freePositions > 0) load = (await worker.client.describe()).load;
+  const longer = { ...old, route: homedRoute(worker, 2, 2), maxTokens: 25 };
+  await assert.rejects(generate(worker, longer), { code: 'KV_EXHAUSTED' });
+  hold.resolve();
+  assert.deepEqual((await first).ids, generateAlone(SHAPE, old).ids);
 });
 
 test('a failing run fails the sequences in it, and the next ones are served', async () => {
