@@ -102,6 +102,16 @@ test('factors in floats are the graph runtime\u2019s', async () => {
     assert.equal((await bundleOf({ precision: 'int8', method })).manifest.layerWeights, undefined, method);
 });
 
+test('factors whose outputs share a group with a part that has none are the graph runtime\u2019s', async () => {
+  const checkpoint = await randomCheckpoint({ heads: 8, kvHeads: 1, headDim: 12 });
+  const out = join(directory, 'broken-groups');
+  const { factorsOf } = new TinyFactors(checkpoint.model, RANK);
+  const adapters = { targets: ['q', 'k'], method: 'integer', factorsOf } as const;
+  await convert({ checkpoint, out, precision: 'int8', init: 'average', loops: 2, adapters });
+  await checkpoint.close();
+  assert.equal((await openBundle(out)).manifest.layerWeights, undefined);
+});
+
 /** The bundle with the kernel told of no factors. */
 function withoutFactors(bundle: Bundle): Bundle {
   const layerWeights = bundle.manifest.layerWeights!;

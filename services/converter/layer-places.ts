@@ -89,8 +89,10 @@ function factorsPlaceOf(
   const { a, parts, ups } = factors;
   if ([a, ...ups].some(({ data, scales }) => data.file !== weightsFile || scales.file !== weightsFile))
     return undefined;
-  if (parts.some(({ firstOutput }) => firstOutput % OUTPUTS_TOGETHER !== 0)) return undefined;
   const outputsOf = ({ target }: (typeof parts)[number]) => targetShape(model, target)[0];
+  const begun = (part: (typeof parts)[number]) =>
+    part.firstOutput % OUTPUTS_TOGETHER !== 0 || outputsOf(part) % OUTPUTS_TOGETHER !== 0;
+  if (parts.some(begun)) return undefined;
   const together = ups[0]!.data.dims[1] !== outputsOf(parts[0]!);
   let firstInput = 0;
   const placed = parts.map((part, at) => {
