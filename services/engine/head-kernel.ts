@@ -45,7 +45,7 @@ export function planHead(
   if (!headWeights) return undefined;
   const { hidden, vocab } = shape;
   const bytes = vocab * hidden;
-  if (bytes > LIMITS.kernelWeightBytesMax || !plan.fits(bytes)) return undefined;
+  if (bytes > LIMITS.kernelWeightBytesMax) return undefined;
   const { file, normEpsilon, finalNorm, data, scales } = headWeights;
   const rows = (floats: number) => plan.floats(floats * LIMITS.kernelRows);
   const [state, normed, zeros] = [rows(hidden), rows(hidden), rows(hidden)];

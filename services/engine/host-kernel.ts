@@ -87,8 +87,9 @@ export class HostKernel {
     const start = ({ layers, layerStride }: KvLayout) => plan.floats(layers * layerStride);
     const { prelude, block, coda } = this.#pools;
     this.#poolStarts = { prelude: start(prelude), block: start(block), coda: start(coda) };
-    const layerPlan = planLayers(manifest, plan, target, layoutWithoutSize);
-    const headPlan = planHead(manifest, plan);
+    // Pages come first: without the room the graph runtime does what the kernel would.
+    const layerPlan = plan.ifFits(() => planLayers(manifest, plan, target, layoutWithoutSize));
+    const headPlan = plan.ifFits(() => planHead(manifest, plan));
     const memory = plan.allocate();
     this.#layout = { ...layoutWithoutSize, memoryPages: plan.pages };
     this.#words = new Int32Array(memory.buffer);

@@ -141,7 +141,7 @@ export function planLayers(
   );
   const bytes =
     places.length * weights * weightBytes + factorBytes(factorSets, Math.max(hidden, ffn, queries));
-  if (bytes > LIMITS.kernelWeightBytesMax || !plan.fits(bytes)) return undefined;
+  if (bytes > LIMITS.kernelWeightBytesMax) return undefined;
   const rowsMax = kernelRowsMax(target, precision, weights);
   const rows = (floats: number) => plan.floats(floats * rowsMax);
   const zeros = rows(hidden);

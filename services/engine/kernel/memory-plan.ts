@@ -13,9 +13,13 @@ export class MemoryPlan {
     return Math.ceil(this.#bytes / WASM_PAGE_BYTES);
   }
 
-  /** Whether about `bytes` more leave the memory within what it can have. */
-  fits(bytes: number): boolean {
-    return this.#bytes + bytes < (MEMORY_PAGES_MAX - 16) * WASM_PAGE_BYTES;
+  /** What `lay` lays out; undefined, and nothing laid out, where that would be more than the memory can have. */
+  ifFits<Laid>(lay: () => Laid): Laid | undefined {
+    const before = this.#bytes;
+    const laid = lay();
+    if (this.pages <= MEMORY_PAGES_MAX) return laid;
+    this.#bytes = before;
+    return undefined;
   }
 
   /** Byte address of a new area of `count` 32-bit values. */
