@@ -1,5 +1,5 @@
 import type { Manifest } from '@rondo/bundle';
-import { type GenerateSpec, isHomed, LIMITS, mustStayHomed, RondoError } from '@rondo/core';
+import { type GenerateSpec, isHomed, LIMITS, mayExitEarly, mustStayHomed, RondoError } from '@rondo/core';
 import type { Chunk } from './chunk.ts';
 import { HomeSequence } from './home-sequence.ts';
 import { depthsOf, otherStageWorkers } from './itinerary.ts';
@@ -140,7 +140,8 @@ export class FrontDoor {
         `1 ≤ min_depth ${exit.minDepth} ≤ max_depth ${exit.maxDepth} ≤ ${manifest.maxDepth} does not hold`,
       );
     }
-    if (!isHomed(route) && emitted.some(({ passes }) => passes < manifest.maxDepth)) {
+    const replaysExits = emitted.length > 0 && mayExitEarly(exit, manifest.maxDepth);
+    if (!isHomed(route) && (replaysExits || emitted.some(({ passes }) => passes < manifest.maxDepth))) {
       throw invalid('only a home knows when the rows of emitted tokens left: the sequence must be homed');
     }
     if (!isHomed(route) && mustStayHomed(exit, manifest.kvPolicy, manifest.maxDepth)) {

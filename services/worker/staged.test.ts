@@ -102,6 +102,16 @@ test('rows travel on while the next run of the worker that they left is under wa
   assert.deepEqual((await outcome).ids, generateAlone(SHAPE, spec).ids);
 });
 
+test('a sequence that goes on where its rows may have left early is refused over stages, and taken at home', async () => {
+  const workers = await start(2, { ...SHAPE, kvPolicy: 'propagate' });
+  const exit = { policy: 'gate', threshold: 0.5, minDepth: 1, maxDepth: 4 } as const;
+  const said = await generate(workers[0]!, testSpec(stagedRoute(workers, 4), { exit }));
+  const emitted = said.ids.slice(0, 2).map((id) => ({ id, passes: 4 }));
+  const anew = testSpec(stagedRoute(workers, 4), { exit, emitted });
+  await assert.rejects(generate(workers[0]!, anew), { code: 'INVALID_REQUEST', message: /must be homed/ });
+  assert.equal((await generate(workers[0]!, { ...anew, route: homedRoute(workers[0]!, 4) })).ids.length, 6);
+});
+
 test('leaving a staged sequence frees its pages on every worker', async () => {
   const workers = await start(3, SHAPE);
   const spec = testSpec(stagedRoute(workers, 4), { promptIds: promptOf(100), maxTokens: 300 });
