@@ -74,15 +74,15 @@ const FULL: Plan = {
     ...(['none', '50 %', '75 %', '90 %', 'live'] as const).map((mix) => cell('depth', mix, clients)),
     cell('static', 'none', clients),
   ]),
-  repeats: ({ policy, clients }) => (clients === SATURATION ? (policy === 'static' ? 2 : 8) : 1),
-  warmUpMs: 6000,
-  windowMs: 12_000,
-  cohorts: 2,
+  repeats: ({ policy, clients }) => (clients === SATURATION ? (policy === 'static' ? 1 : 5) : 1),
+  warmUpMs: 4000,
+  windowMs: 9000,
+  cohorts: 1,
   loads: [0.5, 0.75, 0.9],
   openPolicies: ['static', 'sequence', 'depth'],
   openMixes: ['none', '75 %'],
-  openTurns: 12,
-  openMs: 10_000,
+  openTurns: 8,
+  openMs: 5000,
 };
 
 async function run(given: SuiteContext): Promise<SuiteResult> {
