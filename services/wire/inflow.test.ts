@@ -92,6 +92,20 @@ test('an abort cancels the call, and what had arrived does not surface', async (
   assert.equal(cancelled(), true);
 });
 
+test('an abort ends the wait of a reader whose stream stands still and is past cancelling', {
+  timeout: 20_000,
+}, async () => {
+  const { inflow, call, abort } = setUp();
+  const first = inflow.next();
+  for (let index = 0; index < 20; index++) call.push(message(index));
+  call.push(null);
+  await first;
+  while (!call.isPaused()) await new Promise(setImmediate);
+  call.cancel = () => undefined;
+  abort.abort();
+  await assert.rejects(inflow.next(), /too early/);
+});
+
 test('a reader that takes nothing stops the stream, and starts it again', async () => {
   const { inflow, call } = setUp();
   const first = inflow.next();

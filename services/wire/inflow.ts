@@ -41,6 +41,8 @@ export class Inflow<T> implements AsyncIterableIterator<T, undefined> {
     this.#drop();
     // The reader is told when the call has ended with it: who begins the next call begins it where this one is known to be gone.
     this.#call?.cancel();
+    // Where the status is there already cancelling does nothing: the end stands behind messages that nobody takes any more.
+    this.#call?.resume();
   };
   #cancelled = false;
 
