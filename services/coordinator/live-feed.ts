@@ -55,7 +55,8 @@ export class LiveFeed {
       models: names,
       maxDepth: this.#maxDepth,
       running: load.interactive,
-      waiting: load.interactiveWaiting,
+      // Of all models, as those that run are: the load tells of the one with the fewest.
+      waiting: all.reduce((sum, { service }) => sum + service.generation.waiting, 0),
       workers: all.flatMap(({ name, membership }) =>
         membership.links.map((link) => ({
           id: link.known?.worker.id ?? 'unknown',

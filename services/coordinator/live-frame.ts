@@ -17,6 +17,7 @@ export interface LiveFrame {
   readonly atMs: number;
   readonly models: readonly string[];
   readonly maxDepth: number;
+  /** Requests in flight, and sequences that no worker has room for yet, of all models. */
   readonly running: number;
   readonly waiting: number;
   readonly workers: readonly LiveWorker[];
