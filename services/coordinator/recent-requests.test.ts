@@ -67,6 +67,14 @@ test('what requests keep while they run counts against the memory of all', () =>
   assert.deepEqual([ended, newest].map(isKnown), [false, true]);
 });
 
+test('a request keeps nothing of its prompt, nor of other lists as long as its client likes', () => {
+  const timeline = remembering().begin();
+  const logitBias = new Map([[1, 2]]);
+  timeline.follow({ ...request, sampling: { ...request.sampling, logitBias } });
+  const { logitBias: _, ...sampling } = request.sampling;
+  assert.deepEqual(timeline.asked, { maxTokens: request.maxTokens, sampling });
+});
+
 test('passes are those billed of choices that ended, and those told of choices that run', () => {
   const timeline = remembering().begin();
   ran(timeline, 3);

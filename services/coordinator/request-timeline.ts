@@ -1,5 +1,5 @@
 import type { Attributes, RootContext, TraceContext } from '@rondo/chassis';
-import { type Clock, type ErrorCode, LIMITS, RondoError } from '@rondo/core';
+import { type Clock, type ErrorCode, LIMITS, RondoError, type SamplingParams } from '@rondo/core';
 import type { AnswerListener } from './answer-listener.ts';
 import type { AnswerPlan } from './answer-plan.ts';
 import type { ChoiceDelta, ChoiceEnd } from './choice.ts';
@@ -37,6 +37,12 @@ export interface RequestFacts {
   readonly background?: Background | undefined;
 }
 
+/** What a request asked for, as far as it is told: never its prompt, which a remembered request would keep with it. */
+export interface AskedFor {
+  readonly maxTokens: number;
+  readonly sampling: Omit<SamplingParams, 'logitBias'>;
+}
+
 /** What became of one request; it hears the answer as it goes out. */
 export class RequestTimeline implements AnswerListener {
   readonly facts: RequestFacts;
@@ -44,7 +50,7 @@ export class RequestTimeline implements AnswerListener {
   readonly startedMs: number;
   readonly sequences: SequenceTimeline[] = [];
   /** Of the first choice: what the endpoint was asked for. */
-  asked: SequenceRequest | undefined;
+  asked: AskedFor | undefined;
   firstTokenMs: number | undefined;
   totalMs: number | undefined;
   errorCode: ErrorCode | undefined;
@@ -79,7 +85,7 @@ export class RequestTimeline implements AnswerListener {
 
   /** The same request for one sequence, whose life is written down from now on. */
   follow(request: SequenceRequest): SequenceRequest {
-    this.asked ??= request;
+    this.asked ??= askedOf(request);
     const timeline = new SequenceTimeline(request.promptIds.length, {
       now: () => this.now,
       startedMs: this.startedMs,
@@ -164,6 +170,11 @@ export class RequestTimeline implements AnswerListener {
     return this.#kept;
   }
 }
+
+const askedOf = ({ maxTokens, sampling: { logitBias: _, ...sampling } }: SequenceRequest): AskedFor => ({
+  maxTokens,
+  sampling,
+});
 
 const passesOf = (runs: readonly TimedRun[]): number =>
   runs.reduce((rows, run) => rows + (run.phase === 'block' ? run.rows : 0), 0);
