@@ -98,11 +98,13 @@ class WrittenFile {
 
   async write(text: string): Promise<void> {
     if (this.#stream === undefined) {
-      this.#stream = new PassThrough();
+      // A failure may come while nobody writes; it is told by `#stored`.
+      this.#stream = new PassThrough().on('error', () => undefined);
       this.#stored = this.#stores.contents.put(this.#id, this.#stream);
       this.#stored.catch((error: Error) => this.#stream?.destroy(error));
     }
-    if (!this.#stream.write(text)) await once(this.#stream, 'drain');
+    // A stream that was given up takes nothing and never drains.
+    if (!this.#stream.write(text)) await Promise.race([once(this.#stream, 'drain'), this.#stored]);
   }
 
   /** The file's id once all of it is stored; undefined when nothing was written. */
@@ -123,6 +125,6 @@ class WrittenFile {
   }
 
   destroy(error: Error): void {
-    this.#stream?.on('error', () => undefined).destroy(error);
+    this.#stream?.destroy(error);
   }
 }
