@@ -88,8 +88,9 @@ export class BatchKeeper {
     const { stores, id, now } = this.#options;
     const batch = stored.value;
     if (isEnded(batch)) return this.#archive(batch);
-    const tally = await this.tally(batch);
+    // Before the tally: whoever is done with a line has stored its result, which then counts.
     const taken = batch.status === 'cancelling' && batch.total > 0 ? await stores.queue.taken(batch.id) : 0;
+    const tally = await this.tally(batch);
     const duty = batchDuty({ batch, tally, taken }, now());
     switch (duty.do) {
       case 'nothing':
