@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { test } from 'node:test';
 import { createLog, Metrics } from '@rondo/chassis';
 import { ManualClock } from '@rondo/core';
@@ -47,4 +48,35 @@ test('the last line of a cancelled batch counts, however late its taker is done 
   const { status, tally } = (await ended.get(id))!.value;
   assert.equal(status, 'cancelled');
   assert.deepEqual(tally, { seq: 1, completed: 1, failed: 0 });
+});
+
+test('a batch that two coordinators put away at the same time has ended once', {
+  timeout: 20_000,
+}, async () => {
+  const { open, queue, shared } = memoryStores();
+  // Its input is gone, which is its end.
+  await open.put(made.id, made);
+  const stop = new AbortController();
+  const [one, other] = [keeperOf('a', shared), keeperOf('b', shared)];
+  const both = Promise.withResolvers<void>();
+  const runs: Promise<void>[] = [];
+  let [drops, deletions] = [0, 0];
+  queue.dropGroup = async () => {
+    drops++;
+    if (drops === 1) runs.push(other.keeper.run(stop.signal));
+    else both.resolve();
+    await both.promise;
+  };
+  open.delete = async () => {
+    deletions++;
+    if (deletions === 2) stop.abort();
+  };
+  runs.push(one.keeper.run(stop.signal));
+  await once(stop.signal, 'abort');
+  await Promise.all(runs);
+  const pages = await Promise.all([one, other].map(({ metrics }) => metrics.render()));
+  assert.deepEqual(
+    pages.flatMap((page) => page.match(/^rondo_batch_ended_total\{.*$/gm) ?? []),
+    ['rondo_batch_ended_total{status="failed"} 1'],
+  );
 });

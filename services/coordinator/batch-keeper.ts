@@ -137,7 +137,10 @@ export class BatchKeeper {
     const work = duty === 'read-input' ? readInput : writeOutput;
     const done = work(tenure, stores, now)
       .then(async () => {
-        if (!tenure.lost && isEnded(tenure.batch)) await this.#archive(tenure.batch);
+        if (tenure.lost || !isEnded(tenure.batch)) return;
+        // By whose write it ended, and not where it is put away: others that see it may do that at the same time.
+        this.#tell(tenure.batch);
+        await this.#archive(tenure.batch);
       })
       .catch((thrown: unknown) => {
         const error = RondoError.from(thrown);
@@ -152,18 +155,19 @@ export class BatchKeeper {
     this.#tenures.set(stored.key, done);
   }
 
+  #tell({ id, status, total, tally: { completed, failed } }: BatchRecord): void {
+    const { metrics, log } = this.#options;
+    metrics.ended.inc({ status });
+    log.info({ batch: id, status, total, completed, failed }, 'a batch has ended');
+  }
+
   /** Puts an ended batch where it costs no looks, and lets go of what it needed. Again does no harm. */
   async #archive(batch: BatchRecord): Promise<void> {
-    const { stores, metrics, log } = this.#options;
-    const { id, status, total, tally } = batch;
+    const { stores } = this.#options;
+    const { id } = batch;
     await stores.ended.put(id, batch);
     await stores.queue.dropGroup(id);
     await stores.results.dropGroup(id);
     await stores.open.delete(id);
-    metrics.ended.inc({ status });
-    log.info(
-      { batch: id, status, total, completed: tally.completed, failed: tally.failed },
-      'a batch has ended',
-    );
   }
 }
