@@ -37,7 +37,8 @@ export async function readInput(
     if (tenure.lost || tenure.batch.status !== 'validating') break;
     const add: Promise<void> = stores.queue
       .add(id, String(place++), bytes ?? new Uint8Array(0))
-      .finally(() => adds.delete(add));
+      // One that fails stays, for whoever awaits them next.
+      .then(() => void adds.delete(add));
     // Whoever awaits it hears of the failure, also when reading on fails first.
     add.catch(() => undefined);
     adds.add(add);
