@@ -1,5 +1,5 @@
 import { checkInput, rawLines, wholeFile } from './batch-lines.ts';
-import { type BatchRecord, failed, started } from './batch-record.ts';
+import { type BatchRecord, failed, isEnded, started } from './batch-record.ts';
 import type { BatchStores } from './batch-stores.ts';
 import type { BatchTenure } from './batch-tenure.ts';
 
@@ -14,10 +14,10 @@ const ADDS_AHEAD = 64;
  */
 export async function readInput(
   tenure: BatchTenure,
-  stores: Pick<BatchStores, 'contents' | 'queue'>,
+  stores: Pick<BatchStores, 'contents' | 'open' | 'queue'>,
   now: () => number,
 ): Promise<void> {
-  const { id, inputFileId, endpoint } = tenure.batch;
+  const { inputFileId, endpoint } = tenure.batch;
   const content = await stores.contents.get(inputFileId);
   const check =
     content === undefined
@@ -30,22 +30,48 @@ export async function readInput(
     await tenure.write(ifValidating((batch) => failed(batch, check.errors, now())));
     return;
   }
-  await stores.queue.openGroup(id);
+  try {
+    await addLines(tenure, stores);
+    await tenure.write(ifValidating((batch) => started(batch, check.total, now())));
+  } finally {
+    await dropIfEnded(tenure.batch.id, stores);
+  }
+}
+
+/** Settles, well or not, when all adds have: none comes after it. */
+async function addLines(
+  tenure: BatchTenure,
+  { contents, queue }: Pick<BatchStores, 'contents' | 'queue'>,
+): Promise<void> {
+  const { id, inputFileId } = tenure.batch;
+  await queue.openGroup(id);
   const adds = new Set<Promise<void>>();
   let place = 0;
-  for await (const { bytes } of rawLines((await stores.contents.get(inputFileId)) ?? none())) {
-    if (tenure.lost || tenure.batch.status !== 'validating') break;
-    const add: Promise<void> = stores.queue
-      .add(id, String(place++), bytes ?? new Uint8Array(0))
-      // One that fails stays, for whoever awaits them next.
-      .then(() => void adds.delete(add));
-    // Whoever awaits it hears of the failure, also when reading on fails first.
-    add.catch(() => undefined);
-    adds.add(add);
-    if (adds.size >= ADDS_AHEAD) await Promise.race(adds);
+  try {
+    for await (const { bytes } of rawLines((await contents.get(inputFileId)) ?? none())) {
+      if (tenure.lost || tenure.batch.status !== 'validating') break;
+      const add: Promise<void> = queue
+        .add(id, String(place++), bytes ?? new Uint8Array(0))
+        // One that fails stays, for whoever awaits them next.
+        .then(() => void adds.delete(add));
+      // Whoever awaits it hears of the failure, also when reading on fails first.
+      add.catch(() => undefined);
+      adds.add(add);
+      if (adds.size >= ADDS_AHEAD) await Promise.race(adds);
+    }
+    await Promise.all(adds);
+  } finally {
+    await Promise.allSettled(adds);
   }
-  await Promise.all(adds);
-  await tenure.write(ifValidating((batch) => started(batch, check.total, now())));
+}
+
+/**
+ * Others may have ended the batch and dropped its group meanwhile: nobody takes or drops what came into the queue since. One that only
+ * took it over adds the same lines, which are to stay; and whoever ends it from now on drops them.
+ */
+async function dropIfEnded(id: string, { open, queue }: Pick<BatchStores, 'open' | 'queue'>): Promise<void> {
+  const stored = await open.get(id);
+  if (stored === undefined || isEnded(stored.value)) await queue.dropGroup(id);
 }
 
 async function* none(): AsyncGenerator<Uint8Array, void, undefined> {}
