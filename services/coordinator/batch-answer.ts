@@ -40,6 +40,7 @@ export interface LineOptions {
 
 /**
  * Answers a line of a batch as the endpoint would over HTTP, but never waits in line for room.
+ * @param serving is told the name of the model that answers, before anything is asked of it
  * @throws RondoError CANCELLED when `signal` is raised
  */
 export async function answerLine(
@@ -47,11 +48,13 @@ export async function answerLine(
   batch: BatchRecord,
   { customId, body }: BatchLine,
   signal: AbortSignal,
+  serving: (model: string) => void,
 ): Promise<LineOutcome> {
   const requestId = randomUUID();
   let ran = false;
   try {
     const { asked, service, model } = models.serve(body, { request: customId });
+    serving(model.name);
     // A client waits for a worker to come back; a line can be tried again, and holds a place meanwhile.
     if (model.membership.view().length === 0) {
       throw new RondoError('NO_WORKER', `no worker holds the model '${model.name}'`);

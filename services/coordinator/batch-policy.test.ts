@@ -12,7 +12,7 @@ const idle: BatchRoomView = {
   lines: 0,
   lone: false,
   reservedShare: 0,
-  refusedForMs: 0,
+  pausedForMs: 0,
 };
 
 const views = fc.record<BatchRoomView>({
@@ -23,7 +23,7 @@ const views = fc.record<BatchRoomView>({
   lines: fc.nat(100),
   lone: fc.boolean(),
   reservedShare: fc.double({ min: 0, max: 1, noNaN: true }),
-  refusedForMs: fc.nat(2),
+  pausedForMs: fc.nat(2),
 });
 
 test('an idle coordinator runs as many lines as it may', () => {
@@ -36,7 +36,7 @@ test('no line starts while anybody interactive waits, or at a coordinator that g
   fc.assert(
     fc.property(views, (view) => {
       if (batchRoom(view) !== 'start') return;
-      assert.deepEqual([view.draining, view.interactiveWaiting, view.refusedForMs], [false, 0, 0]);
+      assert.deepEqual([view.draining, view.interactiveWaiting, view.pausedForMs], [false, 0, 0]);
       assert.equal(view.lone, false, 'beside a line that is to be alone');
     }),
   );

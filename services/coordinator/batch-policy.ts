@@ -14,15 +14,15 @@ export interface BatchRoomView {
   readonly lone: boolean;
   /** Share of all KV positions that is spoken for, 0 to 1. */
   readonly reservedShare: number;
-  /** Milliseconds to go until a line may try again after workers refused one; 0 when none did. */
-  readonly refusedForMs: number;
+  /** Milliseconds to go until a line may try again after one failed of what any would; 0 when none did. */
+  readonly pausedForMs: number;
 }
 
 export type BatchRoomDecision =
   | 'start'
   | 'draining'
   | 'interactive-waits'
-  | 'refused'
+  | 'paused'
   | 'lone-line'
   | 'lines-full'
   | 'memory-full'
@@ -33,7 +33,8 @@ export type BatchRoomDecision =
  * never stand in the line of those who wait.
  * 1. Nothing starts at a coordinator that is going away.
  * 2. Nobody interactive may be waiting: whatever comes free is theirs.
- * 3. After a refusal for want of room a line waits, longer each time: workers that are full are not asked without end.
+ * 3. After a failure that is neither a line's nor a model's, as of NATS, all wait, longer each time. A model that has no room holds back
+ *    the batches that ask for it, and no others: `BatchRunner`.
  * 4. A line that is to be alone has no other started beside it.
  * 5. At most `batchLinesInFlightMax` lines run here, and
  * 6. they leave a share of the KV memory free, so that an interactive request seldom waits at all,
@@ -42,7 +43,7 @@ export type BatchRoomDecision =
 export function batchRoom(view: BatchRoomView): BatchRoomDecision {
   if (view.draining) return 'draining';
   if (view.interactiveWaiting > 0) return 'interactive-waits';
-  if (view.refusedForMs > 0) return 'refused';
+  if (view.pausedForMs > 0) return 'paused';
   if (view.lone) return 'lone-line';
   if (view.lines >= LIMITS.batchLinesInFlightMax) return 'lines-full';
   if (view.lines > 0 && view.reservedShare >= LIMITS.batchMemoryShare) return 'memory-full';

@@ -2,14 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '@rondo/chassis';
 import { type Clock, RondoError } from '@rondo/core';
 import type { Job } from '@rondo/wire';
-import {
-  answerLine,
-  encodeResult,
-  givenUp,
-  type LineOptions,
-  type LineOutcome,
-  type StoredOutcome,
-} from './batch-answer.ts';
+import { answerLine, encodeResult, givenUp, type LineOptions, type StoredOutcome } from './batch-answer.ts';
 import { type BatchLine, isBatchError, parseLine } from './batch-lines.ts';
 import type { BatchMetrics } from './batch-metrics.ts';
 import { type BatchRoomView, batchRoom, type LineCourse, lineCourse } from './batch-policy.ts';
@@ -20,7 +13,7 @@ import { RefusalPause } from './refusal-pause.ts';
 export interface BatchRunnerOptions extends LineOptions {
   readonly stores: Pick<BatchStores, 'queue' | 'results' | 'silenceMs'>;
   /** What the coordinator knows of its own load. */
-  readonly load: () => Omit<BatchRoomView, 'lines' | 'lone' | 'refusedForMs'>;
+  readonly load: () => Omit<BatchRoomView, 'lines' | 'lone' | 'pausedForMs'>;
   /** Batches whose lines may run, the oldest first. */
   readonly running: () => readonly BatchRecord[];
   readonly metrics: BatchMetrics;
@@ -39,10 +32,12 @@ export class BatchRunner {
   readonly #lines = new Set<Promise<void>>();
   /** A line that has to be alone runs, or was given back until those that run have ended. */
   #lone = false;
-  /** After workers had no room. */
+  /** After a failure that any line would meet. */
   readonly #pause = new RefusalPause();
-  /** Of each batch by id, after its model had no workers: others go on. */
-  readonly #held = new Map<string, RefusalPause>();
+  /** Of each model by name, after its workers had no room or there were none: batches of others go on. */
+  readonly #pauses = new Map<string, RefusalPause>();
+  /** Of each batch by id, that of the model of its last line: who asks for the same waits as long, and the oldest goes first again. */
+  readonly #holds = new Map<string, RefusalPause>();
   #wake = Promise.withResolvers<void>();
 
   constructor(options: BatchRunnerOptions) {
@@ -61,8 +56,8 @@ export class BatchRunner {
 
   #hasRoom(): boolean {
     const { load, clock } = this.#options;
-    const refusedForMs = this.#pause.leftMs(clock.now());
-    return batchRoom({ ...load(), lines: this.#lines.size, lone: this.#lone, refusedForMs }) === 'start';
+    const pausedForMs = this.#pause.leftMs(clock.now());
+    return batchRoom({ ...load(), lines: this.#lines.size, lone: this.#lone, pausedForMs }) === 'start';
   }
 
   /** True when a line was started, or given back at once: there may be more. */
@@ -70,9 +65,10 @@ export class BatchRunner {
     const { stores, clock } = this.#options;
     if (!this.#hasRoom()) return false;
     const batches = this.#options.running();
-    for (const id of this.#held.keys()) if (!batches.some((batch) => batch.id === id)) this.#held.delete(id);
+    for (const id of this.#holds.keys())
+      if (!batches.some((batch) => batch.id === id)) this.#holds.delete(id);
     for (const batch of batches) {
-      if ((this.#held.get(batch.id)?.leftMs(clock.now()) ?? 0) > 0) continue;
+      if ((this.#holds.get(batch.id)?.leftMs(clock.now()) ?? 0) > 0) continue;
       const job = await stores.queue.take(batch.id).catch(() => undefined);
       if (job === undefined) continue;
       if (signal.aborted || !this.#hasRoom()) {
@@ -118,19 +114,28 @@ export class BatchRunner {
         return;
       }
       const line = lineOf(batch, job);
+      let pause = this.#pause;
+      const serving = (model: string) => {
+        pause = this.#pauseOf(model);
+        this.#holds.set(batch.id, pause);
+      };
       let outcome =
-        course === 'give-up' ? givenUp(line, job.deliveries - 1) : await this.#answer(batch, line, signal);
+        course === 'give-up'
+          ? givenUp(line, job.deliveries - 1)
+          : await answerLine(this.#options, batch, line, signal, serving);
       if (outcome.kind === 'refused') {
         if (!outcome.ran || lineCourse(deliveries + 1) !== 'give-up') {
           metrics.lines.inc({ outcome: 'refused' });
-          this.#refused(outcome.error.code === 'NO_WORKER' ? this.#heldOf(batch) : this.#pause);
+          this.#refused(pause);
+          // Another line of the batch may have been for another model since.
+          this.#holds.set(batch.id, pause);
           await job.giveBack(outcome.ran ? 'harmful' : 'unharmed');
           return;
         }
         outcome = givenUp(line, deliveries, outcome.error);
       }
       this.#pause.accepted();
-      this.#held.delete(batch.id);
+      pause.accepted();
       const stored = await this.#store(batch.id, job.key, outcome, signal);
       metrics.lines.inc({ outcome: stored ? outcome.kind : 'answered-before' });
       job.done();
@@ -143,10 +148,6 @@ export class BatchRunner {
     } finally {
       clearInterval(keeping);
     }
-  }
-
-  #answer(batch: BatchRecord, line: BatchLine, signal: AbortSignal): Promise<LineOutcome> {
-    return answerLine(this.#options, batch, line, signal);
   }
 
   /** NATS may be away for a while: an answer is worth keeping. True unless another answer was there before. */
@@ -163,9 +164,9 @@ export class BatchRunner {
     }
   }
 
-  #heldOf({ id }: BatchRecord): RefusalPause {
-    const pause = this.#held.get(id) ?? new RefusalPause();
-    this.#held.set(id, pause);
+  #pauseOf(model: string): RefusalPause {
+    const pause = this.#pauses.get(model) ?? new RefusalPause();
+    this.#pauses.set(model, pause);
     return pause;
   }
 
