@@ -58,6 +58,32 @@ test('a model whose mean is within the bound but could as well be beyond does no
   assert.equal(perplexity!.passed, false);
 });
 
+test('all passes are held against all passes, however many there are', () => {
+  const looped = (all: number, first: number): EvalReport => {
+    const [last, early] = [reportOf(() => all), reportOf(() => first)].map(
+      ({ bs }) => bs[0]!.cells[0]!.scores,
+    );
+    const cells = [
+      { exit: { kind: 'depth', passes: 1 }, scores: early },
+      { exit: { kind: 'depth', passes: 4 }, scores: last },
+    ];
+    return { ...reportOf(() => 0), bs: [{ name: 'looped', maxDepth: 4, cells }] } as unknown as EvalReport;
+  };
+  const plain = baseline();
+  const [unlooped] = plain.bs;
+  unlooped!.maxDepth = 1;
+  unlooped!.cells[0]!.exit = { kind: 'depth', passes: 1 };
+  const judged = (report: EvalReport) => judge(report, plain, parseTolerances('perplexity=1%'), settings);
+  assert.deepEqual(
+    judged(looped(0.3, 0)).map(({ exit, passed }) => [exit, passed]),
+    [['depth 4 (depth 1 in the baseline)', false]],
+  );
+  assert.deepEqual(
+    judged(looped(0, 0.3)).map(({ passed }) => passed),
+    [true],
+  );
+});
+
 test('a changed suite, tokenizer or A is an error and no pass', () => {
   const changed = (change: object, pattern: RegExp) => {
     const report = { ...reportOf(() => 0), ...change };

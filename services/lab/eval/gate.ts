@@ -70,7 +70,7 @@ const schema = z.looseObject({
   schemaVersion: z.literal(1),
   suite: z.looseObject({ name: z.string(), version: z.number(), digest: z.string(), tokens: z.string() }),
   a: z.looseObject({ maxDepth: z.number(), cells: z.array(cell) }),
-  bs: z.array(z.looseObject({ name: z.string(), cells: z.array(cell) })).length(1),
+  bs: z.array(z.looseObject({ name: z.string(), maxDepth: z.number(), cells: z.array(cell) })).length(1),
 });
 
 /** A report that was written by `--json`, of one B: what later ones must not be worse than. */
@@ -81,7 +81,8 @@ export const parseBaseline = (path: string, text: string): Baseline =>
   checkedJson(schema, path, text, "expected what 'rondo eval --json' writes of one --b");
 
 /**
- * Holds the one B of `report` against the baseline's, run in each way that both know, paired by unit. A metric passes when the
+ * Holds the one B of `report` against the baseline's, run in each way that the baseline knows, paired by unit. All passes are held
+ * against all passes, however many each has: that is how both are served unless a request says otherwise. A metric passes when the
  * whole interval of how much worse it is lies within its bound: what cannot be told apart from worse does not pass.
  * @throws RondoError CONFIG_INVALID when the two do not measure the same: another suite, text or question, a tokenizer that
  * cuts them differently, another A, or ways of running that B has lost.
@@ -93,17 +94,25 @@ export function judge(
   settings: SuiteSettings,
 ): Judgement[] {
   refuseOther(report, baseline);
-  const cells = new Map(report.bs[0]!.cells.map((each) => [exitName(each.exit), each]));
-  return baseline.bs[0]!.cells.flatMap((before) => {
+  const [b, was] = [report.bs[0]!, baseline.bs[0]!];
+  const [whole, cells] = [fullCell(was), new Map(b.cells.map((each) => [exitName(each.exit), each]))];
+  return was.cells.flatMap((before) => {
     const exit = exitName(before.exit);
-    const now = cells.get(exit);
+    const now = before === whole ? fullCell(b) : cells.get(exit);
     if (!now) {
       throw new RondoError(
         'CONFIG_INVALID',
         `--gate: the baseline's B can be run at ${exit}, this one cannot: write the baseline anew`,
       );
     }
-    return judgeCell(exit, now, before, tolerances, settings);
+    const name = exitName(now.exit);
+    return judgeCell(
+      name === exit ? exit : `${name} (${exit} in the baseline)`,
+      now,
+      before,
+      tolerances,
+      settings,
+    );
   });
 }
 
