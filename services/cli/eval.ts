@@ -16,6 +16,7 @@ import {
   parseTolerances,
   RondoProcess,
   refuseOtherSuite,
+  refuseUnjudged,
   type Tolerances,
 } from '@rondo/lab';
 import { Command, Option } from 'commander';
@@ -97,7 +98,7 @@ memory. No gate judges these.
 
 --gate passes a metric when the whole interval of how much worse B is than the baseline's B lies within the tolerance. By default
 perplexity and bits per byte may rise by 1 %, agreement and accuracies fall by 0.02 and KL rise by 0.01. Another suite, text or
-question, or a tokenizer that cuts them differently, is an error.
+question, or a tokenizer that cuts them differently, is an error, and so is a tolerance for what the suite does not measure.
 
 --exact asks questions as a chat would, {"task": …, "question": …, "answer": …} a line, and tells the share that greedy decoding
 answers word by word, for each task, after every number of passes and at each of --exits.
@@ -129,6 +130,7 @@ async function runEval(flags: EvalFlags): Promise<void> {
   const baseline = flags.gate && parseBaseline(flags.gate, await readText('--gate', flags.gate));
   if (baseline) {
     refuseOtherSuite(baseline, { ...suite.settings, digest: suite.digest }, flags.b.length);
+    refuseUnjudged(baseline, flags.tolerance);
   }
   const bs = [];
   for (const directory of flags.b) bs.push(await openBundle(directory));

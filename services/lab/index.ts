@@ -29,6 +29,7 @@ export {
   parseBaseline,
   parseTolerances,
   refuseOtherSuite,
+  refuseUnjudged,
   type Tolerances,
 } from './eval/gate.ts';
 export type { Head } from './eval/head.ts';

@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import { type Baseline, judge, parseBaseline, parseTolerances } from './gate.ts';
+import {
+  type Baseline,
+  DEFAULT_TOLERANCES,
+  judge,
+  parseBaseline,
+  parseTolerances,
+  type Tolerances,
+} from './gate.ts';
 import type { EvalReport } from './report.ts';
 import { parseSuite } from './suite.ts';
 import type { WindowScore } from './window-scores.ts';
@@ -99,6 +106,41 @@ test('a changed suite, tokenizer or A is an error and no pass', () => {
   changed({ a: reportOf(() => 1).a }, /another A/);
   changed({ bs: [...bs, ...bs] }, /number of --b/);
   changed({ bs: [{ ...bs[0], cells: [] }] }, /depth 2, this one cannot/);
+});
+
+test('a gate that would judge nothing, or nothing of what was asked for by name, is an error and no pass', () => {
+  const refused = (tolerances: Tolerances, pattern: RegExp, of = baseline()) =>
+    assert.throws(
+      () =>
+        judge(
+          reportOf(() => 0),
+          of,
+          tolerances,
+          settings,
+        ),
+      {
+        code: 'CONFIG_INVALID',
+        message: pattern,
+      },
+    );
+  // No greedy text in it, which divergence is of.
+  refused(parseTolerances('divergence=1'), /no greedy to judge divergence by/);
+  refused(parseTolerances('perplexity=1%,divergence=1'), /no greedy to judge divergence by/);
+  const empty = baseline();
+  for (const { scores } of empty.bs[0]!.cells) Object.assign(scores, { windows: [], questions: [] });
+  refused(DEFAULT_TOLERANCES, /no windows, questions to judge perplexity, .*, accNorm by/, empty);
+  const textsOnly = baseline();
+  for (const { scores } of textsOnly.bs[0]!.cells) Object.assign(scores, { questions: [] });
+  const judged = judge(
+    reportOf(() => 0),
+    textsOnly,
+    DEFAULT_TOLERANCES,
+    settings,
+  );
+  assert.deepEqual(
+    judged.map(({ metric }) => metric),
+    ['perplexity', 'bitsPerByte', 'agreement', 'kl'],
+  );
 });
 
 test('tolerances and baselines that are malformed are refused', () => {

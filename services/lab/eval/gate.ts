@@ -85,7 +85,7 @@ export const parseBaseline = (path: string, text: string): Baseline =>
  * against all passes, however many each has: that is how both are served unless a request says otherwise. A metric passes when the
  * whole interval of how much worse it is lies within its bound: what cannot be told apart from worse does not pass.
  * @throws RondoError CONFIG_INVALID when the two do not measure the same: another suite, text or question, a tokenizer that
- * cuts them differently, another A, or ways of running that B has lost.
+ * cuts them differently, another A, or ways of running that B has lost; or when there is nothing to judge a metric by.
  */
 export function judge(
   report: EvalReport,
@@ -94,6 +94,7 @@ export function judge(
   settings: SuiteSettings,
 ): Judgement[] {
   refuseOther(report, baseline);
+  refuseUnjudged(baseline, tolerances);
   const [b, was] = [report.bs[0]!, baseline.bs[0]!];
   const [whole, cells] = [fullCell(was), new Map(b.cells.map((each) => [exitName(each.exit), each]))];
   return was.cells.flatMap((before) => {
@@ -142,6 +143,23 @@ function judgeCell(
     // NaN passes nothing.
     return [{ exit, metric: metric.name, baseline, value, worse, bound, passed: worse.high <= bound }];
   });
+}
+
+/**
+ * What can be told of tolerances before anything is measured: a gate that judges nothing passes everything.
+ * @throws RondoError CONFIG_INVALID when the baseline has no figures of any metric, or none of one that was asked for by name.
+ */
+export function refuseUnjudged(baseline: Baseline, tolerances: Tolerances): void {
+  const { cells } = baseline.bs[0]!;
+  const named = METRICS.filter(({ name }) => tolerances[name]);
+  const unjudged = named.filter(({ units }) => cells.every(({ scores }) => scores[units].length === 0));
+  // What is judged by default depends on what the suite asks.
+  const refused = tolerances === DEFAULT_TOLERANCES ? unjudged.length === named.length : unjudged.length > 0;
+  if (!refused) return;
+  throw new RondoError(
+    'CONFIG_INVALID',
+    `--gate: the baseline has no ${[...new Set(unjudged.map(({ units }) => units))].join(', ')} to judge ${unjudged.map(({ name }) => name).join(', ')} by: ask for other metrics with --tolerance, or write the baseline anew of a suite that has some`,
+  );
 }
 
 /** @throws RondoError CONFIG_INVALID when `what` was something else in the baseline. */
