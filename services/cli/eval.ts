@@ -5,6 +5,7 @@ import { RondoError } from '@rondo/core';
 import {
   bundleOrConverted,
   DEFAULT_TOLERANCES,
+  digits,
   evalReport,
   evalText,
   evaluate,
@@ -179,7 +180,7 @@ function pass(judgements: readonly Judgement[]): void {
   }
   const lines = failed.map(
     ({ metric, exit, baseline, value, worse, bound }) =>
-      `\n  ${metric} at ${exit}: ${value.toFixed(4)}, baseline ${baseline.toFixed(4)}: worse by ${worse.value.toFixed(4)}, between ${worse.low.toFixed(4)} and ${worse.high.toFixed(4)}, at most ${bound.toFixed(4)} allowed`,
+      `\n  ${metric} at ${exit}: ${digits(value)}, baseline ${digits(baseline)}: worse by ${digits(worse.value)}, between ${digits(worse.low)} and ${digits(worse.high)}, at most ${digits(bound)} allowed`,
   );
   throw new RondoError('QUALITY_WORSE', `B is not shown to be as good as the baseline:${lines.join('')}`);
 }

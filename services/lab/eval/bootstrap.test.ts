@@ -53,3 +53,9 @@ test('a seed gives the same interval each time, another seed another one', () =>
   assert.notDeepEqual(run(5), run(6));
   assert.equal(run(5).value, run(6).value);
 });
+
+test('one unit tells nothing of how units vary, and none tells nothing at all', () => {
+  const options = { samples: 100, confidence: 0.95, seed: 1 };
+  assert.deepEqual(bootstrap(1, mean([3]), options), { value: 3, low: -Infinity, high: Infinity });
+  assert.deepEqual(bootstrap(0, mean([]), options), { value: Number.NaN, low: -Infinity, high: Infinity });
+});

@@ -1,7 +1,7 @@
 import { quantile } from '../load/quantile.ts';
 import { RandomStream } from '../load/random-stream.ts';
 
-/** A figure with the interval that it lies in, as far as the units that were looked at can tell. */
+/** A figure with the interval that it lies in, as far as the units that were looked at can tell: of one unit from −∞ to ∞. */
 export interface Estimate {
   readonly value: number;
   readonly low: number;
@@ -18,7 +18,8 @@ export interface BootstrapOptions {
 /**
  * Percentile bootstrap (Efron 1979): `statistic` of all `units` (windows, questions, prompts), and of `samples` draws of as
  * many with replacement. It is told how often each unit was drawn. A difference of two models is paired when the
- * statistic takes both from the same draw. Equal seeds give equal draws, whatever the statistic.
+ * statistic takes both from the same draw. Equal seeds give equal draws, whatever the statistic. Every draw of fewer than two units
+ * is the same, which says nothing of how they vary.
  */
 export function bootstrap(
   units: number,
@@ -26,6 +27,7 @@ export function bootstrap(
   { samples, confidence, seed }: BootstrapOptions,
 ): Estimate {
   const value = statistic(new Uint32Array(units).fill(1));
+  if (units < 2) return { value, low: -Infinity, high: Infinity };
   const random = new RandomStream(seed);
   const drawn = new Uint32Array(units);
   const found = Float64Array.from({ length: samples }, () => {

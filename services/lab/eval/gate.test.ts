@@ -65,6 +65,19 @@ test('a model whose mean is within the bound but could as well be beyond does no
   assert.equal(perplexity!.passed, false);
 });
 
+test('one window does not pass, even of the same model: nothing tells how windows vary', () => {
+  const [report, before] = [reportOf(() => 0), baseline()];
+  for (const { bs } of [report, before]) {
+    const { scores } = bs[0]!.cells[0]!;
+    Object.assign(scores, { windows: scores.windows.slice(0, 1) });
+  }
+  const judgements = judge({ ...report, a: reportOf(() => 0).a }, before, parseTolerances('kl=1'), settings);
+  assert.deepEqual(
+    judgements.map(({ worse, passed }) => [worse, passed]),
+    [[{ value: 0, low: -Infinity, high: Infinity }, false]],
+  );
+});
+
 test('all passes are held against all passes, however many there are', () => {
   const looped = (all: number, first: number): EvalReport => {
     const [last, early] = [reportOf(() => all), reportOf(() => first)].map(

@@ -8,7 +8,7 @@ import type { Evaluation, Variant } from './evaluation.ts';
 import { METRICS, type Metric, metricOf, wholeValue } from './metrics.ts';
 import type { EvalSuite, SuiteSettings } from './suite.ts';
 
-/** Everything that an evaluation found; `--json` writes it as it is. */
+/** Everything that an evaluation found; `--json` writes it as it is, with null for what is no finite number. */
 export interface EvalReport {
   /** Of this format. */
   readonly schemaVersion: 1;
@@ -174,4 +174,7 @@ function cellRows(variant: Variant, role: string): Row[] {
 }
 
 /** Four decimals, more than which no suite of this size can tell. */
-export const digits = (value: number): string => (Number.isFinite(value) ? value.toFixed(4) : '-');
+export const digits = (value: number): string => {
+  if (Number.isNaN(value)) return '-';
+  return Number.isFinite(value) ? value.toFixed(4) : value > 0 ? '∞' : '-∞';
+};
