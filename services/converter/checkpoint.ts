@@ -7,7 +7,7 @@ import { openGguf } from './gguf-checkpoint.ts';
 import { openHuggingFaceDirectory } from './huggingface-directory.ts';
 import { type ModelSpec, type TensorName, tensorShapes } from './model-spec.ts';
 import { type Source, storedName } from './source.ts';
-import type { StoredTensor } from './tensor-file.ts';
+import { requireFinite, requireShape, type StoredTensor } from './tensor-file.ts';
 
 export type { ModelSpec, TensorName } from './model-spec.ts';
 
@@ -140,17 +140,6 @@ class OpenedCheckpoint implements Checkpoint {
   }
 }
 
-/** Nothing that is computed with such a value is one. */
-function requireFinite(data: Float32Array, { file, name, shape }: StoredTensor): void {
-  for (let at = 0; at < data.length; at++) {
-    if (Number.isFinite(data[at])) continue;
-    throw new RondoError(
-      'CHECKPOINT_INVALID',
-      `${file.path}: tensor ${name} [${shape}]: value ${at} is ${data[at]}, not a finite number`,
-    );
-  }
-}
-
 function requireWholeHeads({ inventory, model: { heads, kvHeads, headDim } }: Source): void {
   if (heads % kvHeads === 0 && headDim % 2 === 0) return;
   throw new RondoError(
@@ -172,12 +161,7 @@ function matchTensors(source: Source): Map<TensorName, StoredTensor> {
         `${inventory}: tensor ${stored ?? name} is missing: expected shape [${shape}], found none among ${tensors.size} tensors`,
       );
     }
-    if (withoutOnes(tensor.shape) !== withoutOnes(shape)) {
-      throw new RondoError(
-        'CHECKPOINT_INVALID',
-        `${tensor.file.path}: tensor ${stored}: expected shape [${shape}], found [${tensor.shape}]`,
-      );
-    }
+    requireShape(tensor, shape);
     matched.set(name, tensor);
   }
   const known = new Set([...matched.values()].map(({ name }) => name));
@@ -191,8 +175,6 @@ function matchTensors(source: Source): Map<TensorName, StoredTensor> {
   }
   return matched;
 }
-
-const withoutOnes = (shape: readonly number[]): string => shape.filter((size) => size !== 1).join('x');
 
 /**
  * Undoes the row order of llama.cpp's interleaved rotation: within each head, row 2d + j becomes row j·headDim/2 + d.

@@ -19,6 +19,28 @@ export const elementsOf = (shape: readonly number[]): number =>
 export const storedBytes = ({ shape, format }: Pick<StoredTensor, 'shape' | 'format'>): number =>
   (elementsOf(shape) / format.elements) * format.bytes;
 
+/** @throws RondoError CHECKPOINT_INVALID when a tensor has another shape; sides of one are as good as none. */
+export function requireShape({ file, name, shape: found }: StoredTensor, shape: readonly number[]): void {
+  if (withoutOnes(found) === withoutOnes(shape)) return;
+  throw new RondoError(
+    'CHECKPOINT_INVALID',
+    `${file.path}: tensor ${name}: expected shape [${shape}], found [${found}]`,
+  );
+}
+
+const withoutOnes = (shape: readonly number[]): string => shape.filter((size) => size !== 1).join('x');
+
+/** @throws RondoError CHECKPOINT_INVALID for a value that is no number: nothing that is computed with it is one. */
+export function requireFinite(data: Float32Array, { file, name, shape }: StoredTensor): void {
+  for (let at = 0; at < data.length; at++) {
+    if (Number.isFinite(data[at])) continue;
+    throw new RondoError(
+      'CHECKPOINT_INVALID',
+      `${file.path}: tensor ${name} [${shape}]: value ${at} is ${data[at]}, not a finite number`,
+    );
+  }
+}
+
 /** Raw bytes held at once while a tensor is decoded, and read at once: Node reads at most 2 GiB in one call. */
 const WINDOW_BYTES = 8 * 1024 * 1024;
 
