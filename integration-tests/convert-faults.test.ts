@@ -138,6 +138,30 @@ test('a checkpoint cut while it is read is named with its tensor, and the older 
   }
 });
 
+test('what would make a bundle that does not open is refused, and the older bundle stays', async () => {
+  const directory = await fresh('unopenable');
+  const out = join(directory, 'out');
+  const opened = await openCheckpoint(TINY);
+  const { path, format, licence, name, tokenizerFiles } = opened;
+  const inverseFrequencies = opened.model.rope.inverseFrequencies.map(() => Number.POSITIVE_INFINITY);
+  const model = { ...opened.model, rope: { inverseFrequencies, attentionFactor: 1 } };
+  const read = (tensor: string) => opened.read(tensor);
+  const close = () => opened.close();
+  try {
+    await convert({ checkpoint: opened, out, precision: 'f32' });
+    const { digest } = await openBundle(out);
+    const checkpoint = { path, format, licence, name, model, tokenizerFiles, read, close };
+    await assert.rejects(convert({ checkpoint, out, precision: 'f32' }), {
+      code: 'CHECKPOINT_INVALID',
+      message: /llama-gqa\/checkpoint: the bundle .* would not open.*rope\.inverseFrequencies\.0/,
+    });
+    assert.equal((await openBundle(out)).digest, digest);
+    assert.deepEqual(await readdir(directory), ['out']);
+  } finally {
+    await opened.close();
+  }
+});
+
 test('Ctrl-C in the middle leaves nothing behind', async () => {
   const directory = await fresh('interrupted');
   const path = join(directory, 'checkpoint');

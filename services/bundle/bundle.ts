@@ -46,7 +46,11 @@ export async function openBundle(directory: string, part: BundlePart = 'whole'):
   return { directory, manifest, digest: createHash('sha256').update(text).digest('hex') };
 }
 
-function parseManifest(path: string, text: string): Manifest {
+/**
+ * What bundle.json says, held to the schema and across its fields; no file is looked at.
+ * @throws RondoError BUNDLE_INVALID naming `path`, what was expected and what was found.
+ */
+export function parseManifest(path: string, text: string): Manifest {
   let json: unknown;
   try {
     json = JSON.parse(text);

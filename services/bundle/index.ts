@@ -1,4 +1,12 @@
-export { type Bundle, type BundlePart, bundlePath, digestFile, MANIFEST_FILE, openBundle } from './bundle.ts';
+export {
+  type Bundle,
+  type BundlePart,
+  bundlePath,
+  digestFile,
+  MANIFEST_FILE,
+  openBundle,
+  parseManifest,
+} from './bundle.ts';
 export {
   EXPORTED_MANIFEST_FILE,
   type ExportedManifest,

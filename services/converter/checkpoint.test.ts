@@ -216,6 +216,7 @@ describe('refused before anything is written:', () => {
 
   const broken: Record<string, [object, ...string[]]> = {
     'a config without a size': [{ hidden_size: undefined }, 'hidden_size', 'found nothing'],
+    'norms without an epsilon': [{ rms_norm_eps: 0 }, 'rms_norm_eps', 'a number above 0, found 0'],
     'a size that is no number': [{ num_hidden_layers: '1' }, 'num_hidden_layers', '"1"'],
     'heads that do not divide': [{ num_attention_heads: 4, num_key_value_heads: 3 }, '4 heads', '3'],
     'an end token that is no id': [{ eos_token_id: 'stop' }, 'eos_token_id', '"stop"'],

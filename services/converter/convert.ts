@@ -1,6 +1,14 @@
 import { copyFile, link, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { digestFile, MANIFEST_FILE, type Manifest, STACKS, type Stack, variesByDepth } from '@rondo/bundle';
+import {
+  digestFile,
+  MANIFEST_FILE,
+  type Manifest,
+  parseManifest,
+  STACKS,
+  type Stack,
+  variesByDepth,
+} from '@rondo/bundle';
 import { LIMITS, RondoError } from '@rondo/core';
 import {
   type AdapterMatrix,
@@ -81,7 +89,7 @@ export async function prepareWeights(
 
 /**
  * Writes `checkpoint` as a bundle: graphs, weights as external data, tokenizer files, manifest. The bundle appears
- * under `out` only when it is whole.
+ * under `out` only when it is whole and would open.
  * @throws RondoError CONFIG_INVALID for impossible loop or adapter options or a full disk; CHECKPOINT_* from the reader.
  */
 export async function convert(given: ConvertOptions): Promise<Manifest> {
@@ -202,8 +210,23 @@ async function writeBundle(
     ...(headWeights && { headWeights }),
     files: await Promise.all([WEIGHTS_FILE, ...contents.keys()].map((name) => fileEntry(directory, name))),
   };
-  await write(join(directory, MANIFEST_FILE), Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`));
+  const text = `${JSON.stringify(manifest, null, 2)}\n`;
+  requireManifest(options, text);
+  await write(join(directory, MANIFEST_FILE), Buffer.from(text));
   return manifest;
+}
+
+/** A checkpoint may say what its reader has no rule against and no bundle can hold. */
+function requireManifest({ checkpoint, out }: ConvertOptions, text: string): void {
+  try {
+    parseManifest(join(out, MANIFEST_FILE), text);
+  } catch (cause) {
+    throw new RondoError(
+      'CHECKPOINT_INVALID',
+      `${checkpoint.path}: the bundle that is made of it would not open, and was not written: ${(cause as Error).message}`,
+      { cause },
+    );
+  }
 }
 
 async function appendAdapters(

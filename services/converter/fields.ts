@@ -59,6 +59,10 @@ export class Fields {
     return this.#typed(key, 'a number', fallback, (value) => Number.isFinite(value));
   }
 
+  positive(key: string, fallback?: number): number {
+    return this.#typed(key, 'a number above 0', fallback, (value) => Number.isFinite(value) && value > 0);
+  }
+
   flag(key: string, fallback: boolean): boolean {
     return this.#typed(key, 'true or false', fallback, (value) => typeof value === 'boolean');
   }

@@ -6,7 +6,7 @@ import { tokenizerFromGguf } from './gguf-tokenizer.ts';
 import { HEAD_DIM_MAX, type ModelSpec, type RopeSpec } from './model-spec.ts';
 import { defaultRope, linearRope, yarnRope } from './rope.ts';
 import { type Source, storedName } from './source.ts';
-import { elementsOf } from './tensor-file.ts';
+import { elementsOf, requireFinite } from './tensor-file.ts';
 
 /** Settings that other members of a family may carry and that would change results. */
 const REFUSED = [
@@ -87,7 +87,7 @@ async function modelFromMetadata(
     ffn: fields.count('feed_forward_length'),
     vocab: stored('embedding')?.shape[0] ?? fields.count('vocab_size'),
     context,
-    normEpsilon: fields.number('attention.layer_norm_rms_epsilon'),
+    normEpsilon: fields.positive('attention.layer_norm_rms_epsilon'),
     activation: Object.values(architecture.activations)[0]!,
     embeddingScale: architecture.embeddingScale(hidden),
     tiedHead: !stored('head'),
@@ -109,9 +109,9 @@ async function ropeFromMetadata(
   headDim: number,
   context: number,
 ): Promise<RopeSpec> {
-  const base = fields.number('rope.freq_base', 10_000);
+  const base = fields.positive('rope.freq_base', 10_000);
   const type = fields.text('rope.scaling.type', fields.has('rope.scale_linear') ? 'linear' : 'none');
-  const factor = () => fields.number('rope.scaling.factor', fields.number('rope.scale_linear', 1));
+  const factor = () => fields.positive('rope.scaling.factor', fields.positive('rope.scale_linear', 1));
   // Llama 3's scaling is stored as one divisor per frequency.
   const divisors = tensors.get(storedName(names, 'ropeFactors') ?? '');
   if (divisors) {
@@ -123,6 +123,14 @@ async function ropeFromMetadata(
       );
     }
     const values = await divisors.file.read(divisors);
+    requireFinite(values, divisors);
+    const none = values.findIndex((value) => value <= 0);
+    if (none >= 0) {
+      throw new RondoError(
+        'CHECKPOINT_INVALID',
+        `${fields.file}: tensor ${divisors.name}: value ${none}: expected a number above 0 to divide by, found ${values[none]}`,
+      );
+    }
     const plain = defaultRope(base, headDim);
     return {
       inverseFrequencies: plain.inverseFrequencies.map((value, at) => Math.fround(value / values[at]!)),
@@ -138,12 +146,12 @@ async function ropeFromMetadata(
       const rope = yarnRope(base, headDim, {
         factor: factor(),
         original: fields.count('rope.scaling.original_context_length', context),
-        betaFast: fields.number('rope.scaling.yarn_beta_fast', 32),
-        betaSlow: fields.number('rope.scaling.yarn_beta_slow', 1),
+        betaFast: fields.positive('rope.scaling.yarn_beta_fast', 32),
+        betaSlow: fields.positive('rope.scaling.yarn_beta_slow', 1),
         truncate: true,
       });
       // llama.cpp multiplies its own factor onto YaRN's.
-      const extra = fields.number('rope.scaling.attn_factor', 1);
+      const extra = fields.positive('rope.scaling.attn_factor', 1);
       return { ...rope, attentionFactor: rope.attentionFactor * extra };
     }
     default:

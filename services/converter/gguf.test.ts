@@ -78,6 +78,29 @@ test("Llama 3's frequency divisors are applied", async () => {
   await scaled.close();
 });
 
+test('what frequencies or norms cannot be computed with is named', async () => {
+  for (const [key, value] of [
+    ['llama.rope.freq_base', 0],
+    ['llama.attention.layer_norm_rms_epsilon', 0],
+    ['llama.rope.scale_linear', 0],
+  ] as const) {
+    await refused(
+      ggufBytes(withEntry(key, { f32: value })),
+      'CHECKPOINT_INVALID',
+      key,
+      'a number above 0, found 0',
+    );
+  }
+  for (const [value, words] of [
+    [0, 'value 2: expected a number above 0 to divide by, found 0'],
+    [Number.NaN, 'value 2 is NaN'],
+  ] as const) {
+    const divisors = { shape: [4], values: Float32Array.of(1, 1, value, 8) };
+    const tensors = tinyGgufTensors().set('rope_freqs.weight', divisors);
+    await refused(ggufBytes(tinyMetadata(), tensors), 'CHECKPOINT_INVALID', 'rope_freqs.weight', words);
+  }
+});
+
 test('Qwen2 keeps the order of its rows and has biases on q, k and v', async () => {
   const metadata = Object.fromEntries(
     Object.entries(tinyMetadata()).map(([key, value]) => [key.replace(/^llama\./, 'qwen2.'), value]),

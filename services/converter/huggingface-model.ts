@@ -33,7 +33,7 @@ export function modelFromConfig(
     ffn: config.count('intermediate_size'),
     vocab: config.count('vocab_size'),
     context,
-    normEpsilon: config.number('rms_norm_eps', 1e-6),
+    normEpsilon: config.positive('rms_norm_eps', 1e-6),
     activation,
     embeddingScale: architecture.embeddingScale(hidden),
     tiedHead: config.flag('tie_word_embeddings', architecture.defaults.tiedHead),

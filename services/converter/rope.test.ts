@@ -79,5 +79,27 @@ for (const type of ['dynamic', 'longrope', 'su', 'mrope']) {
     }));
 }
 
+test('a base or factor that no frequency can be divided by is named', () => {
+  const yarn = { rope_type: 'yarn', factor: 4, original_max_position_embeddings: 128 };
+  const llama3 = { rope_type: 'llama3', factor: 8, low_freq_factor: 1, high_freq_factor: 4 };
+  for (const [config, key] of [
+    [{ rope_theta: 0 }, 'rope_theta'],
+    [{ rope_parameters: { rope_type: 'default', rope_theta: -1 } }, 'rope_theta'],
+    [{ rope_scaling: { type: 'linear', factor: 0 } }, 'factor'],
+    [{ rope_scaling: { ...llama3, factor: 0 } }, 'factor'],
+    [{ rope_scaling: { ...llama3, low_freq_factor: 0 } }, 'low_freq_factor'],
+    [{ rope_scaling: { ...llama3, high_freq_factor: 0 } }, 'high_freq_factor'],
+    [{ rope_scaling: { ...yarn, factor: 0 } }, 'factor'],
+    [{ rope_scaling: { ...yarn, beta_fast: 0 } }, 'beta_fast'],
+    [{ rope_scaling: { ...yarn, beta_slow: -1 } }, 'beta_slow'],
+    [{ rope_scaling: { ...yarn, attention_factor: 0 } }, 'attention_factor'],
+  ] as const) {
+    assert.throws(() => rope(config), {
+      code: 'CHECKPOINT_INVALID',
+      message: new RegExp(`: ${key}: expected a number above 0, found (0|-1)$`),
+    });
+  }
+});
+
 test('scaling without a type is refused, not ignored', () =>
   assert.throws(() => rope({ rope_scaling: { factor: 2 } }), { code: 'CHECKPOINT_UNSUPPORTED' }));

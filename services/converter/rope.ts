@@ -72,12 +72,15 @@ export function yarnRope(base: number, dim: number, scaling: YarnScaling): RopeS
 
 /**
  * Rotary embedding of a `config.json`, in the old (`rope_theta`, `rope_scaling`) or the new (`rope_parameters`) style.
- * @throws RondoError CHECKPOINT_UNSUPPORTED for scaling types other than default, linear, llama3 and yarn.
+ * @throws RondoError CHECKPOINT_UNSUPPORTED for scaling types other than default, linear, llama3 and yarn; CHECKPOINT_INVALID
+ * for a base or factor that no frequency can be divided by.
  */
 export function ropeFromConfig(config: Fields, headDim: number, context: number): RopeSpec {
   const style = config.has('rope_parameters') ? 'rope_parameters' : 'rope_scaling';
   const block = config.object(style);
-  const base = block?.has('rope_theta') ? block.number('rope_theta') : config.number('rope_theta', 10_000);
+  const base = block?.has('rope_theta')
+    ? block.positive('rope_theta')
+    : config.positive('rope_theta', 10_000);
   for (const fields of block ? [config, block] : [config]) {
     if (fields.number('partial_rotary_factor', 1) !== 1) fields.unsupported('partial_rotary_factor', '1');
   }
@@ -90,22 +93,22 @@ export function ropeFromConfig(config: Fields, headDim: number, context: number)
       if (!block.has(typeKey) && !block.has('rope_theta')) block.unsupported(typeKey, SUPPORTED);
       return defaultRope(base, headDim);
     case 'linear':
-      return linearRope(base, headDim, block.number('factor'));
+      return linearRope(base, headDim, block.positive('factor'));
     case 'llama3':
       return llama3Rope(base, headDim, {
-        factor: block.number('factor'),
-        lowFreqFactor: block.number('low_freq_factor'),
-        highFreqFactor: block.number('high_freq_factor'),
+        factor: block.positive('factor'),
+        lowFreqFactor: block.positive('low_freq_factor'),
+        highFreqFactor: block.positive('high_freq_factor'),
         original: originalContext(),
       });
     case 'yarn': {
-      const factor = block.has('factor') ? block.number('factor') : context / originalContext();
+      const factor = block.has('factor') ? block.positive('factor') : context / originalContext();
       const attentionFactor = yarnAttentionFactor(block, factor);
       return yarnRope(base, headDim, {
         factor,
         original: originalContext(),
-        betaFast: block.number('beta_fast', 32),
-        betaSlow: block.number('beta_slow', 1),
+        betaFast: block.positive('beta_fast', 32),
+        betaSlow: block.positive('beta_slow', 1),
         truncate: block.flag('truncate', true),
         ...(attentionFactor !== undefined && { attentionFactor }),
       });
@@ -118,7 +121,7 @@ export function ropeFromConfig(config: Fields, headDim: number, context: number)
 const SUPPORTED = 'default, linear, llama3, yarn';
 
 function yarnAttentionFactor(block: Fields, factor: number): number | undefined {
-  if (block.has('attention_factor')) return block.number('attention_factor');
+  if (block.has('attention_factor')) return block.positive('attention_factor');
   const [scale, scaleAllDim] = [block.number('mscale', 0), block.number('mscale_all_dim', 0)];
   if (scale && scaleAllDim) return yarnMagnitude(factor, scale) / yarnMagnitude(factor, scaleAllDim);
   return undefined;
