@@ -51,6 +51,21 @@ test('a manifest with an unknown field, a wrong type or contradicting shapes is 
   await refused(/not JSON/);
 });
 
+test('every file that a manifest names is listed, and so verified', async () => {
+  const file = '../other/weights.bin';
+  const layers = { ffn: 16, normEpsilon: 1e-5, prelude: [], block: [], coda: [] };
+  for (const [part, rest] of [
+    ['embedding', { offset: 0, scale: 1 }],
+    ['layerWeights', layers],
+    ['headWeights', { normEpsilon: 1e-5, data: 0, scales: 0 }],
+  ] as const) {
+    await writeBundle((manifest) => Object.assign(manifest, { [part]: { file, ...rest } }));
+    await refused(/names \.\.\/other\/weights\.bin but does not list it under files/);
+    await writeBundle((manifest) => Object.assign(manifest, { [part]: { file: 'weights.bin', ...rest } }));
+    await openBundle(directory);
+  }
+});
+
 test('a bundle with adapters has no graphs that cannot run them', async () => {
   const adapters = { rank: 4, targets: ['q'], method: 'grouped' };
   // As older versions wrote it; today the block has a graph of its own, too.

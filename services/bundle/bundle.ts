@@ -71,6 +71,9 @@ export function parseManifest(path: string, text: string): Manifest {
     ...Object.values(manifest.deviceSegments ?? {}).flat(),
     ...Object.values(manifest.tokenizer ?? {}),
     manifest.model,
+    manifest.embedding?.file,
+    manifest.layerWeights?.file,
+    manifest.headWeights?.file,
   ].filter((name) => name !== undefined);
   const missing = named.find((name) => !listed.has(name));
   if (missing !== undefined) {
