@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -36,10 +36,17 @@ after(() => rm(directory, { recursive: true, force: true }));
 const another = (id: number): number => (id + 1) % bundle.manifest.shape.vocab;
 
 test('an answer is right when greedy decoding says all of it, by depth and by rule', async () => {
+  const [answer, end] = [greedy.slice(0, -1), greedy.at(-1)!];
   const questions: AskedExactly[] = [
-    { task: 'greedy', prompt: PROMPT, answer: greedy },
-    { task: 'another end', prompt: PROMPT, answer: [...greedy.slice(0, -1), another(greedy.at(-1)!)] },
-    { task: 'another beginning', prompt: PROMPT, answer: [another(greedy[0]!), ...greedy.slice(1)] },
+    { task: 'greedy', prompt: PROMPT, answer, ends: [end] },
+    { task: 'one of two ends', prompt: PROMPT, answer, ends: [another(end), end] },
+    { task: 'another end', prompt: PROMPT, answer, ends: [another(end)] },
+    {
+      task: 'another beginning',
+      prompt: PROMPT,
+      answer: [another(answer[0]!), ...answer.slice(1)],
+      ends: [end],
+    },
   ];
   const never = { policy: 'latent-diff', threshold: 1e-9, minDepth: 1, maxDepth: DEPTHS } as const;
   const atOnce = { ...never, threshold: 1e9 };
@@ -57,14 +64,15 @@ test('an answer is right when greedy decoding says all of it, by depth and by ru
     ],
   );
   for (const at of [2, 3]) {
-    assert.deepEqual(scores[at]!.byTask, { 'another beginning': 0, 'another end': 0, greedy: 1 });
-    assert.equal(scores[at]!.all, 1 / 3);
+    const byTask = { 'another beginning': 0, 'another end': 0, greedy: 1, 'one of two ends': 1 };
+    assert.deepEqual(scores[at]!.byTask, byTask);
+    assert.equal(scores[at]!.all, 1 / 2);
   }
 });
 
 test('a question longer than the context, and a line that is none, are refused', async () => {
   const long = Array<number>(bundle.manifest.shape.context).fill(7);
-  const questions = [{ task: 'long', prompt: long, answer: [1] }];
+  const questions = [{ task: 'long', prompt: long, answer: [], ends: [1] }];
   await assert.rejects(exactMatch({ bundle, questions, rules: [], threads: 1 }), {
     code: 'CONFIG_INVALID',
     message: /a question takes \d+ positions, the model has \d+/,
@@ -77,12 +85,14 @@ test('a question longer than the context, and a line that is none, are refused',
 });
 
 /** What `rondo eval --exact` says of two questions, the second of which has no such answer, to the built-in model. */
-async function evalTwo(...options: string[]) {
+const evalTwo = (...options: string[]) => evalTwoOf(BUILT_IN, ...options);
+
+async function evalTwoOf(model: string, ...options: string[]) {
   const lines = (await readFile(`${BUILT_IN}.jsonl`, 'utf8')).split('\n', 1);
   lines.push(JSON.stringify({ task: 'none', question: 'How much is 1 + 1?', answer: 'It is a fish.' }));
   const file = join(directory, 'two.jsonl');
   await writeFile(file, lines.join('\n'));
-  return RondoProcess.run('eval', '--exact', file, '--b', BUILT_IN, ...options);
+  return RondoProcess.run('eval', '--exact', file, '--b', model, ...options);
 }
 
 test('too few right answers end the command with 1, after its table and a whole report', async () => {
@@ -97,6 +107,19 @@ test('too few right answers end the command with 1, after its table and a whole 
   const { asked, reports } = JSON.parse(await readFile(out, 'utf8'));
   assert.deepEqual([asked.length, reports.length, reports[0].scores[2].all], [2, 1, 0.5]);
   assert.equal((await readdir(directory)).filter((name) => name.includes('partial')).length, 0);
+});
+
+test('any token that ends an answer when served ends it here', async () => {
+  const copy = join(directory, 'two-ends');
+  await cp(BUILT_IN, copy, { recursive: true });
+  const path = join(copy, 'bundle.json');
+  const manifest = JSON.parse(await readFile(path, 'utf8'));
+  const unused = manifest.shape.vocab - 1;
+  assert.ok(!manifest.tokens.eos.includes(unused));
+  manifest.tokens.eos.unshift(unused);
+  await writeFile(path, JSON.stringify(manifest));
+  const { code, stderr } = await evalTwoOf(copy, '--least', '0.5');
+  assert.equal(code, 0, stderr);
 });
 
 test('a report that cannot be written is told before the questions are asked', async () => {

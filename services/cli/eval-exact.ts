@@ -97,11 +97,11 @@ export async function evalExact(flags: ExactFlags, lines: string): Promise<void>
   }
 }
 
-/** Prompts as a chat with one message is served, answers up to the token that ends them. */
+/** Prompts as a chat with one message is served, answers up to any token that ends them. */
 async function asServed(bundle: Bundle, questions: readonly ExactQuestion[]): Promise<AskedExactly[]> {
   const text = await openText(bundle);
-  const end = bundle.manifest.tokens.eos[0];
-  if (!text?.chatTemplate || end === undefined) {
+  const ends = bundle.manifest.tokens.eos;
+  if (!text?.chatTemplate || ends.length === 0) {
     throw new RondoError(
       'CONFIG_INVALID',
       `${bundle.directory}: --exact needs a tokenizer, a chat template and a token that ends an answer`,
@@ -109,6 +109,6 @@ async function asServed(bundle: Bundle, questions: readonly ExactQuestion[]): Pr
   }
   return questions.map(({ task, question, answer }) => {
     const prompt = text.chatTemplate!.render([{ role: 'user', content: question }], true);
-    return { task, prompt: text.encode(prompt, false), answer: [...text.encode(answer, false), end] };
+    return { task, prompt: text.encode(prompt, false), answer: text.encode(answer, false), ends };
   });
 }

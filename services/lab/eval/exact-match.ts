@@ -5,17 +5,23 @@ import type { ExitChoice } from './cells.ts';
 import { sequencesThatFit } from './kv-fit.ts';
 import { Sequences } from './sequences.ts';
 
-/** A question as rows: the prompt's ids as they are served, and those of the right answer with the one that ends it. */
+/** A question as rows: the prompt's ids as they are served, and those of the right answer. */
 export interface AskedExactly {
   readonly task: string;
   readonly prompt: readonly number[];
   readonly answer: readonly number[];
+  /** Ids any of which ends the answer, as it does when served. */
+  readonly ends: readonly number[];
 }
+
+/** Whether `id` is right at a place of the answer: behind its last, when it ends it. */
+const isRight = ({ answer, ends }: AskedExactly, at: number, id: number): boolean =>
+  at < answer.length ? id === answer[at] : ends.includes(id);
 
 /** What became of one question. */
 export interface ExactAnswer {
   readonly right: boolean;
-  /** Passes behind each token of the answer; the first follows from a prompt, whose rows run every pass. */
+  /** Passes behind each token of the answer and the one that ends it; the first follows from a prompt, whose rows run every pass. */
   readonly passes: readonly number[];
 }
 
@@ -45,7 +51,7 @@ const TOGETHER = 32;
 export async function exactMatch(options: ExactOptions): Promise<ExactCell[]> {
   const { bundle, questions, rules, threads, onProgress } = options;
   const { maxDepth, shape, pagePositions, layers } = bundle.manifest;
-  const longest = Math.max(...questions.map(({ prompt, answer }) => prompt.length + answer.length));
+  const longest = Math.max(...questions.map(({ prompt, answer }) => prompt.length + answer.length + 1));
   if (longest > shape.context) {
     throw new RondoError(
       'CONFIG_INVALID',
@@ -99,19 +105,23 @@ export async function exactMatch(options: ExactOptions): Promise<ExactCell[]> {
 /** All rows of question and answer leave after so many passes. */
 async function answeredByDepth(
   model: Sequences,
-  { prompt, answer }: AskedExactly,
+  question: AskedExactly,
   exits: readonly number[],
 ): Promise<ExactAnswer[]> {
+  const { prompt, answer } = question;
   const right = exits.map(() => true);
   const sequence = model.create();
-  const append = { sequence, ids: [...prompt, ...answer.slice(0, -1)], heads: answer.length };
+  const append = { sequence, ids: [...prompt, ...answer], heads: answer.length + 1 };
   await appendRows(model, [append], exits, (_, first, heads, passes) => {
     heads.forEach(({ topId }, row) => {
-      if (topId !== answer[first + row]) right[exits.indexOf(passes)] = false;
+      if (!isRight(question, first + row, topId)) right[exits.indexOf(passes)] = false;
     });
   });
   model.release(sequence);
-  return exits.map((passes, at) => ({ right: right[at]!, passes: answer.map(() => passes) }));
+  return exits.map((passes, at) => ({
+    right: right[at]!,
+    passes: Array<number>(answer.length + 1).fill(passes),
+  }));
 }
 
 /** Rows of the prompt run every pass, those of the answer leave by `rule`. */
@@ -129,10 +139,10 @@ async function answeredByRule(
   }));
   const prompts = rows.map(({ sequence, prompt }) => ({ sequence, ids: prompt, heads: 1 }));
   await appendRows(model, prompts, [maxDepth], (at, _, [head]) => {
-    if (head!.topId !== rows[at]!.answer[0]) rows[at]!.right = false;
+    if (!isRight(rows[at]!, 0, head!.topId)) rows[at]!.right = false;
   });
   for (let token = 0; ; token++) {
-    const going = rows.filter(({ answer }) => token + 1 < answer.length);
+    const going = rows.filter(({ answer }) => token < answer.length);
     if (going.length === 0) break;
     const decoded = await model.decode(
       going.map(({ sequence, answer }) => ({ sequence, id: answer[token]!, rule })),
@@ -140,7 +150,7 @@ async function answeredByRule(
     decoded.forEach(({ head, passes }, at) => {
       const row = going[at]!;
       row.passes.push(passes);
-      if (head.topId !== row.answer[token + 1]) row.right = false;
+      if (!isRight(row, token + 1, head.topId)) row.right = false;
     });
   }
   for (const { sequence } of rows) model.release(sequence);
