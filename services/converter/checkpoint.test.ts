@@ -106,6 +106,23 @@ describe('a Hugging Face directory', () => {
     await checkpoint.close();
   });
 
+  test('has no sliding window where that is null', async () => {
+    const config = {
+      model_type: 'qwen3',
+      use_sliding_window: true,
+      sliding_window: null,
+      max_window_layers: 0,
+    };
+    const tensors = tinyLlama()
+      .set('model.layers.0.self_attn.q_norm.weight', tinyTensor(1, 8))
+      .set('model.layers.0.self_attn.k_norm.weight', tinyTensor(2, 8));
+    const checkpoint = await openCheckpoint(
+      await writeTinyDirectory(fresh(), { ...config, head_dim: 8 }, tensors),
+    );
+    assert.equal(checkpoint.model.headNorms, true);
+    await checkpoint.close();
+  });
+
   test('of a Gemma model has norms ready to multiply', async () => {
     const config = { model_type: 'gemma', head_dim: 8, hidden_act: 'gelu', tie_word_embeddings: true };
     const checkpoint = await openCheckpoint(await writeTinyDirectory(fresh(), config));
@@ -204,6 +221,10 @@ describe('refused before anything is written:', () => {
     'quantised weights': [{ quantization_config: { bits: 4 } }, 'quantization_config'],
     'a sliding window': [
       { model_type: 'qwen2', use_sliding_window: true, sliding_window: 8, max_window_layers: 0 },
+      'use_sliding_window',
+    ],
+    'a sliding window whose width is left out': [
+      { model_type: 'qwen2', use_sliding_window: true, max_window_layers: 0 },
       'use_sliding_window',
     ],
     'sliding layers': [{ model_type: 'qwen3', layer_types: ['sliding_attention'] }, 'layer_types'],

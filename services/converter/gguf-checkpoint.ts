@@ -110,12 +110,16 @@ async function ropeFromMetadata(
   context: number,
 ): Promise<RopeSpec> {
   const base = fields.positive('rope.freq_base', 10_000);
-  const type = fields.text('rope.scaling.type', fields.has('rope.scale_linear') ? 'linear' : 'none');
-  const factor = () => fields.positive('rope.scaling.factor', fields.positive('rope.scale_linear', 1));
+  // As llama.cpp has it: a factor without a type is linear.
+  const type = fields.text('rope.scaling.type', 'linear');
+  const factorKey = fields.has('rope.scaling.factor') ? 'rope.scaling.factor' : 'rope.scale_linear';
+  const factor = () => fields.positive(factorKey, 1);
   // Llama 3's scaling is stored as one divisor per frequency.
   const divisors = tensors.get(storedName(names, 'ropeFactors') ?? '');
   if (divisors) {
-    if (type !== 'none') fields.unsupported('rope.scaling.type', `none beside tensor ${divisors.name}`);
+    const alone = `none beside tensor ${divisors.name}`;
+    if (type !== 'none' && type !== 'linear') fields.unsupported('rope.scaling.type', alone);
+    if (type === 'linear' && factor() !== 1) fields.unsupported(factorKey, alone);
     if (elementsOf(divisors.shape) !== headDim / 2) {
       throw new RondoError(
         'CHECKPOINT_INVALID',

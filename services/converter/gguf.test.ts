@@ -78,6 +78,29 @@ test("Llama 3's frequency divisors are applied", async () => {
   await scaled.close();
 });
 
+test('a scaling factor without a type is linear, as llama.cpp has it, and none under the type none', async () => {
+  const frequencies = async (...entries: [string, GgufValue][]) => {
+    const checkpoint = await opened(ggufBytes({ ...tinyMetadata(), ...Object.fromEntries(entries) }));
+    await checkpoint.close();
+    return checkpoint.model.rope.inverseFrequencies;
+  };
+  const plain = await frequencies();
+  const quarter = plain.map((value) => Math.fround(value / 4));
+  for (const key of ['llama.rope.scaling.factor', 'llama.rope.scale_linear']) {
+    assert.deepEqual(await frequencies([key, { f32: 4 }]), quarter);
+    assert.deepEqual(
+      await frequencies([key, { f32: 4 }], ['llama.rope.scaling.type', { text: 'none' }]),
+      plain,
+    );
+    const divisors = tinyGgufTensors().set('rope_freqs.weight', {
+      shape: [4],
+      values: Float32Array.of(1, 1, 4, 8),
+    });
+    const bytes = ggufBytes(withEntry(key, { f32: 4 }), divisors);
+    await refused(bytes, 'CHECKPOINT_UNSUPPORTED', key, 'none beside tensor rope_freqs.weight');
+  }
+});
+
 test('what frequencies or norms cannot be computed with is named', async () => {
   for (const [key, value] of [
     ['llama.rope.freq_base', 0],

@@ -30,6 +30,23 @@ test('old and new style say the same', () => {
   );
 });
 
+test('old and new style side by side say the same, or are refused', () => {
+  const parameters = { rope_type: 'linear', factor: 2, rope_theta: 5000 };
+  const alone = rope({ rope_parameters: parameters });
+  for (const scaling of [parameters, { type: 'linear', factor: 2 }, null]) {
+    assert.deepEqual(rope({ rope_parameters: parameters, rope_scaling: scaling }), alone);
+  }
+  for (const scaling of [
+    { type: 'linear', factor: 4 },
+    { ...parameters, rope_theta: 10000 },
+  ]) {
+    assert.throws(() => rope({ rope_parameters: parameters, rope_scaling: scaling }), {
+      code: 'CHECKPOINT_UNSUPPORTED',
+      message: /rope_scaling is .*; supported: the same as rope_parameters, or none beside it/,
+    });
+  }
+});
+
 test('a null scaling is no scaling', () =>
   close(rope({ rope_scaling: null, rope_theta: 10000 }).inverseFrequencies, PLAIN));
 

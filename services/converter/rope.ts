@@ -72,19 +72,34 @@ export function yarnRope(base: number, dim: number, scaling: YarnScaling): RopeS
 
 /**
  * Rotary embedding of a `config.json`, in the old (`rope_theta`, `rope_scaling`) or the new (`rope_parameters`) style.
+ * Both may be there when they say the same.
  * @throws RondoError CHECKPOINT_UNSUPPORTED for scaling types other than default, linear, llama3 and yarn; CHECKPOINT_INVALID
  * for a base or factor that no frequency can be divided by.
  */
 export function ropeFromConfig(config: Fields, headDim: number, context: number): RopeSpec {
-  const style = config.has('rope_parameters') ? 'rope_parameters' : 'rope_scaling';
-  const block = config.object(style);
-  const base = block?.has('rope_theta')
-    ? block.positive('rope_theta')
-    : config.positive('rope_theta', 10_000);
-  for (const fields of block ? [config, block] : [config]) {
+  const blocks = ['rope_parameters', 'rope_scaling'].flatMap((style) => config.object(style) ?? []);
+  for (const fields of [config, ...blocks]) {
     if (fields.number('partial_rotary_factor', 1) !== 1) fields.unsupported('partial_rotary_factor', '1');
   }
-  if (!block) return defaultRope(base, headDim);
+  const [first = config] = blocks;
+  const base = (first.has('rope_theta') ? first : config).positive('rope_theta', 10_000);
+  const [rope = defaultRope(base, headDim), other] = blocks.map((block) =>
+    ropeFromBlock(config, block, base, headDim, context),
+  );
+  if (other && JSON.stringify(other) !== JSON.stringify(rope)) {
+    config.unsupported('rope_scaling', 'the same as rope_parameters, or none beside it');
+  }
+  return rope;
+}
+
+function ropeFromBlock(
+  config: Fields,
+  block: Fields,
+  defaultBase: number,
+  headDim: number,
+  context: number,
+): RopeSpec {
+  const base = block.positive('rope_theta', defaultBase);
   const typeKey = block.has('rope_type') ? 'rope_type' : 'type';
   const original = config.has('original_max_position_embeddings') ? config : block;
   const originalContext = () => original.count('original_max_position_embeddings', context);

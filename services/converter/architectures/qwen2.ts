@@ -19,7 +19,9 @@ export function refuseSlidingWindow(config: Fields): void {
     if (types.some((type) => type !== 'full_attention')) config.unsupported('layer_types', 'full_attention');
     return;
   }
-  const windowed = config.flag('use_sliding_window', false) && config.has('sliding_window');
+  // Left out it is 4096, and only null is none.
+  const none = config.keys().includes('sliding_window') && !config.has('sliding_window');
+  const windowed = config.flag('use_sliding_window', false) && !none;
   if (windowed && config.number('max_window_layers', 28) < config.count('num_hidden_layers')) {
     config.unsupported('use_sliding_window', 'false');
   }
