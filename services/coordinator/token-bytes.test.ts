@@ -34,10 +34,16 @@ test('SentencePiece vocabularies spell spaces as ▁ and bytes as <0xNN>', () =>
       { type: 'Strip', content: ' ', start: 1, stop: 0 },
     ],
   };
-  const vocab = { '▁the': 0, '<0xF0>': 1, cat: 2 };
-  const { bytes, stripsLeadingSpace } = table({ decoder, added_tokens: [], model: { vocab } });
+  const vocab = { '▁the': 0, '<0xF0>': 1, cat: 2, '▁▁': 7 };
+  const added = [
+    { id: 7, content: '▁▁', special: false },
+    { id: 8, content: '<end▁of▁turn>', special: true },
+  ];
+  const { bytes, stripsLeadingSpace } = table({ decoder, added_tokens: added, model: { vocab } });
   assert.equal(text(bytes[0]), ' the');
   assert.deepEqual([...bytes[1]!], [0xf0]);
+  assert.equal(text(bytes[7]), '  ');
+  assert.equal(text(bytes[8]), '<end▁of▁turn>');
   assert.ok(stripsLeadingSpace);
 });
 

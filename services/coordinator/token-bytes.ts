@@ -45,9 +45,10 @@ export function tokenBytes(file: string, tokenizer: TokenizerJson): TokenBytes {
     : Object.entries(vocab);
   for (const [piece, id] of pieces) bytes[id] = spell(piece);
   const special = new Set<number>();
-  for (const token of tokenizer.added_tokens ?? []) {
-    bytes[token.id] = Buffer.from(token.content, 'utf8');
-    if (token.special === true) special.add(token.id);
+  for (const { id, content, special: control = false } of tokenizer.added_tokens ?? []) {
+    // Gemma adds runs of ▁, which its decoder makes spaces of like any piece's. A byte-level one's are plain text.
+    bytes[id] = !control && spelling === 'pieces' ? pieceBytes(content) : Buffer.from(content, 'utf8');
+    if (control) special.add(id);
   }
   const stripsLeadingSpace = decoders.some(
     (decoder) =>
