@@ -94,8 +94,23 @@ test('a file without a tokenizer gives none', () => assert.equal(build({}).size,
 test('an unknown pre-tokenizer is refused by name: a guess would give wrong ids in silence', () =>
   assert.throws(() => build(byteLevelMetadata('tekken')), {
     code: 'CHECKPOINT_UNSUPPORTED',
-    message: /tokenizer\.ggml\.pre is "tekken"; supported: gpt-2, default, smollm, llama-bpe, qwen2/,
+    message: /tokenizer\.ggml\.pre is "tekken"; supported: gpt-2, smollm, llama-bpe, qwen2$/,
   }));
+
+test('a file that does not name its pre-tokenizer is refused with what to do: it could be any', () => {
+  const { 'tokenizer.ggml.pre': _, ...unnamed } = byteLevelMetadata('gpt-2');
+  for (const [metadata, found] of [
+    [unnamed, 'nothing'],
+    [byteLevelMetadata('default'), '"default"'],
+  ] as const) {
+    assert.throws(() => build(metadata), {
+      code: 'CHECKPOINT_UNSUPPORTED',
+      message: new RegExp(
+        `tokenizer\\.ggml\\.pre is ${found}; supported: gpt-2, .*; convert the model again with`,
+      ),
+    });
+  }
+});
 
 test('an unknown tokenizer model is refused by name', () =>
   assert.throws(() => build({ ...byteLevelMetadata('gpt-2'), 'tokenizer.ggml.model': 'bert' }), {

@@ -31,10 +31,9 @@ const GPT2: ByteLevelStyle = {
   addBos: false,
 };
 
-/** By `tokenizer.ggml.pre`: the name llama.cpp gives to a pre-tokenizer. */
+/** By `tokenizer.ggml.pre`: the name llama.cpp gives to a pre-tokenizer. Its `default` is what it takes for want of a name. */
 const BYTE_LEVEL_STYLES: Readonly<Record<string, ByteLevelStyle>> = {
   'gpt-2': GPT2,
-  default: GPT2,
   smollm: { ...GPT2, preTokenizer: sequence({ type: 'Digits', individual_digits: true }, byteLevel(true)) },
   'llama-bpe': {
     normalizer: null,
@@ -49,6 +48,8 @@ const BYTE_LEVEL_STYLES: Readonly<Record<string, ByteLevelStyle>> = {
     addBos: false,
   },
 };
+
+const UNNAMED = 'default';
 
 /**
  * Rebuilds tokenizer.json and tokenizer_config.json from GGUF metadata; empty when the file holds no tokenizer.
@@ -113,9 +114,17 @@ export function tokenizerFromGguf(metadata: Fields): Map<string, Uint8Array> {
 }
 
 function byteLevelTokenizer(fields: Fields, tokens: readonly string[]): TokenizerParts {
-  const pre = fields.text('pre', 'default');
+  const pre = fields.text('pre', UNNAMED);
   const style = Object.hasOwn(BYTE_LEVEL_STYLES, pre) ? BYTE_LEVEL_STYLES[pre] : undefined;
-  if (!style) return fields.unsupported('pre', Object.keys(BYTE_LEVEL_STYLES).join(', '));
+  if (!style) {
+    const known = Object.keys(BYTE_LEVEL_STYLES).join(', ');
+    return fields.unsupported(
+      'pre',
+      pre === UNNAMED
+        ? `${known}; convert the model again with a newer convert_hf_to_gguf.py, which names it`
+        : known,
+    );
+  }
   return {
     model: {
       type: 'BPE',
