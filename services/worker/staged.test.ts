@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { address, type ExitRule, LIMITS, type Route, type WorkerRef, workerId } from '@rondo/core';
+import {
+  address,
+  type ExitRule,
+  LIMITS,
+  type Route,
+  type SequenceId,
+  type WorkerRef,
+  workerId,
+} from '@rondo/core';
 import { connectWorker, type MicrobatchChunk, PROTOCOL_REVISION, serveWorker } from '@rondo/wire';
 import {
   generate,
@@ -458,5 +466,50 @@ test('rows of unknown sequences and old epochs are dropped and counted', async (
   assert.equal((await replies.next()).value?.type, 'stage-opened');
   link.close();
   await whenEmpty(worker);
+  client.close();
+});
+
+test('a sequence that breaks the order leaves the run with all of its rows, and the others in it stay', async () => {
+  const [worker] = (await start(1, SHAPE)) as [TestWorker];
+  const client = connectWorker(worker.running.address);
+  const peer = { id: workerId('elsewhere'), address: address('127.0.0.1:1') };
+  const link = client.openPasses({
+    protocolRevision: PROTOCOL_REVISION,
+    bundleDigest: 'd'.repeat(64),
+    workerId: peer.id,
+    activations: 'f32',
+  });
+  const replies = link.events[Symbol.asyncIterator]();
+  await replies.next();
+  const route: Route = {
+    epoch: 1,
+    home: peer,
+    stages: [{ worker: worker.ref, depths: { first: 0, end: 4 } }],
+  };
+  const chunk = { epoch: 1, kind: 'live', rows: 1, rest: 0, survival: 1 } as const;
+  const opened = async (): Promise<SequenceId> => {
+    const { sequenceId, exit } = testSpec(route);
+    const opening = { type: 'open-stage', sequenceId, route, positions: 16, exit } as const;
+    await link.send({ ...opening, promptRows: 3, promptStates: true, background: false });
+    assert.equal((await replies.next()).value?.type, 'stage-opened');
+    return sequenceId;
+  };
+  // A run takes as many decoding rows as there are sequences.
+  const [wrong, other] = [await opened(), await opened(), await opened()];
+  const state = new Float32Array(4);
+  const chunks = [
+    { ...chunk, sequenceId: other, state, depth: 3, start: 0 },
+    { ...chunk, sequenceId: wrong, state, depth: 1, start: 0 },
+    { ...chunk, sequenceId: wrong, state, depth: 0, start: 3 },
+  ];
+  await link.send({ type: 'microbatch', chunks });
+  const reply = (await replies.next()).value;
+  assert.ok(reply?.type === 'stage-failed' && reply.sequenceId === wrong);
+  link.close();
+  await whenEmpty(worker);
+  assert.deepEqual(
+    worker.engine.batches.map(({ depths }) => [...depths]),
+    [[3]],
+  );
   client.close();
 });
