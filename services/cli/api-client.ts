@@ -1,6 +1,6 @@
 import { openAsBlob } from 'node:fs';
 import { basename } from 'node:path';
-import { isErrorCode, RondoError } from '@rondo/core';
+import { type ErrorCode, isErrorCode, RondoError } from '@rondo/core';
 
 /** A coordinator's HTTP API, as commands use it. Every call throws what the server answers, or CONFIG_INVALID when nobody does. */
 export class ApiClient {
@@ -51,17 +51,29 @@ export class ApiClient {
   }
 }
 
+interface Said {
+  readonly message?: unknown;
+  readonly code?: unknown;
+}
+
 /** What a server that says no says. */
 function refusal(url: string, status: number, body: string): RondoError {
-  let error: { message?: unknown; code?: unknown } = {};
+  let said: Said = {};
   try {
-    error = (JSON.parse(body) as { error?: typeof error }).error ?? {};
+    said = (JSON.parse(body) as { error?: Said }).error ?? {};
   } catch {
     // Whatever stands between here and the coordinator speaks its own language.
   }
-  const message = typeof error.message === 'string' ? error.message : body.slice(0, 200);
-  const code = String(error.code ?? 'INVALID_REQUEST').toUpperCase();
+  const message = typeof said.message === 'string' ? said.message : body.slice(0, 200);
   const remedy = status === 401 ? '; give --key-file or RONDO_API_KEY' : '';
-  const known = isErrorCode(code) ? code : 'INTERNAL';
-  return new RondoError(known, `${url} answers ${status}: ${message}${remedy}`);
+  return new RondoError(codeOf(status, said), `${url} answers ${status}: ${message}${remedy}`);
+}
+
+/** The code that a coordinator gives; of what others say, such as a proxy before it, whether another try can help. */
+function codeOf(status: number, { code }: Said): ErrorCode {
+  if (code === null) return 'INVALID_REQUEST';
+  const known = String(code).toUpperCase();
+  if (isErrorCode(known)) return known;
+  if (status === 429) return 'OVERLOADED';
+  return status >= 502 && status <= 504 ? 'NO_WORKER' : 'INTERNAL';
 }
