@@ -230,10 +230,30 @@ describe('rondo eval --gate against the baseline of make eval', () => {
     const two = await gate(same.directory, '--b', same.directory);
     assert.equal(two.code, 1);
     assert.match(two.stderr, /number of --b: 2 here, 1 in the baseline/);
-    const idle = await promisify(execFile)(RONDO, [
-      ...['eval', '--a', same.directory, '--b', same.directory, '--tolerance', 'acc=0.1'],
-    ]).catch(({ stderr }: { stderr: string }) => ({ stderr }));
-    assert.match(idle.stderr, /--tolerance: only with --gate/);
     for (const { stderr } of [unwritable, two]) assert.doesNotMatch(stderr, / % of /);
   });
+});
+
+test('an option that would do nothing is refused by its name: a gate that judges nothing is green', async () => {
+  await using bundle = await TinyBundle.make(2);
+  const refused = async (option: RegExp, ...args: string[]) => {
+    const command = promisify(execFile)(RONDO, ['eval', '--b', bundle.directory, ...args]);
+    await assert.rejects(command, { code: 1, stdout: '', stderr: option }, args.join(' '));
+  };
+  const questions = join(HERE, '..', 'models', 'built-in.jsonl');
+  for (const [name, ...value] of [
+    ['--a', bundle.directory],
+    ['--suite', SUITE],
+    ['--precision', 'int8'],
+    ['--no-speed'],
+    ['--html', join(bundle.directory, 'page.html')],
+    ['--gate', BASELINE],
+    ['--tolerance', 'acc=0.1'],
+  ] as const) {
+    const both = new RegExp(`^rondo: option '--exact <file>' cannot be used with option '${name}[ ']`);
+    await refused(both, '--exact', questions, name, ...value);
+  }
+  await refused(/^rondo: --least: only with --exact/, '--a', bundle.directory, '--least', '0.98');
+  await refused(/^rondo: --exits: only with --exact/, '--a', bundle.directory, '--exits', 'gate:0.5');
+  await refused(/^rondo: --tolerance: only with --gate/, '--a', bundle.directory, '--tolerance', 'acc=0.1');
 });

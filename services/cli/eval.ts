@@ -78,7 +78,12 @@ export const evalCommand = (): Command =>
         .argParser(parseTolerances)
         .default(DEFAULT_TOLERANCES, 'as below'),
     )
-    .option('--exact <file>', 'instead: questions with one right answer each, as JSON lines; without --a')
+    .addOption(
+      new Option(
+        '--exact <file>',
+        'instead: questions with one right answer each, as JSON lines; of the options above with --b, --threads and --json only',
+      ).conflicts(['a', 'suite', 'precision', 'speed', 'html', 'gate', 'tolerance']),
+    )
     .option('--exits <list>', 'with --exact: ways to leave the loop, policy:threshold,…', exactExits, [])
     .option(
       '--least <share>',
@@ -113,15 +118,13 @@ Examples:
     .action(runEval);
 
 async function runEval(flags: EvalFlags): Promise<void> {
+  refuseIdle(flags);
   if (flags.exact !== undefined) {
     return evalExact({ ...flags, exact: flags.exact }, await readText('--exact', flags.exact));
   }
   const from = flags.a;
   if (from === undefined) {
     throw new RondoError('CONFIG_INVALID', '--a is missing: what to compare with, a bundle or a checkpoint');
-  }
-  if (flags.gate === undefined && flags.tolerance !== DEFAULT_TOLERANCES) {
-    throw new RondoError('CONFIG_INVALID', '--tolerance: only with --gate, whose bounds it sets');
   }
   const rondo = flags.speed ? rondoScript('judge quality alone, with --no-speed') : undefined;
   const suite = await openSuite(flags.suite);
@@ -163,6 +166,19 @@ async function runEval(flags: EvalFlags): Promise<void> {
   } finally {
     progress.stop();
     process.off('SIGINT', stop).off('SIGTERM', stop);
+  }
+}
+
+/** Options that do nothing without another would leave a script green. @throws RondoError CONFIG_INVALID naming the option */
+function refuseIdle({ exact, exits, least, gate, tolerance }: EvalFlags): void {
+  const refused = (option: string, why: string): never => {
+    throw new RondoError('CONFIG_INVALID', `${option}: only with ${why}`);
+  };
+  if (exact === undefined && exits.length > 0) refused('--exits', '--exact; a suite names its own exits');
+  if (exact === undefined && least !== undefined)
+    refused('--least', '--exact, whose right answers it counts');
+  if (gate === undefined && tolerance !== DEFAULT_TOLERANCES) {
+    refused('--tolerance', '--gate, whose bounds it sets');
   }
 }
 
