@@ -53,3 +53,13 @@ test('a batch is followed past a proxy that answers for a coordinator that is aw
   assert.equal((await followBatch(client, 'batch_1')).status, 'completed');
   assert.equal(asked, 2);
 });
+
+test('an answer that breaks off may be asked for again', async () => {
+  answer = (_request, response) => {
+    response.writeHead(200, { 'content-length': '1000' });
+    response.write('{"id": ', () => response.destroy());
+  };
+  const broken = { code: 'NO_WORKER', message: /broke off in the middle of an answer: / };
+  await assert.rejects(client.get('/v1/batches'), broken);
+  await assert.rejects(Array.fromAsync(await client.download('/v1/files')), broken);
+});

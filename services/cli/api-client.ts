@@ -14,12 +14,12 @@ export class ApiClient {
   }
 
   async get<T>(path: string): Promise<T> {
-    return (await (await this.#send(path)).json()) as T;
+    return this.#json(path);
   }
 
   async post<T>(path: string, body?: object): Promise<T> {
     const json = body && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
-    return (await (await this.#send(path, { method: 'POST', ...json })).json()) as T;
+    return this.#json(path, { method: 'POST', ...json });
   }
 
   /** Uploads a file as it is read, for a batch to answer. */
@@ -27,28 +27,54 @@ export class ApiClient {
     const form = new FormData();
     form.append('purpose', 'batch');
     form.append('file', await openAsBlob(path), basename(path));
-    return (await (await this.#send('/v1/files', { method: 'POST', body: form })).json()) as { id: string };
+    return this.#json('/v1/files', { method: 'POST', body: form });
   }
 
   /** The bytes behind `path`, as they come. */
-  async download(path: string): Promise<ReadableStream<Uint8Array>> {
-    const { body } = await this.#send(path);
-    return body ?? new Blob([]).stream();
+  async download(path: string): Promise<AsyncIterable<Uint8Array>> {
+    return this.#pieces(await this.#send(path));
+  }
+
+  async #json<T>(path: string, request?: RequestInit): Promise<T> {
+    return JSON.parse(await this.#text(await this.#send(path, request))) as T;
+  }
+
+  async *#pieces({ body }: Response): AsyncGenerator<Uint8Array, void, undefined> {
+    try {
+      yield* body ?? [];
+    } catch (thrown) {
+      throw this.#brokenOff(thrown);
+    }
+  }
+
+  async #text(response: Response): Promise<string> {
+    return response.text().catch((thrown: unknown) => {
+      throw this.#brokenOff(thrown);
+    });
+  }
+
+  #brokenOff(cause: unknown): RondoError {
+    const message = `--url ${this.url} broke off in the middle of an answer: ${reason(cause)}`;
+    return new RondoError('NO_WORKER', message, { cause });
   }
 
   async #send(path: string, request: RequestInit = {}): Promise<Response> {
     const headers = new Headers(request.headers);
     if (this.#key !== undefined) headers.set('authorization', `Bearer ${this.#key}`);
-    const response = await fetch(`${this.url}${path}`, { ...request, headers }).catch((thrown: Error) => {
-      const why = thrown.cause instanceof Error ? thrown.cause.message : thrown.message;
+    const response = await fetch(`${this.url}${path}`, { ...request, headers }).catch((cause: unknown) => {
       const remedy = 'is a coordinator listening there?';
-      throw new RondoError('NO_WORKER', `--url ${this.url} cannot be reached: ${why}; ${remedy}`, {
-        cause: thrown,
-      });
+      const message = `--url ${this.url} cannot be reached: ${reason(cause)}; ${remedy}`;
+      throw new RondoError('NO_WORKER', message, { cause });
     });
     if (response.ok) return response;
-    throw refusal(this.url, response.status, await response.text());
+    throw refusal(this.url, response.status, await this.#text(response));
   }
+}
+
+/** What fetch itself says is no more than that it failed. */
+function reason(thrown: unknown): string {
+  const { message, cause } = thrown as Error;
+  return cause instanceof Error ? cause.message : message;
 }
 
 interface Said {

@@ -1,4 +1,3 @@
-import { createWriteStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { BATCH_ENDPOINTS, type BatchEndpoint } from '@rondo/coordinator';
@@ -9,6 +8,7 @@ import { API_HELP, type ApiFlags, addApiOptions, apiClient } from './api-options
 import { checkBatchFile } from './batch-file.ts';
 import { type Batch, followBatch, isOver } from './batch-follow.ts';
 import { countOption } from './options.ts';
+import { ResultFile } from './result-file.ts';
 
 interface OutFlags {
   readonly out?: string;
@@ -144,6 +144,7 @@ Example:
 async function submit(file: string, flags: SubmitFlags): Promise<void> {
   const client = await apiClient(flags);
   const total = await checkBatchFile(file, flags.endpoint);
+  await checkPlaces(flags);
   process.stderr.write(`${file}: ${total} lines, uploading\n`);
   const { id: input_file_id } = await client.upload(file);
   const { id } = await client.post<Batch>('/v1/batches', {
@@ -189,24 +190,41 @@ async function list({ limit, json, ...flags }: ApiFlags & { limit: number; json:
 
 /** Answers to `--out` or standard output, what failed to `--errors` or beside `--out`. */
 async function fetchFiles(client: ApiClient, batch: Batch, { out, errors }: OutFlags): Promise<void> {
-  await fetchTo(client, batch.output_file_id, out);
+  await fetchTo(client, batch, batch.output_file_id, out);
   const { failed } = batch.request_counts;
   if (batch.error_file_id === null) return;
   const where = errors ?? (out === undefined ? undefined : `${out.replace(/\.jsonl$/, '')}.errors.jsonl`);
-  if (where !== undefined) await fetchTo(client, batch.error_file_id, where);
+  if (where !== undefined) await fetchTo(client, batch, batch.error_file_id, where);
   const hint = where === undefined ? `rondo batch results ${batch.id} --errors failed.jsonl` : where;
   process.stderr.write(`lines without an answer: ${failed}; why, each: ${hint}\n`);
 }
 
-async function fetchTo(client: ApiClient, fileId: string | null, file: string | undefined): Promise<void> {
-  const content =
-    fileId === null ? [] : await client.download(`/v1/files/${encodeURIComponent(fileId)}/content`);
-  const source = Readable.from(content);
-  if (file === undefined) return pipeline(source, process.stdout, { end: false });
-  await pipeline(source, createWriteStream(file)).catch((cause: NodeJS.ErrnoException) => {
-    if (cause.syscall === undefined) throw cause;
-    throw new RondoError('CONFIG_INVALID', `${file} cannot be written: ${cause.message}`, { cause });
-  });
+/** An older file stays as it is until the new one is whole. @throws RondoError that says how to fetch again what broke off */
+async function fetchTo(
+  client: ApiClient,
+  { id }: Batch,
+  fileId: string | null,
+  path: string | undefined,
+): Promise<void> {
+  await using file = await ResultFile.asked(path);
+  try {
+    const content =
+      fileId === null ? [] : await client.download(`/v1/files/${encodeURIComponent(fileId)}/content`);
+    if (file) await file.write(content);
+    else await pipeline(Readable.from(content), process.stdout, { end: false });
+  } catch (cause) {
+    const { code, message, retryable } = RondoError.from(cause);
+    if (!retryable) throw cause;
+    throw new RondoError(code, `${message}\n${id} is kept: rondo batch results ${id} fetches it again`, {
+      cause,
+    });
+  }
+}
+
+/** Places that cannot be written are told before a batch, not hours after it. @throws RondoError CONFIG_INVALID */
+async function checkPlaces({ out, errors }: OutFlags): Promise<void> {
+  await ResultFile.check(out);
+  await ResultFile.check(errors);
 }
 
 /** For scripts: a batch that did not get through its lines is a failure. @throws RondoError INVALID_REQUEST */

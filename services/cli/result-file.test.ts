@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
+import { RondoError } from '@rondo/core';
 import { ResultFile } from './result-file.ts';
 
 let directory: string;
@@ -41,6 +43,42 @@ test('what is no plain file is written to and stays what it is', async () => {
   await file.write('gone');
   await using again = await ResultFile.open('/dev/null');
   await again.write('gone too');
+});
+
+test('who reads a pipe waits for what is written', async () => {
+  const pipe = join(directory, 'pipe');
+  execFileSync('mkfifo', [pipe]);
+  const read = readFile(pipe, 'utf8');
+  await ResultFile.check(pipe);
+  await using file = await ResultFile.open(pipe);
+  await file.write('told');
+  assert.equal(await read, 'told');
+});
+
+test('what comes in pieces is there only when it is whole', async () => {
+  const path = join(directory, 'pieces');
+  async function* pieces(error?: Error) {
+    yield Buffer.from('one ');
+    if (error) throw error;
+    yield Buffer.from('two');
+  }
+  const broken = new RondoError('NO_WORKER', 'broken off');
+  const write = async (error?: Error) => {
+    await using file = await ResultFile.open(path);
+    await file.write(pieces(error));
+  };
+  await assert.rejects(write(broken), broken);
+  assert.deepEqual(await readdir(directory), []);
+  await write();
+  assert.equal(await readFile(path, 'utf8'), 'one two');
+});
+
+test('a place that is only checked is left as it was', async () => {
+  const path = join(directory, 'result.json');
+  await ResultFile.check(path);
+  await ResultFile.check(undefined);
+  assert.deepEqual(await readdir(directory), []);
+  await assert.rejects(ResultFile.check(join(path, 'below')), { code: 'CONFIG_INVALID' });
 });
 
 test('a place that cannot be written is told before the work, with its path', async () => {

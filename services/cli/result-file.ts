@@ -1,4 +1,4 @@
-import { open, realpath, rename, rm, stat } from 'node:fs/promises';
+import { open, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { RondoError } from '@rondo/core';
 
 /**
@@ -23,8 +23,9 @@ export class ResultFile implements AsyncDisposable {
       const older = await stat(path).catch(() => undefined);
       const replaced = older === undefined || older.isFile();
       const partial = replaced ? `${path}.partial-${process.pid}` : undefined;
-      // An older file is touched too: one that may not be written is not replaced behind its owner's back.
-      if (older) await (await open(path, 'a')).close();
+      // An older file is touched too: one that may not be written is not replaced behind its owner's back. Who reads
+      // a pipe would take that for its end.
+      if (older && !older.isFIFO()) await (await open(path, 'a')).close();
       if (partial !== undefined) await (await open(partial, 'w')).close();
       return new ResultFile(path, partial);
     } catch (cause) {
@@ -37,19 +38,28 @@ export class ResultFile implements AsyncDisposable {
     return given === undefined ? undefined : ResultFile.open(given);
   }
 
-  /** @throws RondoError CONFIG_INVALID when it can no longer be written, as on a disk that is full by now. */
-  async write(text: string): Promise<void> {
+  /** Refuses a place that cannot be written, long before there is anything to write, and leaves nothing there meanwhile. */
+  static async check(given: string | undefined): Promise<void> {
+    await (await ResultFile.asked(given))?.[Symbol.asyncDispose]();
+  }
+
+  /**
+   * @throws RondoError CONFIG_INVALID when it can no longer be written, as on a disk that is full by now; and what `content`
+   * throws, if that is one
+   */
+  async write(content: string | Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<void> {
     const partial = this.#partial;
     try {
       const file = await open(partial ?? this.#path, 'w');
       try {
-        await file.writeFile(text);
+        await writeFile(file, content);
       } finally {
         await file.close();
       }
       if (partial !== undefined) await rename(partial, this.#path);
       this.#partial = undefined;
     } catch (cause) {
+      if (cause instanceof RondoError) throw cause;
       throw unwritable(this.#path, cause);
     }
   }

@@ -40,7 +40,7 @@ async function top({ once, ...flags }: ApiFlags & { readonly once: boolean }): P
 }
 
 /** Shows a coordinator's frames as they come; false when it went away. */
-async function show(stream: ReadableStream<Uint8Array>, once: boolean): Promise<boolean> {
+async function show(stream: AsyncIterable<Uint8Array>, once: boolean): Promise<boolean> {
   let before: LiveFrame | undefined;
   try {
     for await (const frame of frames(stream)) {
@@ -58,7 +58,7 @@ async function show(stream: ReadableStream<Uint8Array>, once: boolean): Promise<
 }
 
 /** @throws RondoError what a coordinator that is there refuses with for good, such as a key it does not know */
-async function backAgain(client: ApiClient): Promise<ReadableStream<Uint8Array>> {
+async function backAgain(client: ApiClient): Promise<AsyncIterable<Uint8Array>> {
   for (;;) {
     await delay(RETRY_MS);
     try {
@@ -70,7 +70,7 @@ async function backAgain(client: ApiClient): Promise<ReadableStream<Uint8Array>>
 }
 
 /** The frames of a stream of events. */
-async function* frames(stream: ReadableStream<Uint8Array>): AsyncGenerator<LiveFrame, void, undefined> {
+async function* frames(stream: AsyncIterable<Uint8Array>): AsyncGenerator<LiveFrame, void, undefined> {
   const decoder = new TextDecoder();
   let text = '';
   for await (const bytes of stream) {
