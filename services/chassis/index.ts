@@ -7,7 +7,7 @@ export { createLog, type Logger, type LogLevel, type LogOptions, moduleLog } fro
 export { type Counter, type Gauge, type Histogram, Metrics } from './metrics.ts';
 export { OTLP_PROTOCOLS, type OtlpProtocol, openOtlp } from './otlp.ts';
 export { ATTRIBUTES } from './semantic-conventions.ts';
-export { choice, type Setting, type Settings, settings, text } from './settings.ts';
+export { choice, type Setting, type Settings, settings, text, unsetWhenEmpty } from './settings.ts';
 export { type RootContext, Telemetry, type TelemetryOptions } from './telemetry.ts';
 export { openTlsFiles, type TlsFileOptions, type TlsFiles, type TlsPaths } from './tls-files.ts';
 export {

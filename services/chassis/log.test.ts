@@ -52,3 +52,12 @@ test('a level that is none is refused by the name of its variable', () => {
   }
   delete process.env.RONDO_LOG;
 });
+
+test('a RONDO_LOG that is empty says nothing', () => {
+  process.env.RONDO_LOG = '';
+  try {
+    assert.equal(createLog('test').level, 'info');
+  } finally {
+    delete process.env.RONDO_LOG;
+  }
+});

@@ -1,5 +1,5 @@
 import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from 'pino';
-import { type Setting, settings } from './settings.ts';
+import { settings, unsetWhenEmpty } from './settings.ts';
 
 export type { Logger };
 
@@ -16,7 +16,7 @@ interface Levels {
 }
 
 /** `level[,module=level…]`, such as `info,requests=silent`. */
-const levelsSetting: Setting<Levels> = {
+const levelsSetting = unsetWhenEmpty<Levels>({
   variable: 'RONDO_LOG',
   fallback: { level: 'info', modules: new Map() },
   expected: `one of ${LEVELS.join(', ')}, and behind it module=level for modules that differ, such as info,requests=silent`,
@@ -30,7 +30,7 @@ const levelsSetting: Setting<Levels> = {
       ? { level, modules: new Map(modules as [string, LogLevel][]) }
       : undefined;
   },
-};
+});
 
 const modulesOf = new WeakMap<Logger, Levels['modules']>();
 

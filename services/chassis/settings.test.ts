@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { choice, settings, text } from './settings.ts';
+import { choice, settings, text, unsetWhenEmpty } from './settings.ts';
 
 const declared = {
   placement: choice('RONDO_PLACEMENT', ['homed', 'staged'], 'homed'),
@@ -45,4 +45,13 @@ test('all faults are told at once, a missing setting among them', () => {
     () => settings(required, { RONDO_PLACEMENT: 'x' }),
     invalid(/^RONDO_PLACEMENT="x": .*\nRONDO_KEY is not set: expected a text$/),
   );
+});
+
+test('a variable that is set to nothing counts as unset where that is said, and is checked when it is set', () => {
+  const placement = unsetWhenEmpty(declared.placement);
+  assert.equal(settings({ placement }, { RONDO_PLACEMENT: '' }).placement, 'homed');
+  assert.equal(settings({ placement }, { RONDO_PLACEMENT: 'staged' }).placement, 'staged');
+  for (const found of ['Homed', ' ']) {
+    assert.throws(() => settings({ placement }, { RONDO_PLACEMENT: found }), invalid(/expected one of/));
+  }
 });

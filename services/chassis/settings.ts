@@ -1,6 +1,6 @@
 import { RondoError } from '@rondo/core';
 
-/** One setting: how its text becomes a value. Built by `text` and `choice`; read by `settings`. */
+/** One setting: how its text becomes a value. Built by `text`, `choice` and `unsetWhenEmpty`; read by `settings`. */
 export interface Setting<T> {
   /** The environment variable, `RONDO_…`. */
   readonly variable: string;
@@ -32,6 +32,12 @@ export function choice<const T extends string>(
   const parse = (found: string): T | undefined => choices.find((known) => known === found);
   return { variable, fallback, expected: `one of ${choices.join(', ')}`, parse };
 }
+
+/** A setting for which a variable that is set to nothing is one that is not set. */
+export const unsetWhenEmpty = <T>(setting: Setting<T>): Setting<T> => ({
+  ...setting,
+  parse: (found) => (found === '' ? setting.fallback : setting.parse(found)),
+});
 
 /** The value of one setting, or the complaint about it. */
 function compile({ variable, fallback, expected, parse }: Setting<unknown>, found: string | undefined) {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { RondoError } from '@rondo/core';
 import { describeFailure } from './failure.ts';
@@ -25,4 +26,15 @@ test('a defect says that it is one', () => {
     describeFailure(new TypeError('x is undefined'), 'info'),
     /x is undefined\n.*defect.*RONDO_LOG/,
   );
+});
+
+test('variables that are set to nothing hide no error and make none', () => {
+  const main = new URL('./main.ts', import.meta.url).pathname;
+  const env = { RONDO_LOG: '', HF_TOKEN: '' };
+  const { status, stderr } = spawnSync(process.execPath, [main, 'pull', 'nowhere'], {
+    env,
+    encoding: 'utf8',
+  });
+  assert.equal(status, 1);
+  assert.match(stderr, /^rondo: nowhere: no such file or directory/);
 });

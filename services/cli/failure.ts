@@ -1,4 +1,4 @@
-import { endAtOnce, settings, text } from '@rondo/chassis';
+import { endAtOnce, settings, text, unsetWhenEmpty } from '@rondo/chassis';
 import { RondoError } from '@rondo/core';
 
 /** What the user reads of an error: its message; the stack is for whoever set RONDO_LOG, here `levels`, to debug or trace. */
@@ -20,7 +20,7 @@ function causes(error: unknown): string {
 
 /** Ends the process with 1 and says why on standard error; with 137 when one of its threads hangs (WORKER_STUCK). */
 export function exitWith(error: unknown): never {
-  const { levels } = settings({ levels: text('RONDO_LOG', 'info') });
+  const { levels } = settings({ levels: unsetWhenEmpty(text('RONDO_LOG', 'info')) });
   process.stderr.write(describeFailure(error, levels));
   if (error instanceof RondoError && error.code === 'WORKER_STUCK') endAtOnce();
   process.exit(1);

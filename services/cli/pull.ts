@@ -1,5 +1,5 @@
 import { join, relative } from 'node:path';
-import { settings, text } from '@rondo/chassis';
+import { settings, text, unsetWhenEmpty } from '@rondo/chassis';
 import { pull as pullCheckpoint } from '@rondo/converter';
 import { Command } from 'commander';
 import { CACHE } from './cache.ts';
@@ -53,7 +53,7 @@ function origins(): { hubUrl: string; pypiUrl: string; token?: string } {
   const { token, ...urls } = settings({
     hubUrl: text('HF_ENDPOINT', 'https://huggingface.co'),
     pypiUrl: text('RONDO_PYPI_URL', 'https://pypi.org'),
-    token: text('HF_TOKEN', ''),
+    token: unsetWhenEmpty(text('HF_TOKEN', '')),
   });
   return token === '' ? urls : { ...urls, token };
 }

@@ -1,4 +1,4 @@
-import { createLog, Lifecycle, type Logger, Metrics, settings, text } from '@rondo/chassis';
+import { createLog, Lifecycle, type Logger, Metrics, settings, text, unsetWhenEmpty } from '@rondo/chassis';
 import type { RunningWorker } from '@rondo/worker';
 import { exitWith } from './failure.ts';
 
@@ -25,7 +25,7 @@ export async function serve(
   start: (chassis: Chassis) => Promise<void>,
   { quiet = false, drainMs }: ServeOptions = {},
 ): Promise<void> {
-  const unset = settings({ level: text('RONDO_LOG', '') }).level === '';
+  const unset = settings({ level: unsetWhenEmpty(text('RONDO_LOG', '')) }).level === '';
   const log = createLog(name, quiet && unset ? { level: 'warn' } : {});
   const lifecycle = new Lifecycle(log);
   lifecycle.ownProcess(drainMs);

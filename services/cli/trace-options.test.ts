@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { resourceAttributes } from './trace-options.ts';
+import { resourceAttributes, telemetryVariables } from './trace-options.ts';
 
 test('attributes of the resource are pairs, percent-encoded, whose values may have equals signs', () => {
   assert.deepEqual(resourceAttributes(''), {});
@@ -18,4 +18,16 @@ test('attributes that are no pairs are refused by the name of their variable', (
       message: /^OTEL_RESOURCE_ATTRIBUTES .*: expected key=value/,
     });
   }
+});
+
+test("OpenTelemetry's variables count as unset when they are empty", () => {
+  const names = [
+    ...['OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_PROTOCOL', 'OTEL_SERVICE_NAME'],
+    ...['OTEL_RESOURCE_ATTRIBUTES', 'OTEL_TRACES_SAMPLER_ARG'],
+  ];
+  const empty = Object.fromEntries(names.map((name) => [name, '']));
+  assert.deepEqual(telemetryVariables('worker', empty), telemetryVariables('worker', {}));
+  assert.throws(() => telemetryVariables('worker', { ...empty, OTEL_EXPORTER_OTLP_PROTOCOL: 'smoke' }), {
+    code: 'CONFIG_INVALID',
+  });
 });

@@ -6,6 +6,7 @@ import {
   settings,
   Telemetry,
   text,
+  unsetWhenEmpty,
 } from '@rondo/chassis';
 import { type Command, Option } from 'commander';
 import { millisecondsOption, refuse, shareOption } from './options.ts';
@@ -74,13 +75,7 @@ export async function openTelemetry(
   flags: TraceFlags,
   { log, metrics, lifecycle }: Chassis,
 ): Promise<Telemetry> {
-  const found = settings({
-    endpoint: text('OTEL_EXPORTER_OTLP_ENDPOINT', ''),
-    protocol: choice('OTEL_EXPORTER_OTLP_PROTOCOL', OTLP_PROTOCOLS, 'grpc'),
-    serviceName: text('OTEL_SERVICE_NAME', name),
-    attributes: text('OTEL_RESOURCE_ATTRIBUTES', ''),
-    sample: text('OTEL_TRACES_SAMPLER_ARG', String(SAMPLE_DEFAULT)),
-  });
+  const found = telemetryVariables(name);
   const endpoint =
     flags.otlpEndpoint ?? (found.endpoint && endpointOption('OTEL_EXPORTER_OTLP_ENDPOINT')(found.endpoint));
   const telemetry = new Telemetry({
@@ -95,6 +90,22 @@ export async function openTelemetry(
   lifecycle.onStop('traces', () => telemetry.close());
   return telemetry;
 }
+
+/**
+ * What OpenTelemetry's variables say to the service `name`, in `env` or the process's own environment. An empty value is no value.
+ * (OpenTelemetry environment variable specification, "Parsing empty value")
+ */
+export const telemetryVariables = (name: string, env?: Readonly<Record<string, string>>) =>
+  settings(
+    {
+      endpoint: unsetWhenEmpty(text('OTEL_EXPORTER_OTLP_ENDPOINT', '')),
+      protocol: unsetWhenEmpty(choice('OTEL_EXPORTER_OTLP_PROTOCOL', OTLP_PROTOCOLS, 'grpc')),
+      serviceName: unsetWhenEmpty(text('OTEL_SERVICE_NAME', name)),
+      attributes: unsetWhenEmpty(text('OTEL_RESOURCE_ATTRIBUTES', '')),
+      sample: unsetWhenEmpty(text('OTEL_TRACES_SAMPLER_ARG', String(SAMPLE_DEFAULT))),
+    },
+    env,
+  );
 
 /** `key=value,key=value`, each percent-encoded. (OpenTelemetry resource SDK, OTEL_RESOURCE_ATTRIBUTES) */
 export function resourceAttributes(written: string): Record<string, string> {
