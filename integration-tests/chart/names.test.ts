@@ -6,6 +6,18 @@ import { argument, type KubeObject, podLabels, podOf, selects } from './kube-obj
 
 const idOf = ({ kind, metadata }: KubeObject) => `${kind} ${metadata.name}`;
 
+const NAMES = ['name', 'serviceName', 'secretName', 'claimName', 'subPath', 'ingressClassName'];
+const MAPS_OF_NAMES = ['labels', 'matchLabels'];
+
+/** Where a name or a label below `node` is not a text, as the API server wants it. */
+const notTexts = (node: unknown, path: string): string[] =>
+  Object.entries((node ?? {}) as object).flatMap(([key, value]) => {
+    const at = `${path}.${key}`;
+    const isName = NAMES.includes(key) || MAPS_OF_NAMES.some((map) => path.endsWith(`.${map}`));
+    if (isName && typeof value !== 'string') return [`${at}: ${value}`];
+    return typeof value === 'object' ? notTexts(value, at) : [];
+  });
+
 describe('names', { skip: HELM_MISSING }, () => {
   const chart = Chart.copy();
   after(() => chart[Symbol.asyncDispose]());
@@ -32,6 +44,31 @@ describe('names', { skip: HELM_MISSING }, () => {
       chart.render({ ...LEAST, pools: [{ name: 'x'.repeat(21), bundle: 'looped' }] }),
       /pattern/,
     );
+  });
+
+  test('names and labels are texts, also where they read as numbers', async () => {
+    const values = {
+      ...EVERYTHING,
+      bundles: [{ name: '7', pvc: { claim: '1', path: '2025' } }],
+      nameOverride: '12',
+      fullnameOverride: '34',
+      images: { pullSecrets: ['5'] },
+      pools: [
+        { name: '4090', bundle: '7', autoscaling: { enabled: true, kind: 'hpa' } },
+        { name: '1e3', bundle: '7', autoscaling: { enabled: true, kind: 'keda' } },
+      ],
+      membership: { credentialsSecret: '1', caSecret: '2' },
+      apiKeys: { existingSecret: '3' },
+      tls: { existingSecret: '4', httpsSecret: '5' },
+      tests: { apiKeySecret: '6' },
+    };
+    const drawn = await chart.render(values, '8');
+    assert.deepEqual(
+      drawn.flatMap((object) => notTexts(object, idOf(object))),
+      [],
+    );
+    for (const service of drawn.filter(({ kind }) => kind === 'Service'))
+      assert.deepEqual(notTexts({ labels: service.spec.selector }, idOf(service)), []);
   });
 
   test('every object says what it belongs to, with labels of one value each', () => {

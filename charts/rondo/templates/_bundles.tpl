@@ -3,11 +3,11 @@
 - name: bundle-{{ .name }}
 {{- if .pvc }}
   persistentVolumeClaim:
-    claimName: {{ .pvc.claim }}
+    claimName: {{ .pvc.claim | quote }}
     readOnly: true
 {{- else if .hostPath }}
   hostPath:
-    path: {{ .hostPath }}
+    path: {{ .hostPath | quote }}
     type: Directory
 {{- else }}
   emptyDir:
@@ -16,12 +16,12 @@
 {{- with .authorizationSecret }}
 - name: authorization-{{ $.name }}
   secret:
-    secretName: {{ . }}
+    secretName: {{ . | quote }}
 {{- end }}
 {{- with .presignedSecret }}
 - name: presigned-{{ $.name }}
   secret:
-    secretName: {{ . }}
+    secretName: {{ . | quote }}
 {{- end }}
 {{- end -}}
 
@@ -31,7 +31,7 @@
   readOnly: true
 {{- with .pvc }}
 {{- with .path }}
-  subPath: {{ . }}
+  subPath: {{ . | quote }}
 {{- end }}
 {{- end }}
 {{- end -}}

@@ -66,17 +66,17 @@ nats://{{ $name }}:4222
 {{- with .Values.membership.credentialsSecret }}
 - name: nats-credentials
   secret:
-    secretName: {{ . }}
+    secretName: {{ . | quote }}
 {{- end }}
 {{- with .Values.membership.caSecret }}
 - name: nats-ca
   secret:
-    secretName: {{ . }}
+    secretName: {{ . | quote }}
 {{- end }}
 {{- with include "rondo.tlsSecret" . }}
 - name: tls
   secret:
-    secretName: {{ . }}
+    secretName: {{ . | quote }}
 {{- end }}
 {{- end -}}
 

@@ -28,7 +28,7 @@
     - podSelector:
         matchLabels:
           app.kubernetes.io/name: nats
-          app.kubernetes.io/instance: {{ .Release.Name }}
+          app.kubernetes.io/instance: {{ .Release.Name | quote }}
   ports:
     - port: 4222
     {{- end }}
