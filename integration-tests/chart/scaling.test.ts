@@ -2,9 +2,22 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { RondoProcess } from '../rondo-process.ts';
 import { TinyBundle } from '../tiny-bundle.ts';
-import { EVERYTHING } from './everything.ts';
+import { BY_SERVICES, EVERYTHING } from './everything.ts';
 import { Chart, HELM_MISSING, LEAST } from './helm.ts';
 import { argument, type KubeObject, podOf } from './kube-object.ts';
+
+interface Trigger {
+  readonly metadata: { readonly query: string };
+}
+
+interface Metric {
+  readonly external?: { readonly metric: { readonly selector: object } };
+}
+
+interface Relabeling {
+  readonly targetLabel: string;
+  readonly sourceLabels?: readonly string[];
+}
 
 describe('scaling', { skip: HELM_MISSING }, () => {
   const chart = Chart.copy();
@@ -63,13 +76,64 @@ describe('scaling', { skip: HELM_MISSING }, () => {
     assert.equal(answer.status, 200, await answer.text());
     const told = await (await fetch(`${cluster.ready}/metrics`)).text();
     const queries = of('ScaledObject', 'rondo-big')!.spec.triggers.map(
-      ({ metadata }: { metadata: { query: string } }) => metadata.query,
+      ({ metadata }: Trigger) => metadata.query,
     );
     const names = [...new Set(queries.join(' ').match(/\brondo_\w+/g))];
     assert.deepEqual(names.sort(), ['rondo_kv_pages', 'rondo_sequences_waiting']);
     for (const name of names) assert.match(told, new RegExp(`^# TYPE ${name} gauge$`, 'm'));
     assert.match(told, /^rondo_sequences_waiting\{[^}]*model="/m);
     assert.match(told, /^rondo_kv_pages\{[^}]*state="used"/m);
+  });
+
+  test('a release is scaled by its own requests and memory, also beside another of the same models and pools', async () => {
+    const second = await chart.render(EVERYTHING, 'second');
+    const askedOf = (drawn: readonly KubeObject[]): string[] => {
+      const queries = drawn
+        .filter(({ kind }) => kind === 'ScaledObject')
+        .flatMap(({ spec }) => spec.triggers.map((trigger: Trigger) => trigger.metadata.query));
+      const selectors = drawn
+        .filter(({ kind }) => kind === 'HorizontalPodAutoscaler')
+        .flatMap(({ spec }) =>
+          spec.metrics.flatMap((metric: Metric) => metric.external?.metric.selector ?? []),
+        );
+      assert.ok(queries.length > 0 && selectors.length > 0);
+      // Every series that a query asks for, apart.
+      return [
+        ...queries.flatMap((query) => query.match(/\{[^}]*\}/g)!),
+        ...selectors.map((each) => JSON.stringify(each)),
+      ];
+    };
+    const [ours, theirs] = [askedOf(objects), askedOf(second)];
+    assert.deepEqual(
+      ours.filter((asked) => theirs.includes(asked)),
+      [],
+    );
+    assert.deepEqual(
+      theirs.map((asked) => asked.replace('second', 'rondo')),
+      ours,
+    );
+  });
+
+  test('the labels that scaling asks for are put on by whoever scrapes, or the metric’s own', async () => {
+    const byServices = await chart.render(BY_SERVICES);
+    const own = ['namespace', 'model', 'state'];
+    const asked = JSON.stringify(of('ScaledObject', 'rondo-big')!.spec.triggers).matchAll(/(\w+)=\\"/g);
+    const labels = [...new Set([...asked].map(([, label]) => label))].filter(
+      (label) => !own.includes(label!),
+    );
+    assert.deepEqual(labels, ['release', 'pool']);
+    const podLabelsOf = (relabelings: readonly Relabeling[]) =>
+      labels.map((label) => relabelings.find(({ targetLabel }) => targetLabel === label)?.sourceLabels);
+    const spec = (drawn: readonly KubeObject[], wanted: string) =>
+      drawn.find(({ kind }) => kind === wanted)!.spec;
+    for (const [endpoint] of [
+      spec(objects, 'PodMonitor').podMetricsEndpoints,
+      spec(byServices, 'ServiceMonitor').endpoints,
+    ])
+      assert.deepEqual(podLabelsOf(endpoint.relabelings), [
+        ['__meta_kubernetes_pod_label_app_kubernetes_io_instance'],
+        ['__meta_kubernetes_pod_label_rondo_pool'],
+      ]);
   });
 
   test("a worker's requests are its limits, and its devices whole ones", () => {
