@@ -74,7 +74,7 @@ export const EVERYTHING = {
     otlpEndpoint: 'http://collector.monitoring:4317',
   },
   serviceAccount: { annotations: { a: 'b' } },
-  tests: { apiKeySecret: 'test-key' },
+  tests: { apiKeySecret: 'test-key', caSecret: 'https-ca' },
 };
 
 /** The same, found by Prometheus in the other of two ways. */

@@ -60,7 +60,7 @@ describe('names', { skip: HELM_MISSING }, () => {
       membership: { credentialsSecret: '1', caSecret: '2' },
       apiKeys: { existingSecret: '3' },
       tls: { existingSecret: '4', httpsSecret: '5' },
-      tests: { apiKeySecret: '6' },
+      tests: { apiKeySecret: '6', caSecret: '7' },
     };
     const drawn = await chart.render(values, '8');
     assert.deepEqual(
@@ -185,10 +185,58 @@ describe('names', { skip: HELM_MISSING }, () => {
     assert.deepEqual(
       tests.map(({ metadata, spec }) => [metadata.annotations!['helm.sh/hook'], ...spec.containers[0].args]),
       EVERYTHING.pools.map(({ name, bundle }) => [
-        ...['test', 'check', '--url=https://rondo:80', `--model=${bundle}`],
+        ...['test', 'check', '--url=https://rondo.prod.svc:80', `--model=${bundle}`],
         `--workers=rondo-${name}:9090`,
       ]),
     );
+  });
+
+  test('helm test holds the API’s certificate to the authorities of its Secret', () => {
+    for (const pod of objects.filter(({ kind }) => kind === 'Pod')) {
+      const { containers, volumes } = podOf(pod)!;
+      const { env, volumeMounts } = containers[0]!;
+      const mount = volumeMounts!.find(({ name }) => name === 'https-ca')!;
+      assert.equal(
+        env!.find(({ name }) => name === 'NODE_EXTRA_CA_CERTS')?.value,
+        `${mount.mountPath}/ca.crt`,
+      );
+      assert.deepEqual(volumes, [{ name: mount.name, secret: { secretName: EVERYTHING.tests.caSecret } }]);
+    }
+  });
+
+  test('a bundle is fetched over a network with the variables and volumes of who serves it, out of an image with none', async () => {
+    const more = (name: string) => ({
+      extraEnv: [{ name: 'NODE_EXTRA_CA_CERTS', value: `/${name}/ca.crt` }],
+      extraVolumes: [{ name, secret: { secretName: name } }],
+      extraVolumeMounts: [{ name, mountPath: `/${name}`, readOnly: true }],
+    });
+    const drawn = await chart.render({
+      ...EVERYTHING,
+      coordinator: more('of-coordinators'),
+      worker: more('of-all'),
+      pools: [
+        { name: 'apart', bundle: 'looped', ...more('of-one') },
+        { name: 'alike', bundle: 'stored' },
+        { name: 'image', bundle: 'small' },
+      ],
+    });
+    const given = drawn.flatMap((object) =>
+      (object.kind === 'Pod' ? [] : (podOf(object)?.initContainers ?? [])).map(
+        ({ name, env, volumeMounts }) => [
+          `${object.metadata.name} ${name}`,
+          env?.map(({ value }) => value),
+          volumeMounts!.map((mount) => mount.name).filter((mount) => mount.startsWith('of-')),
+        ],
+      ),
+    );
+    assert.deepEqual(given, [
+      ['rondo fetch-looped', ['/of-coordinators/ca.crt'], ['of-coordinators']],
+      ['rondo fetch-stored', ['/of-coordinators/ca.crt'], ['of-coordinators']],
+      ['rondo fetch-small', undefined, []],
+      ['rondo-apart fetch-looped', ['/of-one/ca.crt'], ['of-one']],
+      ['rondo-alike fetch-stored', ['/of-all/ca.crt'], ['of-all']],
+      ['rondo-image fetch-small', undefined, []],
+    ]);
   });
 
   test('examples name what they install rondo', async () => {

@@ -1,4 +1,4 @@
-{{/* How a bundle comes to /bundles/<name>: list root, bundle, image key. Each part renders nothing where the place does not need it. */}}
+{{/* How a bundle comes to /bundles/<name>. Each part renders nothing where the place does not need it. */}}
 {{- define "rondo.bundleVolume" -}}
 - name: bundle-{{ .name }}
 {{- if .pvc }}
@@ -36,10 +36,13 @@
 {{- end }}
 {{- end -}}
 
-{{/* Copies a bundle out of its image, or fetches it, and holds every byte to the digest before anything serves it. Coordinators read its text only. */}}
+{{/* Copies a bundle out of its image, or fetches it, and holds every byte to the digest before anything serves it. Coordinators read its text only.
+What is fetched over a network may need the variables and volumes of who serves it: authorities of one's own, a proxy. List root, bundle, image key, and the
+values of who serves. */}}
 {{- define "rondo.bundleFetch" -}}
 {{- $root := index . 0 -}}
 {{- $bundle := index . 1 -}}
+{{- $server := index . 3 -}}
 {{- if or $bundle.image $bundle.url -}}
 - name: fetch-{{ $bundle.name }}
   image: {{ $bundle.image | default (include "rondo.image" (list $root (index . 2))) }}
@@ -58,6 +61,10 @@
     {{- if $bundle.presignedSecret }}
     - --presigned-file=/secrets/presigned/urls
     {{- end }}
+  {{- if and $bundle.url $server.extraEnv }}
+  env:
+    {{- toYaml $server.extraEnv | nindent 4 }}
+  {{- end }}
   securityContext:
     {{- include "rondo.containerSecurity" $root | nindent 4 }}
   resources:
@@ -77,6 +84,9 @@
     - name: presigned-{{ $bundle.name }}
       mountPath: /secrets/presigned
       readOnly: true
+    {{- end }}
+    {{- if and $bundle.url $server.extraVolumeMounts }}
+    {{- toYaml $server.extraVolumeMounts | nindent 4 }}
     {{- end }}
 {{- end -}}
 {{- end -}}
