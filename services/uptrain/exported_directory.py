@@ -154,18 +154,42 @@ def trained_manifest(
     }
 
 
+def rope_blocks(config: dict) -> dict[str, dict]:
+    """What config.json says of rotations, by the name it has in the new or the old style."""
+    return {style: config[style] for style in ("rope_parameters", "rope_scaling") if config.get(style)}
+
+
+def require_computed(file: Path, config: dict) -> None:
+    """Raises ValueError for what the converter follows and the trainer does not: it would train another model than the one served."""
+
+    def refuse(field: str, found, expected: str):
+        raise ValueError(f"{file}: {field} {found}: the trainer computes {expected}; train another checkpoint")
+
+    if config["model_type"] not in ("ouro", "llama"):
+        refuse("model_type", config["model_type"], "ouro and llama")
+    for style, block in rope_blocks(config).items():
+        key = "rope_type" if "rope_type" in block else "type"
+        if block.get(key, "default") != "default":
+            refuse(f"{style}.{key}", block[key], "default alone")
+    for field in ("attention_bias", "mlp_bias"):
+        if config.get(field):
+            refuse(field, config[field], "linears without biases")
+    activation = config.get("hidden_act", "silu")
+    if activation not in ("silu", "swish"):
+        refuse("hidden_act", activation, "silu")
+
+
 def read_directory(path: Path) -> tuple[RecursiveModel, dict, dict]:
     """→ the model, config.json and rondo.json.
 
-    Raises ValueError for a family that this trainer does not compute.
+    Raises ValueError for a family, rotations, biases and activations that this trainer does not compute.
     """
     config = json.loads((path / "config.json").read_text())
     manifest = json.loads((path / "rondo.json").read_text())
-    if config["model_type"] not in ("ouro", "llama"):
-        raise ValueError(f"{path / 'config.json'}: model_type {config['model_type']}: the trainer computes ouro and llama")
+    require_computed(path / "config.json", config)
     heads = config["num_attention_heads"]
     layers = manifest["layers"]
-    rope = config.get("rope_parameters") or config
+    rope = next((part for part in (*rope_blocks(config).values(), config) if "rope_theta" in part), {})
     shape = Shape(
         vocab=config["vocab_size"], hidden=config["hidden_size"], heads=heads,
         kv_heads=config.get("num_key_value_heads") or heads,
@@ -208,6 +232,9 @@ def fill(model: RecursiveModel, path: Path) -> None:
             index = model.shape.prelude + slot
             for name in layer.a:
                 a, b = (factors[stored] for stored in lora_names(index, name))
+                # Of a lower rank than others where --lora-energy chose it: the rest adds nothing, and stays so.
+                layer.a[name][depth].zero_()
+                layer.b[name][depth].zero_()
                 layer.a[name][depth, : len(a)] = a
                 layer.b[name][depth, :, : b.shape[1]] = b
             if vectors:
