@@ -59,6 +59,8 @@ class Trainer:
         self.idle = IdleProcessors() if threads == 0 else None
         torch.set_num_threads(threads or 1)
         self.step = 0
+        # Step that state.pt holds.
+        self.saved: int | None = None
         if self.state_file.exists():
             self.load()
 
@@ -80,7 +82,7 @@ class Trainer:
         state = torch.load(self.state_file, weights_only=True)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.step = state["step"]
+        self.step = self.saved = state["step"]
 
     def save(self) -> None:
         """Whole or not at all, whenever it is killed."""
@@ -88,8 +90,10 @@ class Trainer:
         written = self.state_file.with_suffix(".part")
         torch.save(state, written)
         os.replace(written, self.state_file)
+        self.saved = self.step
 
     def train_step(self) -> dict:
+        """→ what the log is to tell. Raises FloatingPointError, before any weight has changed, where the gradient is not finite."""
         recipe = self.recipe
         phase, _ = recipe.at(self.step)
         self.model.round(phase.rounded)
@@ -102,11 +106,19 @@ class Trainer:
             for name, parameter in self.model.named_parameters():
                 if not name.startswith("gate"):
                     parameter.grad = None
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
+        # One NaN would be in every gradient once they are scaled by their norm, in every weight, and in the only state.pt.
+        if not torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP).isfinite():
+            raise FloatingPointError(self.not_finite(phase, loss.item()))
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
         return {"step": self.step, "phase": phase.name, "loss": loss.item(), "learning_rate": rate, **told}
+
+    def not_finite(self, phase: Phase, loss: float) -> str:
+        where = f"step {self.step + 1} ({phase.name}): the gradient is not finite, the loss is {loss}"
+        if self.saved is None:
+            return f"{where}; {self.state_file} was not written yet: begin again with a lower learning rate in the recipe"
+        return f"{where}; {self.state_file} holds step {self.saved} and stays: go on from there with a lower learning rate in the recipe"
 
     def loss(self, phase: Phase):
         """Of this step, with what the log is to tell of it."""

@@ -67,6 +67,27 @@ class Training(unittest.TestCase):
             undisturbed.train_step()
         self.assertTrue(torch.equal(weights(resumed), weights(undisturbed)))
 
+    def test_a_gradient_that_is_not_finite_ends_the_run_and_the_last_state_stays(self):
+        trainer = self.trainer("diverged")
+        for saved, told in ((None, "was not written yet"), (3, "holds step 3 and stays")):
+            if saved:
+                for _ in range(saved):
+                    trainer.train_step()
+                trainer.save()
+            weight, held = trainer.model.final_norm, trainer.model.final_norm[0].item()
+            before = weights(trainer)
+            with torch.no_grad():
+                weight[0] = torch.nan
+            with self.assertRaisesRegex(FloatingPointError, rf"step {trainer.step + 1} \(.*state\.pt {told}"):
+                trainer.run(evaluate_every=1000, save_seconds=0)
+            with torch.no_grad():
+                weight[0] = held
+            self.assertTrue(torch.equal(weights(trainer), before))
+            trainer.optimizer.zero_grad(set_to_none=True)
+        resumed = self.trainer("diverged")
+        self.assertEqual(resumed.step, 3)
+        self.assertTrue(torch.equal(weights(resumed), before))
+
     def test_the_loss_of_the_built_in_models_recipe_falls(self):
         trainer = Trainer(read_recipe(RECIPES / "built-in.json"), self.directory / "built-in", threads=2, compiled=False)
         losses = [trainer.train_step()["loss"] for _ in range(40)]
