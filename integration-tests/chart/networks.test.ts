@@ -100,6 +100,22 @@ describe('networks', { skip: HELM_MISSING }, () => {
     );
   });
 
+  test('without clients the API is open to helm test alone', async () => {
+    const objects = await chart.render({ ...LEAST, networkPolicies: { clients: [] } });
+    assert.deepEqual(arrows(objects), DESIGN);
+    const { ingress } = objects.find(
+      ({ kind, metadata }) => kind === 'NetworkPolicy' && metadata.name === 'rondo-coordinator',
+    )!.spec;
+    const open = ingress.find(({ ports }: { ports: { port: string }[] }) => ports[0]!.port === 'http');
+    assert.deepEqual(
+      open.from.map(
+        ({ podSelector }: { podSelector: { matchLabels: Record<string, string> } }) =>
+          podSelector.matchLabels['app.kubernetes.io/component'],
+      ),
+      ['test'],
+    );
+  });
+
   test('without policies none is left behind', async () => {
     const objects = await chart.render({ ...LEAST, networkPolicies: { enabled: false } });
     assert.ok(objects.every(({ kind }) => kind !== 'NetworkPolicy'));
