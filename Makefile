@@ -76,7 +76,7 @@ endif
 
 # A bundle has to have been made for it; the compose file says what starts: all of it, or SERVICES and what these need.
 SERVICES :=
-COMPOSE = RONDO_BUNDLE=$(abspath $(BUNDLE)) docker compose --file infra/compose.yaml
+COMPOSE = RONDO_BUNDLE="$(abspath $(BUNDLE))" docker compose --file infra/compose.yaml
 
 .PHONY: up
 up: compose-there bundle ## a cluster in containers, with Prometheus, Grafana and Jaeger beside it
@@ -158,7 +158,7 @@ uptrain-built-in: setup uptrain-venv ## train the built-in model from nothing, o
 
 .PHONY: uptrain-test
 uptrain-test: uptrain-venv ## the trainer's own tests
-	@cd $(UPTRAIN)/tests && $(CURDIR)/$(UPTRAIN_PYTHON) -m unittest -q
+	@cd $(UPTRAIN)/tests && "$(CURDIR)/$(UPTRAIN_PYTHON)" -m unittest -q
 
 .PHONY: chaos
 chaos: setup ## 500 faults on a cluster under load: is a token lost?; a quarter of an hour; BENCH=--quick for three minutes
@@ -225,7 +225,7 @@ chart-readme: setup ## write the table of values in charts/rondo/README.md anew
 $(HELM):
 	@echo 'Building helm $(HELM_VERSION)'
 	@mkdir -p $(@D)
-	@building=$$(mktemp -d -p $(CURDIR)/$(@D)); trap 'rm -rf "$$building"' EXIT; \
+	@building=$$(mktemp -d -p "$(CURDIR)/$(@D)"); trap 'rm -rf "$$building"' EXIT; \
 	GOBIN="$$building" CGO_ENABLED=0 GOFLAGS=-trimpath GOTOOLCHAIN=local \
 	  go install -ldflags='-s -w' helm.sh/helm/v3/cmd/helm@v$(HELM_VERSION); \
 	mv "$$building/helm" $@
@@ -244,7 +244,7 @@ nats-server: $(NATS_SERVER) ## build the NATS server that tests run, with Go; ab
 $(NATS_SERVER):
 	@echo 'Building nats-server $(NATS_VERSION)'
 	@mkdir -p $(@D)
-	@building=$$(mktemp -d -p $(CURDIR)/$(@D)); trap 'rm -rf "$$building"' EXIT; \
+	@building=$$(mktemp -d -p "$(CURDIR)/$(@D)"); trap 'rm -rf "$$building"' EXIT; \
 	GOBIN="$$building" CGO_ENABLED=0 GOFLAGS=-trimpath GOTOOLCHAIN=local \
 	  go install -ldflags='-s -w' github.com/nats-io/nats-server/v2@v$(NATS_VERSION); \
 	mv "$$building/nats-server" $@
@@ -261,7 +261,7 @@ infra-tools: .cache/bin/compose-spec .cache/bin/otelcol .cache/bin/grafana-schem
 .cache/bin/compose-spec:
 	@echo 'Building the loader of the Compose specification $(COMPOSE_SPEC_VERSION)'
 	@mkdir -p $(@D)
-	@building=$$(mktemp -d -p $(CURDIR)/$(@D)); trap 'rm -rf "$$building"' EXIT; \
+	@building=$$(mktemp -d -p "$(CURDIR)/$(@D)"); trap 'rm -rf "$$building"' EXIT; \
 	GOBIN="$$building" CGO_ENABLED=0 GOFLAGS=-trimpath GOTOOLCHAIN=local \
 	  go install -ldflags='-s -w' github.com/compose-spec/compose-go/v2/cmd@v$(COMPOSE_SPEC_VERSION); \
 	mv "$$building/cmd" $@
@@ -269,13 +269,13 @@ infra-tools: .cache/bin/compose-spec .cache/bin/otelcol .cache/bin/grafana-schem
 .cache/bin/otelcol: $(wildcard $(COLLECTOR_SOURCE)/*)
 	@echo 'Building a collector'
 	@mkdir -p $(@D)
-	@CGO_ENABLED=0 GOFLAGS=-trimpath GOTOOLCHAIN=local go -C $(COLLECTOR_SOURCE) build -ldflags='-s -w' -o $(CURDIR)/$@.new .
+	@CGO_ENABLED=0 GOFLAGS=-trimpath GOTOOLCHAIN=local go -C $(COLLECTOR_SOURCE) build -ldflags='-s -w' -o "$(CURDIR)/$@.new" .
 	@mv $@.new $@
 
 .cache/bin/grafana-schema: $(wildcard integration-tests/grafana/*)
 	@echo 'Building what reads dashboards'
 	@mkdir -p $(@D)
-	@CGO_ENABLED=0 GOFLAGS=-trimpath GOTOOLCHAIN=local go -C integration-tests/grafana build -ldflags='-s -w' -o $(CURDIR)/$@.new .
+	@CGO_ENABLED=0 GOFLAGS=-trimpath GOTOOLCHAIN=local go -C integration-tests/grafana build -ldflags='-s -w' -o "$(CURDIR)/$@.new" .
 	@mv $@.new $@
 
 # A loop deep enough to leave, and a threshold at which some tokens do.
