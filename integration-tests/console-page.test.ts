@@ -31,9 +31,9 @@ describe('the console in a browser', { skip: BROWSER_MISSING }, () => {
   let port: number;
   let cluster: RondoProcess;
 
-  const startCluster = () =>
+  const startCluster = (model = bundle.directory) =>
     RondoProcess.start(
-      ...['run', '--model', bundle.directory, '--listen', `127.0.0.1:${port}`, '--placement', 'homed'],
+      ...['run', '--model', model, '--listen', `127.0.0.1:${port}`, '--placement', 'homed'],
       ...['--workers', '2', '--threads', '1', '--kv-mb', '16'],
     );
   const url = () => `http://127.0.0.1:${port}`;
@@ -171,6 +171,39 @@ describe('the console in a browser', { skip: BROWSER_MISSING }, () => {
       await page.locator('#status[data-state="live"]').waitFor();
       await chat(page);
       assert.ok((await page.locator('#answer').innerText()).length > 0);
+    });
+  });
+
+  test('it asks the model that a restarted coordinator serves', async () => {
+    await visit(DESKTOP, async (page) => {
+      await chat(page);
+      assert.equal(await cluster.stop(), 0);
+      cluster = await startCluster(`other=${bundle.directory}`);
+      await page.locator('.models', { hasText: 'other' }).waitFor();
+      const answered = page.waitForResponse('**/v1/chat/completions');
+      await page.getByRole('button', { name: 'Send' }).click();
+      const answer = await answered;
+      assert.equal(answer.status(), 200);
+      assert.equal((answer.request().postDataJSON() as { model: string }).model, 'other');
+    });
+    assert.equal(await cluster.stop(), 0);
+    cluster = await startCluster();
+  });
+
+  test('a key that cannot be sent is refused where it is typed, and the next one is taken', async () => {
+    await visit(DESKTOP, async (page) => {
+      await page.route('**/console/live', async (route) => {
+        if ((await route.request().headerValue('authorization')) === 'Bearer good') await route.continue();
+        else await route.fulfill({ status: 401, json: { error: { message: 'no' } } });
+      });
+      await page.reload();
+      const key = page.getByLabel('API key');
+      await key.fill('go\u200bod');
+      await page.getByRole('button', { name: 'Use' }).click();
+      await page.getByRole('alert').filter({ hasText: 'Character 3 of this key is U+200B' }).waitFor();
+      await key.fill(' good ');
+      await page.getByRole('button', { name: 'Use' }).click();
+      await page.locator('#status[data-state="live"]').waitFor();
     });
   });
 

@@ -2,6 +2,7 @@
 
 const KEY = 'rondo-key';
 
+/** `key` is one without a `keyFault`: no request can be made with another. */
 export const useKey = (key: string): void => sessionStorage.setItem(KEY, key);
 
 export class Refused extends Error {

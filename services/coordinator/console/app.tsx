@@ -5,6 +5,7 @@ import { useKey } from './api.ts';
 import { Chat } from './chat.tsx';
 import { ms } from './figures.ts';
 import { type Sample, sampleOf, withSample } from './history.ts';
+import { keyFault } from './key-fault.ts';
 import { followFrames, type LinkState } from './live.ts';
 import { Plots } from './plots.tsx';
 import { RequestList } from './request-list.tsx';
@@ -106,12 +107,17 @@ export function App() {
 
 function KeyForm({ onKey }: { onKey: () => void }) {
   const [key, setKey] = useState('');
+  const [fault, setFault] = useState('');
   return (
     <form
       class="key card"
       onSubmit={(event) => {
         event.preventDefault();
-        useKey(key);
+        const pasted = key.trim();
+        const found = keyFault(pasted);
+        setFault(found ?? '');
+        if (found !== undefined) return;
+        useKey(pasted);
         onKey();
       }}
     >
@@ -125,6 +131,11 @@ function KeyForm({ onKey }: { onKey: () => void }) {
         onInput={(event) => setKey(event.currentTarget.value)}
       />
       <button type="submit">Use</button>
+      {fault !== '' && (
+        <p class="fault" role="alert">
+          {fault}
+        </p>
+      )}
       <p class="quiet">It stays in this tab and goes to this server only.</p>
     </form>
   );

@@ -16,7 +16,9 @@ interface Chunk {
 
 /** A message to the model; each token of the answer is coloured by the depth at which it left. */
 export function Chat({ models, maxDepth }: { models: readonly string[]; maxDepth: number }) {
-  const [model, setModel] = useState(models[0]);
+  const [chosen, setChosen] = useState<string>();
+  // A coordinator that came back may serve others.
+  const model = chosen !== undefined && models.includes(chosen) ? chosen : models[0];
   const [prompt, setPrompt] = useState('');
   const [tokens, setTokens] = useState<readonly Token[]>([]);
   const [fault, setFault] = useState('');
@@ -60,7 +62,7 @@ export function Chat({ models, maxDepth }: { models: readonly string[]; maxDepth
         {models.length > 1 && (
           <>
             <label for="model">Model</label>
-            <select id="model" value={model} onChange={(event) => setModel(event.currentTarget.value)}>
+            <select id="model" value={model} onChange={(event) => setChosen(event.currentTarget.value)}>
               {models.map((name) => (
                 <option key={name}>{name}</option>
               ))}
