@@ -119,7 +119,7 @@ export class ChartCluster implements AsyncDisposable {
   #namesOf(object: KubeObject, component: string, pod: string): string[] {
     const service = object.kind === 'StatefulSet' ? (object.spec.serviceName as string) : undefined;
     if (service !== undefined) return [service, `${pod}.${service}.${NAMESPACE}.svc`];
-    return component === 'coordinator' ? ['rondo'] : [];
+    return component === 'coordinator' ? ['rondo', `rondo.${NAMESPACE}.svc`] : [];
   }
 
   /** The networks of a component; who is reached has names there. */
