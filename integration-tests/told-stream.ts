@@ -30,10 +30,15 @@ export class ToldStream {
   #over = false;
 
   constructor(url: string, body: object) {
-    this.ended = this.#read(url, body).finally(() => {
-      this.#over = true;
-      this.#changed.resolve();
-    });
+    this.ended = this.#read(url, body)
+      .catch((cause: unknown) => {
+        const said = this.error === undefined ? '' : `: ${JSON.stringify(this.error)}`;
+        throw new Error(`the stream broke off after ${this.tokens} tokens${said}`, { cause });
+      })
+      .finally(() => {
+        this.#over = true;
+        this.#changed.resolve();
+      });
     this.ended.catch(() => {});
   }
 
