@@ -15,7 +15,7 @@ import type { GenerateStreamEvent, OpenedEvent } from '@rondo/wire';
 import { AnswerTerms, faulty, type ModelTerms } from './answer-terms.ts';
 import { contradicts } from './loss.ts';
 import type { Membership } from './membership.ts';
-import { type Demand, everFits, type Placement, place } from './placement.ts';
+import { type Demand, everFits, fitsWhole, type Placement, place } from './placement.ts';
 import type { SequenceMetrics } from './sequence-metrics.ts';
 import { unlessAborted, WaitingLine } from './waiting-line.ts';
 
@@ -33,6 +33,8 @@ export interface Seeker {
   readonly waits: boolean;
   /** It has run before: it waits before all that have not, and is not refused for want of room. */
   readonly recovering: boolean;
+  /** Workers failed it that live: over stages nobody knows whose fault that was, so that it goes whole to one that has room. */
+  readonly wary: boolean;
   /** A worker did not take it. */
   refused?(by: WorkerId, error: RondoError): void;
 }
@@ -213,9 +215,11 @@ export class Opening {
     const { exit, emitted, promptIds, maxTokens } = seeker.spec();
     // Only a home knows after how many passes the emitted tokens' rows left.
     const replays = emitted.length > 0 && mayExitEarly(exit, maxDepth);
-    const placement = replays ? 'homed' : seeker.placement;
     const model = { maxDepth, pagePositions, kvPolicy, layersAtHome };
-    return { placement, exit, promptRows: promptIds.length, maxTokens, ...model };
+    const demand = { exit, promptRows: promptIds.length, maxTokens, ...model };
+    const asked = { ...demand, placement: seeker.placement };
+    const whole = replays || (seeker.wary && fitsWhole(this.#options.membership.view(), asked));
+    return whole ? { ...demand, placement: 'homed' } : asked;
   }
 
   #everFits(seeker: Seeker): boolean {

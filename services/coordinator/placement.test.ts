@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { address, type ExitRule, isHomed, workerId } from '@rondo/core';
-import { type Demand, everFits, place, type WorkerView } from './placement.ts';
+import { type Demand, everFits, fitsWhole, place, type WorkerView } from './placement.ts';
 
 const full: ExitRule = { policy: 'none', threshold: 0, minDepth: 1, maxDepth: 4 };
 const demand: Demand = {
@@ -153,4 +153,10 @@ test('a sequence that stays whole fits what one worker holds when empty, one tha
   assert.equal(everFits(view, { ...long, placement: 'auto', layersAtHome: true }), false);
   const exit = { policy: 'confidence', threshold: 0.5, minDepth: 1, maxDepth: 4 } as const;
   assert.equal(everFits(view, { ...long, placement: 'auto', exit }), false, 'the head is at home');
+});
+
+test('a sequence fits whole where a serving worker has that much room now', () => {
+  const long: Demand = { ...demand, promptRows: 50, maxTokens: 30 };
+  assert.equal(fitsWhole([worker('a', 30), worker('b', 20)], long), true);
+  assert.equal(fitsWhole([worker('a', 30), worker('b', 20, 'suspected')], long), false);
 });

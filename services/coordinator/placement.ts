@@ -89,6 +89,10 @@ export function everFits(members: readonly WorkerView[], demand: Omit<Demand, 'e
   return members.some((each) => each.state !== 'draining' && each.totalPositions >= positionsOf(demand));
 }
 
+/** Whether a worker has room for the whole sequence now, as far as anybody knows. */
+export const fitsWhole = (members: readonly WorkerView[], demand: Omit<Demand, 'epoch'>): boolean =>
+  members.some((each) => each.state === 'serving' && roomOf(each) >= positionsOf(demand));
+
 /** Where layers at home keep K and V of every position, the home must be able to. */
 function overAll(view: readonly WorkerView[], demand: Demand): Route {
   const { maxDepth, layersAtHome } = demand;

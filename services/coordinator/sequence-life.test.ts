@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
-import { LIMITS, ManualClock, RondoError } from '@rondo/core';
+import { type GenerateSpec, LIMITS, ManualClock, RondoError } from '@rondo/core';
 import { bundle, request, setUp, tokenIds } from './test-generation.ts';
 import { ScriptedWorker } from './test-worker.ts';
 
@@ -69,6 +69,22 @@ test('a sequence whose worker is lost goes on where it was on another, and is bi
   assert.match(text, /rondo_recoveries_total\{cause="lost"\} 1/);
   // One row of the prompt, for the others were cached, and that of the first token.
   assert.match(text, /rondo_recomputed_tokens_total 2/);
+});
+
+test('a sequence that a living worker fails over stages goes on whole: nobody knows whose fault it was', async (context) => {
+  const specs: GenerateSpec[] = [];
+  const reply = (spec: GenerateSpec) => {
+    specs.push(spec);
+    if (specs.length === 1) throw new RondoError('INVALID_REQUEST', 'rows have no place');
+    return [10, 11, 12, 13];
+  };
+  const workers = ['a', 'b', 'c'].map((id) => [`${id}:1`, new ScriptedWorker({ id, reply })] as const);
+  const { run } = await setUp(context, Object.fromEntries(workers));
+  const events = await Array.fromAsync(run('s', undefined, { ...request, placement: 'staged' }));
+  assert.deepEqual(tokenIds(events), [10, 11, 12, 13]);
+  const [first, second] = specs.map(({ route }) => route);
+  assert.deepEqual([first!.stages.length, second!.stages.length], [3, 1]);
+  assert.notEqual(second!.home.id, first!.home.id);
 });
 
 test('log probabilities of a prompt are passed on once, wherever the worker is lost', async (context) => {

@@ -39,7 +39,7 @@ export class SequenceLife {
   readonly #watch: SequenceWatch;
   readonly #timeline: SequenceTimeline | undefined;
   readonly #history: History;
-  readonly #seeker: Seeker & { recovering: boolean; waits: boolean };
+  readonly #seeker: Seeker & { recovering: boolean; waits: boolean; wary: boolean };
   /** Since the last new token. */
   #losses: Loss[] = [];
   readonly #shunned = new Set<WorkerId>();
@@ -85,6 +85,7 @@ export class SequenceLife {
       nextEpoch: () => ++epoch,
       shunned: this.#shunned,
       recovering: false,
+      wary: false,
       refused: (by, { code }) => timeline?.refused(by, code),
     };
   }
@@ -176,6 +177,7 @@ export class SequenceLife {
           this.#decodes = true;
           this.#losses = [];
           this.#shunned.clear();
+          this.#seeker.wary = false;
         }
         return token;
       }
@@ -241,6 +243,7 @@ export class SequenceLife {
     // Which of them it was is seldom known; whoever is well pulses again soon.
     for (const stage of route.stages) membership.suspect(stage.worker.id);
     this.#shunned.add(worker);
+    this.#seeker.wary ||= causeOf(error) !== 'lost';
     if (!goesOn(this.#losses, (worker) => membership.lives(worker))) throw givenUp(this.#losses);
     const cause = causeOf(error);
     metrics.recovered(cause);

@@ -59,7 +59,7 @@ export async function setUp(
   const addresses = Object.keys(workers).map(address);
   membership.follow(new GivenWorkers(addresses, [bundle.digest]).of(bundle.digest));
   await membership.joined(addresses, 1000);
-  const generation = new Generation({
+  const options: OpeningOptions = {
     membership,
     placement: 'homed',
     bundleDigest: bundle.digest,
@@ -74,11 +74,12 @@ export async function setUp(
     clock,
     workerWaitMs,
     ...waits,
-  });
+  };
+  const generation = new Generation(options);
   const never = new AbortController().signal;
   const run = (name: string, signal = never, asked = request, whenFull: WhenFull = 'wait') =>
     generation.run(sequenceId(name), asked, signal, whenFull);
-  return { run, generation, membership, metrics };
+  return { run, generation, membership, metrics, options };
 }
 
 /** Of the token events among `events`, in order. */
