@@ -1,15 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import {
-  address,
-  type ExitRule,
-  LIMITS,
-  type Route,
-  type SequenceId,
-  type WorkerRef,
-  workerId,
-} from '@rondo/core';
-import { connectWorker, type MicrobatchChunk, PROTOCOL_REVISION, serveWorker } from '@rondo/wire';
+import type { ExitRule, Route } from '@rondo/core';
 import {
   generate,
   homedRoute,
@@ -20,6 +11,7 @@ import {
   whenEmpty,
 } from './test-cluster.ts';
 import { agrees, promptOf, TestFleet } from './test-fleet.ts';
+import { idleStage } from './test-idle-stage.ts';
 import { generateAlone, type TestShape } from './test-model.ts';
 
 const SHAPE: TestShape = { prelude: 1, coda: 1, maxDepth: 4 };
@@ -269,43 +261,6 @@ test('where an exit needs its home, a sequence that may exit early is refused on
   await refused('propagate', { ...RULE, policy: 'confidence', threshold: 0.5 });
 });
 
-/** A stage that takes rows and never runs them; it grants what the test says. */
-async function idleStage(grants: number) {
-  const seen: MicrobatchChunk[] = [];
-  let [rows, wanted] = [0, 0];
-  let reached = Promise.withResolvers<void>();
-  let grant: (rows: number) => void = () => {};
-  const server = await serveWorker(address('127.0.0.1:0'), {
-    describe: () => assert.fail('nobody asks'),
-    async *watch() {},
-    async *generate() {},
-    async passes(_hello, frames, reply) {
-      grant = (more) => reply({ type: 'credit', rows: more });
-      grant(grants);
-      for await (const frame of frames) {
-        if (frame.type === 'open-stage')
-          reply({ type: 'stage-opened', sequenceId: frame.sequenceId, epoch: frame.route.epoch });
-        if (frame.type !== 'microbatch') continue;
-        seen.push(...frame.chunks);
-        rows += frame.chunks.reduce((sum, chunk) => sum + chunk.rows, 0);
-        if (rows >= wanted) reached.resolve();
-      }
-    },
-  });
-  return {
-    ref: { id: workerId('idle'), address: server.address } as WorkerRef,
-    seen,
-    rows: () => rows,
-    grant: (more: number) => grant(more),
-    async reaches(count: number) {
-      wanted = count;
-      reached = Promise.withResolvers();
-      if (rows < wanted) await reached.promise;
-    },
-    close: () => server.close({ graceMs: 0 }),
-  };
-}
-
 test('rows wait at their sender for the credit of a stage that is stuck, and nobody else waits', async () => {
   const [home, stays] = (await start(2, SHAPE)) as [TestWorker, TestWorker];
   const stuck = await idleStage(70);
@@ -329,31 +284,6 @@ test('rows wait at their sender for the credit of a stage that is stuck, and nob
   await stuck.close();
 });
 
-test('a peer that sends more rows than were granted is cut off', async () => {
-  const [worker] = (await start(1, SHAPE)) as [TestWorker];
-  const client = connectWorker(worker.running.address);
-  const hello = { protocolRevision: PROTOCOL_REVISION, bundleDigest: 'd'.repeat(64) };
-  const link = client.openPasses({ ...hello, workerId: workerId('greedy'), activations: 'f32' });
-  const rows = LIMITS.linkCreditRows + 1;
-  const chunk = {
-    sequenceId: 'who' as never,
-    epoch: 1,
-    kind: 'live',
-    depth: 0,
-    start: 0,
-    rest: 0,
-    survival: 1,
-  } as const;
-  await link.send({ type: 'microbatch', chunks: [{ ...chunk, rows, state: new Float32Array(rows * 4) }] });
-  await assert.rejects(
-    async () => {
-      for await (const reply of link.events) assert.equal(reply.type, 'credit');
-    },
-    { code: 'PROTOCOL_MISMATCH', message: /worker greedy sent 1025 rows with 1024 granted/ },
-  );
-  client.close();
-});
-
 test('states in half precision take another way only by rounding, and workers must agree on it', async () => {
   const workers = await start(2, SHAPE, { activations: 'f16' });
   const spec = testSpec(stagedRoute(workers, 4), { promptIds: promptOf(60), maxTokens: 1, topLogprobs: 0 });
@@ -365,151 +295,4 @@ test('states in half precision take another way only by rounding, and workers mu
     code: 'PROTOCOL_MISMATCH',
     message: /f32.*f16: start both with the same --activations/,
   });
-});
-
-test('of a prompt chunk only the last row comes home from the last stage, unless its home needs all of them', async () => {
-  const shape: TestShape = { prelude: 0, coda: 0, maxDepth: 4 };
-  const [worker] = (await start(1, shape)) as [TestWorker];
-  const home = await idleStage(100);
-  const client = connectWorker(worker.running.address);
-  const link = client.openPasses({
-    protocolRevision: PROTOCOL_REVISION,
-    bundleDigest: 'd'.repeat(64),
-    workerId: home.ref.id,
-    activations: 'f32',
-  });
-  const stages = [{ worker: worker.ref, depths: { first: 0, end: 4 } }];
-  const route: Route = { epoch: 1, home: home.ref, stages };
-  const sent = { epoch: 1, kind: 'live', depth: 0, start: 0, rows: 3, rest: 0, survival: 1 } as const;
-  for (const [promptStates, rows] of [
-    [false, 1],
-    [true, 4],
-  ] as const) {
-    const { sequenceId, exit } = testSpec(route);
-    await link.send({
-      type: 'open-stage',
-      sequenceId,
-      route,
-      positions: 16,
-      exit,
-      promptRows: 3,
-      promptStates,
-      background: false,
-    });
-    await link.send({ type: 'microbatch', chunks: [{ ...sent, sequenceId, state: new Float32Array(12) }] });
-    await home.reaches(rows);
-  }
-  assert.deepEqual(
-    home.seen.map(({ start, rows, depth }) => [start, rows, depth]),
-    [
-      [2, 1, 4],
-      [0, 3, 4],
-    ],
-  );
-  link.close();
-  await whenEmpty(worker);
-  client.close();
-  await home.close();
-});
-
-test('rows of unknown sequences and old epochs are dropped and counted', async () => {
-  const [worker] = (await start(1, SHAPE, { name: 'wren' })) as [TestWorker];
-  const client = connectWorker(worker.running.address);
-  const peer = { id: 'elsewhere' as never, address: address('127.0.0.1:1') };
-  const link = client.openPasses({
-    protocolRevision: PROTOCOL_REVISION,
-    bundleDigest: 'd'.repeat(64),
-    workerId: peer.id,
-    activations: 'f32',
-  });
-  const replies = link.events[Symbol.asyncIterator]();
-  const route: Route = {
-    epoch: 5,
-    home: peer,
-    stages: [{ worker: worker.ref, depths: { first: 0, end: 4 } }],
-  };
-  const sequence = testSpec(route).sequenceId;
-  const opening = { type: 'open-stage', sequenceId: sequence, route, positions: 16 } as const;
-  const { exit } = testSpec(route);
-  await link.send({ ...opening, exit, promptRows: 3, promptStates: true, background: false });
-  assert.deepEqual((await replies.next()).value, { type: 'credit', rows: LIMITS.linkCreditRows });
-  assert.equal((await replies.next()).value?.type, 'stage-opened');
-  const chunk: MicrobatchChunk = {
-    sequenceId: sequence,
-    epoch: 4,
-    kind: 'live',
-    depth: 0,
-    start: 0,
-    rows: 1,
-    rest: 0,
-    survival: 1,
-    state: new Float32Array(4),
-  };
-  await link.send({
-    type: 'microbatch',
-    chunks: [chunk, { ...chunk, sequenceId: 'who' as never, epoch: 5 }],
-  });
-  // Of the right epoch but out of order: that is refused loudly.
-  await link.send({ type: 'microbatch', chunks: [{ ...chunk, epoch: 5, start: 3 }] });
-  const reply = (await replies.next()).value;
-  assert.ok(reply?.type === 'stage-failed');
-  assert.match(reply.error.message, /position 3 came while 0 positions were written/);
-  assert.match(await worker.metrics.render(), /rondo_stale_chunks_total\{worker="wren"\} 2\b/);
-  await link.send({
-    ...opening,
-    route: { ...route, epoch: 6 },
-    exit,
-    promptRows: 3,
-    promptStates: true,
-    background: false,
-  });
-  assert.equal((await replies.next()).value?.type, 'stage-opened');
-  link.close();
-  await whenEmpty(worker);
-  client.close();
-});
-
-test('a sequence that breaks the order leaves the run with all of its rows, and the others in it stay', async () => {
-  const [worker] = (await start(1, SHAPE)) as [TestWorker];
-  const client = connectWorker(worker.running.address);
-  const peer = { id: workerId('elsewhere'), address: address('127.0.0.1:1') };
-  const link = client.openPasses({
-    protocolRevision: PROTOCOL_REVISION,
-    bundleDigest: 'd'.repeat(64),
-    workerId: peer.id,
-    activations: 'f32',
-  });
-  const replies = link.events[Symbol.asyncIterator]();
-  await replies.next();
-  const route: Route = {
-    epoch: 1,
-    home: peer,
-    stages: [{ worker: worker.ref, depths: { first: 0, end: 4 } }],
-  };
-  const chunk = { epoch: 1, kind: 'live', rows: 1, rest: 0, survival: 1 } as const;
-  const opened = async (): Promise<SequenceId> => {
-    const { sequenceId, exit } = testSpec(route);
-    const opening = { type: 'open-stage', sequenceId, route, positions: 16, exit } as const;
-    await link.send({ ...opening, promptRows: 3, promptStates: true, background: false });
-    assert.equal((await replies.next()).value?.type, 'stage-opened');
-    return sequenceId;
-  };
-  // A run takes as many decoding rows as there are sequences.
-  const [wrong, other] = [await opened(), await opened(), await opened()];
-  const state = new Float32Array(4);
-  const chunks = [
-    { ...chunk, sequenceId: other, state, depth: 3, start: 0 },
-    { ...chunk, sequenceId: wrong, state, depth: 1, start: 0 },
-    { ...chunk, sequenceId: wrong, state, depth: 0, start: 3 },
-  ];
-  await link.send({ type: 'microbatch', chunks });
-  const reply = (await replies.next()).value;
-  assert.ok(reply?.type === 'stage-failed' && reply.sequenceId === wrong);
-  link.close();
-  await whenEmpty(worker);
-  assert.deepEqual(
-    worker.engine.batches.map(({ depths }) => [...depths]),
-    [[3]],
-  );
-  client.close();
 });
