@@ -39,7 +39,7 @@ export class SequenceLife {
   readonly #watch: SequenceWatch;
   readonly #timeline: SequenceTimeline | undefined;
   readonly #history: History;
-  readonly #seeker: Seeker & { recovering: boolean; waits: boolean; wary: boolean };
+  readonly #seeker: Seeker & { recovering: boolean; waits: boolean };
   /** Since the last new token. */
   #losses: Loss[] = [];
   readonly #shunned = new Set<WorkerId>();
@@ -76,6 +76,7 @@ export class SequenceLife {
     const { placement = options.placement, timeline, ...plain } = request;
     const asked = { ...plain, ...timeline?.asks };
     this.#timeline = timeline;
+    const losses = () => this.#losses;
     this.#seeker = {
       id,
       signal,
@@ -85,7 +86,9 @@ export class SequenceLife {
       nextEpoch: () => ++epoch,
       shunned: this.#shunned,
       recovering: false,
-      wary: false,
+      get wary() {
+        return losses().some(({ error }) => causeOf(error) !== 'lost');
+      },
       refused: (by, { code }) => timeline?.refused(by, code),
     };
   }
@@ -177,7 +180,6 @@ export class SequenceLife {
           this.#decodes = true;
           this.#losses = [];
           this.#shunned.clear();
-          this.#seeker.wary = false;
         }
         return token;
       }
@@ -243,7 +245,6 @@ export class SequenceLife {
     // Which of them it was is seldom known; whoever is well pulses again soon.
     for (const stage of route.stages) membership.suspect(stage.worker.id);
     this.#shunned.add(worker);
-    this.#seeker.wary ||= causeOf(error) !== 'lost';
     if (!goesOn(this.#losses, (worker) => membership.lives(worker))) throw givenUp(this.#losses);
     const cause = causeOf(error);
     metrics.recovered(cause);
