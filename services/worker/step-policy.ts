@@ -94,7 +94,14 @@ export function decide<Ready extends ReadyChunk>(
     const deferred = fill(view.ready, limits, true);
     return deferred.length > 0 ? { phase: 'block', chunks: deferred, withHead: false } : undefined;
   }
-  if (policy !== 'depth') return bySequence(few(ready), view, limits, due);
+  if (policy !== 'depth') {
+    const seen = few(ready);
+    const phase = phaseBySequence(seen)!;
+    const queue = inPhase(seen, phase);
+    // One sequence after the other through the loop: who is inside it finishes the pass together.
+    const deepest = phase === 'block' ? atDepth(queue, Math.max(...queue.map(passesOf))) : queue;
+    return run(phase, deepest, seen, { view, limits, due });
+  }
   const ahead = due ? [] : rowsAhead(few(ready), view);
   if (ahead.length > 0) {
     const chunks = fill(ahead, limits, view.decoding);
@@ -102,23 +109,18 @@ export function decide<Ready extends ReadyChunk>(
   }
   const choosing = view.hurried ? orAll(ready, (chunk) => chunk.background === due) : ready;
   const phase = phaseByDepth(choosing, view)!;
-  const share = phase === 'block' ? view.decodingShare : Number.POSITIVE_INFINITY;
-  const chunks = fill(few(inPhase(ready, phase)), limits, view.decoding, share, due);
-  return { phase, chunks, withHead: phase === 'coda' || (phase === 'block' && allLeave(chunks, choosing)) };
+  return run(phase, few(inPhase(ready, phase)), choosing, { view, limits, due });
 }
 
-/** One sequence after the other through the loop: who is inside it finishes the pass together. */
-function bySequence<Ready extends ReadyChunk>(
+/** The run of `phase` with as many of `queue` as fit; the head goes with it when nobody in `ready` would come to it later. */
+function run<Ready extends ReadyChunk>(
+  phase: Phase,
+  queue: readonly Ready[],
   ready: readonly Ready[],
-  view: StepView<Ready>,
-  limits: StepLimits,
-  due: boolean,
+  { view, limits, due }: { view: StepView<Ready>; limits: StepLimits; due: boolean },
 ): Decision<Ready> {
-  const phase = phaseBySequence(ready)!;
-  const queue = inPhase(ready, phase);
-  const deepest = phase === 'block' ? atDepth(queue, Math.max(...queue.map(passesOf))) : queue;
   const share = phase === 'block' ? view.decodingShare : Number.POSITIVE_INFINITY;
-  const chunks = fill(deepest, limits, view.decoding, share, due);
+  const chunks = fill(queue, limits, view.decoding, share, due);
   return { phase, chunks, withHead: phase === 'coda' || (phase === 'block' && allLeave(chunks, ready)) };
 }
 
