@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -25,6 +26,34 @@ test('work that fails leaves no file, and an older one as it was', async () => {
   await assert.rejects(failing(), /no result/);
   assert.deepEqual(await readdir(directory), ['result.json']);
   assert.equal(await readFile(path, 'utf8'), 'older');
+});
+
+test('work that is interrupted leaves no file, and ends as if none had been opened', async () => {
+  const path = join(directory, 'result.json');
+  const source = new URL('./result-file.ts', import.meta.url).href;
+  const script = `
+    const { ResultFile } = await import(${JSON.stringify(source)});
+    await using file = await ResultFile.open(${JSON.stringify(path)});
+    console.log('open');
+    await new Promise((resolve) => setTimeout(resolve, 60_000));`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await once(child.stdout, 'data');
+  assert.equal((await readdir(directory)).length, 1);
+  child.kill('SIGINT');
+  assert.deepEqual(await once(child, 'exit'), [null, 'SIGINT']);
+  assert.deepEqual(await readdir(directory), []);
+});
+
+test('work that stops by itself when it is interrupted may still write', async () => {
+  const path = join(directory, 'result.json');
+  const stopped = new Promise((stop) => process.once('SIGINT', stop));
+  await using file = await ResultFile.open(path);
+  process.emit('SIGINT', 'SIGINT');
+  await stopped;
+  await file.write('as far as it came');
+  assert.deepEqual(await readdir(directory), ['result.json']);
 });
 
 test('a result replaces an older one, through a link too', async () => {

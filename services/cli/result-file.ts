@@ -1,18 +1,33 @@
+import { rmSync } from 'node:fs';
 import { open, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { RondoError } from '@rondo/core';
 
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
+
 /**
  * A file that long work ends in: refused before the work when it cannot be written, and there only when it is whole. An
- * older one stays until then, and a run that fails leaves it alone.
+ * older one stays until then, and a run that fails or is interrupted leaves it alone.
  */
 export class ResultFile implements AsyncDisposable {
   readonly #path: string;
   /** Beside the file; undefined for what is no plain file, such as /dev/stdout, and is written to directly. */
   #partial: string | undefined;
 
+  readonly #interrupted = (signal: NodeJS.Signals): void => {
+    if (this.#partial !== undefined) rmSync(this.#partial, { force: true });
+    this.#listenNoMore();
+    if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
+  };
+
   private constructor(path: string, partial: string | undefined) {
     this.#path = path;
     this.#partial = partial;
+    // Before whoever else listens, who may listen once: without any, the process ends here, as it would have.
+    for (const signal of SIGNALS) process.prependListener(signal, this.#interrupted);
+  }
+
+  #listenNoMore(): void {
+    for (const signal of SIGNALS) process.off(signal, this.#interrupted);
   }
 
   /** @throws RondoError CONFIG_INVALID for a place that cannot be written. */
@@ -65,6 +80,7 @@ export class ResultFile implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#listenNoMore();
     if (this.#partial !== undefined) await rm(this.#partial, { force: true });
   }
 }
