@@ -99,7 +99,8 @@ test('rondo pull asks the proxy that is set for its sources', async () => {
   await new Promise<void>((listening) => proxy.listen(0, '127.0.0.1', listening));
   const env = {
     PATH: process.env.PATH,
-    HTTPS_PROXY: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+    // As curl takes it too, without http://.
+    HTTPS_PROXY: `127.0.0.1:${(proxy.address() as AddressInfo).port}`,
     HF_ENDPOINT: 'https://hub.invalid',
     RONDO_PYPI_URL: 'https://index.invalid',
   };
