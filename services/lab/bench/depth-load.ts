@@ -41,25 +41,12 @@ export interface RowCosts {
   readonly passMs: number;
 }
 
-/** What the block's runs in a window were, and took inside the engine. */
-export interface BlockWork {
-  readonly runs: number;
-  readonly rows: number;
-  readonly runMs: number;
-}
-
-/** A turn of an open loop. */
-export interface OpenTurn extends LoadTurn {
-  readonly work: BlockWork;
-}
-
 /** How the worker batched in a window, and what its runs took. */
 export interface BlockRuns {
   readonly rowsPerRun: number;
   /** Block rows for each row that came to the head. */
   readonly rowsPerToken: number;
   readonly costs: RowCosts;
-  readonly work: BlockWork;
 }
 
 export interface ClosedResult {
@@ -74,7 +61,6 @@ function blockRuns(before: Scrape, after: Scrape): BlockRuns {
   const runMs = (phase: string) => 1000 * grown('rondo_step_run_seconds_sum', phase);
   return {
     rowsPerRun: rows('block') / grown('rondo_step_rows_count', 'block'),
-    work: { runs: grown('rondo_step_rows_count', 'block'), rows: rows('block'), runMs: runMs('block') },
     rowsPerToken: rows('block') / rows('head'),
     costs: {
       headMs: runMs('head') / rows('head'),
@@ -104,7 +90,10 @@ export async function closedWindow(
   });
 }
 
-/** The same where requests end in cohorts: a window over `cohorts` whole ones, after a warm-up that is broken off. */
+/**
+ * The same where requests end in cohorts: until `cohorts` times as many have ended as there are clients, after a warm-up that is broken off.
+ * Those of the first cohort that came before the others make room for second ones within the window.
+ */
 export async function closedCohorts(
   setting: LoadSetting,
   clients: number,
@@ -155,9 +144,8 @@ async function closed(
 }
 
 /** Requests at Poisson arrivals of `ratePerS` for `forMs`, all of them counted. */
-export async function openRate(setting: LoadSetting, ratePerS: number, forMs: number): Promise<OpenTurn> {
+export async function openRate(setting: LoadSetting, ratePerS: number, forMs: number): Promise<LoadTurn> {
   const { server, seed, signal } = setting;
-  const before = await Scrape.of(server.url);
   const fromMs = performance.now();
   const records = await openLoop({
     client: server.client,
@@ -168,8 +156,7 @@ export async function openRate(setting: LoadSetting, ratePerS: number, forMs: nu
     signal,
   });
   signal.throwIfAborted();
-  const window = { fromMs, toMs: performance.now() };
-  return { records, window, work: blockRuns(before, await Scrape.of(server.url)).work };
+  return { records, window: { fromMs, toMs: performance.now() } };
 }
 
 /** Rows that a workload runs for each token that it gets, on average. */

@@ -3,14 +3,13 @@ import { median } from '../load/quantile.ts';
 import { type ExitMix, plannedDepth } from './depth-exits.ts';
 import {
   type BlockRuns,
-  type BlockWork,
   OUTPUT_TOKENS,
   PROMPT_TOKENS,
   type RowCosts,
   type RowsPerToken,
 } from './depth-load.ts';
 import type { Policy } from './depth-server.ts';
-import { type OpenTurnTail, type TailRatio, type TurnMean, tailRatio, usualMs } from './depth-tail.ts';
+import { ratioByTurns, type TurnMean } from './depth-tail.ts';
 import { atLeast, atMost, type Goal, type Plot, type Row } from './suite.ts';
 
 export interface DepthSample {
@@ -23,8 +22,8 @@ export interface DepthSample {
   readonly summary: LoadSummary;
   /** Of a closed loop. */
   readonly runs?: BlockRuns;
-  /** Of an open one: its turns, whose arrivals every policy met. */
-  readonly turns?: readonly OpenTurnTail[];
+  /** Of an open one: p99 between tokens of each of its turns, whose arrivals every policy met. */
+  readonly p99OfTurnsMs?: readonly number[];
 }
 
 export interface DepthFindings {
@@ -100,59 +99,78 @@ const find = (all: readonly Group[], wanted: Partial<Group>): Group | undefined 
     ),
   );
 
-/** Where cohorts come and go, only the average over whole ones says anything; elsewhere the steady rate is exact. */
+/** Where answers end in cohorts a slope says which part of one it fell into; elsewhere the steady rate is exact. */
 const throughput = (group: Group | undefined): number =>
   group?.of(({ tokensPerS, steadyTokensPerS }) =>
     group.policy === 'static' || group.loop === 'open' ? tokensPerS : steadyTokensPerS,
   ) ?? Number.NaN;
 
-const meanDepth = ({ maxDepth }: DepthFindings, { mix, seed, of }: Group): number =>
-  plannedDepth(mix, seed, maxDepth) ?? of(({ passesPerToken }) => passesPerToken);
+/** Passes of an answer's row: as recorded, or as the answers told. */
+const depthOf = ({ mix, seed, summary }: DepthSample, maxDepth: number): number =>
+  plannedDepth(mix, seed, maxDepth) ?? summary.passesPerToken;
 
-/** What `ratio` makes of each repeat of a group and the one of `other` beside it: the median, NaN without any. */
-const medianBeside = (
+const meanDepth = ({ maxDepth }: DepthFindings, { repeats }: Group): number =>
+  median(repeats.map((sample) => depthOf(sample, maxDepth)).filter((depth) => !Number.isNaN(depth)));
+
+/** What `ratio` makes of each repeat of a group and the one of `other` beside it. */
+const beside = (
   group: Group | undefined,
   other: Group | undefined,
-  ratio: (sample: DepthSample, beside: DepthSample) => number,
-): number =>
-  median(
-    (group?.repeats ?? []).flatMap((sample) => {
-      const beside = other?.repeats.find(({ seed }) => seed === sample.seed);
-      return beside ? [ratio(sample, beside)] : [];
-    }),
-  );
+  ratio: (sample: DepthSample, neighbour: DepthSample) => number,
+): number[] =>
+  (group?.repeats ?? []).flatMap((sample) => {
+    const neighbour = other?.repeats.find(({ seed }) => seed === sample.seed);
+    return neighbour ? [ratio(sample, neighbour)] : [];
+  });
 
-/**
- * Won by exits at saturation, as a share of the ceiling, in per cent. Each rate is held against F0 and Fr of its own window,
- * and then against that of the same repeat without exits: a machine that is a tenth slower for some seconds moves both sides.
- */
-function shareWithin(found: DepthFindings, group: Group, without: Group | undefined): number {
-  const busy = ({ summary, runs }: DepthSample, depth: number) =>
-    summary.steadyTokensPerS * tokenMs(runs!.costs, found.rows, found.maxDepth, depth);
-  const depth = meanDepth(found, group);
-  return medianBeside(
-    group,
-    without,
-    (sample, beside) => 100 * (busy(sample, depth) / busy(beside, found.maxDepth)),
-  );
+/** Of the ceiling of exits, in per cent: medians over repeats, each held against its neighbour without exits. */
+interface CeilingShare {
+  readonly ceiling: number;
+  /** Throughput to that without exits, by the ceiling of the costs there. */
+  readonly reached: number;
+  /**
+   * The same with each rate against F0 and Fr of its own window. A machine that is a tenth slower for some seconds moves both sides, and
+   * so do runs that are emptier: what is left is how busy exits keep the engine.
+   */
+  readonly busy: number;
+  readonly lowest: number;
+  readonly highest: number;
 }
 
 /** Tokens lost to another group of the same load, in per cent. */
 const lossAgainst = (group: Group | undefined, other: Group | undefined): number =>
-  medianBeside(
-    group,
-    other,
-    (sample, beside) => 100 * (1 - sample.summary.steadyTokensPerS / beside.summary.steadyTokensPerS),
+  median(
+    beside(
+      group,
+      other,
+      (sample, neighbour) => 100 * (1 - sample.summary.steadyTokensPerS / neighbour.summary.steadyTokensPerS),
+    ),
   );
 
-/** The ceiling of exits and the share of it that was reached; undefined where exits play no part. */
-function shareOfCeiling(found: DepthFindings, all: readonly Group[], group: Group) {
+/** Undefined where exits play no part. */
+function shareOfCeiling(found: DepthFindings, all: readonly Group[], group: Group): CeilingShare | undefined {
   const { policy, mix, loop, load } = group;
   if (policy !== 'depth' || mix === 'none' || loop !== 'closed' || load !== found.saturation)
     return undefined;
-  const ceiling = ceilingOf(saturatedCosts(found), found.rows, found.maxDepth, meanDepth(found, group));
+  const { rows, maxDepth } = found;
   const without = find(all, { policy, mix: 'none', loop, load });
-  return { ceiling, share: shareWithin(found, group, without) };
+  const rate = ({ summary }: DepthSample) => summary.steadyTokensPerS;
+  const ceilingBy = (costs: RowCosts, sample: DepthSample) =>
+    ceilingOf(costs, rows, maxDepth, depthOf(sample, maxDepth));
+  const reached = beside(
+    group,
+    without,
+    (sample, full) => (100 * rate(sample)) / rate(full) / ceilingBy(full.runs!.costs, sample),
+  );
+  const busy = (sample: DepthSample) =>
+    rate(sample) * tokenMs(sample.runs!.costs, rows, maxDepth, depthOf(sample, maxDepth));
+  return {
+    ceiling: ceilingOf(saturatedCosts(found), rows, maxDepth, meanDepth(found, group)),
+    reached: median(reached),
+    busy: median(beside(group, without, (sample, full) => (100 * busy(sample)) / busy(full))),
+    lowest: Math.min(...reached),
+    highest: Math.max(...reached),
+  };
 }
 
 /** One row for each cell, closed loops first. */
@@ -178,11 +196,12 @@ export function depthRows(found: DepthFindings): Row[] {
       'to static': blankNaN(against('static')),
       'to sequence': blankNaN(against('sequence')),
       ceiling: limit?.ceiling ?? '',
-      'of ceiling %': limit?.share ?? '',
+      'of ceiling %': limit?.reached ?? '',
+      'busy %': limit?.busy ?? '',
       'first token p50 ms': blankNaN(group.of(({ firstTokenMs }) => firstTokenMs.p50)),
       'gap p50 ms': group.of(({ gapMs }) => gapMs.p50),
       'gap p99 ms': group.of(({ gapMs }) => gapMs.p99),
-      failed: group.of(({ failed, refused }) => failed + refused),
+      failed: group.repeats.reduce((sum, { summary }) => sum + summary.failed + summary.refused, 0),
     };
   });
 }
@@ -198,7 +217,7 @@ export function depthGoals(found: DepthFindings): Goal[] {
   const shares = replayed.flatMap((group) => {
     const limit = shareOfCeiling(found, all, group);
     return limit
-      ? [atLeast(`share of the ceiling at saturation, ${group.mix} after pass 1, %`, 97, limit.share)]
+      ? [atLeast(`share of the ceiling at saturation, ${group.mix} after pass 1, %`, 97, limit.reached)]
       : [];
   });
   const loss = lossAgainst(saturated('depth', 'none'), saturated('sequence', 'none'));
@@ -206,6 +225,7 @@ export function depthGoals(found: DepthFindings): Goal[] {
     ...shares,
     atMost('loss against sequence without exits, %', 2, loss),
     atMost('resident memory of the worker, MiB', Math.round(found.workerMiBMax), found.workerMiB),
+    atMost('requests that failed or were refused', 0, failures(found)),
     ...all.flatMap((group) => tailGoals(found, group)),
     ...(['static', 'sequence'] as const).flatMap((policy) =>
       (['50 %', '75 %', '90 %'] as const).map((mix) =>
@@ -219,29 +239,38 @@ export function depthGoals(found: DepthFindings): Goal[] {
   ];
 }
 
-/** Of all windows of both loops. */
-const worksOf = (samples: readonly DepthSample[]): BlockWork[] =>
-  samples.flatMap(({ runs, turns = [] }) => [...(runs ? [runs.work] : []), ...turns.map(({ work }) => work)]);
+const failures = ({ samples }: DepthFindings): number =>
+  samples.reduce((sum, { summary }) => sum + summary.failed + summary.refused, 0);
 
 /** Of the open loop with policy `depth`, against `sequence` at the same arrivals; `pooled` is that of all turns' gaps as one. */
 function tailOf(
   { samples }: DepthFindings,
   group: Group,
-): (TailRatio & { readonly pooled: number }) | undefined {
+): (TurnMean & { readonly turns: number; readonly pooled: number }) | undefined {
   if (group.loop !== 'open' || group.policy !== 'depth') return undefined;
   const { loop, load, mix } = group;
   const sequence = find(groups(samples), { policy: 'sequence', loop, load, mix });
-  const [own, theirs] = [group.repeats[0]?.turns, sequence?.repeats[0]?.turns];
+  const [own, theirs] = [group.repeats[0]?.p99OfTurnsMs, sequence?.repeats[0]?.p99OfTurnsMs];
   if (!own || !theirs || !sequence) return undefined;
   const p99 = ({ gapMs }: LoadSummary) => gapMs.p99;
-  return { ...tailRatio(own, theirs, usualMs(worksOf(samples))), pooled: group.of(p99) / sequence.of(p99) };
+  return { ...ratioByTurns(own, theirs), turns: own.length, pooled: group.of(p99) / sequence.of(p99) };
 }
 
 const tailName = ({ load, mix }: Group): string => `${100 * load} % load, exits ${mix}`;
 
 function tailGoals(found: DepthFindings, group: Group): Goal[] {
   const ratio = tailOf(found, group);
-  return ratio ? [atMost(`p99 between tokens to sequence’s, ${tailName(group)}`, 1, ratio.steady.mean)] : [];
+  return ratio ? [atMost(`p99 between tokens to sequence’s, ${tailName(group)}`, 1, ratio.mean)] : [];
+}
+
+/** How far repeats of one share of the ceiling lie apart. */
+function ranges(found: DepthFindings): string {
+  const all = groups(found.samples);
+  const told = all.flatMap((group) => {
+    const share = shareOfCeiling(found, all, group);
+    return share ? [`${share.lowest.toFixed(1)} to ${share.highest.toFixed(1)} with ${group.mix}`] : [];
+  });
+  return told.length > 0 ? ` (${told.join(', ')})` : '';
 }
 
 /** How sure the goals of tails are. */
@@ -249,10 +278,9 @@ function tailNotes(found: DepthFindings): string[] {
   return groups(found.samples).flatMap((group) => {
     const ratio = tailOf(found, group);
     if (!ratio) return [];
-    const told = ({ mean, standardError }: TurnMean) =>
-      `${mean.toFixed(2)} ± ${(100 * standardError).toFixed(0)} %`;
+    const { mean, standardError, turns, pooled } = ratio;
     return [
-      `p99 between tokens to sequence’s, ${tailName(group)}: ${told(ratio.steady)} (geometric mean of ${ratio.turns} turns at the same arrivals, one standard error), each p99 held against what the engine’s runs took in its turn beside what as many runs and rows take on average over all windows; not held against that ${told(ratio.bare)}, and of all turns’ gaps as one ${ratio.pooled.toFixed(2)}.`,
+      `p99 between tokens to sequence’s, ${tailName(group)}: ${mean.toFixed(2)} ± ${(100 * standardError).toFixed(0)} % (geometric mean of ${turns} turns at the same arrivals, one standard error); of all turns’ gaps as one ${pooled.toFixed(2)}, which is that of the slowest turn, whoever’s it was.`,
     ];
   });
 }
@@ -304,7 +332,7 @@ export function depthNotes(found: DepthFindings, threads: number): string[] {
   const { prompt, answer } = found.rows;
   return [
     `SmolLM2-135M-Instruct with layers 1 to 28 of 0 to 29 applied twice (damping 0.5), int4; one worker and its coordinator in one process, with ${threads} ${threads === 1 ? 'thread' : 'threads'} for the engine, so that a core is left for the coordinator and the load generator beside it. Prompts of ${PROMPT_TOKENS.least} to ${PROMPT_TOKENS.most} tokens, answers of ${OUTPUT_TOKENS.least} to ${OUTPUT_TOKENS.most}, log-uniform and seeded; the cells of one repeat run one after the other, every other repeat backwards, so that drift hits all alike; the loss without exits is the median of what each repeat lost. In the open loop the policies take turns at the same arrivals; the table has the gaps of all turns of one together.`,
-    `In the batches of ${found.saturation} clients a token takes F0 = ${(headMs + stacksMs).toFixed(3)} ms (prelude, coda, head) and Fr = ${passMs.toFixed(3)} ms a pass inside the engine, by the server’s own metrics over the same windows as the rates. Ceiling = (F0 + ${found.maxDepth}·Fr) / (F0 + d̄·Fr) with d̄ the passes of an answer’s row as recorded (live: as reported), and with the prompts, whose rows run every pass: ${prompt.toFixed(3)} prompt rows and ${answer.toFixed(3)} answer rows a token. Block rows/token (what the batching spent, prompts included), rows/run and engine ms/row are of block runs. Tokens/s of a closed loop is the slope of arrivals over the window, for static the average over whole cohorts. Of ceiling = throughput to that of depth without exits in the same repeat, by the ceiling, each rate with F0 and Fr of its own window (this machine drifts by a tenth from one window to the next); the median of the repeats. Whether mixing depths makes rows dearer is in engine ms/row.`,
+    `In the batches of ${found.saturation} clients a token takes F0 = ${(headMs + stacksMs).toFixed(3)} ms (prelude, coda, head) and Fr = ${passMs.toFixed(3)} ms a pass inside the engine, by the server’s own metrics over the same windows as the rates. Ceiling = (F0 + ${found.maxDepth}·Fr) / (F0 + d̄·Fr) with d̄ the passes of an answer’s row as recorded (live: as reported), and with the prompts, whose rows run every pass: ${prompt.toFixed(3)} prompt rows and ${answer.toFixed(3)} answer rows a token. Block rows/token (what the batching spent, prompts included), rows/run and engine ms/row are of block runs. Tokens/s of a closed loop is the slope of arrivals over the window, for static, whose answers end in cohorts, the average until as many have ended as there are clients. Of ceiling = throughput to that of depth without exits in the same repeat, by the ceiling of the costs there; the median of the repeats, of which single ones differ because this machine drifts by a tenth from one window to the next${ranges(found)}. Busy = the same with each rate against F0 and Fr of its own window, which takes out the drift, and that rows are dearer where exits leave runs emptier (engine ms/row): what is left is whether the engine had to wait.`,
     `Exits are replayed: a seeded trace says after which pass each row leaves. Live: a row leaves when pass 1 changes its state by less than ${found.live.toFixed(4)} of its norm, which three rows in four of a sample text stay below. To static and to sequence: throughput to theirs without exits at the same number of clients. Bae et al. 2024 (arXiv 2410.20672, Fig. 8) simulated ${SIMULATED.static} and ${SIMULATED.sequence} for their models and exit rates.`,
     ...tailNotes(found),
   ];

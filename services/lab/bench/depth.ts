@@ -1,12 +1,13 @@
 import { type Bundle, bundleBytes } from '@rondo/bundle';
 import { summarize } from '../load/load-summary.ts';
+import type { LoadTurn } from '../load/load-turns.ts';
 import { joinTurns } from '../load/load-turns.ts';
 import { residentMiB } from '../load/process-cpu.ts';
 import { bundleTokens } from '../loop-scan.ts';
 import { benchBundle } from './bench-bundle.ts';
 import { LOOPED } from './depth-bundle.ts';
 import { type ExitMix, liveThreshold } from './depth-exits.ts';
-import { closedCohorts, closedWindow, type OpenTurn, openRate, workloadMeans } from './depth-load.ts';
+import { closedCohorts, closedWindow, openRate, workloadMeans } from './depth-load.ts';
 import { type DepthSample, depthGoals, depthNotes, depthPlots, depthRows } from './depth-report.ts';
 import { DepthServer, KV_MB, type Policy } from './depth-server.ts';
 import type { Suite, SuiteContext, SuiteResult } from './suite.ts';
@@ -143,7 +144,7 @@ async function openSamples(
   const samples: DepthSample[] = [];
   for (const load of plan.loads) {
     for (const mix of plan.openMixes) {
-      const byPolicy = new Map(plan.openPolicies.map((policy) => [policy, [] as OpenTurn[]]));
+      const byPolicy = new Map(plan.openPolicies.map((policy) => [policy, [] as LoadTurn[]]));
       for (let turn = 0; turn < plan.openTurns; turn++) {
         // Who is first in one turn is last in the next.
         const inTurn = turn % 2 === 0 ? plan.openPolicies : plan.openPolicies.toReversed();
@@ -157,10 +158,8 @@ async function openSamples(
       for (const [policy, own] of byPolicy) {
         const { records, window } = joinTurns(own);
         const summary = summarize(records, window);
-        const turns = own.map((turn) => {
-          return { p99Ms: summarize(turn.records, turn.window).gapMs.p99, work: turn.work };
-        });
-        samples.push({ policy, mix, loop: 'open', load, seed: context.seed, summary, turns });
+        const p99OfTurnsMs = own.map((turn) => summarize(turn.records, turn.window).gapMs.p99);
+        samples.push({ policy, mix, loop: 'open', load, seed: context.seed, summary, p99OfTurnsMs });
       }
     }
   }
