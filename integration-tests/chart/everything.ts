@@ -23,6 +23,7 @@ export const EVERYTHING = {
   coordinator: {
     routes: ['chat=original:90,looped:10'],
     shadows: ['chat=looped:5'],
+    corsAllowOrigins: ['https://chat.example', '*'],
     ingress: { enabled: true, className: 'nginx', tlsSecret: 'public', annotations: { a: 'b' } },
     httpRoute: { enabled: true, parentRefs: [{ name: 'gateway' }], hostnames: ['rondo.example'] },
     autoscaling: { enabled: true },

@@ -11,6 +11,7 @@ import {
   fractionOption,
   layersOption,
   millisecondsOption,
+  originsOption,
   secondsOption,
   shareOption,
 } from './options.ts';
@@ -35,6 +36,25 @@ test('a count is a whole number from 1 and nothing that only begins with one', (
     (option) => countOption(option),
     ['', '0', '-1', '1.5', '1e3', '0x10', '2 ', '3x', 'NaN', 'Infinity', '9'.repeat(30)],
   );
+});
+
+test('an origin is what a browser sends: scheme, host and a port that is not usual', () => {
+  const parse = originsOption('--it');
+  for (const origin of ['*', 'https://chat.example', 'http://127.0.0.1:3000', 'chrome-extension://abc'])
+    assert.deepEqual(parse(origin), [origin]);
+  assert.deepEqual(parse('*', ['https://a.example']), ['https://a.example', '*']);
+  refuses(originsOption, [
+    '',
+    'null',
+    'chat.example',
+    'https://chat.example/',
+    'https://chat.example/page',
+    'https://Chat.example',
+    'https://chat.example:443',
+    'https://me@chat.example',
+    'https://*.example/',
+    'mailto:me@chat.example',
+  ]);
 });
 
 test('seconds are whole, may be none, and have an end', () => {

@@ -32,6 +32,16 @@ export const secondsOption =
       : refuse(option, value, `whole seconds from ${min} to ${max}`);
   };
 
+/** Origins of pages as browsers send them, or `*`, several times. */
+export const originsOption =
+  (option: string) =>
+  (value: string, earlier: string[] = []): string[] => {
+    const { protocol, host } = URL.canParse(value) ? new URL(value) : { protocol: '', host: '' };
+    return value === '*' || (host !== '' && value === `${protocol}//${host}`)
+      ? [...earlier, value]
+      : refuse(option, value, '* or an origin without a path, such as https://chat.example');
+  };
+
 /** Whole numbers from 1, separated by commas. */
 export const countsOption =
   (option: string) =>

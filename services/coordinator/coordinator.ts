@@ -40,6 +40,8 @@ export interface CoordinatorOptions {
   readonly tls?: TlsIdentity | undefined;
   /** The keys of clients, read anew for each request; absent: everybody is let in. */
   readonly apiKeys?: { readonly current: ApiKeys } | undefined;
+  /** Of pages in browsers that may read answers, `*` for any; absent: none but the console's. */
+  readonly origins?: readonly string[] | undefined;
   /** Operators have a port of their own: this one tells clients neither metrics nor the addresses of workers. */
   readonly adminApart?: boolean | undefined;
   /** What this coordinator shows to clients; absent: plain HTTP. */
@@ -115,6 +117,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     answers,
     feed,
     requests,
+    origins: options.origins,
     gate: options.apiKeys && new KeyGate({ keys: options.apiKeys, metrics, clock: systemClock }),
     https: options.https,
   });

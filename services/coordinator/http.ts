@@ -12,6 +12,7 @@ import {
 import { addBatchRoutes } from './batch-routes.ts';
 import type { BatchService } from './batch-service.ts';
 import { addConsoleRoutes, CONSOLE_PAGES } from './console-routes.ts';
+import { allowOrigins } from './cross-origin.ts';
 import { addGenerationRoutes, type GenerationRoutesOptions } from './generation-routes.ts';
 import type { Health } from './health.ts';
 import { createHttpServer, refuseBrokenHttp } from './http-server.ts';
@@ -29,6 +30,8 @@ export interface HttpOptions extends GenerationRoutesOptions {
   readonly health: () => Promise<Health>;
   /** Every answer is added to it. */
   readonly answers: OpenAnswers;
+  /** Of pages in browsers that may read answers, `*` for any; absent: none but the console's. */
+  readonly origins?: readonly string[] | undefined;
   /** Who is let in; absent: everybody. */
   readonly gate?: KeyGate | undefined;
   /** Metrics and the addresses of workers are told elsewhere. */
@@ -93,6 +96,7 @@ export function createHttp(options: HttpOptions): FastifyInstance {
     answers.add(reply.raw);
     reply.header('x-request-id', request.id);
   });
+  allowOrigins(http, options.origins ?? []);
   http.decorateRequest('arrivedMs', 0);
   http.decorateRequest('owner', undefined);
   http.decorateRequest('traceId', undefined);

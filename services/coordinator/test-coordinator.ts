@@ -13,6 +13,7 @@ export interface TestOptions {
   readonly placement?: Placement;
   readonly requestsInFlight?: number;
   readonly apiKeys?: CoordinatorOptions['apiKeys'];
+  readonly origins?: readonly string[];
   readonly log?: Logger;
   /** 0 unless told otherwise: most tests wait for no answer at their end. */
   readonly drainMs?: number;
@@ -39,6 +40,7 @@ export async function testCoordinator(context: TestContext, options: TestOptions
     placement,
     requestsInFlight: options.requestsInFlight,
     apiKeys: options.apiKeys,
+    origins: options.origins,
     drainMs: options.drainMs ?? 0,
     log: options.log ?? createLog('test', { level: 'silent' }),
     metrics: new Metrics(),
@@ -61,7 +63,7 @@ export async function testCoordinator(context: TestContext, options: TestOptions
   ) => send(path, { method: 'POST', headers: { ...headers, ...extra }, body });
   const post = (path: string, body: object, extra: Record<string, string> = {}) =>
     postBytes(path, JSON.stringify(body), extra);
-  const get = (path: string) => send(path, {});
+  const get = (path: string, extra: Record<string, string> = {}) => send(path, { headers: extra });
   /** The `data:` payloads of a stream, parsed but for `[DONE]`; `broken` when the transfer was cut. */
   const stream = async (path: string, body: object) => {
     const response = await fetch(url + path, {
