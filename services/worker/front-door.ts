@@ -58,7 +58,8 @@ export class FrontDoor {
       await Promise.all(otherStageWorkers(route, self).map(({ address }) => peers.openStage(address, stage)));
     } catch (thrown) {
       home.close();
-      throw thrown;
+      // Where one stage fails the others' openings are called off: that is not why.
+      throw home.failure ?? thrown;
     }
     return home;
   }

@@ -57,6 +57,7 @@ export class HomeSequence implements Resident {
   #released: number;
   /** Position of the first given row that is not through all stacks. */
   #through: number;
+  #failure: RondoError | undefined;
   #inFlight = 0;
   #inPrelude = false;
   #promptPasses = 0;
@@ -176,7 +177,13 @@ export class HomeSequence implements Resident {
     else this.#sample(chunk, rows.at(-1)!);
   }
 
+  /** Why it failed, when it did. */
+  get failure(): RondoError | undefined {
+    return this.#failure;
+  }
+
   fail(error: RondoError): void {
+    if (this.#open) this.#failure = error;
     this.events.end(error);
     this.close();
   }
@@ -298,5 +305,7 @@ export class HomeSequence implements Resident {
 function replayRule(emitted: GenerateSpec['emitted']): ExitRule | undefined {
   const depths = emitted.slice(1).map(({ passes }) => passes);
   if (depths.length === 0) return undefined;
-  return { policy: 'replay', threshold: 0, minDepth: 1, maxDepth: Math.max(...depths), depths };
+  // There may be more of them than a call takes arguments.
+  const maxDepth = depths.reduce((most, passes) => Math.max(most, passes));
+  return { policy: 'replay', threshold: 0, minDepth: 1, maxDepth, depths };
 }
