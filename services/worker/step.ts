@@ -42,10 +42,12 @@ interface Hooks {
   /** Rows that left the last run may be sent: the next one is under way, or none is ready. */
   flush(): void;
   ran(report: StepReport): void;
+  /** The engine has projected K and V of rows that left, in so many milliseconds. */
+  propagated(ms: number): void;
   failed(phase: Phase, chunks: number, error: RondoError): void;
   /** The engine cannot be trusted any more. */
   broken(error: RondoError): void;
-  /** Nothing is ready. */
+  /** Nothing may run. */
   idle(): void;
 }
 
@@ -54,6 +56,8 @@ export interface StepOptions {
   readonly engine: Engine;
   readonly hidden: number;
   readonly policy: StepPolicy;
+  /** Nothing is computed before the loop: a prelude is over before anybody could be told of the run before. */
+  readonly briefPrelude: boolean;
   readonly inbox: Inbox;
   /** Where states lie on the engine's device; absent where they come and go with every run. */
   readonly stateSlots?: StateSlots | undefined;
@@ -88,6 +92,8 @@ export class Step {
   /** Runs in a row that left out ready chunks of the background. */
   #backgroundWaited = 0;
   #turning: Promise<void> | undefined;
+  /** Something has become ready since a turn looked. */
+  #woken = false;
   /** Runs that have ended and of which nobody was told yet. */
   readonly #untold: StepReport[] = [];
 
@@ -96,14 +102,16 @@ export class Step {
     this.#hooks = hooks;
   }
 
-  /** Something is ready: turns until nothing is. */
+  /** Something may be ready: turns until nothing is. */
   wake(): void {
+    this.#woken = true;
     this.#turning ??= this.#turnWhileReady().finally(() => {
       this.#turning = undefined;
       this.#hooks.flush();
       this.#tell();
-      if (this.#options.inbox.empty) this.#hooks.idle();
-      else this.wake();
+      // What still waits waits for others to end (step policy static), and whoever ends wakes.
+      if (this.#woken) this.wake();
+      else this.#hooks.idle();
     });
   }
 
@@ -133,6 +141,7 @@ export class Step {
     await this.#propagate();
     const { inbox, tenants, where, policy } = this.#options;
     const exitPhase = where.codaLayers > 0 ? 'coda' : 'head';
+    this.#woken = false;
     const ready = this.#admitted(inbox.fronts());
     const times = this.#options.times();
     const decodingShare = tenants.decodingShare(times);
@@ -204,7 +213,10 @@ export class Step {
     const places = this.#options.stateSlots?.places(phase, chunks);
     const wanted = wantedRows(phase, chunks, where);
     const batch = stackBatch(phase, chunks, hidden, { head, wanted, places });
-    const result = await this.#timed(() => engine.runStack(batch), phase === 'prelude');
+    const result = await this.#timed(
+      () => engine.runStack(batch),
+      phase === 'prelude' && this.#options.briefPrelude,
+    );
     // Before rows are settled: what a token tells of must be written down by then.
     const heads = head && { head: { ...head, runMs: result.head!.runMs } };
     this.#ran({ ...ran, endedMs: performance.now(), ...heads });
@@ -244,7 +256,9 @@ export class Step {
       const { tenants, batch } = due;
       await whileHeld(tenants, async () => {
         try {
+          const begin = performance.now();
           await this.#timed(() => engine.propagate(batch));
+          this.#hooks.propagated(performance.now() - begin);
           this.#failures.propagation = 0;
         } catch (thrown) {
           this.#fail('propagation', 'block', tenants, thrown);

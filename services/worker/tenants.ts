@@ -25,6 +25,12 @@ export class Tenants {
   readonly #byId = new Map<SequenceId, Tenant>();
   /** How many there are of each number of stages, which is all that counts of a route for its share of a run. */
   readonly #byStages = new Map<number, { route: Route; count: number }>();
+  readonly #changed: () => void;
+
+  /** `changed`: one has come or left. */
+  constructor(changed: () => void = () => undefined) {
+    this.#changed = changed;
+  }
 
   get count(): number {
     return this.#byId.size;
@@ -100,6 +106,7 @@ export class Tenants {
     const { route } = tenant;
     const alike = this.#byStages.get(route.stages.length) ?? { route, count: 0 };
     this.#byStages.set(route.stages.length, { route, count: alike.count + 1 });
+    this.#changed();
   }
 
   remove(tenant: Tenant): void {
@@ -109,6 +116,7 @@ export class Tenants {
     const { route, count } = this.#byStages.get(stages)!;
     if (count > 1) this.#byStages.set(stages, { route, count: count - 1 });
     else this.#byStages.delete(stages);
+    this.#changed();
   }
 
   /** The sequence in exactly this epoch; undefined for anything stale. */

@@ -147,8 +147,8 @@ export class WorkerMetrics {
     this.#idleSinceMs = undefined;
   }
 
-  /** A sequence has left. */
-  left(role: (typeof ROLES)[number] | undefined, nowMs: number): void {
+  /** A sequence has come or left. */
+  manned(role: (typeof ROLES)[number] | undefined, nowMs: number): void {
     if (this.#idleSinceMs === undefined) return;
     this.resumes(nowMs);
     this.idles(role, nowMs);
@@ -196,6 +196,11 @@ export class WorkerMetrics {
     this.#busySeconds.inc(Math.max(0, stepMs) / 1000);
     if (phase === 'block') this.#depths.observe({}, new Set(chunks.map(depthOf)).size);
     this.occupancy();
+  }
+
+  /** K and V of rows that have left were projected for deeper passes. */
+  propagated(ms: number): void {
+    this.#busySeconds.inc(ms / 1000);
   }
 
   failed(phase: Phase): void {

@@ -63,12 +63,17 @@ export async function serveEngine(
   const { manifest, digest: bundleDigest } = bundle;
   const { layers, maxDepth, shape } = manifest;
   const self = workerId(name ?? randomUUID());
-  const poison = (stack: Stack, page: number) => void engine.poison(stack, Int32Array.of(page));
+  // An engine that has ended poisons nothing, and says so by itself.
+  const poison = (stack: Stack, page: number) =>
+    void engine.poison(stack, Int32Array.of(page)).catch(() => undefined);
   const pools = new KvPools(engine.description.pools, manifest.pagePositions, {
     prefixCache: options.prefixCache,
     ...(options.poisonFreed && { freed: poison }),
   });
-  const tenants = new Tenants();
+  const tenants = new Tenants(() => {
+    meters.manned(tenants.role, performance.now());
+    resting();
+  });
   const where = { self, maxDepth, codaLayers: layers.coda };
   const inbox = new Inbox((chunk) => leavesNext(where, chunk));
   const life = new WorkerLife();
@@ -86,17 +91,28 @@ export async function serveEngine(
   });
   const meters = new WorkerMetrics(metrics.labelled({ worker: self }), load, pools);
 
-  const ready = (chunk: Chunk): void => {
+  const resume = (): void => {
     meters.resumes(performance.now());
-    inbox.put(chunk.tenant.recorder ? { ...chunk, readyMs: performance.now() } : chunk);
     step.wake();
+  };
+  /** Who comes or goes between two steps is told of by no step. */
+  const resting = (): void => {
+    if (step.turning) return;
+    meters.occupancy();
+    idleCheck.due();
+  };
+  const ready = (chunk: Chunk): void => {
+    inbox.put(chunk.tenant.recorder ? { ...chunk, readyMs: performance.now() } : chunk);
+    resume();
   };
   const closed = (tenant: Tenant): void => {
     inbox.remove(tenant);
     tenants.remove(tenant);
-    meters.left(tenants.role, performance.now());
     if (tenants.count === 0) life.emptied();
     tenant.residency.close();
+    // Others may have waited for its end (step policy static).
+    if (!inbox.empty) resume();
+    resting();
     peers.drop(tenant.sequenceId, tenant.route.epoch);
     stageHost.roomAgain();
     if (tenant.kind === 'stage') return;
@@ -169,6 +185,7 @@ export async function serveEngine(
       hidden,
       where,
       policy,
+      briefPrelude: layers.prelude === 0,
       inbox,
       tenants,
       propagation,
@@ -192,6 +209,7 @@ export async function serveEngine(
         stageHost.roomAgain();
         youngBuffers.check();
       },
+      propagated: (ms) => meters.propagated(ms),
       failed(phase, chunks, error) {
         meters.failed(phase);
         log.error({ phase, chunks, code: error.code }, error.message);
