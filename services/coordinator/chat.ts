@@ -55,15 +55,15 @@ export function planChat(body: unknown, service: Pick<ModelService, 'model' | 'c
   if (fields.top_logprobs !== undefined && !fields.logprobs) {
     throw invalid('top_logprobs', 'only allowed when logprobs is true');
   }
-  const promptIds = chatPrompt(fields.messages, true, model, codec);
+  const promptIds = chatPrompt(fields.messages, true, { ...model, context: valid.context }, codec);
   const newName = fields.max_completion_tokens !== undefined;
   const maxTokens = tokenBudget({
     promptParam: 'messages',
     promptTokens: promptIds.length,
     maxTokensParam: newName ? 'max_completion_tokens' : 'max_tokens',
     maxTokens: newName ? fields.max_completion_tokens : fields.max_tokens,
-    otherwise: model.context.usual,
-    context: model.context,
+    otherwise: valid.context.usual,
+    context: valid.context,
   });
   return {
     choices: Array.from({ length: valid.n }, (_, choice) => ({

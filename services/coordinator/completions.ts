@@ -44,7 +44,7 @@ export function planCompletion(body: unknown, service: Pick<ModelService, 'model
     throw invalid('best_of', 'ranking of extra choices is not supported; use n');
   }
   if (fields.prompt === undefined) throw invalid('prompt', 'is required');
-  const prompts = parsePrompts(fields.prompt, model, codec);
+  const prompts = parsePrompts(fields.prompt, { ...model, context: valid.context }, codec);
   if (prompts.length * valid.n > LIMITS.sequencesMax) {
     throw invalid(
       'n',
@@ -59,7 +59,7 @@ export function planCompletion(body: unknown, service: Pick<ModelService, 'model
       maxTokensParam: newName ? 'max_completion_tokens' : 'max_tokens',
       maxTokens: newName ? fields.max_completion_tokens : fields.max_tokens,
       otherwise: MAX_TOKENS_DEFAULT,
-      context: model.context,
+      context: valid.context,
     });
     return Array.from({ length: valid.n }, (_, choice) => ({
       stops: valid.stops,

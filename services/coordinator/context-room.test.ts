@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { contextRoom } from './context-room.ts';
+import type { ExitRule } from '@rondo/core';
+import { type ContextNeed, contextRoom } from './context-room.ts';
+import { tinyBundle } from './test-bundle.ts';
+import { testCoordinator } from './test-coordinator.ts';
+import { ScriptedWorker } from './test-worker.ts';
 import { type BudgetDemand, tokenBudget } from './token-budget.ts';
 
 const budget = (changes: Partial<BudgetDemand>) =>
@@ -14,22 +18,85 @@ const budget = (changes: Partial<BudgetDemand>) =>
     ...changes,
   });
 
+const full: ExitRule = { policy: 'none', threshold: 0, minDepth: 1, maxDepth: 4 };
+const early: ExitRule = { ...full, maxDepth: 3 };
+const need = {
+  context: 100,
+  maxDepth: 4,
+  pagePositions: 4,
+  layersAtHome: false,
+  exit: full,
+  kvPolicy: 'last-exited',
+} as const;
+const room = (
+  placement: ContextNeed['placement'],
+  workers: readonly number[],
+  changes: Partial<ContextNeed> & { readonly here?: readonly number[] } = {},
+) => {
+  const { here, ...others } = changes;
+  return contextRoom({ ...need, placement, ...others }, workers, here);
+};
+
 test('a homed sequence is bounded by the largest worker, a staged one by what all hold together', () => {
-  const need = { context: 100, maxDepth: 4, pagePositions: 4, layersAtHome: false };
-  assert.deepEqual(contextRoom(need, 'homed', [40, 60]), { most: 60, usual: 60 });
+  assert.deepEqual(room('homed', [40, 60]), { most: 60, usual: 60 });
   // 80 positions: two of four depths on the smaller worker, three at most on the larger.
-  assert.deepEqual(contextRoom(need, 'staged', [40, 60]), { most: 80, usual: 60 });
-  assert.deepEqual(contextRoom(need, 'auto', [60, 60]), { most: 100, usual: 60 });
-  assert.deepEqual(contextRoom({ ...need, layersAtHome: true }, 'auto', [60, 60]), { most: 60, usual: 60 });
-  assert.deepEqual(contextRoom(need, 'homed', [4000]), { most: 100, usual: 100 });
-  assert.deepEqual(contextRoom(need, 'auto', []), { most: 100, usual: 100 });
+  assert.deepEqual(room('staged', [40, 60]), { most: 80, usual: 60 });
+  assert.deepEqual(room('auto', [60, 60]), { most: 100, usual: 60 });
+  const whole = { most: 60, usual: 60 };
+  assert.deepEqual(room('auto', [60, 60], { layersAtHome: true }), whole);
+  assert.deepEqual(room('homed', [4000]), { most: 100, usual: 100 });
+  assert.deepEqual(room('auto', []), { most: 100, usual: 100 });
+});
+
+test('a sequence that its exit rule keeps at home is bounded by the largest worker, too', () => {
+  const whole = { most: 60, usual: 60 };
+  for (const placement of ['auto', 'staged'] as const) {
+    assert.deepEqual(room(placement, [60, 60], { exit: early }), whole);
+    assert.equal(room(placement, [60, 60], { exit: early, kvPolicy: 'catch-up' }).most, 100);
+    const confidence: ExitRule = { ...full, policy: 'confidence' };
+    assert.deepEqual(room(placement, [60, 60], { exit: confidence, kvPolicy: 'catch-up' }), whole);
+  }
+});
+
+test('what must be whole and fits no worker is refused at the door, though all together would hold it', {
+  timeout: 20_000,
+}, async (context) => {
+  const workers = {
+    'a:1': new ScriptedWorker({ id: 'a', positions: 60 }),
+    'b:1': new ScriptedWorker({ id: 'b', positions: 60 }),
+  };
+  const bundle = await tinyBundle({ layers: { prelude: 0, block: 3, coda: 0 } });
+  const { post, get } = await testCoordinator(context, { bundle, workers, placement: 'auto' });
+  assert.equal((await get('/v1/models/tiny')).body.max_model_len, 112);
+  const ask = { model: 'tiny', prompt: Array(10).fill(1), max_tokens: 80 };
+  for (const whole of [{ max_depth: 1 }, { placement: 'homed' }]) {
+    const { status, body } = await post('/v1/completions', { ...ask, ...whole });
+    assert.equal(status, 400, JSON.stringify(whole));
+    assert.equal(body.error.code, 'context_length_exceeded');
+    assert.equal(body.error.param, 'max_tokens');
+    assert.match(body.error.message, /at most 50 fit/);
+  }
+  const fits = await post('/v1/completions', { ...ask, placement: 'homed', max_tokens: 50 });
+  assert.equal(fits.status, 200);
+});
+
+test('a request that asks to be staged may have what all hold together, also where others are homed', async (context) => {
+  const workers = {
+    'a:1': new ScriptedWorker({ id: 'a', positions: 60 }),
+    'b:1': new ScriptedWorker({ id: 'b', positions: 60 }),
+  };
+  const bundle = await tinyBundle({ layers: { prelude: 0, block: 3, coda: 0 } });
+  const { post } = await testCoordinator(context, { bundle, workers, placement: 'homed' });
+  const prompt = '<|start|>'.repeat(100);
+  const ask = { model: 'tiny', prompt, max_tokens: 13, placement: 'staged' };
+  const { body } = await post('/v1/completions', ask);
+  assert.match(body.error.message, /context of 112; at most 12 fit/);
 });
 
 test('who says nothing gets what a worker that is there can hold; who asks may ask for what one that is away could', () => {
-  const need = { context: 100, maxDepth: 4, pagePositions: 4, layersAtHome: false };
-  assert.deepEqual(contextRoom(need, 'homed', [40, 60], [40]), { most: 60, usual: 40 });
-  assert.deepEqual(contextRoom(need, 'auto', [60, 60], [60]), { most: 100, usual: 60 });
-  assert.deepEqual(contextRoom(need, 'homed', [40, 60], []), { most: 60, usual: 60 });
+  assert.deepEqual(room('homed', [40, 60], { here: [40] }), { most: 60, usual: 40 });
+  assert.deepEqual(room('auto', [60, 60], { here: [60] }), { most: 100, usual: 60 });
+  assert.deepEqual(room('homed', [40, 60], { here: [] }), { most: 60, usual: 60 });
 });
 
 test('without a wish the answer takes its default or what is left', () => {

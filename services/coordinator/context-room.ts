@@ -1,5 +1,5 @@
 import { type KvShape, longestOver } from './depth-shares.ts';
-import type { Placement } from './placement.ts';
+import { type Demand, maySplit } from './placement.ts';
 
 /** How many positions, prompt and answer together, a sequence may take. */
 export interface ContextRoom {
@@ -9,22 +9,21 @@ export interface ContextRoom {
   readonly usual: number;
 }
 
-/** What of a bundle decides how long a sequence its workers can hold. */
-export interface ContextNeed extends KvShape {
+/** What of a bundle and of a request decides how long a sequence its workers can hold. */
+export interface ContextNeed
+  extends KvShape,
+    Pick<Demand, 'placement' | 'exit' | 'kvPolicy' | 'layersAtHome'> {
   /** The model's context. */
   readonly context: number;
-  /** Whether K and V of layers outside the loop lie at home for every position. */
-  readonly layersAtHome: boolean;
 }
 
 /**
- * The model's context, cut to the memory of the workers, once one has come. A homed sequence cannot outgrow the largest worker, nor can a
- * staged one whose home keeps K and V outside the loop; any other may take what all workers hold together, cut by depth. A worker that is away
- * (among `workerPositions`, but not among `herePositions`) may be back by the time: it counts for what a request may ask, not for what it gets unasked.
+ * The model's context, cut to the memory of the workers, once one has come. What may not be split cannot outgrow the largest worker; any other
+ * may take what all workers hold together, cut by depth. A worker that is away (among `workerPositions`, but not among `herePositions`) may be
+ * back by the time: it counts for what a request may ask, not for what it gets unasked.
  */
 export function contextRoom(
-  { context, layersAtHome, ...shape }: ContextNeed,
-  placement: Placement,
+  { context, ...need }: ContextNeed,
   workerPositions: readonly number[],
   herePositions: readonly number[] = workerPositions,
 ): ContextRoom {
@@ -32,6 +31,6 @@ export function contextRoom(
     positions.length === 0 ? context : Math.min(context, Math.max(...positions));
   const homed = largest(workerPositions);
   const usual = herePositions.length === 0 ? homed : largest(herePositions);
-  if (placement === 'homed' || layersAtHome || workerPositions.length === 0) return { most: homed, usual };
-  return { most: Math.max(homed, Math.min(context, longestOver(shape, workerPositions))), usual };
+  if (!maySplit(need)) return { most: homed, usual };
+  return { most: Math.max(homed, Math.min(context, longestOver(need, workerPositions))), usual };
 }

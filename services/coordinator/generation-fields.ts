@@ -63,7 +63,10 @@ export type GenerationFields = z.infer<z.ZodObject<typeof generationFields>>;
 export interface ModelFacts {
   readonly name: string;
   readonly manifest: Manifest;
+  /** The room for a request that says nothing of its depth or its placement. */
   readonly context: ContextRoom;
+  /** The room for one with this rule, and with a placement of its own if it names one: what may not be split has that of one worker. */
+  contextFor(exit: ExitRule, placement?: Placement): ContextRoom;
 }
 
 /** The shared fields, checked and in the words of the inside. */
@@ -78,6 +81,8 @@ export interface ValidGeneration {
   readonly exit: ExitRule;
   /** Instead of the coordinator's. */
   readonly placement?: Placement | undefined;
+  /** The room for a sequence placed so, with that exit rule. */
+  readonly context: ContextRoom;
   readonly returnTokenIds: boolean;
   readonly returnPasses: boolean;
 }
@@ -114,6 +119,7 @@ export function validGeneration(fields: GenerationFields, model: ModelFacts): Va
   if (fields.stream_options !== undefined && !fields.stream) {
     throw invalid('stream_options', 'only allowed when stream is true');
   }
+  const exit = narrowExit(model.manifest, fields);
   return {
     stream: fields.stream,
     includeUsage: fields.stream_options?.include_usage === true,
@@ -131,8 +137,9 @@ export function validGeneration(fields: GenerationFields, model: ModelFacts): Va
     },
     stops: fields.stop,
     stopIds: fields.ignore_eos ? [] : model.manifest.tokens.eos,
-    exit: narrowExit(model.manifest, fields),
+    exit,
     placement: fields.placement,
+    context: model.contextFor(exit, fields.placement),
     returnTokenIds: fields.return_token_ids,
     returnPasses: fields.return_passes,
   };

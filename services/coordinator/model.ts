@@ -4,6 +4,7 @@ import { systemClock } from '@rondo/core';
 import { Admission } from './admission.ts';
 import { contextRoom } from './context-room.ts';
 import { Generation } from './generation.ts';
+import type { ModelFacts } from './generation-fields.ts';
 import { Membership } from './membership.ts';
 import type { ModelService } from './model-service.ts';
 import type { OpeningOptions } from './opening.ts';
@@ -76,6 +77,7 @@ export class Model {
         get context() {
           return model.context;
         },
+        contextFor: model.contextFor,
       },
     };
   }
@@ -105,17 +107,22 @@ export class Model {
 const positionsOf = ({ links }: Membership): number[] =>
   links.flatMap(({ known }) => known?.totalPositions ?? []);
 
-function facts({ name, bundle, placement }: ModelOptions, membership: Membership): ModelService['model'] {
+function facts({ name, bundle, placement }: ModelOptions, membership: Membership): ModelFacts {
   const { manifest } = bundle;
-  const { maxDepth, pagePositions, shape } = manifest;
-  const need = { context: shape.context, maxDepth, pagePositions, layersAtHome: layersAtHome(bundle) };
+  const { maxDepth, pagePositions, kvPolicy, shape } = manifest;
+  const { context } = shape;
+  const need = { context, maxDepth, pagePositions, kvPolicy, layersAtHome: layersAtHome(bundle) };
+  const contextFor: ModelFacts['contextFor'] = (exit, asked = placement) => {
+    const here = membership.view().map(({ totalPositions }) => totalPositions);
+    return contextRoom({ ...need, exit, placement: asked }, positionsOf(membership), here);
+  };
   return {
     name,
     manifest,
     get context() {
-      const here = membership.view().map(({ totalPositions }) => totalPositions);
-      return contextRoom(need, placement, positionsOf(membership), here);
+      return contextFor({ ...manifest.exit, maxDepth });
     },
+    contextFor,
   };
 }
 

@@ -79,13 +79,22 @@ export function place(members: readonly WorkerView[], demand: Demand): Route | u
   return byNeed ?? byLength ?? homed(demand, suitable.toSorted(byLoad)[0]!);
 }
 
+/** Whether a sequence's K and V may be cut over workers, so that it can be longer than any one of them holds. */
+export const maySplit = ({
+  placement,
+  exit,
+  kvPolicy,
+  maxDepth,
+  layersAtHome,
+}: Pick<Demand, 'placement' | 'exit' | 'kvPolicy' | 'maxDepth' | 'layersAtHome'>): boolean =>
+  placement !== 'homed' && !layersAtHome && !mustStayHomed(exit, kvPolicy, maxDepth);
+
 /**
  * Whether workers that stay could hold the sequence once all others there have ended. What may be split was held at the door to what they
  * hold together.
  */
 export function everFits(members: readonly WorkerView[], demand: Omit<Demand, 'epoch'>): boolean {
-  const { placement, exit, kvPolicy, maxDepth, layersAtHome } = demand;
-  if (placement !== 'homed' && !layersAtHome && !mustStayHomed(exit, kvPolicy, maxDepth)) return true;
+  if (maySplit(demand)) return true;
   return members.some((each) => each.state !== 'draining' && each.totalPositions >= positionsOf(demand));
 }
 

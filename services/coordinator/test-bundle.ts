@@ -56,11 +56,14 @@ export interface TinyOptions {
   readonly tokenizer?: boolean;
   readonly chatTemplate?: string | undefined;
   readonly exit?: Partial<Manifest['exit']>;
+  /** One of each unless told otherwise. */
+  readonly layers?: Manifest['layers'];
 }
 
 /** A bundle directory with tokenizer files and no graphs: all that a coordinator opens. Removed by the system. */
 export async function tinyBundle(options: TinyOptions = {}): Promise<Bundle> {
   const { tokenizer = true, chatTemplate = CHATML, exit = {} } = options;
+  const { layers = { prelude: 1, block: 1, coda: 1 } } = options;
   const directory = await mkdtemp(join(tmpdir(), 'rondo-coordinator-'));
   await writeFile(join(directory, 'tokenizer.json'), JSON.stringify(tinyTokenizer()));
   const config = { bos_token: '<|start|>', eos_token: { content: '<|end|>' } };
@@ -71,7 +74,7 @@ export async function tinyBundle(options: TinyOptions = {}): Promise<Bundle> {
     name: 'tiny',
     source: { checkpoint: 'tiny', architecture: 'llama', licence: 'Apache-2.0' },
     shape: { hidden: 8, heads: 2, kvHeads: 1, headDim: 4, vocab: TINY.vocab, context: TINY.context },
-    layers: { prelude: 1, block: 1, coda: 1 },
+    layers,
     maxDepth: 4,
     loop: { first: 1, last: 1, damping: 1 },
     exit: { policy: 'none', threshold: 0, minDepth: 1, signals: ['gate', 'latent-diff'], ...exit },
