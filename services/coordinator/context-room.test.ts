@@ -14,7 +14,7 @@ const budget = (changes: Partial<BudgetDemand>) =>
     maxTokensParam: 'max_tokens',
     maxTokens: undefined,
     otherwise: 16,
-    context: { most: 100, usual: 100 },
+    context: { most: 100, usual: 100, together: 100 },
     ...changes,
   });
 
@@ -38,18 +38,18 @@ const room = (
 };
 
 test('a homed sequence is bounded by the largest worker, a staged one by what all hold together', () => {
-  assert.deepEqual(room('homed', [40, 60]), { most: 60, usual: 60 });
+  assert.deepEqual(room('homed', [40, 60]), { most: 60, usual: 60, together: 60 });
   // 80 positions: two of four depths on the smaller worker, three at most on the larger.
-  assert.deepEqual(room('staged', [40, 60]), { most: 80, usual: 60 });
-  assert.deepEqual(room('auto', [60, 60]), { most: 100, usual: 60 });
-  const whole = { most: 60, usual: 60 };
+  assert.deepEqual(room('staged', [40, 60]), { most: 80, usual: 60, together: 80 });
+  assert.deepEqual(room('auto', [60, 60]), { most: 100, usual: 60, together: 100 });
+  const whole = { most: 60, usual: 60, together: 60 };
   assert.deepEqual(room('auto', [60, 60], { layersAtHome: true }), whole);
-  assert.deepEqual(room('homed', [4000]), { most: 100, usual: 100 });
-  assert.deepEqual(room('auto', []), { most: 100, usual: 100 });
+  assert.deepEqual(room('homed', [4000]), { most: 100, usual: 100, together: 100 });
+  assert.deepEqual(room('auto', []), { most: 100, usual: 100, together: 100 });
 });
 
 test('a sequence that its exit rule keeps at home is bounded by the largest worker, too', () => {
-  const whole = { most: 60, usual: 60 };
+  const whole = { most: 60, usual: 60, together: 60 };
   for (const placement of ['auto', 'staged'] as const) {
     assert.deepEqual(room(placement, [60, 60], { exit: early }), whole);
     assert.equal(room(placement, [60, 60], { exit: early, kvPolicy: 'catch-up' }).most, 100);
@@ -94,16 +94,30 @@ test('a request that asks to be staged may have what all hold together, also whe
 });
 
 test('who says nothing gets what a worker that is there can hold; who asks may ask for what one that is away could', () => {
-  assert.deepEqual(room('homed', [40, 60], { here: [40] }), { most: 60, usual: 40 });
-  assert.deepEqual(room('auto', [60, 60], { here: [60] }), { most: 100, usual: 60 });
-  assert.deepEqual(room('homed', [40, 60], { here: [] }), { most: 60, usual: 60 });
+  assert.deepEqual(room('homed', [40, 60], { here: [40] }), { most: 60, usual: 40, together: 40 });
+  assert.deepEqual(room('auto', [60, 60], { here: [60] }), { most: 100, usual: 60, together: 60 });
+  assert.deepEqual(room('homed', [40, 60], { here: [] }), { most: 60, usual: 60, together: 60 });
 });
 
 test('without a wish the answer takes its default or what is left', () => {
   assert.equal(budget({}), 16);
   assert.equal(budget({ promptTokens: 95 }), 5);
-  assert.equal(budget({ otherwise: 1000, context: { most: 100, usual: 60 } }), 50);
-  assert.equal(budget({ promptTokens: 70, context: { most: 100, usual: 60 } }), 1);
+  assert.equal(budget({ otherwise: 1000, context: { most: 100, usual: 60, together: 100 } }), 50);
+});
+
+test('without a wish an answer that one worker leaves no room for gets what all that are there hold', () => {
+  const context = { most: 200, usual: 60, together: 100 };
+  const otherwise = 1000;
+  assert.equal(budget({ promptTokens: 70, otherwise, context }), 30);
+  assert.equal(budget({ promptTokens: 60, otherwise, context }), 40);
+  // Where one leaves room for a short answer the sequence stays whole.
+  assert.equal(budget({ promptTokens: 44, otherwise, context }), 16);
+  assert.equal(budget({ promptTokens: 45, otherwise, context }), 55);
+  assert.equal(budget({ promptTokens: 58, otherwise: 2, context }), 2);
+  // Only with those that are away is there any.
+  assert.equal(budget({ promptTokens: 150, otherwise, context }), 50);
+  // What must be whole takes the little that is left.
+  assert.equal(budget({ promptTokens: 58, otherwise, context: { most: 60, usual: 60, together: 60 } }), 2);
 });
 
 test('prompt and answer may fill the context to the last position, and no further', () => {

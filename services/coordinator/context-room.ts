@@ -7,6 +7,8 @@ export interface ContextRoom {
   readonly most: number;
   /** A request that names no limit takes no more than this: it fits a worker that is there and empty. */
   readonly usual: number;
+  /** The same over all workers that are there, for a prompt that leaves `usual` no room for an answer; what may not be split has no more than `usual`. */
+  readonly together: number;
 }
 
 /** What of a bundle and of a request decides how long a sequence its workers can hold. */
@@ -29,8 +31,10 @@ export function contextRoom(
 ): ContextRoom {
   const largest = (positions: readonly number[]) =>
     positions.length === 0 ? context : Math.min(context, Math.max(...positions));
-  const homed = largest(workerPositions);
-  const usual = herePositions.length === 0 ? homed : largest(herePositions);
-  if (!maySplit(need)) return { most: homed, usual };
-  return { most: Math.max(homed, Math.min(context, longestOver(need, workerPositions))), usual };
+  const all = (positions: readonly number[]) =>
+    maySplit(need)
+      ? Math.max(largest(positions), Math.min(context, longestOver(need, positions)))
+      : largest(positions);
+  const here = herePositions.length === 0 ? workerPositions : herePositions;
+  return { most: all(workerPositions), usual: largest(here), together: all(here) };
 }
