@@ -237,6 +237,27 @@ test('a stream joins to the whole answer and ends with usage and [DONE]', async 
   assert.equal(chunks.at(-2).choices[0].finish_reason, 'stop');
 });
 
+test('a stream tells the ids of each prompt once, with the first chunk of its choice', async (context) => {
+  const { post, stream } = await testCoordinator(context, { workers: { 'a:1': saying('so') } });
+  const ask = { model: 'tiny', prompt: ['the', 'cat'], n: 2, return_token_ids: true };
+  const { body } = await post('/v1/completions', ask);
+  const { events } = await stream('/v1/completions', ask);
+  for (const index of [0, 1, 2, 3]) {
+    const own = events
+      .slice(0, -1)
+      .flatMap((chunk) => chunk.choices.filter((choice: { index: number }) => choice.index === index));
+    assert.ok(own.length > 1);
+    const [first, ...others] = own;
+    assert.deepEqual(first.prompt_token_ids, [index < 2 ? TINY.the : TINY.cat]);
+    assert.deepEqual(first.prompt_token_ids, body.choices[index].prompt_token_ids);
+    assert.ok(others.every((choice) => !('prompt_token_ids' in choice)));
+    assert.deepEqual(
+      own.flatMap((choice) => choice.token_ids),
+      body.choices[index].token_ids,
+    );
+  }
+});
+
 test('a bundle without a tokenizer answers token ids with token ids', async (context) => {
   const bundle = await tinyBundle({ tokenizer: false });
   const { post } = await testCoordinator(context, { bundle });

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { LIMITS } from '@rondo/core';
 import { z } from 'zod';
 import type { AnswerPlan, AnswerWords, WholeChoice } from './answer-plan.ts';
-import { type ChoiceDelta, type ChoiceToken, type PromptToken, tokenPasses } from './choice.ts';
+import { type ChoiceDelta, type PromptToken, tokenPasses } from './choice.ts';
 import {
   generationFields,
   type ModelFacts,
@@ -105,9 +105,9 @@ class CompletionWords implements AnswerWords {
   readonly #codec: TextCodec | undefined;
   readonly #wishes: Wishes;
   readonly envelope: object;
-  /** Of each choice in a stream: characters sent so far, and prompt tokens not yet echoed. */
+  /** Of each choice in a stream: characters sent so far, and until its first chunk what is known of the prompt's tokens. */
   readonly #offsets = new Map<number, number>();
-  readonly #unechoed = new Map<number, PromptToken[]>();
+  readonly #unbegun = new Map<number, PromptToken[]>();
 
   constructor(model: ModelFacts, codec: TextCodec | undefined, wishes: Wishes) {
     this.#codec = codec;
@@ -121,28 +121,27 @@ class CompletionWords implements AnswerWords {
   }
 
   opening(index: number): object[] {
-    if (this.#wishes.echo) this.#unechoed.set(index, []);
+    this.#unbegun.set(index, []);
     return [];
   }
 
   choice(index: number, delta: ChoiceDelta): object | undefined {
-    const waiting = this.#unechoed.get(index);
-    waiting?.push(...delta.promptTokens);
+    const known = this.#unbegun.get(index);
+    known?.push(...delta.promptTokens);
     // Log probabilities of a prompt come in several events; the echo waits for the last.
     if (delta.tokens.length === 0 && delta.text === '' && delta.end === undefined) return undefined;
-    this.#unechoed.delete(index);
-    const echo = waiting === undefined ? [] : this.#echo(index, waiting);
-    return this.#choice(index, delta, echo);
+    this.#unbegun.delete(index);
+    return this.#choice(index, delta, known);
   }
 
   whole(choices: readonly WholeChoice[], usage: object): object {
-    const worded = choices.map((choice, index) =>
-      this.#choice(index, choice, this.#wishes.echo ? this.#echo(index, choice.promptTokens) : []),
-    );
+    const worded = choices.map((choice, index) => this.#choice(index, choice, choice.promptTokens));
     return { ...this.envelope, choices: worded, usage };
   }
 
-  #choice(index: number, delta: ChoiceDelta, echo: readonly ReportedToken[]): object {
+  /** `begins`: what is known of the prompt's tokens, for the first that is told of a choice; of the prompt no other says anything. */
+  #choice(index: number, delta: ChoiceDelta, begins: readonly PromptToken[] | undefined): object {
+    const echo = begins && this.#wishes.echo ? this.#echo(index, begins) : [];
     const text = echo.map((token) => token.text).join('') + delta.text;
     const { logprobs, tokenIds, passes } = this.#wishes;
     return {
@@ -150,7 +149,8 @@ class CompletionWords implements AnswerWords {
       text,
       logprobs: logprobs ? this.#report(index, text, delta, echo) : null,
       finish_reason: delta.end?.reason ?? null,
-      ...(tokenIds ? this.#tokenIds(index, delta.tokens) : {}),
+      ...(tokenIds && { token_ids: delta.tokens.map(({ id }) => id) }),
+      ...(tokenIds && begins && { prompt_token_ids: this.#prompt(index).ids }),
       ...(passes && { token_passes: tokenPasses(delta.tokens) }),
     };
   }
@@ -163,17 +163,14 @@ class CompletionWords implements AnswerWords {
     return completionLogprobs(this.#codec, reported, offset);
   }
 
-  #tokenIds(index: number, tokens: readonly ChoiceToken[]): object {
+  #prompt(index: number): Prompt {
     const { prompts, n } = this.#wishes;
-    return {
-      token_ids: tokens.map(({ id }) => id),
-      prompt_token_ids: prompts[Math.floor(index / n)]?.ids,
-    };
+    return prompts[Math.floor(index / n)]!;
   }
 
   /** The prompt's tokens as the answer repeats them; the first has no log probability. */
   #echo(index: number, reported: readonly PromptToken[]): ReportedToken[] {
-    const { ids, implied } = this.#wishes.prompts[Math.floor(index / this.#wishes.n)]!;
+    const { ids, implied } = this.#prompt(index);
     const shown = this.#codec?.pieces(ids.slice(implied)) ?? [];
     return ids.map((id, position) => {
       const known = position === 0 ? undefined : reported[position - 1];
