@@ -237,6 +237,22 @@ test('a stream joins to the whole answer and ends with usage and [DONE]', async 
   assert.equal(chunks.at(-2).choices[0].finish_reason, 'stop');
 });
 
+test('text offsets of a stream are those of the whole answer, also where a stop string held back part of a token', async (context) => {
+  const worker = new ScriptedWorker({ reply: () => [TINY.the, 32, TINY.cat, TINY.end] });
+  const { post, stream } = await testCoordinator(context, { workers: { 'a:1': worker } });
+  const ask = { model: 'tiny', prompt: 'x', echo: true, logprobs: 0, stop: 'hex' };
+  const { body } = await post('/v1/completions', ask);
+  assert.equal(body.choices[0].text, 'xthe cat');
+  assert.deepEqual(body.choices[0].logprobs.text_offset, [0, 1, 4, 5, 8]);
+  const { events } = await stream('/v1/completions', ask);
+  const choices = events.slice(0, -1).map((chunk) => chunk.choices[0]);
+  assert.ok(choices.some(({ text, logprobs }) => text === 'xt' && logprobs.tokens.length === 1));
+  assert.deepEqual(
+    choices.flatMap(({ logprobs }) => logprobs.text_offset),
+    body.choices[0].logprobs.text_offset,
+  );
+});
+
 test('a stream tells the ids of each prompt once, with the first chunk of its choice', async (context) => {
   const { post, stream } = await testCoordinator(context, { workers: { 'a:1': saying('so') } });
   const ask = { model: 'tiny', prompt: ['the', 'cat'], n: 2, return_token_ids: true };

@@ -105,7 +105,7 @@ class CompletionWords implements AnswerWords {
   readonly #codec: TextCodec | undefined;
   readonly #wishes: Wishes;
   readonly envelope: object;
-  /** Of each choice in a stream: characters sent so far, and until its first chunk what is known of the prompt's tokens. */
+  /** Of each choice in a stream: where the next token's text begins, and until its first chunk what is known of the prompt's tokens. */
   readonly #offsets = new Map<number, number>();
   readonly #unbegun = new Map<number, PromptToken[]>();
 
@@ -147,7 +147,7 @@ class CompletionWords implements AnswerWords {
     return {
       index,
       text,
-      logprobs: logprobs ? this.#report(index, text, delta, echo) : null,
+      logprobs: logprobs ? this.#report(index, delta, echo) : null,
       finish_reason: delta.end?.reason ?? null,
       ...(tokenIds && { token_ids: delta.tokens.map(({ id }) => id) }),
       ...(tokenIds && begins && { prompt_token_ids: this.#prompt(index).ids }),
@@ -155,11 +155,12 @@ class CompletionWords implements AnswerWords {
     };
   }
 
-  #report(index: number, text: string, { tokens, end }: ChoiceDelta, echo: readonly ReportedToken[]): object {
-    const offset = this.#offsets.get(index) ?? 0;
-    this.#offsets.set(index, offset + characters(text));
+  #report(index: number, { tokens, end }: ChoiceDelta, echo: readonly ReportedToken[]): object {
     // Clients that score a prompt ask for one token and cut off the report's last entry, whatever that token is.
     const reported = [...echo, ...tokens, ...(end?.stopToken ? [end.stopToken] : [])];
+    const offset = this.#offsets.get(index) ?? 0;
+    // Not by the text that was sent: of a token whose last characters are held back for a stop string the first went out before it.
+    this.#offsets.set(index, offset + characters(reported.map(({ text }) => text).join('')));
     return completionLogprobs(this.#codec, reported, offset);
   }
 
