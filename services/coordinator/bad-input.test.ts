@@ -97,6 +97,7 @@ const wrongFields: readonly (readonly [path: string, fields: object, param: stri
     'messages[0].content',
   ],
   [CHAT, { messages: [{ role: 'assistant', tool_calls: [{}] }] }, 'messages[0].tool_calls'],
+  [CHAT, { messages: [{ role: 'assistant', tool_calls: {} }] }, 'messages[0].tool_calls'],
   [CHAT, { messages: [{ role: 'user', content: 'x'.repeat(TINY.context) }] }, 'messages'],
   [CHAT, { max_tokens: 0 }, 'max_tokens'],
   [CHAT, { max_tokens: TINY.context }, 'max_tokens'],

@@ -6,7 +6,7 @@ const ROLES = ['system', 'developer', 'user', 'assistant', 'tool', 'function'] a
 
 const textPart = z.looseObject({ type: z.literal('text'), text: z.string() });
 
-/** Loose, so that an answer's own message (with `refusal: null` and the like) can be sent back as history. */
+/** Loose, so that an answer's own message (with `refusal: null`, vLLM's `tool_calls: []` and the like) can be sent back as history. */
 const message = z.looseObject({
   role: z.enum(ROLES),
   content: z
@@ -30,7 +30,8 @@ export function templateMessages(
     if ((role === 'tool' || role === 'function') && !template.knowsRole(role)) {
       throw invalid(at('role'), `the model's chat template has no role '${role}'`);
     }
-    if (rest.tool_calls !== undefined && rest.tool_calls !== null) {
+    const { tool_calls: calls } = rest;
+    if (calls !== undefined && calls !== null && !(Array.isArray(calls) && calls.length === 0)) {
       throw invalid(at('tool_calls'), 'tool calls are not supported by this server');
     }
     if (role !== 'assistant' && (content === undefined || content === null)) {

@@ -42,6 +42,18 @@ test('the conversation reaches the worker through the chat template', async (con
   ]);
 });
 
+test('an answer without tool calls may be sent back as history, whether it says so or not', async (context) => {
+  const worker = new ScriptedWorker();
+  const { post } = await testCoordinator(context, { workers: { 'a:1': worker } });
+  for (const calls of [{}, { tool_calls: null }, { tool_calls: [] }]) {
+    const messages = [...hello, { role: 'assistant', content: 'hi', ...calls }, ...hello];
+    const { status } = await post('/v1/chat/completions', { model: 'tiny', messages, max_tokens: 1 });
+    assert.equal(status, 200, JSON.stringify(calls));
+  }
+  const prompts = worker.specs.map(({ promptIds }) => promptIds);
+  assert.deepEqual(prompts, Array(3).fill(prompts[0]));
+});
+
 test('without a limit the answer may fill the rest of the context', async (context) => {
   const worker = new ScriptedWorker();
   const { post } = await testCoordinator(context, { workers: { 'a:1': worker } });
