@@ -44,7 +44,7 @@ const wrongFields: readonly (readonly [path: string, fields: object, param: stri
   [COMPLETIONS, { temperature: 'hot' }, 'temperature'],
   [COMPLETIONS, { top_p: -1 }, 'top_p'],
   [COMPLETIONS, { top_p: 1.1 }, 'top_p'],
-  [COMPLETIONS, { top_k: -1 }, 'top_k'],
+  [COMPLETIONS, { top_k: -2 }, 'top_k'],
   [COMPLETIONS, { top_k: 0.5 }, 'top_k'],
   [COMPLETIONS, { min_p: 2 }, 'min_p'],
   [COMPLETIONS, { seed: 0.5 }, 'seed'],

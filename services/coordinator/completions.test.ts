@@ -329,6 +329,19 @@ test('a request says for itself how its passes are placed', async (context) => {
   assert.deepEqual(specs.map(({ route }) => route.stages.length).sort(), [1, 2]);
 });
 
+test('a top_k of -1 keeps all tokens, as one of 0 does', async (context) => {
+  const worker = new ScriptedWorker();
+  const { post } = await testCoordinator(context, { workers: { 'a:1': worker } });
+  for (const top_k of [-1, 0]) {
+    const { status } = await post('/v1/completions', { model: 'tiny', prompt: 'x', top_k });
+    assert.equal(status, 200);
+  }
+  assert.deepEqual(
+    worker.specs.map(({ sampling }) => sampling.topK),
+    [0, 0],
+  );
+});
+
 test('seeds of 64 bits and a share of 0 are taken as OpenAI takes them', async (context) => {
   const worker = new ScriptedWorker();
   const { post } = await testCoordinator(context, { workers: { 'a:1': worker } });

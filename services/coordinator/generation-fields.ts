@@ -21,7 +21,12 @@ export const generationFields = {
     .max(1)
     .transform((share) => Math.max(share, Number.EPSILON))
     .default(1),
-  top_k: z.int().min(0).default(0),
+  // All tokens: 0, or -1 as vLLM has it.
+  top_k: z
+    .int()
+    .min(-1)
+    .transform((count) => Math.max(count, 0))
+    .default(0),
   min_p: z.number().min(0).max(1).default(0),
   // OpenAI's has 64 bits and a sign; ours are its lower 32.
   seed: z
