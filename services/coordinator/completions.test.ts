@@ -192,6 +192,23 @@ test('a token that ends the sequence is reported though it adds no text, unless 
   assert.deepEqual(stopped.body.choices[0].logprobs.tokens, ['o']);
 });
 
+test('a prompt is echoed as it was written, and with a report as its tokens spell it', async (context) => {
+  const bundle = await tinyBundle({ normalizer: { type: 'NFC' } });
+  const { post, stream } = await testCoordinator(context, { bundle, workers: { 'a:1': saying(' ok') } });
+  const prompt = 'cafe\u0301';
+  const ask = { model: 'tiny', prompt, echo: true };
+  const { body } = await post('/v1/completions', ask);
+  assert.equal(body.choices[0].text, `${prompt} ok`);
+  const { events } = await stream('/v1/completions', ask);
+  const pieces = events.slice(0, -1).map((chunk) => chunk.choices[0].text);
+  assert.equal(pieces.join(''), `${prompt} ok`);
+  const reported = await post('/v1/completions', { ...ask, logprobs: 0 });
+  const { text, logprobs } = reported.body.choices[0];
+  assert.equal(text, 'caf\u00e9 ok');
+  assert.deepEqual(logprobs.tokens.slice(0, 4), ['ca', 'f', 'bytes:\\xc3', 'bytes:\\xa9']);
+  assert.deepEqual(logprobs.text_offset, [0, 2, 3, 3, 4, 5, 6, 7]);
+});
+
 test('text offsets of generated tokens go on behind the echoed prompt', async (context) => {
   const { post } = await testCoordinator(context, { workers: { 'a:1': saying('ok') } });
   const { body } = await post('/v1/completions', { model: 'tiny', prompt: 'the', echo: true, logprobs: 0 });

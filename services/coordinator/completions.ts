@@ -100,6 +100,14 @@ interface Wishes {
   readonly passes: boolean;
 }
 
+/** A prompt before its continuation, and its tokens where they are reported. */
+interface Echo {
+  readonly text: string;
+  readonly tokens: readonly ReportedToken[];
+}
+
+const NO_ECHO: Echo = { text: '', tokens: [] };
+
 /** The words of OpenAI's text_completion objects. */
 class CompletionWords implements AnswerWords {
   readonly #codec: TextCodec | undefined;
@@ -141,13 +149,12 @@ class CompletionWords implements AnswerWords {
 
   /** `begins`: what is known of the prompt's tokens, for the first that is told of a choice; of the prompt no other says anything. */
   #choice(index: number, delta: ChoiceDelta, begins: readonly PromptToken[] | undefined): object {
-    const echo = begins && this.#wishes.echo ? this.#echo(index, begins) : [];
-    const text = echo.map((token) => token.text).join('') + delta.text;
+    const echo = begins && this.#wishes.echo ? this.#echo(index, begins) : NO_ECHO;
     const { logprobs, tokenIds, passes } = this.#wishes;
     return {
       index,
-      text,
-      logprobs: logprobs ? this.#report(index, delta, echo) : null,
+      text: echo.text + delta.text,
+      logprobs: logprobs ? this.#report(index, delta, echo.tokens) : null,
       finish_reason: delta.end?.reason ?? null,
       ...(tokenIds && { token_ids: delta.tokens.map(({ id }) => id) }),
       ...(tokenIds && begins && { prompt_token_ids: this.#prompt(index).ids }),
@@ -169,11 +176,15 @@ class CompletionWords implements AnswerWords {
     return prompts[Math.floor(index / n)]!;
   }
 
-  /** The prompt's tokens as the answer repeats them; the first has no log probability. */
-  #echo(index: number, reported: readonly PromptToken[]): ReportedToken[] {
-    const { ids, implied } = this.#prompt(index);
+  /**
+   * The prompt as the answer repeats it: as it was written, which clients cut off by its length. With a report it is what its tokens spell,
+   * in which their offsets lie; the first has no log probability.
+   */
+  #echo(index: number, reported: readonly PromptToken[]): Echo {
+    const { ids, implied, text: written } = this.#prompt(index);
+    if (written !== undefined && !this.#wishes.logprobs) return { text: written, tokens: [] };
     const shown = this.#codec?.pieces(ids.slice(implied)) ?? [];
-    return ids.map((id, position) => {
+    const tokens = ids.map((id, position) => {
       const known = position === 0 ? undefined : reported[position - 1];
       return {
         id,
@@ -182,5 +193,6 @@ class CompletionWords implements AnswerWords {
         text: shown[position - implied] ?? '',
       };
     });
+    return { text: shown.join(''), tokens };
   }
 }

@@ -9,6 +9,8 @@ export interface Prompt {
   readonly ids: readonly number[];
   /** Leading ids that the tokenizer added by itself and that are no part of the text. */
   readonly implied: number;
+  /** As the client wrote it, which its tokens need not spell (normalisation, a space put before it); absent when it sent ids. */
+  readonly text?: string;
 }
 
 const EXPECTED = 'expected a string, a list of strings, a list of token ids, or a list of such lists';
@@ -50,7 +52,7 @@ function textPrompt(text: string, model: ModelFacts, codec: TextCodec | undefine
   const { bos } = model.manifest.tokens;
   const addedBos =
     bos !== undefined && ids[0] === bos && codec !== undefined && !text.startsWith(codec.decode([bos]));
-  return { ids, implied: addedBos ? 1 : 0 };
+  return { ids, implied: addedBos ? 1 : 0, text };
 }
 
 /**

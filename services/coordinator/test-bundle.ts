@@ -12,7 +12,7 @@ const CHATML =
   "{% for message in messages %}{% if message['role'] not in ['system', 'user', 'assistant'] %}{{ raise_exception('unknown role') }}{% endif %}<|start|>{{ message['role'] + '\\n' + message['content'] }}<|end|>\n{% endfor %}{% if add_generation_prompt %}<|start|>assistant\n{% endif %}";
 
 /** A byte-level tokenizer.json with four merges and two control tokens. */
-export function tinyTokenizer(): object {
+export function tinyTokenizer(normalizer: object | null = null): object {
   const vocab: Record<string, number> = {};
   for (let byte = 0; byte < 256; byte++) vocab[byteLevelCharacter(byte)] = byte;
   for (const [index, piece] of PIECES.entries()) vocab[piece] = 256 + index;
@@ -30,7 +30,7 @@ export function tinyTokenizer(): object {
     truncation: null,
     padding: null,
     added_tokens: [control(TINY.end, '<|end|>'), control(TINY.start, '<|start|>')],
-    normalizer: null,
+    normalizer,
     pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true },
     post_processor: null,
     decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
@@ -54,6 +54,8 @@ export function tinyTokenizer(): object {
 
 export interface TinyOptions {
   readonly tokenizer?: boolean;
+  /** The tokenizer's, as in tokenizer.json; none unless told otherwise. */
+  readonly normalizer?: object;
   readonly chatTemplate?: string | undefined;
   readonly exit?: Partial<Manifest['exit']>;
   /** One of each unless told otherwise. */
@@ -63,9 +65,9 @@ export interface TinyOptions {
 /** A bundle directory with tokenizer files and no graphs: all that a coordinator opens. Removed by the system. */
 export async function tinyBundle(options: TinyOptions = {}): Promise<Bundle> {
   const { tokenizer = true, chatTemplate = CHATML, exit = {} } = options;
-  const { layers = { prelude: 1, block: 1, coda: 1 } } = options;
+  const { layers = { prelude: 1, block: 1, coda: 1 }, normalizer } = options;
   const directory = await mkdtemp(join(tmpdir(), 'rondo-coordinator-'));
-  await writeFile(join(directory, 'tokenizer.json'), JSON.stringify(tinyTokenizer()));
+  await writeFile(join(directory, 'tokenizer.json'), JSON.stringify(tinyTokenizer(normalizer)));
   const config = { bos_token: '<|start|>', eos_token: { content: '<|end|>' } };
   const withTemplate = chatTemplate === '' ? config : { ...config, chat_template: chatTemplate };
   await writeFile(join(directory, 'tokenizer_config.json'), JSON.stringify(withTemplate));
