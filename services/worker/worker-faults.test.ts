@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { setTimeout } from 'node:timers/promises';
 import type { GenerateSpec } from '@rondo/core';
 import { IDLE_CHECK_AFTER_MS } from './idle-check.ts';
 import {
@@ -70,9 +69,11 @@ test('pages of a sequence cancelled in the middle of a run are free only after t
   await whenEmpty(worker);
 });
 
-test('a run that outlives its sequence is not taken for pages that were lost', async () => {
+test('a run that outlives its sequence is not taken for pages that were lost', async (context) => {
+  context.mock.timers.enable({ apis: ['setTimeout'] });
   const worker = await start(SHAPE);
   await generate(worker, spec(worker));
+  await whenEmpty(worker);
   // The worker has fallen idle and will look; by then a run is under way whose sequence has left.
   const hold = Promise.withResolvers<void>();
   worker.engine.gate = hold.promise;
@@ -82,7 +83,7 @@ test('a run that outlives its sequence is not taken for pages that were lost', a
   })();
   await assert.rejects(cancelled, { code: 'CANCELLED' });
   while ((await worker.client.describe()).load.sequences > 0);
-  await setTimeout(2 * IDLE_CHECK_AFTER_MS);
+  context.mock.timers.tick(2 * IDLE_CHECK_AFTER_MS);
   hold.resolve();
   const after = spec(worker);
   assert.deepEqual((await generate(worker, after)).ids, generateAlone(SHAPE, after).ids);
