@@ -22,16 +22,17 @@ before(async () => {
 after(() => rm(directory, { recursive: true, force: true }));
 
 describe('the trainer computes what the engine computes of the same directory', { skip: MISSING }, () => {
-  for (const [what, coda] of [
-    ['prelude, block and gate', 0],
-    ['a coda too', 1],
+  for (const [what, sizes] of [
+    ['prelude, block and gate', {}],
+    ['a coda too', { coda: 1 }],
+    ['factors whose rank some matrices are too small for', { kv_heads: 1, rank: 24 }],
   ] as const) {
     test(what, async () => {
-      const exported = join(directory, `exported-${coda}`);
-      await run(PYTHON, [join(TESTS, 'write_random_model.py'), exported, String(coda)]);
+      const exported = join(directory, what);
+      await run(PYTHON, [join(TESTS, 'write_random_model.py'), exported, JSON.stringify(sizes)]);
       const expected = JSON.parse(await readFile(join(exported, 'expected.json'), 'utf8'));
       const checkpoint = await openCheckpoint(exported);
-      const out = join(directory, `bundle-${coda}`);
+      const out = join(directory, `${what}, converted`);
       await convert({ checkpoint, out, precision: 'f32' });
       await checkpoint.close();
       assertClose(await logitsOf(out, expected.ids), expected.logits, what, 1e-4);

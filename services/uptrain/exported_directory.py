@@ -72,7 +72,7 @@ def write_directory(model: RecursiveModel, tokenizer: Path, out: Path, config: d
         factors, vectors = depth_tensors(model, depth)
         if factors:
             save_file(factors, directory / "adapter_model.safetensors", metadata={"format": "pt"})
-            write_json(directory / "adapter_config.json", adapter_config(shape))
+            write_json(directory / "adapter_config.json", adapter_config(model))
         if shape.per_depth_norms:
             save_file(vectors, directory / "vectors.safetensors", metadata={"format": "pt"})
     write_json(out / "config.json", config)
@@ -87,20 +87,33 @@ def write_json(path: Path, value: dict) -> None:
     path.write_text(json.dumps(value, indent=2) + "\n")
 
 
-def adapter_config(shape: Shape) -> dict:
-    """For `peft`: alpha is the rank, so that B·A counts once."""
+def adapter_config(model: RecursiveModel) -> dict:
+    """For `peft`, which multiplies B·A by alpha / r: each module's alpha is its own rank, so that B·A counts once.
+
+    A matrix's rank is below the others' where its sides are.
+    """
+    first = model.shape.prelude
+    ranks = {
+        f"model.layers.{first + slot}.{MODULES[name]}": factor.shape[1]
+        for slot, layer in enumerate(model.block)
+        for name, factor in layer.a.items()
+    }
+    highest = max(ranks.values())
+    others = {module: rank for module, rank in ranks.items() if rank != highest}
     return {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
         "base_model_name_or_path": "../..",
         "inference_mode": True,
-        "r": shape.rank,
-        "lora_alpha": shape.rank,
+        "r": highest,
+        "lora_alpha": highest,
+        "rank_pattern": others,
+        "alpha_pattern": others,
         "lora_dropout": 0,
         "bias": "none",
         "fan_in_fan_out": False,
-        "layers_to_transform": list(range(shape.prelude, shape.prelude + shape.block)),
-        "target_modules": [module.split(".")[-1] for module in MODULES.values()],
+        "layers_to_transform": list(range(first, first + model.shape.block)),
+        "target_modules": [MODULES[name].split(".")[-1] for name in model.block[0].a],
     }
 
 

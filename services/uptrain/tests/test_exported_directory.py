@@ -10,7 +10,7 @@ import torch
 from places import RECIPES
 from safetensors.torch import load_file, save_file
 
-from exported_directory import lora_names, ouro_config, read_directory, trained_manifest, write_directory
+from exported_directory import MODULES, lora_names, ouro_config, read_directory, trained_manifest, write_directory
 from model import RecursiveModel
 from recipe import read_recipe
 
@@ -58,6 +58,26 @@ class ExportedDirectory(unittest.TestCase):
             with self.subTest(fields):
                 self.say(**fields, attention_bias=False)
                 self.assertEqual(read_directory(self.directory)[0].shape.rope_theta, 3e5)
+
+    def test_each_modules_alpha_is_the_rank_of_its_own_factors_so_that_they_count_once(self):
+        # 64 is more than k and v have rows, and those of q and o.
+        shape = replace(SHAPE, kv_heads=1, rank=64)
+        model = RecursiveModel(shape)
+        model.initialise(1)
+        manifest = trained_manifest(shape, "random", 1, ("none", 1.0), "last-exited")
+        write_directory(model, self.directory, self.directory, ouro_config(shape, 0), manifest, "")
+        adapter = self.directory / "adapters" / "depth_2"
+        config = json.loads((adapter / "adapter_config.json").read_text())
+        factors = load_file(adapter / "adapter_model.safetensors")
+        ranks = set()
+        for name in MODULES:
+            a, _ = lora_names(shape.prelude, name)
+            module = a.removeprefix("base_model.model.").removesuffix(".lora_A.weight")
+            rank = len(factors[a])
+            ranks.add(rank)
+            self.assertEqual(config["rank_pattern"].get(module, config["r"]), rank, module)
+            self.assertEqual(config["alpha_pattern"].get(module, config["lora_alpha"]), rank, module)
+        self.assertEqual(ranks, {16, 32})
 
     def test_a_factor_of_a_lower_rank_than_others_adds_what_it_holds_and_nothing_else(self):
         # Memory that nobody wrote reads as NaN.

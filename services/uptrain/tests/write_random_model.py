@@ -1,6 +1,8 @@
 """Writes an exported directory of random weights and, as expected.json, ids and the logits that the trainer computes of them.
 
-    python write_random_model.py directory coda-layers
+    python write_random_model.py directory '{"coda": 1}'
+
+The second argument is what of the shape is other than in recipes/smoke.json.
 """
 
 import json
@@ -20,12 +22,12 @@ from tokenizer import END, make_tokenizer, read_tokenizer
 POSITIONS = 40
 
 
-def main(out: Path, coda: int) -> None:
+def main(out: Path, sizes: dict) -> None:
     recipe = read_recipe(RECIPES / "smoke.json")
     with tempfile.TemporaryDirectory() as made:
         make_tokenizer(Path(made), recipe.seed, sample=500)
         tokenizer = read_tokenizer(Path(made))
-        shape = replace(recipe.shape_for(tokenizer.get_vocab_size()), coda=coda)
+        shape = replace(recipe.shape_for(tokenizer.get_vocab_size()), **sizes)
         model = RecursiveModel(shape)
         model.initialise(3)
         random = torch.Generator().manual_seed(5)
@@ -53,4 +55,4 @@ def write_expected(model: RecursiveModel, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), json.loads(sys.argv[2]))
