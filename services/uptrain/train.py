@@ -65,7 +65,14 @@ class Trainer:
             self.load()
 
     def build(self) -> RecursiveModel:
-        """A model of random weights for the questions' own tokenizer."""
+        """A model of random weights for the questions' own tokenizer.
+
+        Raises ValueError for layers behind the loop.
+        """
+        # Losses and gate read what leaves the loop: the layers would stay as random as they began, and answers go through them.
+        coda = self.recipe.shape.get("coda", 0)
+        if coda > 0:
+            raise ValueError(f"recipe {self.recipe.name}: shape.coda {coda}: no loss reaches layers behind the loop; set it to 0")
         if not (self.directory / "tokenizer.json").exists():
             make_tokenizer(self.directory, self.recipe.seed)
         self.encoder = Encoder(read_tokenizer(self.directory))

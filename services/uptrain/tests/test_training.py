@@ -88,6 +88,11 @@ class Training(unittest.TestCase):
         self.assertEqual(resumed.step, 3)
         self.assertTrue(torch.equal(weights(resumed), before))
 
+    def test_a_recipe_whose_coda_no_loss_would_reach_is_refused_by_name_and_value(self):
+        recipe = replace(RECIPE, shape={**RECIPE.shape, "coda": 1})
+        with self.assertRaisesRegex(ValueError, "^recipe smoke: shape.coda 1: .*set it to 0$"):
+            Trainer(recipe, self.directory / "coda", compiled=False)
+
     def test_the_loss_of_the_built_in_models_recipe_falls(self):
         trainer = Trainer(read_recipe(RECIPES / "built-in.json"), self.directory / "built-in", threads=2, compiled=False)
         losses = [trainer.train_step()["loss"] for _ in range(40)]
