@@ -26,6 +26,7 @@ describe('the trainer computes what the engine computes of the same directory', 
     ['prelude, block and gate', {}],
     ['a coda too', { coda: 1 }],
     ['factors whose rank some matrices are too small for', { kv_heads: 1, rank: 24 }],
+    ['factors of some linears alone', { targets: ['q', 'v'] }],
   ] as const) {
     test(what, async () => {
       const exported = join(directory, what);

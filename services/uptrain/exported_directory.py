@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from model import LINEARS, RecursiveModel
-from shape import Shape
+from model import RecursiveModel
+from shape import LINEARS, Shape
 
 MODULES = {
     "q": "self_attn.q_proj", "k": "self_attn.k_proj", "v": "self_attn.v_proj", "o": "self_attn.o_proj",
@@ -161,7 +161,7 @@ def trained_manifest(
         },
         "kvPolicy": kv_policy,
         "precision": "f32",
-        **({"adapters": {"rank": shape.rank, "targets": list(LINEARS), "method": "grouped"}} if shape.rank else {}),
+        **({"adapters": {"rank": shape.rank, "targets": list(shape.targets), "method": "grouped"}} if shape.rank else {}),
         "pagePositions": 16,
         "version": 1,
     }
@@ -201,7 +201,7 @@ def read_directory(path: Path) -> tuple[RecursiveModel, dict, dict]:
     manifest = json.loads((path / "rondo.json").read_text())
     require_computed(path / "config.json", config)
     heads = config["num_attention_heads"]
-    layers = manifest["layers"]
+    layers, adapters = manifest["layers"], manifest.get("adapters", {})
     rope = next((part for part in (*rope_blocks(config).values(), config) if "rope_theta" in part), {})
     shape = Shape(
         vocab=config["vocab_size"], hidden=config["hidden_size"], heads=heads,
@@ -209,7 +209,7 @@ def read_directory(path: Path) -> tuple[RecursiveModel, dict, dict]:
         head_dim=config.get("head_dim") or config["hidden_size"] // heads,
         ffn=config["intermediate_size"], context=config["max_position_embeddings"],
         prelude=layers["prelude"], block=layers["block"], coda=layers["coda"], depths=manifest["maxDepth"],
-        rank=manifest.get("adapters", {}).get("rank", 0),
+        rank=adapters.get("rank", 0), targets=tuple(adapters.get("targets", LINEARS)),
         per_depth_norms=manifest.get("tied", {}).get("norms") == "per-depth",
         ouro=config["model_type"] == "ouro", tied_head=config.get("tie_word_embeddings", False),
         rope_theta=rope.get("rope_theta", 10_000.0), norm_epsilon=config.get("rms_norm_eps", 1e-6),

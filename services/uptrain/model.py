@@ -14,8 +14,6 @@ from torch.nn import functional as F
 from rounding import rounded_input, rounded_weight
 from shape import Shape
 
-LINEARS = ("q", "k", "v", "o", "gate", "up", "down")
-
 
 class Exits(NamedTuple):
     """Which rows leave the loop early."""
@@ -62,6 +60,8 @@ class Layer(nn.Module):
         self.b = nn.ParameterDict()
         if shape.rank and depths > 1:
             for name, (out, columns) in sizes.items():
+                if name not in shape.targets:
+                    continue
                 rank = min(shape.rank, out, columns)
                 self.a[name] = nn.Parameter(torch.empty(depths, rank, columns))
                 self.b[name] = nn.Parameter(torch.zeros(depths, out, rank))

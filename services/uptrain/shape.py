@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, fields
 
+LINEARS = ("q", "k", "v", "o", "gate", "up", "down")
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -19,6 +21,8 @@ class Shape:
     depths: int
     # Of the low-rank factors that each depth of the block has; 0 for none.
     rank: int
+    # The linears that have such factors.
+    targets: tuple[str, ...] = LINEARS
     # Norms and biases of the block's layers for every depth.
     per_depth_norms: bool = True
     # Ouro (arXiv 2510.25741): norms also behind attention and feed-forward, the final norm after every pass, an exit gate.

@@ -79,6 +79,21 @@ class ExportedDirectory(unittest.TestCase):
             self.assertEqual(config["alpha_pattern"].get(module, config["lora_alpha"]), rank, module)
         self.assertEqual(ranks, {16, 32})
 
+    def test_factors_of_some_linears_alone_are_read_and_written_as_those(self):
+        shape = replace(SHAPE, targets=("q", "v"))
+        model = RecursiveModel(shape)
+        model.initialise(1)
+        manifest = trained_manifest(shape, "random", 1, ("none", 1.0), "last-exited")
+        write_directory(model, self.directory, self.directory, ouro_config(shape, 0), manifest, "")
+        read, _, manifest = read_directory(self.directory)
+        self.assertEqual(manifest["adapters"]["targets"], ["q", "v"])
+        self.assertEqual(read.shape, shape)
+        self.assertEqual(set(read.block[0].a), {"q", "v"})
+        for one, other in zip(model.parameters(), read.parameters(), strict=True):
+            self.assertTrue(torch.equal(one, other))
+        config = json.loads((self.directory / "adapters" / "depth_0" / "adapter_config.json").read_text())
+        self.assertEqual(config["target_modules"], ["q_proj", "v_proj"])
+
     def test_a_factor_of_a_lower_rank_than_others_adds_what_it_holds_and_nothing_else(self):
         # Memory that nobody wrote reads as NaN.
         self.addCleanup(torch.use_deterministic_algorithms, torch.are_deterministic_algorithms_enabled())
