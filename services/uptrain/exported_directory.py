@@ -62,9 +62,14 @@ def depth_tensors(model: RecursiveModel, depth: int) -> tuple[dict[str, Tensor],
 
 
 def write_directory(model: RecursiveModel, tokenizer: Path, out: Path, config: dict, manifest: dict, card: str) -> None:
-    """`config` and `manifest` are what config.json and rondo.json say; `tokenizer` is where the tokenizer's files are."""
+    """`config` and `manifest` are what config.json and rondo.json say; `tokenizer` is where the tokenizer's files are.
+
+    config.json goes first and comes last: nobody reads a directory without it, so none that was broken off, half an older model.
+    """
     out.mkdir(parents=True, exist_ok=True)
     shape = model.shape
+    for name in ("config.json", "rondo.json"):
+        (out / name).unlink(missing_ok=True)
     save_file(model_tensors(model), out / "model.safetensors", metadata={"format": "pt"})
     for depth in range(shape.depths):
         directory = out / "adapters" / f"depth_{depth}"
@@ -75,12 +80,12 @@ def write_directory(model: RecursiveModel, tokenizer: Path, out: Path, config: d
             write_json(directory / "adapter_config.json", adapter_config(model))
         if shape.per_depth_norms:
             save_file(vectors, directory / "vectors.safetensors", metadata={"format": "pt"})
-    write_json(out / "config.json", config)
-    write_json(out / "rondo.json", manifest)
     (out / "README.md").write_text(card)
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json"):
         if (tokenizer / name).exists():
             (out / name).write_bytes((tokenizer / name).read_bytes())
+    write_json(out / "rondo.json", manifest)
+    write_json(out / "config.json", config)
 
 
 def write_json(path: Path, value: dict) -> None:

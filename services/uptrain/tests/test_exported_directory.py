@@ -5,11 +5,13 @@ import tempfile
 import unittest
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import torch
 from places import RECIPES
 from safetensors.torch import load_file, save_file
 
+import exported_directory
 from exported_directory import MODULES, lora_names, ouro_config, read_directory, trained_manifest, write_directory
 from model import RecursiveModel
 from recipe import read_recipe
@@ -93,6 +95,23 @@ class ExportedDirectory(unittest.TestCase):
             self.assertTrue(torch.equal(one, other))
         config = json.loads((self.directory / "adapters" / "depth_0" / "adapter_config.json").read_text())
         self.assertEqual(config["target_modules"], ["q_proj", "v_proj"])
+
+    def test_a_directory_whose_rewriting_broke_off_is_no_model_until_it_is_written_whole(self):
+        config, manifest = (json.loads((self.directory / name).read_text()) for name in ("config.json", "rondo.json"))
+        broken = OSError("no space left on device")
+
+        def write() -> None:
+            write_directory(self.model, self.directory, self.directory, config, manifest, "")
+
+        for method in ("save_file", "write_json"):
+            # The second call: one file or more of the new model lie beside those of the older one.
+            with mock.patch.object(exported_directory, method, side_effect=[None, broken]), self.assertRaises(OSError):
+                write()
+            self.assertFalse((self.directory / "config.json").exists(), method)
+            with self.assertRaises(FileNotFoundError):
+                read_directory(self.directory)
+        write()
+        read_directory(self.directory)
 
     def test_a_factor_of_a_lower_rank_than_others_adds_what_it_holds_and_nothing_else(self):
         # Memory that nobody wrote reads as NaN.
