@@ -3,6 +3,7 @@ import { findArchitecture } from './architecture.ts';
 import { Fields } from './fields.ts';
 import { modelFromConfig } from './huggingface-model.ts';
 import type { ModelSpec } from './model-spec.ts';
+import { defaultRope } from './rope.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -53,6 +54,13 @@ function configOf(model: ModelSpec): Json {
   };
 }
 
-/** The base b of frequencies b^(−2i/dim), a whole number in all published models. */
-const rotaryBase = ({ headDim, rope }: ModelSpec): number =>
-  headDim < 4 ? 10_000 : Math.round(rope.inverseFrequencies[1]! ** (-headDim / 2));
+/**
+ * The base b of frequencies b^(−2i/dim), a whole number in all published models. The last frequency, nearest to 1/b, tells it best: an error
+ * of f32 in the first is raised to the power of dim/2 with it. What is left of it a number of six digits has not.
+ */
+export function rotaryBase({ headDim, rope }: Pick<ModelSpec, 'headDim' | 'rope'>): number {
+  if (headDim < 4) return 10_000;
+  const near = rope.inverseFrequencies.at(-1)! ** (-headDim / (headDim - 2));
+  const round = Number(near.toPrecision(6));
+  return isDeepStrictEqual(defaultRope(round, headDim), rope) ? round : Math.round(near);
+}
