@@ -211,6 +211,10 @@ describe('what does not fit is refused', () => {
       [{ damping: 0.5 }, /--loop-damping: /],
       [{ init: 'average', loops: 2 }, /--loops: /],
       [{ norms: 'shared' }, /--norms: /],
+      [{ initNorms: 'zero' }, /--init-norms: /],
+      [{ initSeed: 0 }, /--init-seed: /],
+      [{ keepFirst: 1 }, /--keep-first: /],
+      [{ keepLast: 0 }, /--keep-last: /],
     ] as const) {
       const given = { checkpoint, out: join(directory, 'refused'), precision: 'f32', ...options } as const;
       await assert.rejects(convert(given), { code: 'CONFIG_INVALID', message: flag });

@@ -10,6 +10,10 @@ const LOOP_FLAGS = {
   loopLayers: '--loop-layers',
   damping: '--loop-damping',
   init: '--init',
+  initNorms: '--init-norms',
+  initSeed: '--init-seed',
+  keepFirst: '--keep-first',
+  keepLast: '--keep-last',
   norms: '--norms',
 } as const;
 
