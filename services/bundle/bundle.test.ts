@@ -51,9 +51,43 @@ test('a manifest with an unknown field, a wrong type or contradicting shapes is 
   await refused(/not JSON/);
 });
 
+/** Where a layer's weights begin, if all of them began at `at`. */
+const layerAt = (at: number) => {
+  const matrix = { data: at, scales: at };
+  return {
+    ...{ attentionNorm: at, ffnNorm: at },
+    ...{ qkv: matrix, output: matrix, gateUp: matrix, down: matrix },
+  };
+};
+
+test('what an engine finds by layer, depth and head is there for each of them', async () => {
+  const places = { file: 'weights.bin', ffn: 16, normEpsilon: 1e-5, prelude: [], coda: [] };
+  const written = (block: object[]) =>
+    writeBundle((manifest) => Object.assign(manifest, { layerWeights: { ...places, block } }));
+  await written([layerAt(0)]);
+  await refused(/layerWeights\.block has places of 1 layers, layers\.block is 2/);
+  await writeBundle((manifest) =>
+    Object.assign(manifest, {
+      layerWeights: { ...places, block: [layerAt(0), layerAt(0)], coda: [layerAt(0)] },
+    }),
+  );
+  await refused(/layerWeights\.coda has places of 1 layers, layers\.coda is 0/);
+  const integers = { data: 0, scales: 0, outputs: 8 };
+  const adapted = (...ranks: number[]) => {
+    const part = { firstOutput: 0, outputs: 8, ranks, b: integers, firstInput: 0, firstColumn: 0 };
+    return [layerAt(0), { ...layerAt(0), factors: { down: { a: integers, parts: [part] } } }];
+  };
+  await written(adapted(4));
+  await refused(/layerWeights\.block\.1\.factors\.down has ranks of 1 depths, maxDepth is 2/);
+  await written(adapted(4, 2));
+  await openBundle(directory);
+  await writeBundle((manifest) => Object.assign(manifest.shape, { heads: 3, kvHeads: 2 }));
+  await refused(/shape\.heads 3 is no multiple of shape\.kvHeads 2/);
+});
+
 test('every file that a manifest names is listed, and so verified', async () => {
   const file = '../other/weights.bin';
-  const layers = { ffn: 16, normEpsilon: 1e-5, prelude: [], block: [], coda: [] };
+  const layers = { ffn: 16, normEpsilon: 1e-5, prelude: [], block: [layerAt(0), layerAt(0)], coda: [] };
   for (const [part, rest] of [
     ['embedding', { offset: 0, scale: 1 }],
     ['layerWeights', layers],

@@ -112,6 +112,14 @@ export function parseManifest(path: string, text: string): Manifest {
       }
     }
   }
+  requireLayerWeights(path, manifest);
+  const { heads, kvHeads } = manifest.shape;
+  if (heads % kvHeads !== 0) {
+    throw new RondoError(
+      'BUNDLE_INVALID',
+      `${path}: shape.heads ${heads} is no multiple of shape.kvHeads ${kvHeads}, which they share`,
+    );
+  }
   if (manifest.rope.inverseFrequencies.length !== manifest.shape.headDim / 2) {
     throw new RondoError(
       'BUNDLE_INVALID',
@@ -125,6 +133,30 @@ export function parseManifest(path: string, text: string): Manifest {
     );
   }
   return manifest;
+}
+
+/** What an engine finds by index: a place for each layer, and a rank for each depth of its factors. */
+function requireLayerWeights(path: string, { layerWeights, layers, maxDepth }: Manifest): void {
+  if (layerWeights === undefined) return;
+  for (const stack of STACKS) {
+    const places = layerWeights[stack];
+    if (places.length !== layers[stack]) {
+      throw new RondoError(
+        'BUNDLE_INVALID',
+        `${path}: layerWeights.${stack} has places of ${places.length} layers, layers.${stack} is ${layers[stack]}`,
+      );
+    }
+    for (const [layer, { factors = {} }] of places.entries()) {
+      for (const [linear, place] of Object.entries(factors)) {
+        const wrong = place?.parts.find(({ ranks }) => ranks.length !== maxDepth);
+        if (wrong === undefined) continue;
+        throw new RondoError(
+          'BUNDLE_INVALID',
+          `${path}: layerWeights.${stack}.${layer}.factors.${linear} has ranks of ${wrong.ranks.length} depths, maxDepth is ${maxDepth}`,
+        );
+      }
+    }
+  }
 }
 
 async function verifyFile(directory: string, file: Manifest['files'][number]): Promise<void> {
