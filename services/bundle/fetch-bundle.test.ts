@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -111,6 +111,20 @@ test('of the text alone, neither graphs nor weights are fetched, and it opens as
   });
   await writeFile(join(into, 'head.onnx'), 'another text');
   await assert.rejects(openBundle(into, 'text'), { code: 'BUNDLE_INVALID', message: /head\.onnx: expected/ });
+});
+
+test('a full disk is told by the file and what helps, and is no fault of the source', async () => {
+  await mkdir(into);
+  for (const name of ['weights.bin', MANIFEST_FILE]) {
+    // Every write to it fails as on a full disk.
+    await symlink('/dev/full', join(into, `${name}.part`));
+    await assert.rejects(fetchBundle(url, digest, into), {
+      code: 'CONFIG_INVALID',
+      message: `${join(into, name)}: cannot be written: the disk is full; free some space or choose another --out`,
+    });
+    await rm(join(into, `${name}.part`));
+  }
+  await fetchBundle(url, digest, into);
 });
 
 test('what is there and whole is not fetched again', async () => {

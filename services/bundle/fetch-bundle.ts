@@ -6,6 +6,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { LIMITS, RondoError } from '@rondo/core';
 import { type Bundle, type BundlePart, digestFile, filesOf, MANIFEST_FILE, openBundle } from './bundle.ts';
+import { diskRefusal } from './disk-refusal.ts';
 import type { Manifest } from './manifest.ts';
 
 /** The manifest's list of files, as far as fetching needs it; `openBundle` reads the rest. */
@@ -26,7 +27,8 @@ export interface FetchOptions {
 /**
  * Copies the bundle with `digest`, the sha256 of its bundle.json in hex, from `source`, a directory or the http(s) URL of one, into
  * `directory`. A file that is there and whole is kept, so that a fetch that was broken off goes on; bundle.json comes last.
- * @throws RondoError SOURCE_UNREACHABLE for what cannot be read, BUNDLE_INVALID for bytes that are not those of the digest.
+ * @throws RondoError SOURCE_UNREACHABLE for what cannot be read, BUNDLE_INVALID for bytes that are not those of the digest,
+ * CONFIG_INVALID for a full disk and a place where nothing may be written.
  */
 export async function fetchBundle(
   source: string,
@@ -34,7 +36,7 @@ export async function fetchBundle(
   directory: string,
   { authorization, presigned, part = 'whole' }: FetchOptions = {},
 ): Promise<Bundle> {
-  await mkdir(directory, { recursive: true });
+  await onDisk(directory, mkdir(directory, { recursive: true }));
   const open: Open = (path) => openFile(source, path, { authorization, presigned });
   const manifest = await manifestFrom(source, digest, open);
   for (const { path, bytes, sha256 } of listedIn(source, manifest, part)) {
@@ -43,10 +45,16 @@ export async function fetchBundle(
       await fetchFile(source, { path, bytes, sha256 }, target, open);
     }
   }
-  await writeFile(`${join(directory, MANIFEST_FILE)}.part`, manifest);
-  await rename(`${join(directory, MANIFEST_FILE)}.part`, join(directory, MANIFEST_FILE));
+  const last = join(directory, MANIFEST_FILE);
+  await onDisk(last, writeFile(`${last}.part`, manifest));
+  await onDisk(last, rename(`${last}.part`, last));
   return openBundle(directory, part);
 }
+
+const onDisk = <Result>(path: string, work: Promise<Result>): Promise<Result> =>
+  work.catch((cause: unknown) => {
+    throw diskRefusal(path, cause, '--out') ?? cause;
+  });
 
 type Open = (path: string) => Promise<Readable>;
 
@@ -96,6 +104,8 @@ async function fetchFile(
   }
   const broken = (cause: Error): never => {
     if (cause instanceof RondoError) throw cause;
+    const refusal = diskRefusal(target, cause, '--out');
+    if (refusal) throw refusal;
     throw new RondoError('SOURCE_UNREACHABLE', `${source}: ${path} broke off: ${cause.message}`, { cause });
   };
   await pipeline(await open(path), counted, createWriteStream(`${target}.part`)).catch(broken);
@@ -107,7 +117,7 @@ async function fetchFile(
       `${source}: ${path}: expected ${bytes} bytes with sha256 ${sha256}, found ${length > bytes ? 'more' : `${length} with ${found}`}`,
     );
   }
-  await rename(`${target}.part`, target);
+  await onDisk(target, rename(`${target}.part`, target));
 }
 
 async function openFile(

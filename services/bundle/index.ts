@@ -7,6 +7,7 @@ export {
   openBundle,
   parseManifest,
 } from './bundle.ts';
+export { diskReason, diskRefusal } from './disk-refusal.ts';
 export {
   EXPORTED_MANIFEST_FILE,
   type ExportedManifest,

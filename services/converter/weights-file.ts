@@ -1,4 +1,5 @@
 import { type FileHandle, open } from 'node:fs/promises';
+import { diskReason } from '@rondo/bundle';
 import { RondoError } from '@rondo/core';
 import type { WeightRef } from './graph.ts';
 import type { DataType } from './onnx-model.ts';
@@ -77,19 +78,8 @@ export class WeightsFile {
 const typeOf = (data: Float32Array | Uint8Array | Int8Array): DataType =>
   data instanceof Float32Array ? 'float32' : data instanceof Int8Array ? 'int8' : 'uint8';
 
-const FORBIDDEN = 'this account may not write there; choose another --out';
-/** Why a file may not be written or grow, in words that say what to do. */
-const REASONS: Readonly<Record<string, string>> = {
-  EACCES: FORBIDDEN,
-  EPERM: FORBIDDEN,
-  EROFS: 'the file system is read-only; choose another --out',
-  ENOSPC: 'the disk is full; free some space or choose another --out',
-  EDQUOT: 'your disk quota is used up; free some space or choose another --out',
-  EFBIG: 'files may not grow that large here (ulimit -f, or the file system); choose another --out',
-};
-
 /** Names the file and what was being written, most usefully when the disk is full. */
 export function diskError(path: string, bytes: number, cause: unknown): RondoError {
-  const reason = REASONS[(cause as { code?: string }).code ?? ''] ?? String(cause);
+  const reason = diskReason(cause, '--out') ?? String(cause);
   return new RondoError('CONFIG_INVALID', `${path}: writing byte ${bytes} failed: ${reason}`, { cause });
 }

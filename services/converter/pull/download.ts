@@ -2,6 +2,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open, rename, rm, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
+import { diskRefusal } from '@rondo/bundle';
 import { RondoError } from '@rondo/core';
 
 /** What the source says a file must hash to. `git-blob` is git's SHA-1 over "blob <size>\0" and the content. */
@@ -28,6 +29,8 @@ export interface TransferOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Where checkpoints are kept is its value. */
+export const PLACE_OPTION = '--cache';
 /** Without a single byte for this long a source counts as unreachable. */
 const CONNECT_MS = 5_000;
 const STALL_MS = 30_000;
@@ -37,7 +40,8 @@ const BARREN_ATTEMPTS = 3;
 /**
  * Fetches `remote` into `target` by way of `target.part`, which a later call continues; the file appears under its name
  * only when its digest is right. A `target` that an earlier call brought whole is not fetched again.
- * @throws RondoError SOURCE_UNREACHABLE when the source cannot be read, CHECKPOINT_INVALID on a wrong digest.
+ * @throws RondoError SOURCE_UNREACHABLE when the source cannot be read, CHECKPOINT_INVALID on a wrong digest, CONFIG_INVALID for a full
+ * disk, which no other try makes larger.
  */
 export async function download(remote: RemoteFile, target: string, options: TransferOptions): Promise<void> {
   const part = `${target}.part`;
@@ -58,6 +62,8 @@ export async function download(remote: RemoteFile, target: string, options: Tran
     } catch (error) {
       options.signal?.throwIfAborted();
       if (error instanceof RondoError) throw error;
+      const refusal = diskRefusal(part, error, PLACE_OPTION);
+      if (refusal) throw refusal;
       barren = (await sizeOf(part)) > before ? 0 : barren + 1;
       if (barren === BARREN_ATTEMPTS) throw unreachable(remote.url, error);
     }
