@@ -25,6 +25,23 @@ const LEAVING = 0.08;
 /** After a refusal a client waits so long, in milliseconds. */
 const REFUSED_MS = 500;
 
+/** Sends one request to each coordinator and waits for the answers: what a cluster that is left alone must do. */
+export async function lastAnswers({
+  urls,
+  known,
+  hungMs,
+}: Pick<ChaosLoadOptions, 'urls' | 'known' | 'hungMs'>): Promise<Sent[]> {
+  return Promise.all(
+    urls.map(async (url, coordinator) => {
+      const client = new ChaosClient(url);
+      const chosen = known[coordinator % known.length]!;
+      const record = await client.send(chosen.request, { id: `chaos-last-${coordinator}`, hungMs });
+      client.close();
+      return { known: chosen, coordinator, record };
+    }),
+  );
+}
+
 /** Keeps `clients` requests in flight, spread over all coordinators, until `enough`; then waits for the last to end. */
 export async function chaosLoad(options: ChaosLoadOptions): Promise<Sent[]> {
   const { urls, known, hungMs, enough } = options;

@@ -4,6 +4,7 @@ import type { ChaosRecord } from './chaos-client.ts';
 import { type ChaosFindings, chaosGoals, detectionMs } from './chaos-report.ts';
 import type { TakenStep } from './fault-run.ts';
 import type { Action } from './fault-walk.ts';
+import type { Verdict } from './verdict.ts';
 
 const step = (action: Action, atMs: number, address = 'a'): TakenStep => ({
   action,
@@ -37,8 +38,21 @@ test('a worker that came back before both had seen it away was not seen', () => 
 const record = (outcome: ChaosRecord['outcome']): ChaosRecord => ({
   ...{ id: 'r', sentMs: 0, endedMs: 1, outcome, status: 200, choices: [], tokenMs: [] },
 });
+const verdict = (outcome: ChaosRecord['outcome'], lost = 0): Verdict => ({
+  sent: {
+    coordinator: 0,
+    known: {
+      request: { path: '/v1/completions', body: { stream: true }, choices: 1 },
+      answer: record('ended'),
+    },
+    record: record(outcome),
+  },
+  ...{ tokens: outcome === 'refused' ? 0 : 3, lost, repeated: 0, different: 0 },
+  wrong: outcome === 'ended' && lost === 0 ? [] : ['not as it should be'],
+});
 const findings: ChaosFindings = {
-  ...{ verdicts: [], steps: [step('kill', 1), step('restart', 2), step('cut', 3)], stuck: [], sightings: [] },
+  ...{ verdicts: [verdict('ended')], afterwards: [verdict('ended'), verdict('ended')] },
+  ...{ steps: [step('kill', 1), step('restart', 2), step('cut', 3)], stuck: [], sightings: [] },
   ...{ coordinators: 2, faultsGoal: 2, minutes: 1, clients: 1, undecided: 0, recomputed: 0, drainMs: [] },
   ...{ wrongExits: [], reserved: 0, memoryMiB: [], toZero: false, nats: false },
 };
@@ -56,21 +70,21 @@ test('every goal is met by a run in which nothing went wrong, and missed by what
 });
 
 test('where every worker may be away, a request may fail, but not lose tokens and end well', () => {
-  const verdict = (outcome: 'ended' | 'failed') => ({
-    sent: {
-      coordinator: 0,
-      known: {
-        request: { path: '/v1/completions' as const, body: { stream: true }, choices: 1 },
-        answer: record('ended'),
-      },
-      record: record(outcome),
-    },
-    ...{ tokens: 3, lost: 2, repeated: 0, different: 0, wrong: ['2 tokens too few'] },
-  });
-  assert.deepEqual(missed({ verdicts: [verdict('failed')], toZero: true }), []);
-  assert.deepEqual(missed({ verdicts: [verdict('ended')], toZero: true }), ['tokens lost']);
-  assert.deepEqual(missed({ verdicts: [verdict('failed')] }), [
+  const whole = verdict('ended');
+  assert.deepEqual(missed({ verdicts: [whole, verdict('failed', 2)], toZero: true }), []);
+  assert.deepEqual(missed({ verdicts: [verdict('ended', 2)], toZero: true }), ['tokens lost']);
+  assert.deepEqual(missed({ verdicts: [whole, verdict('failed', 2)] }), [
     'tokens lost',
     'requests that failed after they were taken',
   ]);
+});
+
+test('a cluster that refuses everything, or says nothing whole once it is left alone, misses a goal also where every worker may be away', () => {
+  const refused = [verdict('refused'), verdict('refused')];
+  const answered = 'requests behind the last fault that ended well, one to each coordinator';
+  assert.deepEqual(missed({ verdicts: refused, afterwards: refused, toZero: true }), [
+    'tokens compared',
+    answered,
+  ]);
+  assert.deepEqual(missed({ afterwards: [verdict('ended'), verdict('ended', 1)], toZero: true }), [answered]);
 });

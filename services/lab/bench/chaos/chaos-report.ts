@@ -7,6 +7,8 @@ import { longestPause, type Pause, pauses, type Verdict } from './verdict.ts';
 
 export interface ChaosFindings {
   readonly verdicts: readonly Verdict[];
+  /** Of one request to each coordinator, sent once nothing was done to the cluster any more. */
+  readonly afterwards: readonly Verdict[];
   readonly steps: readonly TakenStep[];
   readonly stuck: readonly string[];
   readonly sightings: readonly Sighting[];
@@ -96,6 +98,12 @@ export function detectionMs(
 const total = (verdicts: readonly Verdict[], pick: (verdict: Verdict) => number): number =>
   verdicts.reduce((sum, verdict) => sum + pick(verdict), 0);
 
+/** Tokens of answers that came to their end, or to that of their client's patience. */
+const compared = (verdicts: readonly Verdict[]): number =>
+  total(verdicts, ({ sent, tokens }) =>
+    sent.record.outcome === 'ended' || sent.record.outcome === 'left' ? tokens : 0,
+  );
+
 const count = (verdicts: readonly Verdict[], outcome: string): number =>
   verdicts.filter(({ sent }) => sent.record.outcome === outcome).length;
 
@@ -106,6 +114,14 @@ export function chaosGoals(findings: ChaosFindings): Goal[] {
   const owed = toZero ? verdicts.filter(({ sent }) => sent.record.outcome !== 'failed') : verdicts;
   return [
     ...(findings.faultsGoal > 0 ? [atLeast('faults', findings.faultsGoal, faults)] : []),
+    // A cluster that answers nothing loses nothing.
+    atLeast('tokens compared', 1, compared(verdicts)),
+    atLeast(
+      'requests behind the last fault that ended well, one to each coordinator',
+      findings.coordinators,
+      findings.afterwards.filter(({ sent, wrong }) => sent.record.outcome === 'ended' && wrong.length === 0)
+        .length,
+    ),
     atMost(
       'tokens lost',
       0,

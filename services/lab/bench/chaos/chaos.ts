@@ -7,7 +7,7 @@ import { Scrape } from '../../load/scrape.ts';
 import type { Suite, SuiteContext, SuiteResult } from '../suite.ts';
 import { chaosBundle } from './chaos-bundle.ts';
 import { ChaosCluster } from './chaos-cluster.ts';
-import { chaosLoad, type Sent } from './chaos-load.ts';
+import { chaosLoad, lastAnswers, type Sent } from './chaos-load.ts';
 import { type ChaosFindings, chaosGoals, chaosReport } from './chaos-report.ts';
 import { chaosRequests } from './chaos-requests.ts';
 import { keepEvidence } from './evidence.ts';
@@ -24,7 +24,9 @@ const COORDINATORS = 2;
 const CLIENTS = 24;
 /** Nothing came for so long: the request hangs. */
 const HUNG_MS = 60_000;
-/** Workers come back within so long once nothing is done to them any more, and have given back all pages. */
+/** Workers that came back serve within so long. */
+const RETURN_MS = 60_000;
+/** Workers have given back all pages within so long once nothing is asked of them any more. */
 const QUIET_MS = 30_000;
 /** How often a step comes when the time is given and the number of faults is not. */
 const STEP_MS = 600;
@@ -71,8 +73,9 @@ async function run(context: SuiteContext): Promise<SuiteResult> {
   }
   context.signal.throwIfAborted();
   const verdicts = disturbed.sent.map(judge);
+  const afterwards = disturbed.last.map(judge);
   const findings: ChaosFindings = {
-    ...{ verdicts, ...disturbed, clients: CLIENTS, faultsGoal: faults },
+    ...{ verdicts, afterwards, ...disturbed, clients: CLIENTS, faultsGoal: faults },
     ...{
       coordinators: COORDINATORS,
       undecided: oracle.undecided,
@@ -87,7 +90,9 @@ async function run(context: SuiteContext): Promise<SuiteResult> {
     return chaosReport(findings);
   }
   const epochMs = performance.timeOrigin;
-  progress(await keepEvidence({ seed, ...disturbed, verdicts, epochMs }, folder));
+  progress(
+    await keepEvidence({ seed, ...disturbed, verdicts: [...verdicts, ...afterwards], epochMs }, folder),
+  );
   return chaosReport({ ...findings, evidence: folder });
 }
 
@@ -103,6 +108,8 @@ interface Disturbance {
 type Disturbed = FaultRun &
   Pick<ChaosFindings, 'minutes' | 'sightings' | 'recomputed' | 'reserved' | 'memoryMiB'> & {
     readonly sent: readonly Sent[];
+    /** Sent once nothing was done to the cluster any more. */
+    readonly last: readonly Sent[];
   };
 
 /** The load, the faults while it runs, and then the quiet in which all must have come back. */
@@ -124,7 +131,7 @@ async function disturb(
       enough: AbortSignal.any([enough.signal, signal]),
     });
     const ran = await runFaults({
-      ...{ cluster, health, ...how, signal },
+      ...{ cluster, health, ...how, returnMs: RETURN_MS, signal },
       walk: faultWalk({
         seed: how.seed,
         workers: WORKERS,
@@ -135,21 +142,17 @@ async function disturb(
       onStep: ({ action, slot, atMs }, faults) =>
         progress(`${((atMs - beginMs) / 1000).toFixed(1)} s, fault ${faults}: ${action} ${slot}`),
     });
-    for (const { cable, process, starting } of cluster.slots) {
-      await starting;
-      cable.heal();
-      process?.kill('SIGCONT');
-    }
     enough.abort();
     const minutes = (performance.now() - beginMs) / 60_000;
     progress('waiting for the last requests');
     const sent = await load;
+    const last = await lastAnswers({ urls: cluster.urls, known, hungMs: HUNG_MS });
     const reserved = await quiet(health, signal);
     const scrapes = await Promise.all(cluster.urls.map((url) => Scrape.of(url)));
     const recomputed = scrapes.reduce((sum, scrape) => sum + scrape.sum('rondo_recomputed_tokens_total'), 0);
     const after = await memory();
     const memoryMiB = before.map((mib, index) => ({ before: mib, after: after[index]! }));
-    return { ...ran, minutes, sightings: health.sightings, sent, reserved, recomputed, memoryMiB };
+    return { ...ran, minutes, sightings: health.sightings, sent, last, reserved, recomputed, memoryMiB };
   } finally {
     enough.abort();
     await health.stop();

@@ -17,8 +17,8 @@ export interface TakenStep {
 }
 
 export interface FaultRunOptions {
-  readonly cluster: ChaosCluster;
-  readonly health: HealthWatch;
+  readonly cluster: Pick<ChaosCluster, 'slots' | 'kill' | 'drain' | 'join' | 'bringBack'>;
+  readonly health: Pick<HealthWatch, 'serving'>;
   readonly nats: NatsProcess | undefined;
   readonly walk: Iterable<Step>;
   readonly seed: number;
@@ -28,12 +28,11 @@ export interface FaultRunOptions {
   readonly everyMs: number;
   readonly forMs: number;
   readonly faults: number;
+  /** A worker that came back and does not serve after so long counts as lost for good, in milliseconds. */
+  readonly returnMs: number;
   readonly signal: AbortSignal;
   readonly onStep: (step: TakenStep, faults: number) => void;
 }
-
-/** A worker that came back and does not serve after so long counts as lost for good, in milliseconds. */
-const RETURN_MS = 60_000;
 
 /** NATS is away for so long at most, in milliseconds. */
 const NATS_AWAY_MS = 20_000;
@@ -47,13 +46,14 @@ export interface FaultRun {
 
 /**
  * Takes the steps of a walk until time or faults are used up. A step that takes a worker away waits until another one
- * serves in the eyes of every coordinator.
+ * serves in the eyes of every coordinator. In the end whatever is stopped or cut goes on, and every worker that has a
+ * process is waited for.
  */
 export async function runFaults(options: FaultRunOptions): Promise<FaultRun> {
   const { cluster, everyMs, forMs, signal } = options;
   const draws = new RandomStream(options.seed ^ 0x5eed);
   const steps: TakenStep[] = [];
-  const stuck: string[] = [];
+  const stuck = new Set<string>();
   const serving = new Set(cluster.slots.filter(({ process }) => process !== undefined));
   const endMs = performance.now() + forMs;
   let faults = 0;
@@ -62,8 +62,8 @@ export async function runFaults(options: FaultRunOptions): Promise<FaultRun> {
     const slot = cluster.slots[index];
     if (slot && TAKES_AWAY.has(action)) {
       serving.delete(slot);
-      stuck.push(...(await othersServe(options, [...serving])));
-      if (stuck.length > 0) break;
+      for (const name of await absentees(options, [...serving], options.least)) stuck.add(name);
+      if (stuck.size > 0) break;
     } else if (slot && BRINGS_BACK.has(action)) serving.add(slot);
     // A worker can be told to stop only once it runs.
     await slot?.starting;
@@ -80,18 +80,27 @@ export async function runFaults(options: FaultRunOptions): Promise<FaultRun> {
     }
     await delay(gap * everyMs, undefined, { signal }).catch(() => undefined);
   }
-  return { steps, stuck };
+  for (const { cable, process, starting } of cluster.slots) {
+    await starting;
+    cable.heal();
+    process?.kill('SIGCONT');
+  }
+  // One that serves is enough to go on, so that only now is each one held to what it came back for.
+  const present = cluster.slots.filter(({ process }) => process !== undefined);
+  for (const name of await absentees(options, present, present.length)) stuck.add(name);
+  return { steps, stuck: [...stuck] };
 }
 
 const TAKES_AWAY: ReadonlySet<Action> = new Set(['kill', 'stop', 'cut', 'drain']);
 const BRINGS_BACK: ReadonlySet<Action> = new Set(['join', 'restart', 'continue', 'heal']);
 
-/** Waits until `least` of `others` serve; names those who did not in time. */
-async function othersServe(
-  { health, least, signal }: FaultRunOptions,
+/** Waits until `least` of `others` serve; names those who do not when that takes too long. */
+async function absentees(
+  { health, returnMs, signal }: FaultRunOptions,
   others: readonly Slot[],
+  least: number,
 ): Promise<string[]> {
-  const deadline = performance.now() + RETURN_MS;
+  const deadline = performance.now() + returnMs;
   const absent = () => others.filter(({ cable }) => !health.serving(cable.address));
   while (others.length - absent().length < least && !signal.aborted) {
     if (performance.now() > deadline) return absent().map(({ name }) => name);
@@ -101,7 +110,12 @@ async function othersServe(
 }
 
 /** Does one thing. Undefined when there was nothing to do it to, else how it was done, if that needs words. */
-function act(cluster: ChaosCluster, action: Action, slot: Slot, draws: RandomStream): string | undefined {
+function act(
+  cluster: FaultRunOptions['cluster'],
+  action: Action,
+  slot: Slot,
+  draws: RandomStream,
+): string | undefined {
   switch (action) {
     case 'kill':
       cluster.kill(slot);
