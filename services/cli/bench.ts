@@ -3,6 +3,7 @@ import { RondoError } from '@rondo/core';
 import {
   type Cell,
   type ChaosChoice,
+  isWhole,
   RondoProcess,
   reportText,
   runSuite,
@@ -38,14 +39,10 @@ export const benchCommand = (): Command =>
   new Command('bench')
     .description('measure one suite and hold it against its goals')
     .argument('[suite]', SUITES.map(({ name }) => name).join(', '))
-    .option(
-      '--quick',
-      'end within five minutes: fewer cells; leaves the documents as they are unless --docs',
-      false,
-    )
+    .option('--quick', 'end within five minutes: fewer cells', false)
     .option(
       '--cells <list>',
-      'measure these cells only, sequences x context, each at least once to the end; leaves the documents as they are unless --docs (peers)',
+      'measure these cells only, sequences x context, each at least once to the end (peers)',
       cellsOption('--cells'),
     )
     .option('--minutes <n>', 'how long faults come (chaos)', fractionOption('--minutes', 24 * 60))
@@ -59,7 +56,7 @@ export const benchCommand = (): Command =>
     .option('--list', 'print the names of the suites and end', false)
     .option(
       '--docs',
-      'write the page under docs that shows the suite, and its plots, with --quick or --cells too',
+      'write the page under docs that shows the suite, and its plots, of a run that is not whole too',
     )
     .option('--no-docs', 'leave the documents as they are')
     .addHelpText(
@@ -70,7 +67,8 @@ ${SUITES.map(({ name, summary }) => `  ${name.padEnd(10)} ${summary}`).join('\n'
 
 What a suite needs is installed and converted into .cache the first time, which comes on top of its time.
 Prints a table, then each goal as met or NOT MET; a goal that is not met is a finding, not a failure: the command ends
-with 0. Run it on a machine that does nothing else. \`make bench\` runs all suites.
+with 0. A run is not whole with --quick, --cells or any option marked (chaos): it leaves the documents as they are unless
+--docs. Run it on a machine that does nothing else. \`make bench\` runs all suites.
 
 Examples:
   rondo bench peers --quick
@@ -102,6 +100,8 @@ async function measure(suite: Suite, flags: BenchFlags): Promise<void> {
       `--bundle, --minutes, --faults, --placement, --to-zero: ${name} knows no such choice; only chaos does`,
     );
   }
+  const plan = { quick: flags.quick, ...(flags.cells && { cells: flags.cells }), ...(chaos && { chaos }) };
+  const documents = flags.docs ?? isWhole(plan);
   const rondo = rondoScript('measure in a checkout of Rondo');
   await using json = await ResultFile.asked(flags.json);
   const interrupt = new AbortController();
@@ -109,9 +109,7 @@ async function measure(suite: Suite, flags: BenchFlags): Promise<void> {
   process.once('SIGINT', stop).once('SIGTERM', stop);
   const { signal } = interrupt;
   const report = await runSuite(suite, {
-    quick: flags.quick,
-    ...(flags.cells && { cells: flags.cells }),
-    ...(chaos && { chaos }),
+    ...plan,
     seed: flags.seed,
     threads: flags.threads,
     cache: CACHE,
@@ -122,7 +120,7 @@ async function measure(suite: Suite, flags: BenchFlags): Promise<void> {
   });
   process.stdout.write(reportText(report));
   await json?.write(`${JSON.stringify(report, null, 2)}\n`);
-  if (flags.docs ?? !(flags.quick || flags.cells)) await writeDocuments(report, DOCS, suite.page);
+  if (documents) await writeDocuments(report, DOCS, suite.page);
 }
 
 /** What was said about faults; undefined when nothing was. */

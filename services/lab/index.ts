@@ -9,6 +9,7 @@ export {
   type Cell,
   type ChaosChoice,
   type Goal,
+  isWhole,
   type Plot,
   type Row,
   type Suite,

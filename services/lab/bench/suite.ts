@@ -69,6 +69,10 @@ export interface SuiteContext {
   readonly launchLogged: (log: string, ...args: string[]) => Promise<RondoProcess>;
 }
 
+/** Whether a suite measures all that it chooses by itself, and nothing else: that is what documents show. */
+export const isWhole = ({ quick, cells, chaos }: Pick<SuiteContext, 'quick' | 'cells' | 'chaos'>): boolean =>
+  !quick && cells === undefined && chaos === undefined;
+
 export interface Suite {
   readonly name: string;
   /** One line for `rondo bench --help`. */
