@@ -3,6 +3,7 @@ import { RondoError } from '@rondo/core';
 import {
   type Cell,
   type ChaosChoice,
+  checkDocuments,
   isWhole,
   RondoProcess,
   reportText,
@@ -102,6 +103,7 @@ async function measure(suite: Suite, flags: BenchFlags): Promise<void> {
   }
   const plan = { quick: flags.quick, ...(flags.cells && { cells: flags.cells }), ...(chaos && { chaos }) };
   const documents = flags.docs ?? isWhole(plan);
+  if (documents) await checkDocuments(suite.name, DOCS, suite.page);
   const rondo = rondoScript('measure in a checkout of Rondo');
   await using json = await ResultFile.asked(flags.json);
   const interrupt = new AbortController();

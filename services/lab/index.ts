@@ -1,5 +1,5 @@
 export { type BenchBundleOptions, benchBundle, benchCheckpoint } from './bench/bench-bundle.ts';
-export { writeDocuments } from './bench/documents.ts';
+export { checkDocuments, writeDocuments } from './bench/documents.ts';
 export { EngineLoop, type EngineLoopOptions, type LoopTimes } from './bench/engine-loop.ts';
 export { type BenchReport, reportText, runSuite } from './bench/report.ts';
 export { type ProcessEnd, RondoProcess, type RondoProcessOptions } from './bench/rondo-process.ts';

@@ -3,10 +3,12 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { replaceSection, writeDocuments } from './documents.ts';
+import { fileURLToPath } from 'node:url';
+import { checkDocuments, replaceSection, writeDocuments } from './documents.ts';
 import { thisMachine } from './machine.ts';
 import type { BenchReport } from './report.ts';
 import { atLeast, atMost } from './suite.ts';
+import { SUITES } from './suites.ts';
 
 const PAGE =
   '# Benchmarks\n\n<!-- bench:a -->\nold\n<!-- /bench:a -->\n\nprose\n<!-- bench:b -->\n<!-- /bench:b -->\n';
@@ -57,6 +59,26 @@ test("a report replaces its suite's section and no other text", async () => {
   } finally {
     await rm(docs, { recursive: true });
   }
+});
+
+test('whether a page has markers for a suite is known without a report', async () => {
+  const docs = await mkdtemp(join(tmpdir(), 'rondo-documents-'));
+  try {
+    await writeFile(join(docs, 'RESULTS.md'), PAGE);
+    await checkDocuments('b', docs, 'RESULTS.md');
+    assert.equal(await readFile(join(docs, 'RESULTS.md'), 'utf8'), PAGE);
+    await assert.rejects(checkDocuments('c', docs, 'RESULTS.md'), {
+      code: 'CONFIG_INVALID',
+      message: /RESULTS\.md: expected the lines <!-- bench:c -->/,
+    });
+  } finally {
+    await rm(docs, { recursive: true });
+  }
+});
+
+test('every suite has its markers on its page', async () => {
+  const docs = fileURLToPath(new URL('../../../docs/', import.meta.url));
+  for (const { name, page } of SUITES) await checkDocuments(name, docs, page);
 });
 
 test('a page without markers for the suite is refused by name', () => {

@@ -7,6 +7,15 @@ import { type BenchReport, goalRows } from './report.ts';
 import { markdownTable } from './table.ts';
 
 /**
+ * Whether `<docs>/<name>` can show `suite`, asked before hours are spent on measuring it.
+ * @throws RondoError CONFIG_INVALID when the page has no markers for the suite.
+ */
+export async function checkDocuments(suite: string, docs: string, name = 'BENCHMARKS.md'): Promise<void> {
+  const page = join(docs, name);
+  replaceSection(await readFile(page, 'utf8'), suite, '', page);
+}
+
+/**
  * Puts `report` into `<docs>/<name>`, between the markers of its suite, and its plots into
  * `<docs>/benchmarks/<suite>-<plot>.svg`.
  * @throws RondoError CONFIG_INVALID when the page has no markers for the suite.
