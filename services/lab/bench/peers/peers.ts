@@ -71,7 +71,8 @@ async function run(context: SuiteContext, peers: readonly Peer[]): Promise<Suite
     },
     lastRepeatMs: context.quick ? begin + QUICK_LAST_REPEAT_MS : Number.POSITIVE_INFINITY,
     lastRunMs: context.quick && !context.cells ? begin + QUICK_LAST_ROUND_MS : Number.POSITIVE_INFINITY,
-    lastMemoryRunMs: context.quick ? begin + QUICK_LAST_RUN_MS : Number.POSITIVE_INFINITY,
+    // Cells that somebody chose take their time, also those runs that tell whether memory grows.
+    lastMemoryRunMs: context.quick && !context.cells ? begin + QUICK_LAST_RUN_MS : Number.POSITIVE_INFINITY,
   });
   return {
     rows: peerRows(result.trials),

@@ -99,6 +99,14 @@ test('the fastest takes turns with all of the rival that may be its fastest, and
   const matches = (['prefill', 'decode'] as const).map((phase) => ({ phase, cell: CELLS[1]!, rounds: 3 }));
   const plan = { ...PLAN, ...ENDLESS, duels: { ...duels, matches } };
   const found = await race(context, contestants, plan);
+  // Of ours, behind the warm-up and two runs in each of two cells: what it holds counts its turns.
+  assert.deepEqual(
+    found.duels.map(({ residentBytes }) => residentBytes),
+    [
+      [6, 7, 8],
+      [9, 10, 11],
+    ],
+  );
   assert.deepEqual(
     found.duels.map(({ phase, cell, ours, rivals }) => [
       ...[phase, cell, ours.variant],

@@ -47,6 +47,8 @@ export interface Match {
 export interface Duel extends Match {
   readonly ours: Contestant;
   readonly rivals: readonly { readonly contestant: Contestant; readonly ratios: number[] }[];
+  /** What the process of ours held after each of its turns. */
+  readonly residentBytes: number[];
 }
 
 /** Runs behind the race that tell whether memory grows: by then every cell has run, and each needs what the last one needed. */
@@ -141,7 +143,9 @@ export async function race(
         for (const contestant of round % 2 === 0 ? inTurn : inTurn.toReversed()) {
           if (failures.has(contestant)) continue;
           const times = await run({ cell, contestant }, phase === 'prefill' ? 1 : GENERATED);
-          if (times !== undefined) took.set(contestant, msOf(phase, times));
+          if (times === undefined) continue;
+          took.set(contestant, msOf(phase, times));
+          if (contestant === ours) duel.residentBytes.push(times.residentBytes);
         }
         for (const { contestant, ratios } of rivals) {
           if (took.has(ours) && took.has(contestant)) ratios.push(took.get(contestant)! / took.get(ours)!);
@@ -196,6 +200,7 @@ function duelOf({ engine, rival }: DuelPlan, match: Match, trials: readonly Tria
     {
       ...{ ...match, ours: ours.contestant },
       rivals: rivals.map(({ contestant }) => ({ contestant, ratios: [] })),
+      residentBytes: [],
     },
   ];
 }
