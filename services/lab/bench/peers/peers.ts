@@ -7,7 +7,7 @@ import { llamaCpp } from './llama-cpp.ts';
 import { pytorch } from './pytorch.ts';
 import { GENERATED, MEMORY_RUNS, type RaceResult, race, sameCell, title } from './race.ts';
 import { rondo } from './rondo.ts';
-import { duelNotes, MATCHES, peerGoals, peerRows } from './standings.ts';
+import { duelNotes, MATCHES, peerGoals, peerRows, TURNS_CONTEXT_MAX } from './standings.ts';
 import { transformersJs } from './transformers-js.ts';
 
 const PEERS: readonly Peer[] = [rondo, llamaCpp, transformersJs, pytorch];
@@ -112,8 +112,8 @@ function explanation({ threads, quick, cells }: SuiteContext, peers: readonly Pe
     quick || cells ? ' Goals of cells that were not measured are left out.' : '',
   ].join('');
   return [
-    `Context c is a prompt of c − ${GENERATED} random ids and ${GENERATED} greedy tokens after it, for all sequences side by side; prefill counts the prompts, decode the ${GENERATED} steps that follow. Every engine has ${threads} threads and a process of its own, starts from the same Q4_1 checkpoint and takes its turn in every repeat, so that drift of the machine hits all alike. Rates are medians; the spread is (largest − smallest) / median. A variant more than a quarter slower than its engine's fastest in both respects is run once. Where there is a goal our fastest and llama.cpp's take turns behind the race, and it goes by the median of the rounds' ratios to the rival that ours is least ahead of. Whether our memory grows is told behind the race, by ${MEMORY_RUNS} more runs of the largest cell: the first of a larger cell than any before needs more, which is no growth.`,
-    `rondo is the engine without a server: chunks and decode steps through every pass. llama.cpp is node-llama-cpp with one context for all sequences, with and without flash attention, and with batches of 512 and 2048.${peers.includes(pytorch) ? OTHERS : ''}${leftOut}`,
+    `Context c is a prompt of c − ${GENERATED} random ids and ${GENERATED} greedy tokens after it, for all sequences side by side; prefill counts the prompts, decode the ${GENERATED} steps that follow. Every engine has ${threads} threads and a process of its own, starts from the same Q4_1 checkpoint and takes its turn in every repeat, so that drift of the machine hits all alike. Rates are medians of the runs that the table counts, where it counts one that run's; the spread is (largest − smallest) / median. A variant more than a quarter slower than its engine's fastest in both respects is run once. Where there is a goal at a context of up to ${TURNS_CONTEXT_MAX} our fastest and llama.cpp's take turns behind the race, while time is left, and it goes by the median of the rounds' ratios to the rival that ours is least ahead of; a goal without turns holds best against best as the race had them, and its name says over how many runs. Whether our memory grows is told behind the race, by ${MEMORY_RUNS} more runs of the largest cell: the first of a larger cell than any before needs more, which is no growth.`,
+    `rondo is the engine without a server: chunks and decode steps through every pass. llama.cpp is measured through node-llama-cpp, not by a program of its own: one context for all sequences, with and without flash attention, and with batches of 512 and 2048. A new context runs the prompts once before they are timed. Each token of each sequence is sampled by itself and goes through JavaScript, which is in its decode times; there is none of that in its prefill.${peers.includes(pytorch) ? OTHERS : ''}${leftOut}`,
   ];
 }
 

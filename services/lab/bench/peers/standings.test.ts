@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { median } from '../../load/quantile.ts';
 import type { Cell } from '../suite.ts';
+import { cellText } from '../table.ts';
 import type { Contestant } from './contestant.ts';
-import { GENERATED, type Trial } from './race.ts';
+import { type Duel, GENERATED, type Trial } from './race.ts';
 import { duelNotes, peerGoals, peerRows } from './standings.ts';
 
 const CELL: Cell = { sequences: 16, context: 128 };
@@ -35,7 +36,10 @@ test("a goal holds our best variant's median against the other's best, and names
   const trials = [trial(int4, [400, 250, 200]), trial(f32, [100]), trial(q4, [90, 99, 200]), trial(q8, [80])];
   const goals = peerGoals(trials);
   const ratio = goals.find(({ name }) => name.startsWith('decode'));
-  assert.equal(ratio?.name, "decode at 16 × 128, times llama.cpp's best");
+  assert.equal(
+    ratio?.name,
+    "decode at 16 × 128, times llama.cpp's best through node-llama-cpp, sampling included (medians of 3 runs or more, not by turns)",
+  );
   assert.ok(Math.abs(Number(ratio?.measured) - 250 / 99) < 1e-9);
   assert.equal(ratio?.met, true);
   assert.equal(goals.filter(({ name }) => name.includes('llama.cpp')).length, 1);
@@ -84,20 +88,33 @@ test('growth is measured over the runs behind the race, and not met where there 
   });
 });
 
-test("each engine's best variant is marked, per rate", () => {
+test("each engine's best variant is marked, per rate, and a single run has no spread", () => {
   const rows = peerRows([trial(q4, [90]), trial(q8, [80, 120])]);
   assert.deepEqual(
     rows.map((row) => [
       row.variant,
       row['decode tok/s'],
-      Math.round(Number(row['decode spread %'])),
+      cellText(row['decode spread %']),
       row['best of its engine'],
     ]),
     [
-      ['q4_0', 90, 0, 'prefill'],
-      ['q8_0', 100, 40, 'decode'],
+      ['q4_0', 90, '', 'prefill'],
+      ['q8_0', 100, '40.0', 'decode'],
     ],
   );
+});
+
+test('what a ratio rests on is in its name, where it is less than several rounds by turns', () => {
+  const name = (runs: readonly number[], ratios: readonly number[]) => {
+    const trials = [trial(int4, runs), trial(q4, runs)];
+    const rivals = [{ contestant: q4, ratios: [...ratios] }];
+    const duel: Duel = { phase: 'decode', cell: CELL, rounds: 3, ours: int4, rivals, residentBytes: [] };
+    return peerGoals(trials, [], [duel])[0]?.name.replace(/.* included ?/, '');
+  };
+  assert.equal(name([1, 1, 1], [2, 2, 2]), '');
+  assert.equal(name([1], [2]), '(one round by turns)');
+  assert.equal(name([1], []), '(one run, not by turns)');
+  assert.equal(name([1, 1], []), '(medians of 2 runs or more, not by turns)');
 });
 
 test('what was done by turns is judged by the median of rounds, against the rival that it is least ahead of', () => {

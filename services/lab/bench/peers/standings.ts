@@ -40,8 +40,9 @@ const medianRate = (trial: Trial, rate: Rate): number =>
 const mostHeld = ({ runs, residentAfter }: Trial): number =>
   Math.max(...runs.map(({ residentBytes }) => residentBytes), ...residentAfter);
 
-/** (largest − smallest) / median of the runs, in percent. */
-function spread(trial: Trial, rate: Rate): number {
+/** (largest − smallest) / median of the runs, in percent; nothing for a single run, which has no spread. */
+function spread(trial: Trial, rate: Rate): number | '' {
+  if (trial.runs.length < 2) return '';
   const rates = trial.runs.map((times) => rate(trial.cell, times));
   return (100 * (Math.max(...rates) - Math.min(...rates))) / median(rates);
 }
@@ -78,8 +79,11 @@ export const peerRows = (trials: readonly Trial[]): Row[] =>
     };
   });
 
-/** Of what has a goal, what is measured by turns: where a round of all rivals takes some seconds. */
-export const MATCHES: readonly Match[] = RATE_GOALS.filter(({ cell }) => cell.context <= 512)
+/** In a longer context a round of all rivals takes more than some seconds, and nothing is done by turns. */
+export const TURNS_CONTEXT_MAX = 512;
+
+/** Of what has a goal, what is measured by turns. */
+export const MATCHES: readonly Match[] = RATE_GOALS.filter(({ cell }) => cell.context <= TURNS_CONTEXT_MAX)
   .map(({ what: phase, cell }) => ({ phase, cell, rounds: roundsOf(phase, cell) }))
   .toSorted((a, b) => b.rounds - a.rounds);
 
@@ -123,13 +127,21 @@ export function peerGoals(
     if (unfinished.some((other) => sameCell(other, cell))) return [];
     const [ours, theirs] = ['rondo', 'llama.cpp'].map((engine) => best(trials, cell, engine, rate));
     if (!ours || !theirs) return [];
-    const name = `${what} at ${cell.sequences} × ${cell.context}, times llama.cpp's best`;
     const duel = duels.find((other) => other.phase === what && sameCell(other.cell, cell));
     const rounds = duel && hardest(duel)?.ratios;
+    const through = what === 'decode' ? 'node-llama-cpp, sampling included' : 'node-llama-cpp';
+    const name = `${what} at ${cell.sequences} × ${cell.context}, times llama.cpp's best through ${through}${footing(rounds, ours, theirs)}`;
     const measured = rounds ? median(rounds) : medianRate(ours, rate) / medianRate(theirs, rate);
     return [atLeast(name, bound, measured)];
   });
   return [...rates, ...overheadGoal(trials), ...memoryGoals(trials, duels)];
+}
+
+/** What a ratio rests on, where that is less than several rounds by turns. */
+function footing(rounds: readonly number[] | undefined, ours: Trial, theirs: Trial): string {
+  if (rounds) return rounds.length === 1 ? ' (one round by turns)' : '';
+  const runs = Math.min(ours.runs.length, theirs.runs.length);
+  return runs === 1 ? ' (one run, not by turns)' : ` (medians of ${runs} runs or more, not by turns)`;
 }
 
 /** Of a decode step of 16 rows, what is not spent inside the graph runtime, in the best variant. */
