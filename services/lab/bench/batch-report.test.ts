@@ -56,6 +56,12 @@ test('latency beside a batch is held against that without, throughput against th
   );
 });
 
+test('a p99 is judged with the counts it is of in sight', () => {
+  const names = report(15, 180).goals.map(({ name }) => name);
+  assert.match(names[0]!, /p99 \(of 6 to 6\)$/);
+  assert.match(names[1]!, /p99 \(of 2 to 2\)$/);
+});
+
 test('a batch that holds up its neighbours, or that they hold up, misses its goals', () => {
   assert.deepEqual(
     report(50, 80).goals.map(({ met }) => met),

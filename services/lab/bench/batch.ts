@@ -3,19 +3,19 @@ import { LIMITS, RondoError } from '@rondo/core';
 import { openLoop } from '../load/open-loop.ts';
 import type { RequestRecord } from '../load/request-record.ts';
 import { Scrape } from '../load/scrape.ts';
-import { Workload } from '../load/workload.ts';
 import { BatchFeed } from './batch-feed.ts';
-import { type BatchWindow, batchReport, type Load } from './batch-report.ts';
+import { type BatchWindow, batchReport } from './batch-report.ts';
+import { batchTurns, batchWorkload, type Turn } from './batch-turns.ts';
 import { benchBundle } from './bench-bundle.ts';
 import { NatsProcess } from './chaos/nats-process.ts';
 import { LOOPED } from './depth-bundle.ts';
 import { DepthServer } from './depth-server.ts';
 import type { Suite, SuiteContext, SuiteResult } from './suite.ts';
 
-const PROMPT_TOKENS = { least: 8, most: 64 };
-const OUTPUT_TOKENS = { least: 16, most: 64 };
 /** About a fifth of what two cores carry. */
 const RATE_PER_S = 1;
+/** Before anything counts, requests come for so long and so much faster: the first ones pay for what later ones find ready. */
+const WARM_UP = { forMs: 5000, ratePerS: 4 * RATE_PER_S };
 /** More than any machine answers in a window. */
 const LINES = 20_000;
 
@@ -26,7 +26,7 @@ export const batch: Suite = {
   run,
 };
 
-/** The three loads in turn, several times: without the batch, with it alone, with both. */
+/** The three loads in turn, several times, there and back: without the batch, with it alone, with both. */
 async function run(context: SuiteContext): Promise<SuiteResult> {
   await using nats = await NatsProcess.start(context.cache);
   if (nats === undefined) {
@@ -39,32 +39,21 @@ async function run(context: SuiteContext): Promise<SuiteResult> {
   await using server = await DepthServer.apart(context, bundle, 'depth', ['--nats', nats.url]);
   const { quick, seed, signal } = context;
   const [windowMs, repeats] = quick ? [25_000, 2] : [60_000, 5];
-  const workload = (ownSeed: number) =>
-    new Workload({
-      seed: ownSeed,
-      promptTokens: PROMPT_TOKENS,
-      outputTokens: OUTPUT_TOKENS,
-      ids: { first: 1000, last: 40_000 },
-    });
   const windows: BatchWindow[] = [];
-  let turn = 0;
-  const watch = async (load: Load): Promise<void> => {
-    context.progress(`${load}, ${Math.floor(windows.length / 3) + 1} of ${repeats}`);
-    windows.push(await observe(load));
+  const watch = async (turn: Turn): Promise<void> => {
+    context.progress(`${turn.load}, ${Math.floor(windows.length / 3) + 1} of ${repeats}`);
+    windows.push(await observe(turn));
     signal.throwIfAborted();
   };
-  const observe = async (load: Load): Promise<BatchWindow> => {
-    const own = seed + 100 * ++turn;
+  const interactive = (load: 'interactive' | 'both', own: number) => ({
+    ...{ client: server.client, workload: batchWorkload(load, own), seed: own, signal },
+  });
+  const observe = async ({ load, seed: own }: Turn): Promise<BatchWindow> => {
     const [began, before] = [performance.now(), await tokensOf(server)];
-    const interactive = {
-      client: server.client,
-      workload: workload(own),
-      ratePerS: RATE_PER_S,
-      seed: own,
-      signal,
-    };
     const records: RequestRecord[] =
-      load === 'batch' ? [] : await openLoop({ ...interactive, forMs: windowMs });
+      load === 'batch'
+        ? []
+        : await openLoop({ ...interactive(load, own), ratePerS: RATE_PER_S, forMs: windowMs });
     if (load === 'batch') await delay(windowMs, undefined, { signal });
     return {
       load,
@@ -74,19 +63,28 @@ async function run(context: SuiteContext): Promise<SuiteResult> {
       ms: performance.now() - began,
     };
   };
-  for (let repeat = 0; repeat < repeats; repeat++) {
-    await server.idle(signal);
-    await watch('interactive');
-    await using feed = await BatchFeed.start(
-      server.url,
-      bundle.manifest.name,
-      workload(seed + 7 + repeat),
-      LINES,
-    );
-    await runs(server, LIMITS.batchLinesInFlightMax, signal);
-    await watch('batch');
-    await watch('both');
-    await feed.check();
+  context.progress('warming up');
+  await openLoop({ ...interactive('interactive', seed), ...WARM_UP });
+  for (const [repeat, turns] of batchTurns(seed, repeats).entries()) {
+    const alone = turns.findIndex(({ load }) => load === 'interactive');
+    const fed = turns.toSpliced(alone, 1);
+    const without = async () => {
+      await server.idle(signal);
+      await watch(turns[alone]!);
+    };
+    if (alone === 0) await without();
+    {
+      await using feed = await BatchFeed.start(
+        server.url,
+        bundle.manifest.name,
+        batchWorkload('lines', seed + 7 + repeat),
+        LINES,
+      );
+      await runs(server, LIMITS.batchLinesInFlightMax, signal);
+      for (const turn of fed) await watch(turn);
+      await feed.check();
+    }
+    if (alone > 0) await without();
   }
   return batchReport({ windows, ratePerS: RATE_PER_S, linesMax: LIMITS.batchLinesInFlightMax });
 }
