@@ -8,6 +8,9 @@ import { atMost, type Goal, type Plot, type Row, type Suite, type SuiteContext }
 /** Tokens that every sequence generates in one repeat. */
 const GENERATED = 16;
 
+/** Repeats that count, behind one that warms up. */
+const COUNTED = { quick: 3, full: 5 };
+
 /** The engine by itself: its two ways to attend, the time around it, and the price of an exit. */
 export const engine: Suite = {
   name: 'engine',
@@ -15,13 +18,14 @@ export const engine: Suite = {
   async run(context) {
     const { quick } = context;
     const counts = quick ? [16] : [1, 16];
+    const counted = quick ? COUNTED.quick : COUNTED.full;
     const cells = counts.flatMap((sequences) => [128, 1024].map((positions) => ({ sequences, positions })));
     const bundle = await benchBundle(context, { precision: 'int8' });
     const rows: Row[] = [];
     const goals: Goal[] = [];
     for (const { sequences, positions } of cells) {
       context.progress(`${sequences} sequences, context ${positions}`);
-      const { row, hostShare } = await compare(context, bundle, sequences, positions);
+      const { row, hostShare } = await compare(context, bundle, sequences, positions, counted);
       rows.push(row);
       if (sequences === 16 && positions === 128) {
         goals.push(atMost('time of a step at 16 rows outside the engine, %', 5, 100 * hostShare, ' %'));
@@ -35,7 +39,7 @@ export const engine: Suite = {
       goals,
       plots: [PLOT],
       notes: [
-        `SmolLM2-135M-Instruct, int8, unlooped; ${GENERATED} tokens of every sequence behind a prompt that fills the context, medians of interleaved repeats. Graph: the same layers as one graph that gathers pages.`,
+        `SmolLM2-135M-Instruct, int8, unlooped; ${GENERATED} tokens of every sequence behind a prompt that fills the context, medians of ${counted} interleaved repeats behind one that warms up. Graph: the same layers as one graph that gathers pages.`,
         `Exits, block of layers 1 to 28: a pass of 16 rows takes ${costs.passMs.toFixed(1)} ms; copying the K/V of all 16 to the next depth (last-exited) ${costs.copyMs.toFixed(2)} ms, ${share(costs.copyMs)} of it; projecting them (propagate) ${costs.propagateMs.toFixed(2)} ms, ${share(costs.propagateMs)}.`,
       ],
     };
@@ -47,6 +51,7 @@ async function compare(
   bundle: Bundle,
   sequences: number,
   positions: number,
+  counted: number,
 ): Promise<{ row: Row; hostShare: number }> {
   const { shape } = bundle.manifest;
   const perPosition = kvBytesPerToken(bundle.manifest);
@@ -59,7 +64,7 @@ async function compare(
   );
   const found = { pages: [] as number[], graph: [] as number[], host: [] as number[] };
   try {
-    for (let repeat = 0; repeat < (context.quick ? 2 : 3); repeat++) {
+    for (let repeat = 0; repeat <= counted; repeat++) {
       context.signal.throwIfAborted();
       const ours = await pages.decode(prompts, GENERATED);
       const gathered = await graph.decode(prompts, GENERATED);
