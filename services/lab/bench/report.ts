@@ -1,4 +1,4 @@
-import { thisCommit } from './commit.ts';
+import { commitsOf, thisCommit } from './commit.ts';
 import { describeMachine, type Machine, thisMachine } from './machine.ts';
 import type { ChaosChoice, Goal, Plot, Row, Suite, SuiteContext } from './suite.ts';
 import { cellText, terminalTable } from './table.ts';
@@ -7,7 +7,7 @@ import { cellText, terminalTable } from './table.ts';
 export interface BenchReport {
   readonly suite: string;
   readonly machine: Machine;
-  /** The commit measured; `+changes` when the checkout differed from it. */
+  /** The commit measured; `+changes` when the checkout differed from it, and two commits when it went on to another meanwhile. */
   readonly commit: string;
   /** ISO 8601. */
   readonly date: string;
@@ -22,14 +22,20 @@ export interface BenchReport {
 }
 
 /** Runs `suite` and reports. Whatever the suite throws goes on. */
-export async function runSuite(suite: Suite, context: SuiteContext): Promise<BenchReport> {
+export async function runSuite(
+  suite: Suite,
+  context: SuiteContext,
+  commitNow: () => Promise<string> = thisCommit,
+): Promise<BenchReport> {
   const { seed, threads, quick, cells, chaos } = context;
   const chosen = cells?.map(({ sequences, context }) => `${sequences}x${context}`).join();
+  // Processes start all through the run, each with the code that lies there then.
+  const before = await commitNow();
   const { rows, goals, plots, notes } = await suite.run(context);
   return {
     suite: suite.name,
     machine: thisMachine(),
-    commit: await thisCommit(),
+    commit: commitsOf(before, await commitNow()),
     date: new Date().toISOString(),
     seed,
     command: `rondo bench ${suite.name}${quick ? ' --quick' : ''}${chosen ? ` --cells ${chosen}` : ''}${chaosFlags(chaos)} --seed ${seed} --threads ${threads}`,
