@@ -1,6 +1,7 @@
-import { copyFile, readdir, stat } from 'node:fs/promises';
+import { copyFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RondoError } from '@rondo/core';
+import { madeBy, makerDigest } from '../made-by.ts';
 import type { Contestant, Peer, PeerSetting } from './contestant.ts';
 import { copyGguf, type GgmlPacking } from './gguf-copy.ts';
 import { installPackages } from './install.ts';
@@ -44,12 +45,13 @@ async function prepare({ context, checkpoint }: PeerSetting): Promise<readonly C
   const original = await ggufFile(checkpoint);
   const packings: GgmlPacking[] = context.quick ? ['q4_0', 'q8_0'] : ['q4_0', 'q8_0', 'f32'];
   const models = context.quick ? [] : [{ packing: 'q4_1', path: original }];
+  const maker = await makerDigest(join(import.meta.dirname, 'gguf-copy.ts'));
   for (const packing of packings) {
     const path = join(context.cache, 'bench', `smollm2-135m-instruct-${packing}.gguf`);
-    if (!(await exists(path))) {
+    await madeBy(path, maker, async () => {
       context.progress(`packing the checkpoint as ${packing}`);
       await copyGguf(original, path, packing);
-    }
+    });
     models.push({ packing, path });
   }
   return models.flatMap(({ packing, path }) =>
@@ -73,9 +75,3 @@ async function ggufFile(checkpoint: string): Promise<string> {
   if (name === undefined) throw new RondoError('CHECKPOINT_INVALID', `${checkpoint}: holds no .gguf file`);
   return join(checkpoint, name);
 }
-
-const exists = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  );

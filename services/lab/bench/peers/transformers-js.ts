@@ -1,5 +1,6 @@
-import { copyFile, stat } from 'node:fs/promises';
+import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { madeBy, makerDigest } from '../made-by.ts';
 import type { Contestant, Peer, PeerSetting } from './contestant.ts';
 import { installPackages } from './install.ts';
 import { EXPORT_SUFFIX, exportForTransformersJs } from './onnx-export.ts';
@@ -14,11 +15,10 @@ async function prepare({ context, checkpoint }: PeerSetting): Promise<readonly C
   const directory = await installPackages(context, 'transformers-js', [PACKAGE]);
   await copyFile(join(import.meta.dirname, PROGRAM), join(directory, PROGRAM));
   const model = join(context.cache, 'bench', 'transformers-js');
-  const made = await stat(model).catch(() => undefined);
-  if (made === undefined) {
+  await madeBy(model, await makerDigest(join(import.meta.dirname, 'onnx-export.ts')), async () => {
     context.progress('exporting the checkpoint for transformers.js');
     await exportForTransformersJs(checkpoint, model);
-  }
+  });
   return Object.keys(EXPORT_SUFFIX).map((dtype) => ({
     engine: 'transformers.js',
     variant: dtype,
