@@ -67,6 +67,11 @@ export class RondoProcess implements AsyncDisposable {
     return this.#errors();
   }
 
+  /** Resolves when it writes to standard error again. */
+  async wrote(): Promise<void> {
+    await once(this.#child.stderr!, 'data');
+  }
+
   kill(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
   }

@@ -105,13 +105,18 @@ export class BatchService {
   }
 
   async #open(signal: AbortSignal): Promise<BatchStores | undefined> {
-    const { silenceMs = LIMITS.batchSilenceMs } = this.#options;
+    const { link, log, silenceMs = LIMITS.batchSilenceMs } = this.#options;
+    const told = new Set<string>();
     while (!signal.aborted) {
       try {
-        return await openBatchStores(this.#options.link, silenceMs);
+        return await openBatchStores(link, silenceMs);
       } catch (thrown) {
         this.#tried.resolve();
-        this.#options.log.debug({ err: thrown }, 'the stores of files and batches are not open yet');
+        const { message } = RondoError.from(thrown);
+        // That NATS is away its link tells; what else there is would be met at every try.
+        const level = told.has(message) || !link.state.connected ? 'debug' : 'warn';
+        told.add(message);
+        log[level]({ err: thrown }, 'the stores of files and batches cannot be opened yet: tried again');
         await delay(RETRY_MS, undefined, { signal }).catch(() => undefined);
       }
     }

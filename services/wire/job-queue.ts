@@ -9,6 +9,7 @@ import { headers, type Msg, nanos } from '@nats-io/transport-node';
 import type { NatsLink } from './nats-link.ts';
 import { isConflict } from './record-store.ts';
 import { storeCall } from './store-call.ts';
+import { openStream } from './stream.ts';
 
 export interface Job {
   readonly key: string;
@@ -59,7 +60,7 @@ export class JobQueue {
   static async open(link: NatsLink, options: JobQueueOptions): Promise<JobQueue> {
     const manager = await storeCall(() => link.stores.jetstream.jetstreamManager());
     await storeCall(() =>
-      manager.streams.add({
+      openStream(manager, {
         name: options.stream,
         subjects: [`${options.subject}.>`],
         retention: RetentionPolicy.Workqueue,

@@ -4,6 +4,7 @@ import { RondoError } from '@rondo/core';
 import type { NatsLink } from './nats-link.ts';
 import { isConflict } from './record-store.ts';
 import { storeCall } from './store-call.ts';
+import { openStream } from './stream.ts';
 
 export interface KeyedResultsOptions {
   /** The stream's name. */
@@ -49,7 +50,7 @@ export class KeyedResults {
   static async open(link: NatsLink, options: KeyedResultsOptions): Promise<KeyedResults> {
     const manager = await storeCall(() => link.stores.jetstream.jetstreamManager());
     await storeCall(() =>
-      manager.streams.add({
+      openStream(manager, {
         name: options.stream,
         subjects: [`${options.subject}.>`],
         storage: StorageType.File,

@@ -4,6 +4,7 @@ import { type ObjectStore as NatsObjectStore, type ObjectInfo, StorageType } fro
 import { RondoError } from '@rondo/core';
 import type { NatsLink } from './nats-link.ts';
 import { storeCall, WHILE_IT_FLOWS } from './store-call.ts';
+import { fitStream, naming } from './stream.ts';
 
 /** Chunks that a reader holds at most: 16 of 128 KiB. */
 const CHUNKS_AHEAD = 16;
@@ -23,9 +24,14 @@ export class ObjectStore {
 
   /** @throws RondoError NATS_UNAVAILABLE */
   static async open(link: NatsLink, bucket: string): Promise<ObjectStore> {
+    const wish = { name: `OBJ_${bucket}`, num_replicas: link.replicas };
     const store = await storeCall(() =>
-      link.stores.objects.create(bucket, { storage: StorageType.File, replicas: link.replicas }),
+      naming(wish, () =>
+        link.stores.objects.create(bucket, { storage: StorageType.File, replicas: link.replicas }),
+      ),
     );
+    // The client takes one that is there as it is.
+    await storeCall(async () => fitStream(await link.stores.jetstream.jetstreamManager(false), wish));
     return new ObjectStore(link, store, bucket);
   }
 

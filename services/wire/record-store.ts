@@ -1,7 +1,9 @@
 import { JetStreamApiCodes, JetStreamApiError, StorageType } from '@nats-io/jetstream';
 import type { KV } from '@nats-io/kv';
+import { nanos } from '@nats-io/transport-node';
 import type { NatsLink } from './nats-link.ts';
 import { storeCall } from './store-call.ts';
+import { fitStream, naming } from './stream.ts';
 
 /** A record as it was when it was read. */
 export interface Stored<T> {
@@ -30,8 +32,13 @@ export class RecordStore<T> {
     bucket: string,
     { keptMs }: RecordStoreOptions = {},
   ): Promise<RecordStore<T>> {
-    return new RecordStore<T>(
-      await storeCall(() =>
+    const wish = {
+      name: `KV_${bucket}`,
+      num_replicas: link.replicas,
+      max_age: keptMs === undefined ? 0 : nanos(keptMs),
+    };
+    const kv = await storeCall(() =>
+      naming(wish, () =>
         link.stores.buckets.create(bucket, {
           storage: StorageType.File,
           replicas: link.replicas,
@@ -40,6 +47,9 @@ export class RecordStore<T> {
         }),
       ),
     );
+    // The client takes a bucket that is there as it is.
+    await storeCall(async () => fitStream(await link.stores.jetstream.jetstreamManager(false), wish));
+    return new RecordStore<T>(kv);
   }
 
   async get(key: string): Promise<Stored<T> | undefined> {
