@@ -103,6 +103,17 @@ async function openRoster(nats: string, graceMs?: number) {
   };
 }
 
+const announcementOf = (id: string, where: string): WorkerAnnouncement => ({
+  workerId: workerId(id),
+  address: address(where),
+  protocolRevision: 1,
+  bundleDigest: 'unknown',
+  bundleName: 'tiny',
+  provider: 'cpu',
+  load: {},
+  state: 'serving',
+});
+
 const natsServer = (options?: NatsServerOptions) => NatsServer.start(options);
 
 describe('membership over a real NATS server', { skip: NATS_MISSING }, () => {
@@ -251,6 +262,43 @@ describe('membership over a real NATS server', { skip: NATS_MISSING }, () => {
     assert.match(stderr, /^rondo: NATS .*TLS.*--nats-ca/m);
   });
 
+  test('a bucket that is lost while the connection stays is heard again once somebody announces', {
+    timeout: 60_000,
+  }, async (context) => {
+    await using nats = await natsServer();
+    const [watching, announcing] = await Promise.all([
+      openNats({ servers: [nats.url], name: 'watching' }),
+      openNats({ servers: [nats.url], name: 'announcing' }),
+    ]);
+    context.after(() => Promise.all([watching.close(), announcing.close()]));
+    const heard = { a: 0, b: 0 };
+    let told = () => {};
+    const until = async (condition: () => boolean): Promise<void> => {
+      while (!condition()) {
+        await new Promise<void>((resolve) => {
+          told = resolve;
+        });
+      }
+    };
+    const stop = new AnnouncementBoard(watching).watch({
+      ...{ began() {}, expired() {}, withdrawn() {}, failed() {} },
+      announced(key) {
+        heard[key as 'a' | 'b']++;
+        told();
+      },
+    });
+    const board = new AnnouncementBoard(announcing);
+    for (let count = 1; count <= 20; count++) {
+      await board.announce(announcementOf('a', '10.0.0.1:7000'));
+      await until(() => heard.a >= count);
+    }
+    const manager = await announcing.stores.jetstream.jetstreamManager();
+    await manager.streams.delete(`KV_${announcing.subjects.workersBucket}`);
+    await board.announce(announcementOf('b', '10.0.0.2:7000'));
+    await until(() => heard.b > 0);
+    stop();
+  });
+
   test('forty that make the bucket at once all find it', { timeout: 60_000 }, async () => {
     await using nats = await natsServer();
     const links = await Promise.all(
@@ -258,16 +306,7 @@ describe('membership over a real NATS server', { skip: NATS_MISSING }, () => {
     );
     await using roster = await openRoster(nats.url);
     const names = links.map((_, index) => `10.0.0.1:${7000 + index}`);
-    const announced = names.map((name) => ({
-      workerId: workerId(`a worker, ${name}`),
-      address: address(name),
-      protocolRevision: 1,
-      bundleDigest: 'unknown',
-      bundleName: 'tiny',
-      provider: 'cpu',
-      load: {},
-      state: 'serving' as const,
-    }));
+    const announced = names.map((name) => announcementOf(`a worker, ${name}`, name));
     const seen = new Set<string>();
     const all = Promise.withResolvers<void>();
     const stop = new AnnouncementBoard(links[0]!).watch({

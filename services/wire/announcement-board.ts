@@ -2,11 +2,16 @@ import type { KV, KvWatchEntry } from '@nats-io/kv';
 import { headers } from '@nats-io/transport-node';
 import { LIMITS, RondoError } from '@rondo/core';
 import { decodeAnnouncement, encodeAnnouncement, type WorkerAnnouncement } from './announcement.ts';
+import { BucketHearing } from './bucket-hearing.ts';
 import type { NatsLink, NatsStores } from './nats-link.ts';
+import { fitStream, naming } from './stream.ts';
 
 /** What happens on the board, in the order in which it happened. A key is a worker's. */
 export interface BoardListener {
-  /** From now on everything that hangs there is told, first all of it, then what changes. Again after every absence of NATS. */
+  /**
+   * From now on everything that hangs there is told, first all of it, then what changes. Again after every absence of NATS, and
+   * when the board itself was lost and is there anew.
+   */
   began(): void;
   announced(key: string, announcement: WorkerAnnouncement): void;
   /** It was not renewed in time. */
@@ -68,7 +73,7 @@ export class AnnouncementBoard {
     let current: Watch | undefined;
     const begin = (stores: NatsStores): void => {
       current?.stop();
-      current = new Watch(() => this.#bucket(stores), listener);
+      current = new Watch(() => this.#watched(stores, listener), listener);
       void current.run();
     };
     const unsubscribe = this.#link.onConnected(begin);
@@ -83,16 +88,34 @@ export class AnnouncementBoard {
   /** The bucket, made when there is none; the same whoever makes it, so many may try at once. */
   async #bucket({ buckets }: NatsStores): Promise<KV> {
     const make = () =>
-      buckets.create(this.#link.subjects.workersBucket, {
-        description: 'Workers of a Rondo cluster, one key each',
-        storage: 'memory',
-        replicas: this.#link.replicas,
-        history: 1,
-        maxValueSize: VALUE_BYTES_MAX,
-        markerTTL: LIMITS.announcementMarkerMs,
-      });
+      naming(this.#wish, () =>
+        buckets.create(this.#link.subjects.workersBucket, {
+          description: 'Workers of a Rondo cluster, one key each',
+          storage: 'memory',
+          replicas: this.#link.replicas,
+          history: 1,
+          maxValueSize: VALUE_BYTES_MAX,
+          markerTTL: LIMITS.announcementMarkerMs,
+        }),
+      );
     // A second try finds what another process with other settings has just made.
     return make().catch(make);
+  }
+
+  /** The bucket with as many copies as are wanted; with fewer it is read all the same, and `listener` told why. */
+  async #watched(stores: NatsStores, listener: BoardListener): Promise<KV> {
+    const bucket = await this.#bucket(stores);
+    try {
+      await fitStream(await stores.jetstream.jetstreamManager(false), this.#wish);
+    } catch (thrown) {
+      // What is wrong with NATS itself shows when the bucket is read.
+      if (thrown instanceof RondoError) listener.failed(thrown);
+    }
+    return bucket;
+  }
+
+  get #wish() {
+    return { name: `KV_${this.#link.subjects.workersBucket}`, num_replicas: this.#link.replicas };
   }
 
   #subject(id: string): string {
@@ -104,7 +127,7 @@ export class AnnouncementBoard {
 const keyOf = (id: string): string =>
   id.replace(/[^-\w]/gu, (character) => `=${character.codePointAt(0)?.toString(16)}=`);
 
-/** One stretch of watching, between two connects. */
+/** One stretch of watching, between two connects; a bucket that is lost in between is watched anew. */
 class Watch {
   readonly #bucket: () => Promise<KV>;
   readonly #listener: BoardListener;
@@ -137,17 +160,28 @@ class Watch {
 
   async #read(signal: AbortSignal): Promise<void> {
     const bucket = await this.#bucket();
-    const entries = await bucket.watch();
-    const stop = () => entries.stop();
-    signal.addEventListener('abort', stop, { once: true });
+    let lost: string | undefined;
+    let stop = () => {};
+    const hearing = await BucketHearing.begin(bucket, (why) => {
+      lost = why;
+      stop();
+    });
     try {
+      const entries = await bucket.watch();
+      stop = () => entries.stop();
+      signal.addEventListener('abort', stop, { once: true });
       if (signal.aborted) return;
       this.#listener.began();
-      for await (const entry of entries) if (!signal.aborted) this.#tell(entry);
+      for await (const entry of entries) {
+        hearing.heard(entry.revision);
+        if (!signal.aborted) this.#tell(entry);
+      }
     } finally {
+      hearing.end();
       signal.removeEventListener('abort', stop);
-      entries.stop();
+      stop();
     }
+    if (lost !== undefined && !signal.aborted) throw new Error(`${lost}; it is listened to anew`);
   }
 
   #tell(entry: KvWatchEntry): void {
