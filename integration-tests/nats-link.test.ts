@@ -110,6 +110,41 @@ describe('a link to a real NATS server', { skip: NATS_MISSING }, () => {
     }
   });
 
+  test('a seed file that is gone or torn at a reconnect signs in as it last did, and a new one takes its place', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'rondo-nkey-'));
+    const seedFile = join(directory, 'seed');
+    try {
+      await writeFile(seedFile, NKEY.seed);
+      await using server = await NatsServer.start({
+        config: `authorization { users: [{ nkey: "${NKEY.public}" }] }`,
+      });
+      const unusable: string[] = [];
+      await using opened = await open([server.url], {
+        credentials: { kind: 'nkey', seedFile },
+        credentialsUnusable: ({ message }) => unusable.push(message),
+      });
+      const again = async () => {
+        await server.kill();
+        await opened.until(({ connected }) => !connected);
+        await server.start();
+        await opened.until(({ connected }) => connected);
+      };
+      await rm(seedFile);
+      await again();
+      await writeFile(seedFile, NKEY.seed.slice(0, 20));
+      await again();
+      assert.equal(unusable.length, 1, 'it is said once');
+      assert.match(unusable[0]!, /seed' cannot be used: ENOENT/);
+      await writeFile(seedFile, `${NKEY.seed}\n`);
+      await again();
+      await writeFile(seedFile, '');
+      await again();
+      assert.equal(unusable.length, 2);
+    } finally {
+      await rm(directory, { recursive: true });
+    }
+  });
+
   test('a server without JetStream ends the start', async () => {
     await using server = await NatsServer.start({ jetStream: false });
     await assert.rejects(openNats({ servers: [server.url], name: 'test' }), {
@@ -124,5 +159,19 @@ describe('a link to a real NATS server', { skip: NATS_MISSING }, () => {
       code: 'CONFIG_INVALID',
       message: /\/nonexistent\/rondo\.creds/,
     });
+  });
+
+  test('a credentials file that says nothing ends the start, whether or not a server is there', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'rondo-creds-'));
+    const file = join(directory, 'rondo.creds');
+    try {
+      await writeFile(file, 'no credentials');
+      const options = { servers: ['nats://127.0.0.1:1'], name: 'test' };
+      const refused = { code: 'CONFIG_INVALID', message: /rondo\.creds' cannot be used/ };
+      await assert.rejects(openNats({ ...options, credentials: { kind: 'creds', file } }), refused);
+      await assert.rejects(openNats({ ...options, credentials: { kind: 'nkey', seedFile: file } }), refused);
+    } finally {
+      await rm(directory, { recursive: true });
+    }
   });
 });

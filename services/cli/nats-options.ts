@@ -70,6 +70,8 @@ export async function openNatsLink(
       if (state.connected) log.info({ server: state.server }, 'NATS is there');
       else log.warn(`NATS is away, this ${name} goes on without: ${state.reason}`);
     },
+    credentialsUnusable: ({ message }) =>
+      log.warn(`signing in to NATS with what the file said last: ${message}`),
   });
   lifecycle.onStop('nats', () => link.close());
   return link;

@@ -21,6 +21,8 @@ export interface NatsOptions {
   readonly replicas?: number | undefined;
   /** Told of every change of state, and why. */
   readonly changed?: ((state: NatsState) => void) | undefined;
+  /** Told when the file of `credentials` can no longer be used; what it said last goes on signing in. */
+  readonly credentialsUnusable?: ((error: RondoError) => void) | undefined;
 }
 
 export interface NatsTls {
@@ -181,7 +183,7 @@ export class NatsLink {
   }
 
   #connectionOptions(): NodeConnectionOptions {
-    const { servers, name, credentials, tls } = this.#options;
+    const { servers, name, credentials, credentialsUnusable, tls } = this.#options;
     return {
       servers: [...servers],
       name,
@@ -194,7 +196,7 @@ export class NatsLink {
       reconnectJitterTLS: RETRY_JITTER_MS,
       pingInterval: LIMITS.natsPingMs,
       maxPingOut: 2,
-      ...(credentials && { authenticator: natsAuthenticator(credentials) }),
+      ...(credentials && { authenticator: natsAuthenticator(credentials, credentialsUnusable) }),
       ...((tls || servers.some((server) => server.startsWith('tls://'))) && { tls: tlsFiles(tls) }),
     };
   }
