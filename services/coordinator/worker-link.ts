@@ -174,9 +174,11 @@ export class WorkerLink {
   async #session(): Promise<RondoError> {
     const { bundle, connect, found } = this.#options;
     const { signal } = this.#end;
-    const client = connect(this.address);
-    this.#client = client;
+    let client: WorkerClient | undefined;
     try {
+      // Refuses an address that is none.
+      client = connect(this.address);
+      this.#client = client;
       const description = await this.#describe(client);
       found?.(this.address, description.bundleDigest);
       checkDescription(this.address, description, bundle);
@@ -196,7 +198,7 @@ export class WorkerLink {
     } catch (thrown) {
       return RondoError.from(thrown);
     } finally {
-      client.close();
+      client?.close();
     }
   }
 

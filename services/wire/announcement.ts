@@ -1,5 +1,5 @@
-import { type Address, address, type WorkerId, workerId } from '@rondo/core';
-import { malformed, nonEmpty } from './fields.ts';
+import { type Address, type WorkerId, workerId } from '@rondo/core';
+import { addressField, malformed, nonEmpty } from './fields.ts';
 
 /** What a worker says of itself to whoever may need it. */
 export interface WorkerAnnouncement {
@@ -33,7 +33,7 @@ export function decodeAnnouncement(json: string): WorkerAnnouncement {
   if (state !== 'serving' && state !== 'draining') throw malformed(NAME, `state is ${state}`);
   return {
     workerId: workerId(text('workerId')),
-    address: address(text('address')),
+    address: addressField(text('address'), NAME, 'address'),
     protocolRevision,
     bundleDigest: text('bundleDigest'),
     bundleName: text('bundleName'),

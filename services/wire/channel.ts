@@ -29,10 +29,16 @@ export const CLIENT_OPTIONS: ChannelOptions = {
   'grpc.max_reconnect_backoff_ms': 2000,
 };
 
-/** The host of `host:port` (`[host]:port` for IPv6). CONFIG_INVALID when the address is anything else. */
+/** The host of `host:port` (`[host]:port` for IPv6); undefined when `text` is anything else. */
+export function hostIn(text: string): string | undefined {
+  const [, host, port] = /^(\[[0-9a-fA-F:.]+\]|[^:\s/[\]]+):(\d{1,5})$/.exec(text) ?? [];
+  return Number(port) > 65535 ? undefined : host;
+}
+
+/** The host of `address`. CONFIG_INVALID when it has none. */
 export function hostOf(address: Address): string {
-  const [, host, port] = /^(\[[0-9a-fA-F:.]+\]|[^:\s/[\]]+):(\d{1,5})$/.exec(address) ?? [];
-  if (host === undefined || Number(port) > 65535) {
+  const host = hostIn(address);
+  if (host === undefined) {
     throw new RondoError(
       'CONFIG_INVALID',
       `'${address}' is no address: expected host:port, such as 127.0.0.1:7001`,

@@ -1,4 +1,5 @@
-import { RondoError } from '@rondo/core';
+import { type Address, address, RondoError } from '@rondo/core';
+import { hostIn } from './channel.ts';
 
 /** A message of ours and its bytes on the wire. `decode` throws PROTOCOL_MISMATCH on anything malformed. */
 export interface Codec<T> {
@@ -18,6 +19,13 @@ export function present<T>(value: T | null | undefined, message: string, field: 
 export function nonEmpty(text: string, message: string, field: string): string {
   if (text === '') throw malformed(message, `${field} is empty`);
   return text;
+}
+
+/** Where somebody is said to be reached: a client for anything but `host:port` could not even be made. */
+export function addressField(text: string, message: string, field: string): Address {
+  if (hostIn(nonEmpty(text, message, field)) === undefined)
+    throw malformed(message, `${field} is '${text}', expected host:port, such as 10.0.0.1:7600`);
+  return address(text);
 }
 
 /** protobufjs would wrap a number that does not fit: −1 would arrive as 4294967295. */

@@ -1,5 +1,5 @@
-import { address, type Route, type WorkerRef, workerId } from '@rondo/core';
-import { malformed, nonEmpty, present, uint32 } from './fields.ts';
+import { type Route, type WorkerRef, workerId } from '@rondo/core';
+import { addressField, malformed, nonEmpty, present, uint32 } from './fields.ts';
 import type * as pb from './proto-types.ts';
 
 const workerToProto = (worker: WorkerRef): pb.WorkerRef => ({ workerId: worker.id, address: worker.address });
@@ -8,7 +8,7 @@ function workerFromProto(message: pb.WorkerRef | null | undefined, field: string
   const worker = present(message, 'Route', field);
   return {
     id: workerId(nonEmpty(worker.workerId, 'WorkerRef', 'worker_id')),
-    address: address(nonEmpty(worker.address, 'WorkerRef', 'address')),
+    address: addressField(worker.address, 'WorkerRef', 'address'),
   };
 }
 

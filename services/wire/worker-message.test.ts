@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { address } from '@rondo/core';
 import { messageTypes } from './proto.ts';
 import { mismatch, roundTrip } from './test-codec.ts';
 import { description, progress, work } from './test-samples.ts';
@@ -20,6 +21,11 @@ test('a pulse survives the wire, and one without a state is refused', () => {
   assert.throws(() => watchResponse.decode(stateless), mismatch(/WorkerState: it is unspecified/));
   const still = messageTypes.watchResponse.encode({ state: 1, load, clockMs: 0 });
   assert.throws(() => watchResponse.decode(still), mismatch(/progress is missing/));
+});
+
+test('an advertised address that nobody can be reached at is refused', () => {
+  const bytes = describeResponse.encode({ ...description, advertisedAddress: address('worker-1') });
+  assert.throws(() => describeResponse.decode(bytes), mismatch(/advertised_address is 'worker-1'/));
 });
 
 test('bytes that are no description are refused by name', () => {

@@ -1,5 +1,5 @@
-import { type Address, address, type WorkerId, workerId } from '@rondo/core';
-import { type Codec, enumField, nonEmpty, present, uint32 } from './fields.ts';
+import { type Address, type WorkerId, workerId } from '@rondo/core';
+import { addressField, type Codec, enumField, nonEmpty, present, uint32 } from './fields.ts';
 import { messageTypes } from './proto.ts';
 import * as pb from './proto-types.ts';
 
@@ -102,7 +102,9 @@ export const describeResponse: Codec<WorkerDescription> = {
       bundleDigest: message.bundleDigest,
       bundleName: message.bundleName,
       provider: message.provider,
-      ...(message.advertisedAddress !== '' && { advertisedAddress: address(message.advertisedAddress) }),
+      ...(message.advertisedAddress !== '' && {
+        advertisedAddress: addressField(message.advertisedAddress, 'DescribeResponse', 'advertised_address'),
+      }),
       load: loadFromProto(message.load, 'DescribeResponse'),
     };
   },
