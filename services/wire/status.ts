@@ -42,6 +42,15 @@ function codeOfStatus(error: ServiceError): ErrorCode {
 const isServiceError = (thrown: unknown): thrown is ServiceError =>
   thrown instanceof Error && 'metadata' in thrown && thrown.metadata instanceof Metadata;
 
+/** What was percent-encoded; undefined when it was not: whoever sent it is no worker of ours, and its error still is one. */
+function decoded(param: string | undefined): string | undefined {
+  try {
+    return param && decodeURIComponent(param);
+  } catch {
+    return undefined;
+  }
+}
+
 const firstText = (metadata: Metadata, key: string): string | undefined => metadata.get(key)[0]?.toString();
 
 /** Rebuilds the RondoError that `peer` raised; what gRPC raised on the way becomes one that names the peer. */
@@ -49,11 +58,8 @@ export function fromStatus(thrown: unknown, peer: Address): RondoError {
   if (!isServiceError(thrown)) return RondoError.from(thrown);
   const code = firstText(thrown.metadata, CODE_KEY);
   if (code !== undefined && isErrorCode(code)) {
-    const param = firstText(thrown.metadata, PARAM_KEY);
-    return new RondoError(code, thrown.details, {
-      cause: thrown,
-      ...(param !== undefined && { param: decodeURIComponent(param) }),
-    });
+    const param = decoded(firstText(thrown.metadata, PARAM_KEY));
+    return new RondoError(code, thrown.details, { cause: thrown, param });
   }
   const details = thrown.details.replace(/ ?Resolution note: .*$/, '');
   return new RondoError(codeOfStatus(thrown), `worker ${peer}: ${details}`, { cause: thrown });
