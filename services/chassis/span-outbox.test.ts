@@ -39,6 +39,20 @@ test('spans beyond those that may wait are dropped and counted, and nobody waits
   assert.equal(batches.length, 1, 'one export is under way at a time');
 });
 
+test('at the end a receiver that takes nothing is asked once more, not for each batch that waits', async () => {
+  const { outbox, batches, counted } = held();
+  outbox.put(spans(LIMITS.traceSpansWaiting));
+  const sent = batches[0]!.size;
+  const closed = outbox.close();
+  batches[0]!.take(new Error('away'));
+  await closed;
+  assert.equal(batches.length, 1);
+  assert.deepEqual(
+    [await counted('failed'), await counted('dropped')],
+    [sent, LIMITS.traceSpansWaiting - sent],
+  );
+});
+
 test('what the receiver does not take is counted, and what comes later is sent all the same', async () => {
   const { outbox, batches, counted } = held();
   outbox.put(spans(3));

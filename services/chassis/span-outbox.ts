@@ -27,13 +27,15 @@ export class SpanOutbox {
   #sending: Promise<void> | undefined;
   /** The last export failed: said once, and once more when it works again. */
   #failing = false;
+  /** Whoever waits for the end waits for no receiver that is away. */
+  #closing = false;
 
   constructor({ exporter, metrics, log }: SpanOutboxOptions) {
     this.#exporter = exporter;
     this.#log = log;
     this.#counted = metrics.counter(
       'rondo_trace_spans_total',
-      'Spans by what became of them: exported, dropped because too many waited, or failed to export',
+      'Spans by what became of them: exported, dropped because too many waited or the process left, or failed to export',
       ['outcome'],
     );
     for (const outcome of ['exported', 'dropped', 'failed']) this.#counted.inc({ outcome }, 0);
@@ -48,8 +50,9 @@ export class SpanOutbox {
     else this.#timer ??= setTimeout(() => this.#wake(), WAIT_MS).unref();
   }
 
-  /** Sends what waits, as long as the receiver takes it, and ends. */
+  /** Sends what waits, as long as the receiver takes it, and ends: with the first export that fails the rest is dropped. */
   async close(): Promise<void> {
+    this.#closing = true;
     this.#wake();
     await this.#sending;
     await this.#exporter.shutdown();
@@ -72,6 +75,8 @@ export class SpanOutbox {
         this.#log.warn({ err: error }, 'traces cannot be exported: they are dropped');
       if (!error && this.#failing) this.#log.info('traces are exported again');
       this.#failing = error !== undefined;
+      // A receiver that is dead takes its whole time to say so, for each batch.
+      if (error && this.#closing) this.#counted.inc({ outcome: 'dropped' }, this.#waiting.splice(0).length);
     }
   }
 
