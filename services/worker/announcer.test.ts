@@ -11,11 +11,12 @@ function announced() {
   clock.advance(LIMITS.announcementMs);
   const told: (WorkerAnnouncement | string)[] = [];
   const warnings: string[] = [];
-  const board = { away: false };
+  const board: { away: boolean; held?: Promise<void> } = { away: false };
   const worker = { sequences: 0 };
   const say = async (what: WorkerAnnouncement | string): Promise<void> => {
     if (board.away) throw new Error('away');
     told.push(what);
+    if (typeof what === 'object') await board.held;
   };
   const announcer = new Announcer(
     { announce: say, withdraw: say },
@@ -64,6 +65,44 @@ test('a drain is announced at once, then the farewell', async () => {
   assert.deepEqual(
     told.map((each) => (typeof each === 'object' ? each.state : `farewell ${each}`)),
     ['serving', 'draining', 'farewell w'],
+  );
+});
+
+test('behind an announcement that is not answered one more waits, and says how the worker is by then', async () => {
+  const { announcer, board, worker, clock, told } = announced();
+  const held = Promise.withResolvers<void>();
+  board.held = held.promise;
+  const glances: Promise<void>[] = [];
+  for (let count = 0; count < 20; count++) {
+    clock.advance(LIMITS.announcementMs);
+    glances.push(announcer.glance());
+    await Promise.resolve();
+  }
+  worker.sequences = 3;
+  held.resolve();
+  await Promise.all(glances);
+  assert.deepEqual(
+    told.map((each) => typeof each === 'object' && each.load.sequences),
+    [0, 3],
+  );
+});
+
+test('an announcement that is never answered keeps no farewell, and nothing is announced behind that', async (context) => {
+  context.mock.timers.enable({ apis: ['setTimeout'] });
+  const { announcer, board, told } = announced();
+  const held = Promise.withResolvers<void>();
+  board.held = held.promise;
+  const sent = announcer.announce();
+  await Promise.resolve();
+  const drained = announcer.drain();
+  const left = announcer.farewell();
+  context.mock.timers.tick(2_000);
+  await left;
+  held.resolve();
+  await Promise.all([sent, drained]);
+  assert.deepEqual(
+    told.map((each) => (typeof each === 'object' ? each.state : `farewell ${each}`)),
+    ['serving', 'farewell w'],
   );
 });
 

@@ -9,6 +9,9 @@ export interface Board {
   withdraw(workerId: string): Promise<void>;
 }
 
+/** How long the farewell waits for an announcement that is under way, in milliseconds; it takes the announcement down all the same. */
+const FAREWELL_MS = 2_000;
+
 /**
  * Keeps one worker announced: renewed three times in the life of an announcement, at most once a second when the load
  * changes, at once when the state does. It runs on the thread that serves, which never computes a pass. That an
@@ -26,6 +29,9 @@ export class Announcer {
   #heard = true;
   /** One at a time, so that the newest is the last to arrive. */
   #sending: Promise<void> = Promise.resolve();
+  /** The one that waits for its turn. It looks at the worker when it begins, so that no second need wait behind it. */
+  #next: Promise<void> | undefined;
+  #gone = false;
 
   /** `look` describes the worker as it is when an announcement is due. */
   constructor(board: Board, look: () => WorkerAnnouncement, log: Logger, clock: Clock = systemClock) {
@@ -44,13 +50,19 @@ export class Announcer {
   /** Announces when something has changed or a renewal is due. Resolves once that is heard, or was not. */
   glance(): Promise<void> {
     const due = this.#clock.now() - this.#lastAtMs >= LIMITS.announcementMs / 3;
-    return due || !isDeepStrictEqual(this.#now(), this.#last) ? this.announce() : this.#sending;
+    return due || !isDeepStrictEqual(this.#now(), this.#last)
+      ? this.announce()
+      : (this.#next ?? this.#sending);
   }
 
   /** Announces now, as after every connect. */
   announce(): Promise<void> {
-    this.#sending = this.#sending.then(() => this.#send());
-    return this.#sending;
+    this.#next ??= this.#sending.then(() => {
+      this.#next = undefined;
+      if (!this.#gone) this.#sending = this.#send();
+      return this.#sending;
+    });
+    return this.#next;
   }
 
   /** Tells that the worker takes nothing new from now on. */
@@ -59,11 +71,19 @@ export class Announcer {
     return this.announce();
   }
 
-  /** Takes the announcement down for good. */
+  /** Takes the announcement down for good, behind those under way unless they are stuck. */
   async farewell(): Promise<void> {
     clearInterval(this.#timer);
-    await this.#sending;
+    await this.#soon(this.#next ?? this.#sending);
+    this.#gone = true;
     await this.#board.withdraw(this.#look().workerId).catch((thrown: unknown) => this.#unheard(thrown));
+  }
+
+  async #soon(sent: Promise<void>): Promise<void> {
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(late.resolve, FAREWELL_MS);
+    await Promise.race([sent, late.promise]);
+    clearTimeout(timer);
   }
 
   #now(): WorkerAnnouncement {
