@@ -62,6 +62,17 @@ test('pages of a sequence in a running step are returned when the step ends', ()
   kv.checkIdle();
 });
 
+test('a sequence in a running step makes no room for another before the step ends', () => {
+  const kv = new KvPools({ prelude: 4, block: 10, coda: 4 }, 16);
+  const leaving = Residency.open(kv, HOMED)!;
+  assert.equal(Residency.fits(kv, HOMED, leaving), true);
+  leaving.enterStep();
+  assert.equal(Residency.fits(kv, HOMED, leaving), false);
+  assert.equal(Residency.fits(kv, { ...HOMED, positions: 0 }, leaving), true, 'what is free anyway is room');
+  leaving.leaveStep();
+  assert.equal(Residency.fits(kv, HOMED, leaving), true);
+});
+
 test('a depth that runs elsewhere has no table here', () => {
   const residency = Residency.open(pools(), { ...HOMED, depths: [1] })!;
   assert.throws(() => residency.reach('block', 0, 1), /depth 0 of the block does not run on this worker/);

@@ -77,12 +77,14 @@ export class Residency {
     return new Residency(need, reservations, pools.pagePositions, prompt);
   }
 
-  /** Whether pools could promise what `need` asks for if `leaving` had returned its pages; those that others share of it count as returned. */
+  /**
+   * Whether pools could promise what `need` asks for if `leaving` were closed now: in a running step it returns nothing yet. Pages that
+   * others share of it count as returned.
+   */
   static fits(pools: KvPools, need: KvNeed, leaving: Residency): boolean {
     const { counts } = wanted(pools, need);
-    return STACKS.every(
-      (stack) => counts[stack] <= pools.freePages(stack) + leaving.#reservations[stack].count,
-    );
+    const returned = (stack: Stack) => (leaving.#inStep ? 0 : leaving.#reservations[stack].count);
+    return STACKS.every((stack) => counts[stack] <= pools.freePages(stack) + returned(stack));
   }
 
   /** Positions whose K and V are written at this depth of this stack. */

@@ -78,7 +78,7 @@ export class Tenants {
 
   /**
    * Makes room for a sequence: an older epoch of it ends, unless even so there would be no room: then that can go on.
-   * @param fits whether there would be room if the residency given had returned its pages
+   * @param fits whether there would be room if the residency given were closed now
    * @throws RondoError OVERLOADED at the limit, INVALID_REQUEST when this or a newer epoch is already here.
    */
   admit(sequenceId: SequenceId, route: Route, fits: (leaving: Residency) => boolean): void {
