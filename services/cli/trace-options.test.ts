@@ -1,6 +1,21 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { resourceAttributes, telemetryVariables } from './trace-options.ts';
+import { checkTraceFlags, resourceAttributes, telemetryVariables } from './trace-options.ts';
+
+test('a flag for traces that go nowhere is refused by its name', () => {
+  const flags = {
+    '--trace-sample 0.5': { traceSample: 0.5 },
+    '--trace-slower-than 0': { traceSlowerThan: 0 },
+    '--otlp-protocol grpc': { otlpProtocol: 'grpc' },
+  } as const;
+  for (const [said, flag] of Object.entries(flags)) {
+    const refused = { code: 'CONFIG_INVALID', message: new RegExp(`^${said}: .*--otlp-endpoint`) };
+    // A variable that is empty says nothing.
+    for (const nowhere of [undefined, '']) assert.throws(() => checkTraceFlags(flag, nowhere), refused);
+    checkTraceFlags(flag, 'http://127.0.0.1:4317');
+  }
+  checkTraceFlags({}, undefined);
+});
 
 test('attributes of the resource are pairs, percent-encoded, whose values may have equals signs', () => {
   assert.deepEqual(resourceAttributes(''), {});

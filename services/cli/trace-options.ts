@@ -8,6 +8,7 @@ import {
   text,
   unsetWhenEmpty,
 } from '@rondo/chassis';
+import { RondoError } from '@rondo/core';
 import { type Command, Option } from 'commander';
 import { millisecondsOption, refuse, shareOption } from './options.ts';
 import type { Chassis } from './serve.ts';
@@ -68,7 +69,8 @@ export const addTraceOptions = (command: Command): Command =>
 
 /**
  * What this process traces and where that goes; stopped with the process.
- * @throws RondoError CONFIG_INVALID for an environment that says something else than OpenTelemetry allows
+ * @throws RondoError CONFIG_INVALID for an environment that says something else than OpenTelemetry allows, and for flags of traces that
+ * go nowhere
  */
 export async function openTelemetry(
   name: string,
@@ -78,6 +80,7 @@ export async function openTelemetry(
   const found = telemetryVariables(name);
   const endpoint =
     flags.otlpEndpoint ?? (found.endpoint && endpointOption('OTEL_EXPORTER_OTLP_ENDPOINT')(found.endpoint));
+  checkTraceFlags(flags, endpoint);
   const telemetry = new Telemetry({
     exporter: endpoint ? await openOtlp(endpoint, flags.otlpProtocol ?? found.protocol) : undefined,
     sample: flags.traceSample ?? shareOption('OTEL_TRACES_SAMPLER_ARG')(found.sample),
@@ -89,6 +92,29 @@ export async function openTelemetry(
   });
   lifecycle.onStop('traces', () => telemetry.close());
   return telemetry;
+}
+
+/**
+ * A flag is meant for this process, and without a receiver at `endpoint` does nothing; variables are often those of many processes.
+ * @throws RondoError CONFIG_INVALID that names the flag
+ */
+export function checkTraceFlags(
+  { traceSample, traceSlowerThan, otlpProtocol }: TraceFlags,
+  endpoint: string | undefined,
+): void {
+  if (endpoint) return;
+  const given = {
+    '--trace-sample': traceSample,
+    '--trace-slower-than': traceSlowerThan,
+    '--otlp-protocol': otlpProtocol,
+  };
+  for (const [flag, value] of Object.entries(given)) {
+    if (value === undefined) continue;
+    throw new RondoError(
+      'CONFIG_INVALID',
+      `${flag} ${value}: there are no traces without a receiver; name it by --otlp-endpoint or OTEL_EXPORTER_OTLP_ENDPOINT`,
+    );
+  }
 }
 
 /**
