@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type OpenAI from 'openai';
+import OpenAI from 'openai';
 import { BatchCluster, batchWhen, completionLine, isOver, outputLines, upload } from './batch-cluster.ts';
 import { NATS_MISSING } from './nats-server.ts';
 
@@ -70,6 +70,39 @@ test('a batch outlives its coordinator, a worker and the NATS server, and answer
   );
   const undisturbed = await cluster.client(1).completions.create(lines[total - 1]!.body);
   assert.equal(answersOf(output).get(`line-${total - 1}`), undisturbed.choices[0]!.text);
+});
+
+test('a NATS server that comes back on an empty disk takes files and batches again, and what was lost is said', {
+  skip: NATS_MISSING,
+}, async () => {
+  await using cluster = await BatchCluster.start({ workers: 1, coordinators: 1, options });
+  const client = cluster.client();
+  const lines = [completionLine('one')];
+  await upload(client, lines);
+  await cluster.nats.kill();
+  await cluster.nats.loseFiles();
+  await cluster.nats.start();
+  const create = async () =>
+    client.batches.create({
+      input_file_id: (await upload(client, lines)).id,
+      endpoint: ENDPOINT,
+      completion_window: '24h',
+    });
+  const made = await until(() =>
+    create().catch((error: unknown) => {
+      if (error instanceof OpenAI.InternalServerError) return undefined;
+      throw error;
+    }),
+  );
+  assert.equal((await batchWhen(client, made!.id, isOver)).status, 'completed');
+  const told = cluster.coordinators[0]!.errors.split('\n').filter((line) =>
+    line.includes('made anew, empty'),
+  );
+  const streams = told.flatMap((line) => (JSON.parse(line) as { streams: string[] }).streams);
+  assert.deepEqual([...new Set(streams)].toSorted(), [
+    ...['KV_rondo-batches-ended', 'KV_rondo-batches-open', 'KV_rondo-files', 'OBJ_rondo-contents'],
+    ...['rondo-batch-lines', 'rondo-batch-results'],
+  ]);
 });
 
 test('a batch whose coordinator dies while it reads the input is read by another', {

@@ -118,6 +118,11 @@ ${this.#config}
     await exited;
   }
 
+  /** Of one that was killed: what it stored on disk is gone, too. */
+  async loseFiles(): Promise<void> {
+    await rm(join(this.#directory, 'jetstream'), { recursive: true, force: true });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill();
     await rm(this.#directory, { recursive: true, force: true });

@@ -10,6 +10,7 @@ import { BatchRunner } from './batch-runner.ts';
 import { type BatchStores, openBatchStores } from './batch-stores.ts';
 import { Batches } from './batches.ts';
 import { Files } from './files.ts';
+import { mendLostStores } from './lost-stores.ts';
 import type { Models } from './models.ts';
 
 export interface BatchServiceOptions {
@@ -101,7 +102,12 @@ export class BatchService {
     });
     this.#running = { stores, keeper };
     this.#tried.resolve();
-    await Promise.all([keeper.run(signal), runner.run(signal)]);
+    const { link, silenceMs = LIMITS.batchSilenceMs } = this.#options;
+    await Promise.all([
+      keeper.run(signal),
+      runner.run(signal),
+      mendLostStores({ link, silenceMs, log }, signal),
+    ]);
   }
 
   async #open(signal: AbortSignal): Promise<BatchStores | undefined> {

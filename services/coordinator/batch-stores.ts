@@ -18,7 +18,17 @@ export interface BatchStores {
   readonly silenceMs: number;
 }
 
-/** @throws RondoError NATS_UNAVAILABLE */
+/** The streams behind them. */
+export const batchStreams = ({ subjects }: NatsLink): string[] => [
+  ObjectStore.stream(subjects.contentsBucket),
+  RecordStore.stream(subjects.filesBucket),
+  RecordStore.stream(subjects.openBatchesBucket),
+  RecordStore.stream(subjects.endedBatchesBucket),
+  subjects.batchLines.stream,
+  subjects.batchResults.stream,
+];
+
+/** Makes what is not there yet; again does no harm. @throws RondoError NATS_UNAVAILABLE */
 export async function openBatchStores(link: NatsLink, silenceMs: number): Promise<BatchStores> {
   const { subjects } = link;
   const [contents, files, open, ended, queue, results] = await Promise.all([

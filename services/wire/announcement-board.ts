@@ -4,7 +4,7 @@ import { LIMITS, RondoError } from '@rondo/core';
 import { decodeAnnouncement, encodeAnnouncement, type WorkerAnnouncement } from './announcement.ts';
 import { BucketHearing } from './bucket-hearing.ts';
 import type { NatsLink, NatsStores } from './nats-link.ts';
-import { fitStream, naming } from './stream.ts';
+import { bucketStream, fitStream, naming } from './stream.ts';
 
 /** What happens on the board, in the order in which it happened. A key is a worker's. */
 export interface BoardListener {
@@ -115,7 +115,7 @@ export class AnnouncementBoard {
   }
 
   get #wish() {
-    return { name: `KV_${this.#link.subjects.workersBucket}`, num_replicas: this.#link.replicas };
+    return { name: bucketStream(this.#link.subjects.workersBucket), num_replicas: this.#link.replicas };
   }
 
   #subject(id: string): string {

@@ -22,6 +22,7 @@ export { PROTOCOL_REVISION } from './protocol-revision.ts';
 export { RecordStore, type RecordStoreOptions, type Stored } from './record-store.ts';
 export type { ToldRuns } from './runs-message.ts';
 export { Silence } from './silence.ts';
+export { missingStreams } from './stream.ts';
 export { DEFAULT_NATS_PREFIX, type StreamNames, type Subjects, subjectsUnder } from './subjects.ts';
 export { ACTIVATIONS, type Activations, bytesPerFloat } from './tensor.ts';
 export { connectWorker, type WorkerClient } from './worker-client.ts';

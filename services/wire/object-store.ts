@@ -4,7 +4,7 @@ import { type ObjectStore as NatsObjectStore, type ObjectInfo, StorageType } fro
 import { RondoError } from '@rondo/core';
 import type { NatsLink } from './nats-link.ts';
 import { storeCall, WHILE_IT_FLOWS } from './store-call.ts';
-import { fitStream, naming } from './stream.ts';
+import { fitStream, naming, objectsStream } from './stream.ts';
 
 /** Chunks that a reader holds at most: 16 of 128 KiB. */
 const CHUNKS_AHEAD = 16;
@@ -22,9 +22,14 @@ export class ObjectStore {
     this.#bucket = bucket;
   }
 
+  /** The stream behind a store. */
+  static stream(bucket: string): string {
+    return objectsStream(bucket);
+  }
+
   /** @throws RondoError NATS_UNAVAILABLE */
   static async open(link: NatsLink, bucket: string): Promise<ObjectStore> {
-    const wish = { name: `OBJ_${bucket}`, num_replicas: link.replicas };
+    const wish = { name: objectsStream(bucket), num_replicas: link.replicas };
     const store = await storeCall(() =>
       naming(wish, () =>
         link.stores.objects.create(bucket, { storage: StorageType.File, replicas: link.replicas }),
@@ -76,7 +81,7 @@ export class ObjectStore {
     const hash = createHash('sha256');
     if (chunks > 0) {
       const consumer = await storeCall(() =>
-        this.#link.stores.jetstream.consumers.get(`OBJ_${this.#bucket}`, {
+        this.#link.stores.jetstream.consumers.get(objectsStream(this.#bucket), {
           filter_subjects: `$O.${this.#bucket}.C.${nuid}`,
           deliver_policy: DeliverPolicy.All,
         }),

@@ -3,7 +3,7 @@ import type { KV } from '@nats-io/kv';
 import { nanos } from '@nats-io/transport-node';
 import type { NatsLink } from './nats-link.ts';
 import { storeCall } from './store-call.ts';
-import { fitStream, naming } from './stream.ts';
+import { bucketStream, fitStream, naming } from './stream.ts';
 
 /** A record as it was when it was read. */
 export interface Stored<T> {
@@ -26,6 +26,11 @@ export class RecordStore<T> {
     this.#kv = kv;
   }
 
+  /** The stream behind a bucket. */
+  static stream(bucket: string): string {
+    return bucketStream(bucket);
+  }
+
   /** @throws RondoError NATS_UNAVAILABLE, as all calls do */
   static async open<T>(
     link: NatsLink,
@@ -33,7 +38,7 @@ export class RecordStore<T> {
     { keptMs }: RecordStoreOptions = {},
   ): Promise<RecordStore<T>> {
     const wish = {
-      name: `KV_${bucket}`,
+      name: bucketStream(bucket),
       num_replicas: link.replicas,
       max_age: keptMs === undefined ? 0 : nanos(keptMs),
     };

@@ -6,6 +6,12 @@ import {
   type StreamConfig,
 } from '@nats-io/jetstream';
 import { RondoError } from '@rondo/core';
+import type { NatsLink } from './nats-link.ts';
+import { storeCall } from './store-call.ts';
+
+/** What a key-value bucket and an object store are called as streams. */
+export const bucketStream = (bucket: string): string => `KV_${bucket}`;
+export const objectsStream = (bucket: string): string => `OBJ_${bucket}`;
 
 /** What is wanted of a stream; the rest is as NATS or its operator has it. */
 export type StreamWish = Partial<StreamConfig> & { readonly name: string };
@@ -57,6 +63,21 @@ export async function naming<T>(wish: StreamWish, call: () => Promise<T>): Promi
       { cause },
     );
   }
+}
+
+/** Those of `names` that NATS has no stream of. @throws RondoError NATS_UNAVAILABLE */
+export async function missingStreams(link: NatsLink, names: readonly string[]): Promise<string[]> {
+  const manager = await storeCall(() => link.stores.jetstream.jetstreamManager(false));
+  const there = (name: string) =>
+    manager.streams.info(name).then(
+      () => true,
+      (thrown: unknown) => {
+        if (isStreamMissing(thrown)) return false;
+        throw thrown;
+      },
+    );
+  const found = await storeCall(() => Promise.all(names.map(there)));
+  return names.filter((_, index) => !found[index]);
 }
 
 /** True when what failed is that a stream is not there. */
