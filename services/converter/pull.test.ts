@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { statSync, utimesSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -433,6 +434,21 @@ test('a pull that runs touches its lock', async (context) => {
   });
   await pull('someone/tiny', options());
   assert.deepEqual(await readdir(cacheDir), ['someone--tiny']);
+});
+
+test('a pull that stood still until another took its lock over stops, and leaves that one its lock', async (context) => {
+  context.mock.timers.enable({ apis: ['setInterval'] });
+  offerRepository('someone/tiny', tinyRepository());
+  const lock = join(cacheDir, 'someone--tiny.lock');
+  routes.set('/someone/tiny/resolve/main/config.json', async (_request, response) => {
+    await rm(lock);
+    await writeFile(lock, '7 another-host');
+    context.mock.timers.tick(LIMITS.lockSilenceMs / 2);
+    // Nothing comes: only who stops by himself ends.
+    await once(response, 'close');
+  });
+  await assert.rejects(pull('someone/tiny', options()), { code: 'CANCELLED', message: /another took over/ });
+  assert.equal(await readFile(lock, 'utf8'), '7 another-host');
 });
 
 test('a full disk is told by the file and what helps: no other try and no other source is asked', async () => {

