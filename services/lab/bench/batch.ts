@@ -16,6 +16,8 @@ import type { Suite, SuiteContext, SuiteResult } from './suite.ts';
 const RATE_PER_S = 1;
 /** Before anything counts, requests come for so long and so much faster: the first ones pay for what later ones find ready. */
 const WARM_UP = { forMs: 5000, ratePerS: 4 * RATE_PER_S };
+/** A batch's first lines begin together, with their prompts; after about one line's time they no longer do. */
+const SETTLE_MS = 5000;
 /** More than any machine answers in a window. */
 const LINES = 20_000;
 
@@ -73,6 +75,8 @@ async function run(context: SuiteContext): Promise<SuiteResult> {
       await watch(turns[alone]!);
     };
     if (alone === 0) await without();
+    // Lines of the batch before may still run, and would be taken for the next one's.
+    await server.idle(signal);
     {
       await using feed = await BatchFeed.start(
         server.url,
@@ -81,6 +85,7 @@ async function run(context: SuiteContext): Promise<SuiteResult> {
         LINES,
       );
       await runs(server, LIMITS.batchLinesInFlightMax, signal);
+      await delay(SETTLE_MS, undefined, { signal });
       for (const turn of fed) await watch(turn);
       await feed.check();
     }

@@ -40,11 +40,19 @@ export const peers: Suite = {
 export const peersLong: Suite = {
   name: 'peers-long',
   summary: 'the same at 16 sequences of 1024 positions: ours and llama.cpp',
-  run: (context) => run({ ...context, cells: [LONG_CELL] }, [rondo, llamaCpp]),
+  run: (context) => run(context, [rondo, llamaCpp], {
+      cells: [LONG_CELL],
+      bounded: false,
+      // With --quick there is no time for runs that tell whether memory grows.
+      memoryRuns: context.quick ? 0 : MEMORY_RUNS,
+    }),
 };
 
-async function run(context: SuiteContext, peers: readonly Peer[]): Promise<SuiteResult> {
-  const cells = cellsOf(context);
+async function run(
+  context: SuiteContext,
+  peers: readonly Peer[],
+  { cells, bounded, memoryRuns }: Course = courseOf(context),
+): Promise<SuiteResult> {
   const checkpoint = await benchCheckpoint(context);
   const positionsMax = Math.max(...cells.map(({ sequences, context: length }) => sequences * length));
   const missing: string[] = [];
@@ -70,17 +78,32 @@ async function run(context: SuiteContext, peers: readonly Peer[]): Promise<Suite
       rival: llamaCpp.engine,
     },
     lastRepeatMs: context.quick ? begin + QUICK_LAST_REPEAT_MS : Number.POSITIVE_INFINITY,
-    lastRunMs: context.quick && !context.cells ? begin + QUICK_LAST_ROUND_MS : Number.POSITIVE_INFINITY,
-    // Cells that somebody chose take their time, also those runs that tell whether memory grows.
-    lastMemoryRunMs: context.quick && !context.cells ? begin + QUICK_LAST_RUN_MS : Number.POSITIVE_INFINITY,
+    lastRunMs: bounded ? begin + QUICK_LAST_ROUND_MS : Number.POSITIVE_INFINITY,
+    lastMemoryRunMs: bounded ? begin + QUICK_LAST_RUN_MS : Number.POSITIVE_INFINITY,
+    memoryRuns,
   });
   return {
     rows: peerRows(result.trials),
-    goals: peerGoals(result.trials, result.unfinished, result.duels),
+    goals: peerGoals(result.trials, result.unfinished, result.duels, { tellsGrowth: memoryRuns > 0 }),
     plots: [ratePlot('decode'), ratePlot('prefill')],
-    notes: [...explanation(context, peers), ...duelNotes(result.duels), ...missing, ...failureNotes(result)],
+    notes: [...explanation(context, peers, memoryRuns), ...duelNotes(result.duels), ...missing, ...failureNotes(result)],
   };
 }
+
+/** What is run, and for how long. */
+interface Course {
+  readonly cells: readonly Cell[];
+  /** Nothing begins that would end behind the five minutes of --quick. */
+  readonly bounded: boolean;
+  readonly memoryRuns: number;
+}
+
+/** Cells that somebody chose take their time. */
+const courseOf = (context: SuiteContext): Course => ({
+  cells: cellsOf(context),
+  bounded: context.quick && context.cells === undefined,
+  memoryRuns: MEMORY_RUNS,
+});
 
 /** @throws RondoError CONFIG_INVALID for a cell without room for a prompt. */
 function cellsOf({ quick, cells }: SuiteContext): readonly Cell[] {
@@ -106,14 +129,21 @@ async function vocabOf(path: string): Promise<number> {
 const OTHERS =
   " transformers.js runs its usual graph (GroupQueryAttention), PyTorch is transformers' generate in f32; both run one static batch.";
 
-function explanation({ threads, quick, cells }: SuiteContext, peers: readonly Peer[]): string[] {
+function explanation(
+  { threads, quick, cells }: SuiteContext,
+  peers: readonly Peer[],
+  memoryRuns: number,
+): string[] {
+  const growth = memoryRuns > 0
+    ? ` Whether our memory grows is told behind the race, by ${memoryRuns} more runs of the largest cell: the first of a larger cell than any before needs more, which is no growth.`
+    : '';
   const leftOut = [
     quick ? ' --quick leaves out llama.cpp on f32 and q4_1 and with batches of 2048.' : '',
     quick || cells ? ' Goals of cells that were not measured are left out.' : '',
   ].join('');
   return [
-    `Context c is a prompt of c − ${GENERATED} random ids and ${GENERATED} greedy tokens after it, for all sequences side by side; prefill counts the prompts, decode the ${GENERATED} steps that follow. Every engine has ${threads} threads and a process of its own, starts from the same Q4_1 checkpoint and takes its turn in every repeat, so that drift of the machine hits all alike. Rates are medians of the runs that the table counts, where it counts one that run's; the spread is (largest − smallest) / median. A variant more than a quarter slower than its engine's fastest in both respects is run once. Where there is a goal at a context of up to ${TURNS_CONTEXT_MAX} our fastest and llama.cpp's take turns behind the race, while time is left, and it goes by the median of the rounds' ratios to the rival that ours is least ahead of; a goal without turns holds best against best as the race had them, and its name says over how many runs. Whether our memory grows is told behind the race, by ${MEMORY_RUNS} more runs of the largest cell: the first of a larger cell than any before needs more, which is no growth.`,
-    `rondo is the engine without a server: chunks and decode steps through every pass. llama.cpp is measured through node-llama-cpp, not by a program of its own: one context for all sequences, with and without flash attention, and with batches of 512 and 2048. A new context runs the prompts once before they are timed. Each token of each sequence is sampled by itself and goes through JavaScript, which is in its decode times; there is none of that in its prefill.${peers.includes(pytorch) ? OTHERS : ''}${leftOut}`,
+    `Context c is a prompt of c − ${GENERATED} random ids and ${GENERATED} greedy tokens after it, for all sequences side by side; prefill counts the prompts, decode the ${GENERATED} steps that follow. Every engine has ${threads} threads and a process of its own, starts from the same Q4_1 checkpoint and takes its turn in every repeat, so that drift of the machine hits all alike. Rates are medians of the runs that the table counts, where it counts one that run's; the spread is (largest − smallest) / median. A variant more than a quarter slower than its engine's fastest in both respects is run once. Where there is a goal at a context of up to ${TURNS_CONTEXT_MAX} our fastest and llama.cpp's take turns behind the race, while time is left, and it goes by the median of the rounds' ratios to the rival that ours is least ahead of; a goal without turns holds best against best as the race had them, and its name says over how many runs.${growth}`,
+    `rondo is the engine without a server: chunks and decode steps through every pass. llama.cpp is measured through node-llama-cpp, not by a program of its own: one context for all sequences, with and without flash attention, and with batches of 512 and 2048. A new context runs one of the prompts before all are timed. Each token of each sequence is sampled by itself and goes through JavaScript, which is in its decode times; there is none of that in its prefill.${peers.includes(pytorch) ? OTHERS : ''}${leftOut}`,
   ];
 }
 

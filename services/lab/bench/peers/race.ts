@@ -24,6 +24,8 @@ export interface RacePlan {
   readonly lastRepeatMs: number;
   readonly lastRunMs: number;
   readonly lastMemoryRunMs: number;
+  /** Behind the race, of each whose memory is limited, to tell whether it grows. */
+  readonly memoryRuns: number;
   readonly duels: DuelPlan;
 }
 
@@ -152,12 +154,14 @@ export async function race(
         }
       }
     }
-    for (const trial of withLimitedMemory(trials)) {
-      for (let again = 0; again < MEMORY_RUNS && performance.now() <= plan.lastMemoryRunMs; again++) {
+    // In turns: where time is short each has two runs, which tell something, before any has more.
+    for (let again = 0; again < plan.memoryRuns; again++) {
+      for (const trial of withLimitedMemory(trials)) {
+        if (performance.now() > plan.lastMemoryRunMs || failures.has(trial.contestant)) continue;
         const times = await run(trial);
-        if (times === undefined) break;
+        if (times === undefined) continue;
         trial.residentAfter.push(times.residentBytes);
-        context.progress(`memory of ${title(trial.contestant)}, run ${again + 1} of ${MEMORY_RUNS}`);
+        context.progress(`memory of ${title(trial.contestant)}, run ${again + 1} of ${plan.memoryRuns}`);
       }
     }
   } finally {

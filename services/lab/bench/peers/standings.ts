@@ -122,6 +122,7 @@ export function peerGoals(
   trials: readonly Trial[],
   unfinished: readonly Cell[] = [],
   duels: readonly Duel[] = [],
+  { tellsGrowth = true }: { readonly tellsGrowth?: boolean } = {},
 ): Goal[] {
   const rates = RATE_GOALS.flatMap(({ what, rate, cell, bound }) => {
     if (unfinished.some((other) => sameCell(other, cell))) return [];
@@ -134,7 +135,7 @@ export function peerGoals(
     const measured = rounds ? median(rounds) : medianRate(ours, rate) / medianRate(theirs, rate);
     return [atLeast(name, bound, measured)];
   });
-  return [...rates, ...overheadGoal(trials), ...memoryGoals(trials, duels)];
+  return [...rates, ...overheadGoal(trials), ...memoryGoals(trials, duels, tellsGrowth)];
 }
 
 /** What a ratio rests on, where that is less than several rounds by turns. */
@@ -158,7 +159,7 @@ function overheadGoal(trials: readonly Trial[]): Goal[] {
  * Per variant of ours: the most it held, in the race and behind it, and how much more after the last run behind the race than after
  * the first. What was to be told by those runs and was not is not met.
  */
-function memoryGoals(trials: readonly Trial[], duels: readonly Duel[]): Goal[] {
+function memoryGoals(trials: readonly Trial[], duels: readonly Duel[], tellsGrowth: boolean): Goal[] {
   const limited = trials.filter(({ contestant }) => contestant.residentBytesMax !== undefined);
   return [...new Set(limited.map(({ contestant }) => contestant))].flatMap((contestant) => {
     const own = limited.filter((trial) => trial.contestant === contestant);
@@ -185,7 +186,7 @@ function memoryGoals(trials: readonly Trial[], duels: readonly Duel[]): Goal[] {
           ' MB',
         ),
       ),
-      ...(growth.length > 0
+      ...(growth.length > 0 || !tellsGrowth
         ? []
         : [
             {
