@@ -4,7 +4,7 @@ import { LIMITS, RondoError } from '@rondo/core';
 import { decodeAnnouncement, encodeAnnouncement, type WorkerAnnouncement } from './announcement.ts';
 import { BucketHearing } from './bucket-hearing.ts';
 import type { NatsLink, NatsStores } from './nats-link.ts';
-import { bucketStream, fitStream, naming } from './stream.ts';
+import { bucketStream, copiesWanted, fitStream, naming } from './stream.ts';
 
 /** What happens on the board, in the order in which it happened. A key is a worker's. */
 export interface BoardListener {
@@ -37,8 +37,11 @@ export class AnnouncementBoard {
     this.#link = link;
   }
 
-  /** Hangs `announcement` up, or renews it. @throws whatever NATS says, when it is away or refuses. */
-  async announce(announcement: WorkerAnnouncement): Promise<void> {
+  /**
+   * Hangs `announcement` up, or renews it; not once `signal` has told that the worker leaves.
+   * @throws whatever NATS says, when it is away or refuses.
+   */
+  async announce(announcement: WorkerAnnouncement, signal?: AbortSignal): Promise<void> {
     const { jetstream } = this.#link.stores;
     const put = () =>
       jetstream.publish(this.#subject(announcement.workerId), encodeAnnouncement(announcement), {
@@ -51,6 +54,7 @@ export class AnnouncementBoard {
     } catch {
       // Nobody listens when there is no bucket: the server may have been started anew.
       await this.#bucket(this.#link.stores);
+      signal?.throwIfAborted();
       await put();
     }
   }
@@ -92,7 +96,7 @@ export class AnnouncementBoard {
         buckets.create(this.#link.subjects.workersBucket, {
           description: 'Workers of a Rondo cluster, one key each',
           storage: 'memory',
-          replicas: this.#link.replicas,
+          ...(this.#link.replicas !== undefined && { replicas: this.#link.replicas }),
           history: 1,
           maxValueSize: VALUE_BYTES_MAX,
           markerTTL: LIMITS.announcementMarkerMs,
@@ -115,7 +119,7 @@ export class AnnouncementBoard {
   }
 
   get #wish() {
-    return { name: bucketStream(this.#link.subjects.workersBucket), num_replicas: this.#link.replicas };
+    return { name: bucketStream(this.#link.subjects.workersBucket), ...copiesWanted(this.#link) };
   }
 
   #subject(id: string): string {

@@ -11,6 +11,8 @@ function announced() {
   clock.advance(LIMITS.announcementMs);
   const told: (WorkerAnnouncement | string)[] = [];
   const warnings: string[] = [];
+  /** Of each announcement: whether a board that has to try again by then should not. */
+  const tooLate: boolean[] = [];
   const board: { away: boolean; held?: Promise<void> } = { away: false };
   const worker = { sequences: 0 };
   const say = async (what: WorkerAnnouncement | string): Promise<void> => {
@@ -19,7 +21,13 @@ function announced() {
     if (typeof what === 'object') await board.held;
   };
   const announcer = new Announcer(
-    { announce: say, withdraw: say },
+    {
+      async announce(what, signal) {
+        await say(what);
+        tooLate.push(signal.aborted);
+      },
+      withdraw: say,
+    },
     () => ({
       workerId: workerId('w'),
       address: address('w:7600'),
@@ -33,7 +41,7 @@ function announced() {
     createLog('test', { level: 'warn', to: { write: (line) => void warnings.push(line) } }),
     clock,
   );
-  return { announcer, board, worker, clock, told, warnings };
+  return { announcer, board, worker, clock, told, tooLate, warnings };
 }
 
 test('what has not changed is announced again after a third of its life', async () => {
@@ -89,7 +97,7 @@ test('behind an announcement that is not answered one more waits, and says how t
 
 test('an announcement that is never answered keeps no farewell, and nothing is announced behind that', async (context) => {
   context.mock.timers.enable({ apis: ['setTimeout'] });
-  const { announcer, board, told } = announced();
+  const { announcer, board, told, tooLate } = announced();
   const held = Promise.withResolvers<void>();
   board.held = held.promise;
   const sent = announcer.announce();
@@ -104,6 +112,7 @@ test('an announcement that is never answered keeps no farewell, and nothing is a
     told.map((each) => (typeof each === 'object' ? each.state : `farewell ${each}`)),
     ['serving', 'farewell w'],
   );
+  assert.deepEqual(tooLate, [true]);
 });
 
 test('a board that is away is complained of once each time, and found again', async () => {

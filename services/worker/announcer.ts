@@ -5,7 +5,8 @@ import type { WorkerAnnouncement } from '@rondo/wire';
 
 /** Where announcements hang; `AnnouncementBoard` is one. */
 export interface Board {
-  announce(announcement: WorkerAnnouncement): Promise<void>;
+  /** Nothing hangs there that came behind `signal`. */
+  announce(announcement: WorkerAnnouncement, signal: AbortSignal): Promise<void>;
   withdraw(workerId: string): Promise<void>;
 }
 
@@ -31,7 +32,7 @@ export class Announcer {
   #sending: Promise<void> = Promise.resolve();
   /** The one that waits for its turn. It looks at the worker when it begins, so that no second need wait behind it. */
   #next: Promise<void> | undefined;
-  #gone = false;
+  readonly #gone = new AbortController();
 
   /** `look` describes the worker as it is when an announcement is due. */
   constructor(board: Board, look: () => WorkerAnnouncement, log: Logger, clock: Clock = systemClock) {
@@ -59,7 +60,7 @@ export class Announcer {
   announce(): Promise<void> {
     this.#next ??= this.#sending.then(() => {
       this.#next = undefined;
-      if (!this.#gone) this.#sending = this.#send();
+      if (!this.#gone.signal.aborted) this.#sending = this.#send();
       return this.#sending;
     });
     return this.#next;
@@ -75,7 +76,7 @@ export class Announcer {
   async farewell(): Promise<void> {
     clearInterval(this.#timer);
     await this.#soon(this.#next ?? this.#sending);
-    this.#gone = true;
+    this.#gone.abort();
     await this.#board.withdraw(this.#look().workerId).catch((thrown: unknown) => this.#unheard(thrown));
   }
 
@@ -96,10 +97,10 @@ export class Announcer {
     this.#last = announcement;
     this.#lastAtMs = this.#clock.now();
     try {
-      await this.#board.announce(announcement);
+      await this.#board.announce(announcement, this.#gone.signal);
       this.#heard = true;
     } catch (thrown) {
-      this.#unheard(thrown);
+      if (!this.#gone.signal.aborted) this.#unheard(thrown);
     }
   }
 

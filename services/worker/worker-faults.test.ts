@@ -70,8 +70,8 @@ test('pages of a sequence cancelled in the middle of a run are free only after t
 });
 
 test('a run that outlives its sequence is not taken for pages that were lost', async (context) => {
-  context.mock.timers.enable({ apis: ['setTimeout'] });
   const worker = await start(SHAPE);
+  context.mock.timers.enable({ apis: ['setTimeout'] });
   await generate(worker, spec(worker));
   await whenEmpty(worker);
   // The worker has fallen idle and will look; by then a run is under way whose sequence has left.
