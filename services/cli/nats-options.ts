@@ -35,7 +35,11 @@ export const addNatsOptions = (command: Command): Command =>
       '--nats-prefix <word>',
       `what the names of this cluster begin with in NATS (default: ${DEFAULT_NATS_PREFIX})`,
     )
-    .option('--nats-replicas <n>', 'NATS servers that keep a copy: 1, 3 or 5 (default: 1)', replicasOption)
+    .option(
+      '--nats-replicas <n>',
+      'NATS servers that keep a copy: 1, 3 or 5 (default: as they are, 1 of what is made anew)',
+      replicasOption,
+    )
     .option('--nats-creds <file>', 'credentials file of a NATS user')
     .option('--nats-nkey <file>', "file with the seed of a NATS user's key")
     .option('--nats-user <name>', 'NATS user; the password comes from RONDO_NATS_PASSWORD')

@@ -9,7 +9,7 @@ import { headers, type Msg, nanos } from '@nats-io/transport-node';
 import type { NatsLink } from './nats-link.ts';
 import { isConflict } from './record-store.ts';
 import { storeCall } from './store-call.ts';
-import { openStream } from './stream.ts';
+import { copiesWanted, openStream } from './stream.ts';
 
 export interface Job {
   readonly key: string;
@@ -65,7 +65,7 @@ export class JobQueue {
         subjects: [`${options.subject}.>`],
         retention: RetentionPolicy.Workqueue,
         storage: StorageType.File,
-        num_replicas: link.replicas,
+        ...copiesWanted(link),
       }),
     );
     return new JobQueue(link, manager, options);

@@ -4,7 +4,7 @@ import { RondoError } from '@rondo/core';
 import type { NatsLink } from './nats-link.ts';
 import { isConflict } from './record-store.ts';
 import { storeCall } from './store-call.ts';
-import { openStream } from './stream.ts';
+import { copiesWanted, openStream } from './stream.ts';
 
 export interface KeyedResultsOptions {
   /** The stream's name. */
@@ -54,7 +54,7 @@ export class KeyedResults {
         name: options.stream,
         subjects: [`${options.subject}.>`],
         storage: StorageType.File,
-        num_replicas: link.replicas,
+        ...copiesWanted(link),
         max_age: nanos(options.keptMs),
       }),
     );

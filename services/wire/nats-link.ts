@@ -17,7 +17,7 @@ export interface NatsOptions {
   readonly tls?: NatsTls | undefined;
   /** What this cluster's subjects, buckets and streams begin with; `rondo` by default. */
   readonly prefix?: string | undefined;
-  /** Servers that hold a copy of each bucket: 1, 3 or 5. */
+  /** Servers that hold a copy of each bucket: 1, 3 or 5; as it is, or 1, unless told otherwise. */
   readonly replicas?: number | undefined;
   /** Told of every change of state, and why. */
   readonly changed?: ((state: NatsState) => void) | undefined;
@@ -65,7 +65,7 @@ export async function openNats(options: NatsOptions): Promise<NatsLink> {
  */
 export class NatsLink {
   readonly subjects: Subjects;
-  readonly replicas: number;
+  readonly replicas: number | undefined;
   readonly #options: NatsOptions;
   readonly #connectedListeners = new Set<(stores: NatsStores) => void>();
   readonly #closing = new AbortController();
@@ -75,7 +75,7 @@ export class NatsLink {
 
   constructor(options: NatsOptions) {
     this.subjects = subjectsUnder(options.prefix ?? DEFAULT_NATS_PREFIX);
-    this.replicas = options.replicas ?? 1;
+    this.replicas = options.replicas;
     this.#options = options;
   }
 

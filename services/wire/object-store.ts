@@ -4,7 +4,7 @@ import { type ObjectStore as NatsObjectStore, type ObjectInfo, StorageType } fro
 import { RondoError } from '@rondo/core';
 import type { NatsLink } from './nats-link.ts';
 import { storeCall, WHILE_IT_FLOWS } from './store-call.ts';
-import { fitStream, naming, objectsStream } from './stream.ts';
+import { copiesWanted, fitStream, naming, objectsStream } from './stream.ts';
 
 /** Chunks that a reader holds at most: 16 of 128 KiB. */
 const CHUNKS_AHEAD = 16;
@@ -29,10 +29,13 @@ export class ObjectStore {
 
   /** @throws RondoError NATS_UNAVAILABLE */
   static async open(link: NatsLink, bucket: string): Promise<ObjectStore> {
-    const wish = { name: objectsStream(bucket), num_replicas: link.replicas };
+    const wish = { name: objectsStream(bucket), ...copiesWanted(link) };
     const store = await storeCall(() =>
       naming(wish, () =>
-        link.stores.objects.create(bucket, { storage: StorageType.File, replicas: link.replicas }),
+        link.stores.objects.create(bucket, {
+          storage: StorageType.File,
+          ...(link.replicas !== undefined && { replicas: link.replicas }),
+        }),
       ),
     );
     // The client takes one that is there as it is.

@@ -3,7 +3,7 @@ import type { KV } from '@nats-io/kv';
 import { nanos } from '@nats-io/transport-node';
 import type { NatsLink } from './nats-link.ts';
 import { storeCall } from './store-call.ts';
-import { bucketStream, fitStream, naming } from './stream.ts';
+import { bucketStream, copiesWanted, fitStream, naming } from './stream.ts';
 
 /** A record as it was when it was read. */
 export interface Stored<T> {
@@ -39,14 +39,14 @@ export class RecordStore<T> {
   ): Promise<RecordStore<T>> {
     const wish = {
       name: bucketStream(bucket),
-      num_replicas: link.replicas,
-      max_age: keptMs === undefined ? 0 : nanos(keptMs),
+      ...copiesWanted(link),
+      ...(keptMs !== undefined && { max_age: nanos(keptMs) }),
     };
     const kv = await storeCall(() =>
       naming(wish, () =>
         link.stores.buckets.create(bucket, {
           storage: StorageType.File,
-          replicas: link.replicas,
+          ...(link.replicas !== undefined && { replicas: link.replicas }),
           history: 1,
           ...(keptMs !== undefined && { ttl: keptMs }),
         }),

@@ -16,6 +16,10 @@ export const objectsStream = (bucket: string): string => `OBJ_${bucket}`;
 /** What is wanted of a stream; the rest is as NATS or its operator has it. */
 export type StreamWish = Partial<StreamConfig> & { readonly name: string };
 
+/** Copies as the link was told of; of a link that was not, each stream has as many as it was made with. */
+export const copiesWanted = ({ replicas }: Pick<NatsLink, 'replicas'>): { readonly num_replicas?: number } =>
+  replicas === undefined ? {} : { num_replicas: replicas };
+
 /** JSStreamNameExistErr: there is one of that name, configured otherwise. */
 const NAME_IN_USE = 10058;
 
@@ -57,9 +61,10 @@ export async function naming<T>(wish: StreamWish, call: () => Promise<T>): Promi
     if (!(cause instanceof JetStreamApiError)) throw cause;
     const { name, ...wanted } = wish;
     const fields = Object.entries(wanted).map(([field, value]) => `${field} ${value}`);
+    const as = fields.length > 0 ? ` with ${fields.join(', ')}` : '';
     throw new RondoError(
       'NATS_UNAVAILABLE',
-      `NATS refuses stream ${name} with ${fields.join(', ')}: ${cause.message}; check --nats-replicas, and what NATS has of it`,
+      `NATS refuses stream ${name}${as}: ${cause.message}; check --nats-replicas, and what NATS has of it`,
       { cause },
     );
   }
