@@ -44,7 +44,8 @@ const KNOWN: Readonly<Record<string, { readonly repo: string; readonly pypi: str
  */
 export async function pull(source: string, options: PullOptions): Promise<{ path: string }> {
   if (await exists(source)) return verified(resolve(source));
-  if (sourcesOf(source, options).length === 0) throw new RondoError('CONFIG_INVALID', `${source} is not on ${options.from}`);
+  if (sourcesOf(source, options).length === 0)
+    throw new RondoError('CONFIG_INVALID', `${source} is not on ${options.from}`);
   const final = join(resolve(options.cacheDir), source.replace('/', '--'));
   if (await exists(final)) return verified(final);
   try {
@@ -63,11 +64,7 @@ export async function pull(source: string, options: PullOptions): Promise<{ path
 }
 
 /** Asks one source after the other; another call may have brought the checkpoint while this one waited. */
-async function fetchInto(
-  final: string,
-  source: string,
-  options: PullOptions,
-): Promise<{ path: string }> {
+async function fetchInto(final: string, source: string, options: PullOptions): Promise<{ path: string }> {
   if (await exists(final)) return verified(final);
   const partial = `${final}.partial`;
   const failures: string[] = [];

@@ -40,7 +40,8 @@ export const peers: Suite = {
 export const peersLong: Suite = {
   name: 'peers-long',
   summary: 'the same at 16 sequences of 1024 positions: ours and llama.cpp',
-  run: (context) => run(context, [rondo, llamaCpp], {
+  run: (context) =>
+    run(context, [rondo, llamaCpp], {
       cells: [LONG_CELL],
       bounded: false,
       // With --quick there is no time for runs that tell whether memory grows.
@@ -86,7 +87,12 @@ async function run(
     rows: peerRows(result.trials),
     goals: peerGoals(result.trials, result.unfinished, result.duels, { tellsGrowth: memoryRuns > 0 }),
     plots: [ratePlot('decode'), ratePlot('prefill')],
-    notes: [...explanation(context, peers, memoryRuns), ...duelNotes(result.duels), ...missing, ...failureNotes(result)],
+    notes: [
+      ...explanation(context, peers, memoryRuns),
+      ...duelNotes(result.duels),
+      ...missing,
+      ...failureNotes(result),
+    ],
   };
 }
 
@@ -134,9 +140,10 @@ function explanation(
   peers: readonly Peer[],
   memoryRuns: number,
 ): string[] {
-  const growth = memoryRuns > 0
-    ? ` Whether our memory grows is told behind the race, by ${memoryRuns} more runs of the largest cell: the first of a larger cell than any before needs more, which is no growth.`
-    : '';
+  const growth =
+    memoryRuns > 0
+      ? ` Whether our memory grows is told behind the race, by ${memoryRuns} more runs of the largest cell: the first of a larger cell than any before needs more, which is no growth.`
+      : '';
   const leftOut = [
     quick ? ' --quick leaves out llama.cpp on f32 and q4_1 and with batches of 2048.' : '',
     quick || cells ? ' Goals of cells that were not measured are left out.' : '',

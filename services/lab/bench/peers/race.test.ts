@@ -32,7 +32,7 @@ const CELLS = [
   { sequences: 1, context: 65 },
 ];
 const duels = { engine: 'counter', rival: 'other', matches: [] };
-const PLAN = { cells: CELLS, repeats: 2, vocab: 512, duels };
+const PLAN = { cells: CELLS, repeats: 2, vocab: 512, duels, memoryRuns: MEMORY_RUNS };
 const ENDLESS = {
   lastRepeatMs: Number.POSITIVE_INFINITY,
   lastRunMs: Number.POSITIVE_INFINITY,
