@@ -103,8 +103,8 @@ async function measure(suite: Suite, flags: BenchFlags): Promise<void> {
   }
   const plan = { quick: flags.quick, ...(flags.cells && { cells: flags.cells }), ...(chaos && { chaos }) };
   const documents = flags.docs ?? isWhole(plan);
-  if (documents) await checkDocuments(suite.name, DOCS, suite.page);
   const rondo = rondoScript('measure in a checkout of Rondo');
+  if (documents) await checkDocuments(suite.name, DOCS, suite.page);
   await using json = await ResultFile.asked(flags.json);
   const interrupt = new AbortController();
   const stop = () => interrupt.abort(new RondoError('CANCELLED', `bench ${name} was stopped`));
