@@ -1,32 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { LoadSummary } from '../load/load-summary.ts';
+import { ceilingOf } from './depth-ceiling.ts';
+import type { DepthFindings, DepthSample } from './depth-cells.ts';
 import { type ExitMix, exitFields, plannedDepth } from './depth-exits.ts';
 import { type BlockRuns, OUTPUT_TOKENS, PROMPT_TOKENS, workloadMeans } from './depth-load.ts';
-import {
-  ceilingOf,
-  type DepthFindings,
-  type DepthSample,
-  depthGoals,
-  depthNotes,
-  depthRows,
-} from './depth-report.ts';
+import { depthGoals, depthNotes, depthRows } from './depth-report.ts';
 import type { Policy } from './depth-server.ts';
 
 const costs = { headMs: 0.5, stacksMs: 0.5, passMs: 2 };
 const rows = { prompt: 0.125, answer: 0.875 };
-
-test('the ceiling is the time of a token that runs every pass by that of one of mean depth', () => {
-  const answersOnly = { prompt: 0, answer: 1 };
-  assert.equal(ceilingOf(costs, answersOnly, 2, 2), 1);
-  assert.equal(ceilingOf(costs, answersOnly, 2, 1), 5 / 3);
-  assert.equal(ceilingOf(costs, answersOnly, 2, 1.5), 5 / 4);
-});
-
-test('rows of a prompt run every pass, which lowers the ceiling', () => {
-  assert.equal(ceilingOf(costs, rows, 2, 2), 1);
-  assert.equal(ceilingOf(costs, rows, 2, 1), 5 / (1 + 0.5 + 1.75));
-});
 
 test('a workload runs a row for every token of its prompts and answers but the last', () => {
   const { tokens, rows: perToken } = workloadMeans(7);

@@ -1,141 +1,29 @@
 import type { LoadSummary } from '../load/load-summary.ts';
 import { median } from '../load/quantile.ts';
-import { type ExitMix, plannedDepth } from './depth-exits.ts';
+import { saturatedCosts, shareOfCeiling } from './depth-ceiling.ts';
 import {
-  type BlockRuns,
-  OUTPUT_TOKENS,
-  PROMPT_TOKENS,
-  type RowCosts,
-  type RowsPerToken,
-} from './depth-load.ts';
+  beside,
+  type DepthFindings,
+  type DepthSample,
+  find,
+  type Group,
+  groups,
+  meanDepth,
+} from './depth-cells.ts';
+import type { ExitMix } from './depth-exits.ts';
+import { OUTPUT_TOKENS, PROMPT_TOKENS } from './depth-load.ts';
 import type { Policy } from './depth-server.ts';
 import { ratioByTurns, type TurnMean } from './depth-tail.ts';
 import { atLeast, atMost, type Goal, type Plot, type Row } from './suite.ts';
 
-export interface DepthSample {
-  readonly policy: Policy;
-  readonly mix: ExitMix;
-  readonly loop: 'closed' | 'open';
-  /** Clients of a closed loop; share of `sequence`'s capacity of an open one. */
-  readonly load: number;
-  readonly seed: number;
-  readonly summary: LoadSummary;
-  /** Of a closed loop. */
-  readonly runs?: BlockRuns;
-  /** Of an open one: p99 between tokens of each of its turns, whose arrivals every policy met. */
-  readonly p99OfTurnsMs?: readonly number[];
-}
-
-export interface DepthFindings {
-  readonly samples: readonly DepthSample[];
-  /** Of the workload. */
-  readonly rows: RowsPerToken;
-  /** Clients at saturation. */
-  readonly saturation: number;
-  readonly maxDepth: number;
-  readonly live: number;
-  /** Resident at the end, of the worker with policy `depth`, and what it may be: weights, KV budget and 400 MiB. */
-  readonly workerMiB: number;
-  readonly workerMiBMax: number;
-}
-
 /** Ratios that Bae et al. 2024 (Relaxed Recursive Transformers, arXiv 2410.20672, Fig. 8) simulated. */
 const SIMULATED = { static: 2.66, sequence: 1.88 } as const;
-
-/**
- * What exits can win at most: (F0 + R·Fr) / (F0 + d̄·Fr), d̄ the mean passes of an answer's rows, F0 the prelude, coda and
- * head of a token. A prompt's rows run every pass on either side.
- */
-export const ceilingOf = (costs: RowCosts, rows: RowsPerToken, maxDepth: number, meanDepth: number): number =>
-  tokenMs(costs, rows, maxDepth, maxDepth) / tokenMs(costs, rows, maxDepth, meanDepth);
-
-/** Of the engine for one token. */
-const tokenMs = (costs: RowCosts, rows: RowsPerToken, maxDepth: number, meanDepth: number): number =>
-  costs.headMs +
-  (rows.prompt + rows.answer) * costs.stacksMs +
-  (rows.prompt * maxDepth + rows.answer * meanDepth) * costs.passMs;
-
-/**
- * Of the same windows as the rates that are held against the ceiling, so that a machine that drifts moves both: medians
- * over those of `depth` at saturation.
- */
-function saturatedCosts({ samples, saturation }: DepthFindings): RowCosts {
-  const costs = samples.flatMap(({ policy, loop, load, runs }) =>
-    policy === 'depth' && loop === 'closed' && load === saturation && runs ? [runs.costs] : [],
-  );
-  return {
-    headMs: median(costs.map(({ headMs }) => headMs)),
-    stacksMs: median(costs.map(({ stacksMs }) => stacksMs)),
-    passMs: median(costs.map(({ passMs }) => passMs)),
-  };
-}
-
-interface Group {
-  readonly policy: Policy;
-  readonly mix: ExitMix;
-  readonly loop: 'closed' | 'open';
-  readonly load: number;
-  readonly seed: number;
-  readonly repeats: readonly DepthSample[];
-  readonly ofRuns: (pick: (runs: BlockRuns) => number) => number;
-  readonly of: (pick: (summary: LoadSummary) => number) => number;
-}
-
-/** Repeats of one cell as one: the median of each figure. */
-function groups(samples: readonly DepthSample[]): Group[] {
-  const byCell = Map.groupBy(samples, ({ policy, mix, loop, load }) => [policy, mix, loop, load].join());
-  return [...byCell.values()].map((repeats) => ({
-    ...repeats[0]!,
-    repeats,
-    ofRuns: (pick) => median(repeats.flatMap(({ runs }) => (runs ? [pick(runs)] : []))),
-    of: (pick) => median(repeats.map(({ summary }) => pick(summary)).filter((value) => !Number.isNaN(value))),
-  }));
-}
-
-const find = (all: readonly Group[], wanted: Partial<Group>): Group | undefined =>
-  all.find((group) =>
-    (['policy', 'mix', 'loop', 'load'] as const).every(
-      (key) => wanted[key] === undefined || wanted[key] === group[key],
-    ),
-  );
 
 /** Where answers end in cohorts a slope says which part of one it fell into; elsewhere the steady rate is exact. */
 const throughput = (group: Group | undefined): number =>
   group?.of(({ tokensPerS, steadyTokensPerS }) =>
     group.policy === 'static' || group.loop === 'open' ? tokensPerS : steadyTokensPerS,
   ) ?? Number.NaN;
-
-/** Passes of an answer's row: as recorded, or as the answers told. */
-const depthOf = ({ mix, seed, summary }: DepthSample, maxDepth: number): number =>
-  plannedDepth(mix, seed, maxDepth) ?? summary.passesPerToken;
-
-const meanDepth = ({ maxDepth }: DepthFindings, { repeats }: Group): number =>
-  median(repeats.map((sample) => depthOf(sample, maxDepth)).filter((depth) => !Number.isNaN(depth)));
-
-/** What `ratio` makes of each repeat of a group and the one of `other` beside it. */
-const beside = (
-  group: Group | undefined,
-  other: Group | undefined,
-  ratio: (sample: DepthSample, neighbour: DepthSample) => number,
-): number[] =>
-  (group?.repeats ?? []).flatMap((sample) => {
-    const neighbour = other?.repeats.find(({ seed }) => seed === sample.seed);
-    return neighbour ? [ratio(sample, neighbour)] : [];
-  });
-
-/** Of the ceiling of exits, in per cent: medians over repeats, each held against its neighbour without exits. */
-interface CeilingShare {
-  readonly ceiling: number;
-  /** Throughput to that without exits, by the ceiling of the costs there. */
-  readonly reached: number;
-  /**
-   * The same with each rate against F0 and Fr of its own window. A machine that is a tenth slower for some seconds moves both sides, and
-   * so do runs that are emptier: what is left is how busy exits keep the engine.
-   */
-  readonly busy: number;
-  readonly lowest: number;
-  readonly highest: number;
-}
 
 /** Tokens lost to another group of the same load, in per cent. */
 const lossAgainst = (group: Group | undefined, other: Group | undefined): number =>
@@ -146,32 +34,6 @@ const lossAgainst = (group: Group | undefined, other: Group | undefined): number
       (sample, neighbour) => 100 * (1 - sample.summary.steadyTokensPerS / neighbour.summary.steadyTokensPerS),
     ),
   );
-
-/** Undefined where exits play no part. */
-function shareOfCeiling(found: DepthFindings, all: readonly Group[], group: Group): CeilingShare | undefined {
-  const { policy, mix, loop, load } = group;
-  if (policy !== 'depth' || mix === 'none' || loop !== 'closed' || load !== found.saturation)
-    return undefined;
-  const { rows, maxDepth } = found;
-  const without = find(all, { policy, mix: 'none', loop, load });
-  const rate = ({ summary }: DepthSample) => summary.steadyTokensPerS;
-  const ceilingBy = (costs: RowCosts, sample: DepthSample) =>
-    ceilingOf(costs, rows, maxDepth, depthOf(sample, maxDepth));
-  const reached = beside(
-    group,
-    without,
-    (sample, full) => (100 * rate(sample)) / rate(full) / ceilingBy(full.runs!.costs, sample),
-  );
-  const busy = (sample: DepthSample) =>
-    rate(sample) * tokenMs(sample.runs!.costs, rows, maxDepth, depthOf(sample, maxDepth));
-  return {
-    ceiling: ceilingOf(saturatedCosts(found), rows, maxDepth, meanDepth(found, group)),
-    reached: median(reached),
-    busy: median(beside(group, without, (sample, full) => (100 * busy(sample)) / busy(full))),
-    lowest: Math.min(...reached),
-    highest: Math.max(...reached),
-  };
-}
 
 /** One row for each cell, closed loops first. */
 export function depthRows(found: DepthFindings): Row[] {
@@ -201,7 +63,7 @@ export function depthRows(found: DepthFindings): Row[] {
       'first token p50 ms': blankNaN(group.of(({ firstTokenMs }) => firstTokenMs.p50)),
       'gap p50 ms': group.of(({ gapMs }) => gapMs.p50),
       'gap p99 ms': group.of(({ gapMs }) => gapMs.p99),
-      failed: group.repeats.reduce((sum, { summary }) => sum + summary.failed + summary.refused, 0),
+      failed: failures(group.repeats),
     };
   });
 }
@@ -225,7 +87,7 @@ export function depthGoals(found: DepthFindings): Goal[] {
     ...shares,
     atMost('loss against sequence without exits, %', 2, loss),
     atMost('resident memory of the worker, MiB', Math.round(found.workerMiBMax), found.workerMiB),
-    atMost('requests that failed or were refused', 0, failures(found)),
+    atMost('requests that failed or were refused', 0, failures(found.samples)),
     ...all.flatMap((group) => tailGoals(found, group)),
     ...(['static', 'sequence'] as const).flatMap((policy) =>
       (['50 %', '75 %', '90 %'] as const).map((mix) =>
@@ -239,7 +101,8 @@ export function depthGoals(found: DepthFindings): Goal[] {
   ];
 }
 
-const failures = ({ samples }: DepthFindings): number =>
+/** Of all repeats together: a median would hide those of one. */
+const failures = (samples: readonly DepthSample[]): number =>
   samples.reduce((sum, { summary }) => sum + summary.failed + summary.refused, 0);
 
 /** Of the open loop with policy `depth`, against `sequence` at the same arrivals; `pooled` is that of all turns' gaps as one. */

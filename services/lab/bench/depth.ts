@@ -6,9 +6,10 @@ import { residentMiB } from '../load/process-cpu.ts';
 import { bundleTokens } from '../loop-scan.ts';
 import { benchBundle } from './bench-bundle.ts';
 import { LOOPED } from './depth-bundle.ts';
+import type { DepthSample } from './depth-cells.ts';
 import { type ExitMix, liveThreshold } from './depth-exits.ts';
 import { closedCohorts, closedWindow, openRate, workloadMeans } from './depth-load.ts';
-import { type DepthSample, depthGoals, depthNotes, depthPlots, depthRows } from './depth-report.ts';
+import { depthGoals, depthNotes, depthPlots, depthRows } from './depth-report.ts';
 import { DepthServer, KV_MB, type Policy } from './depth-server.ts';
 import type { Suite, SuiteContext, SuiteResult } from './suite.ts';
 
