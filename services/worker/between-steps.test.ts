@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import { LIMITS, sequenceId } from '@rondo/core';
 import { Inbox } from './inbox.ts';
 import { generate, stagedRoute, type TestWorker, testSpec, whenEmpty } from './test-cluster.ts';
 import { agrees, promptOf, TestFleet } from './test-fleet.ts';
@@ -73,6 +74,31 @@ test('a token is told while the prelude of the next one runs, when that has laye
   await reading;
   const expected = generateAlone(SHAPE, spec).ids;
   assert.deepEqual([whileHeld, ids], [expected.slice(0, 1), expected]);
+});
+
+test('a token is told behind a prelude that is brief, and waits for no second one', async () => {
+  const worker = await fleet.start({ ...SHAPE, prelude: 0 });
+  const { engine, client } = worker;
+  const route = stagedRoute([worker], 4);
+  const prompts: Promise<unknown>[] = [];
+  const told: number[] = [];
+  const ids: number[] = [];
+  const run = engine.runStack.bind(engine);
+  engine.runStack = async (batch) => {
+    if (batch.stack === 'coda' && prompts.length === 0) {
+      const long = testSpec(route, { promptIds: promptOf(LIMITS.prefillBudgetRows), maxTokens: 1 });
+      prompts.push(generate(worker, long), generate(worker, { ...long, sequenceId: sequenceId('another') }));
+      while ((await client.describe()).load.sequences < 3);
+    } else if (batch.stack === 'prelude' && prompts.length > 0) {
+      await someTurns(worker);
+      told.push(ids.length);
+    }
+    return run(batch);
+  };
+  for await (const event of client.generate(testSpec(route, { maxTokens: 2 }), new AbortController().signal))
+    if (event.type === 'token') ids.push(event.id);
+  await Promise.all(prompts);
+  assert.deepEqual(told, [0, 1]);
 });
 
 test('time in which K and V of rows that left are projected counts as busy', async () => {

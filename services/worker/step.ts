@@ -56,7 +56,7 @@ export interface StepOptions {
   readonly engine: Engine;
   readonly hidden: number;
   readonly policy: StepPolicy;
-  /** Nothing is computed before the loop: a prelude is over before anybody could be told of the run before. */
+  /** A prelude takes little of what a run of the block takes: who reads events is told behind it. */
   readonly briefPrelude: boolean;
   readonly inbox: Inbox;
   /** Where states lie on the engine's device; absent where they come and go with every run. */
@@ -92,6 +92,8 @@ export class Step {
   /** Runs in a row that left out ready chunks of the background. */
   #backgroundWaited = 0;
   #turning: Promise<void> | undefined;
+  /** The run before was a prelude: there may be many, and no reader waits for all of them. */
+  #behindPrelude = false;
   /** Something has become ready since a turn looked. */
   #woken = false;
   /** Runs that have ended and of which nobody was told yet. */
@@ -213,10 +215,9 @@ export class Step {
     const places = this.#options.stateSlots?.places(phase, chunks);
     const wanted = wantedRows(phase, chunks, where);
     const batch = stackBatch(phase, chunks, hidden, { head, wanted, places });
-    const result = await this.#timed(
-      () => engine.runStack(batch),
-      phase === 'prelude' && this.#options.briefPrelude,
-    );
+    const brief = phase === 'prelude' && this.#options.briefPrelude && !this.#behindPrelude;
+    this.#behindPrelude = phase === 'prelude';
+    const result = await this.#timed(() => engine.runStack(batch), brief);
     // Before rows are settled: what a token tells of must be written down by then.
     const heads = head && { head: { ...head, runMs: result.head!.runMs } };
     this.#ran({ ...ran, endedMs: performance.now(), ...heads });
@@ -230,7 +231,7 @@ export class Step {
     this.#options.spans?.ran(run);
   }
 
-  /** `brief`: over before anybody could be told of the run before. */
+  /** `brief`: over before all could be told of the run before. */
   async #timed<Result>(run: () => Promise<Result>, brief = false): Promise<Result> {
     this.#hooks.began();
     try {

@@ -36,6 +36,12 @@ import { WorkerMetrics } from './worker-metrics.ts';
 import type { WorkerOptions } from './worker-options.ts';
 
 /**
+ * Of the block's layers: a prelude of fewer takes about as long as telling of the tokens before it. With 64 sequences, one layer before a block
+ * of 28, the engine waited 2.5 % of the time for that.
+ */
+const BRIEF_SHARE = 0.1;
+
+/**
  * Starts an engine for the bundle and serves it.
  * @throws RondoError of `openEngine`, ENGINE_FAILED when it cannot run, or CONFIG_INVALID when the address cannot be listened on.
  */
@@ -185,7 +191,7 @@ export async function serveEngine(
       hidden,
       where,
       policy,
-      briefPrelude: layers.prelude === 0,
+      briefPrelude: layers.prelude <= BRIEF_SHARE * layers.block,
       inbox,
       tenants,
       propagation,
