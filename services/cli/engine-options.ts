@@ -43,7 +43,7 @@ export const addEngineOptions = (command: Command): Command =>
     .addOption(
       new Option(
         '--policy <kind>',
-        'depth: rows of any depth share a batch; sequence and static are there to compare with',
+        'depth: rows of any depth share a batch, and late ones go ahead where that shortens the tail; together: none goes ahead, for the most tokens; sequence and static are there to compare with',
       )
         .choices([...STEP_POLICIES])
         .default('depth'),

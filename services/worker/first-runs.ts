@@ -2,7 +2,7 @@ import type { Engine, StackBatch } from '@rondo/engine';
 import type { RunCosts } from './run-costs.ts';
 
 /** Rows of the runs that tell what a run costs and what a row: two sizes make a line, and neither takes long. */
-const SIZES = [1, 16] as const;
+export const FIRST_RUN_ROWS = [1, 16] as const;
 /** Of each size the fastest counts: the first one allocates and finds caches cold. */
 const TURNS = 3;
 
@@ -12,7 +12,7 @@ const TURNS = 3;
  * @throws RondoError ENGINE_FAILED when the engine cannot run that.
  */
 export async function learnFromFirstRuns(engine: Engine, hidden: number, costs: RunCosts): Promise<void> {
-  for (const rows of SIZES) {
+  for (const rows of FIRST_RUN_ROWS) {
     let stepMs = Number.POSITIVE_INFINITY;
     for (let turn = 0; turn < TURNS; turn++) {
       const { runMs } = await engine.runStack(onNullPage(rows, hidden));

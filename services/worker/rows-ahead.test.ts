@@ -29,6 +29,13 @@ test('rows inside the loop go ahead when what their waits count for more is wort
   assert.equal(unknown({ costs: { fixedMs: 5, rowMs: 2 } }), 'prelude', 'no token is out yet');
 });
 
+test('all depths together none goes ahead', () => {
+  const known = { costs: { fixedMs: 6, rowMs: 2 }, expectedPasses: [1.25, 2] };
+  const ready = [row('block'), row('block', 1), row('block', 1)];
+  assert.equal(next(ready, 'depth', true, 64, 0, known)!.chunks.length, 2);
+  assert.equal(next(ready, 'together', true, 64, 0, known)!.chunks.length, 3);
+});
+
 test('one other counts for two: its way out and in lie between runs as well', () => {
   const known = { costs: { fixedMs: 6, rowMs: 2 }, expectedPasses: [1.25, 2] };
   const ready = [row('prelude'), row('block', 1)];

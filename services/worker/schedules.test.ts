@@ -23,6 +23,7 @@ const SETTINGS: readonly { shape: TestShape; policy: StepPolicy; stateSlots?: nu
   { shape: { prelude: 1, coda: 1, maxDepth: 3, kvPolicy: 'propagate' }, policy: 'depth' },
   { shape: { prelude: 1, coda: 1, maxDepth: 3, kvPolicy: 'catch-up' }, policy: 'depth' },
   { shape: { prelude: 0, coda: 0, maxDepth: 3, kvPolicy: 'catch-up' }, policy: 'depth' },
+  { shape: { prelude: 1, coda: 1, maxDepth: 3, kvPolicy: 'last-exited' }, policy: 'together' },
   { shape: { prelude: 0, coda: 1, maxDepth: 3, kvPolicy: 'catch-up' }, policy: 'sequence' },
   { shape: { prelude: 1, coda: 0, maxDepth: 3, kvPolicy: 'propagate' }, policy: 'static' },
   // States that stay in the engine, with room for all of them and for some.

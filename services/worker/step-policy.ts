@@ -3,11 +3,12 @@ import { rowsAhead } from './rows-ahead.ts';
 import type { BlockCosts } from './run-costs.ts';
 
 /**
- * How a worker batches. `depth`: rows of any depth share a run, rows that leave make room at once. `sequence`: rows join
- * only at depth 0, when no other row is inside the loop (continuous batching by token). `static`: nobody joins before
- * all of a cohort of sequences have ended.
+ * How a worker batches. `depth`: rows of any depth share a run, rows that leave make room at once, and rows of long tokens go ahead where
+ * that shortens the tail. `together`: the same, and none goes ahead: the most tokens, and a longer tail. `sequence`: rows join only at
+ * depth 0, when no other row is inside the loop (continuous batching by token). `static`: nobody joins before all of a cohort of sequences
+ * have ended.
  */
-export const STEP_POLICIES = ['depth', 'sequence', 'static'] as const;
+export const STEP_POLICIES = ['depth', 'together', 'sequence', 'static'] as const;
 export type StepPolicy = (typeof STEP_POLICIES)[number];
 
 /** What the policy sees of a chunk: the first of its (sequence, phase, depth). */
@@ -70,7 +71,7 @@ export interface Decision<Ready> {
  * Beside others, background sequences ride along: the others' chunks choose the phase, and of the background's in it a few rows take
  * part, whoever waited longest, none while a prompt of others is here. It chooses itself when it has had no part in
  * `backgroundWaitRuns` runs, and where others have nothing ready.
- * Rows inside the loop whose tokens take long, or that are in their last pass, go ahead by themselves where that is worth a run more.
+ * With `depth`, rows inside the loop whose tokens take long, or that are in their last pass, go ahead by themselves where that is worth a run more.
  * Phase else: 1. head, where rows come to it from a coda; 2. the way out (coda, or a head without one) when `leavingShare` as many rows
  * wait there as decode on in the loop; 3. prelude, for the tokens of those that left and for new prompts in one run: all make the
  * block's run fuller; 4. the block; 5. the way out with fewer; 6. rows that nobody waits for.
@@ -94,7 +95,7 @@ export function decide<Ready extends ReadyChunk>(
     const deferred = fill(view.ready, limits, true);
     return deferred.length > 0 ? { phase: 'block', chunks: deferred, withHead: false } : undefined;
   }
-  if (policy !== 'depth') {
+  if (policy === 'sequence' || policy === 'static') {
     const seen = few(ready);
     const phase = phaseBySequence(seen)!;
     const queue = inPhase(seen, phase);
@@ -102,7 +103,7 @@ export function decide<Ready extends ReadyChunk>(
     const deepest = phase === 'block' ? atDepth(queue, Math.max(...queue.map(passesOf))) : queue;
     return run(phase, deepest, seen, { view, limits, due });
   }
-  const ahead = due ? [] : rowsAhead(few(ready), view);
+  const ahead = due || policy === 'together' ? [] : rowsAhead(few(ready), view);
   if (ahead.length > 0) {
     const chunks = fill(ahead, limits, view.decoding);
     return { phase: 'block', chunks, withHead: allLeave(chunks, ready) };

@@ -1,4 +1,5 @@
 import type { Phase } from './chunk.ts';
+import { FIRST_RUN_ROWS } from './first-runs.ts';
 import { PassesSpent } from './passes-spent.ts';
 import { type BlockCosts, RunCosts } from './run-costs.ts';
 import { decide, type ReadyChunk, type StepLimits, type StepPolicy } from './step-policy.ts';
@@ -53,6 +54,8 @@ interface Waiting extends ReadyChunk {
 export function simulate(load: SimulatedLoad): SimulatedTail {
   const { draws, maxDepth, arrivals } = load;
   const costs = new RunCosts();
+  // As a worker's first runs, before it serves.
+  for (const rows of FIRST_RUN_ROWS) costs.ran({ phase: 'block', rows, stepMs: load.takesMs('block', rows) });
   const passes = new PassesSpent(maxDepth);
   const gaps: number[] = [];
   let waiting: Waiting[] = [];

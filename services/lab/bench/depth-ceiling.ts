@@ -52,17 +52,17 @@ export interface CeilingShare {
   readonly highest: number;
 }
 
-/** Undefined where exits play no part. */
+/** Undefined where exits play no part. Without them `together` is `depth`. */
 export function shareOfCeiling(
   found: DepthFindings,
   all: readonly Group[],
   group: Group,
 ): CeilingShare | undefined {
   const { policy, mix, loop, load } = group;
-  if (policy !== 'depth' || mix === 'none' || loop !== 'closed' || load !== found.saturation)
-    return undefined;
+  const byDepth = policy === 'depth' || policy === 'together';
+  if (!byDepth || mix === 'none' || loop !== 'closed' || load !== found.saturation) return undefined;
   const { rows, maxDepth } = found;
-  const without = find(all, { policy, mix: 'none', loop, load });
+  const without = find(all, { policy: 'depth', mix: 'none', loop, load });
   const rate = ({ summary }: DepthSample) => summary.steadyTokensPerS;
   const ceilingBy = (costs: RowCosts, sample: DepthSample) =>
     ceilingOf(costs, rows, maxDepth, depthOf(sample, maxDepth));

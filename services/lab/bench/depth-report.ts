@@ -78,9 +78,7 @@ export function depthGoals(found: DepthFindings): Goal[] {
   const replayed = all.filter(({ mix }) => mix !== 'live');
   const shares = replayed.flatMap((group) => {
     const limit = shareOfCeiling(found, all, group);
-    return limit
-      ? [atLeast(`share of the ceiling at saturation, ${group.mix} after pass 1, %`, 97, limit.reached)]
-      : [];
+    return limit ? [atLeast(`${shareName(group)}, %`, 97, limit.reached)] : [];
   });
   const loss = lossAgainst(saturated('depth', 'none'), saturated('sequence', 'none'));
   return [
@@ -100,6 +98,9 @@ export function depthGoals(found: DepthFindings): Goal[] {
     ),
   ];
 }
+
+const shareName = ({ policy, mix }: Group): string =>
+  `share of the ceiling at saturation${policy === 'together' ? ', all depths together' : ''}, ${mix} after pass 1`;
 
 /** Of all repeats together: a median would hide those of one. */
 const failures = (samples: readonly DepthSample[]): number =>
@@ -131,7 +132,8 @@ function ranges(found: DepthFindings): string {
   const all = groups(found.samples);
   const told = all.flatMap((group) => {
     const share = shareOfCeiling(found, all, group);
-    return share ? [`${share.lowest.toFixed(1)} to ${share.highest.toFixed(1)} with ${group.mix}`] : [];
+    const of = group.policy === 'together' ? `${group.mix} together` : group.mix;
+    return share ? [`${share.lowest.toFixed(1)} to ${share.highest.toFixed(1)} with ${of}`] : [];
   });
   return told.length > 0 ? ` (${told.join(', ')})` : '';
 }

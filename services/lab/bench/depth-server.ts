@@ -5,7 +5,7 @@ import { Scrape } from '../load/scrape.ts';
 import type { RondoProcess } from './rondo-process.ts';
 import type { SuiteContext } from './suite.ts';
 
-export type Policy = 'static' | 'sequence' | 'depth';
+export type Policy = 'static' | 'sequence' | 'depth' | 'together';
 
 export const KV_MB = 1024;
 

@@ -55,6 +55,7 @@ const QUICK: Plan = {
     cell('sequence', 'none'),
     cell('depth', 'none'),
     ...(['50 %', '75 %', '90 %', 'live'] as const).map((mix) => cell('depth', mix)),
+    cell('together', '75 %'),
     cell('static', 'none'),
   ],
   repeats: ({ policy, mix }) =>
@@ -74,6 +75,7 @@ const FULL: Plan = {
   cells: CLIENTS.flatMap((clients) => [
     ...(['none', '75 %'] as const).map((mix) => cell('sequence', mix, clients)),
     ...(['none', '50 %', '75 %', '90 %', 'live'] as const).map((mix) => cell('depth', mix, clients)),
+    ...(['50 %', '75 %', '90 %'] as const).map((mix) => cell('together', mix, clients)),
     cell('static', 'none', clients),
   ]),
   repeats: ({ policy, clients }) => (clients === SATURATION ? (policy === 'static' ? 1 : 5) : 1),
@@ -81,7 +83,7 @@ const FULL: Plan = {
   windowMs: 9000,
   cohorts: 1,
   loads: [0.5, 0.75, 0.9],
-  openPolicies: ['static', 'sequence', 'depth'],
+  openPolicies: ['static', 'sequence', 'depth', 'together'],
   openMixes: ['none', '75 %'],
   openTurns: 8,
   openMs: 5000,
@@ -94,7 +96,7 @@ async function run(given: SuiteContext): Promise<SuiteResult> {
   const live = await liveThreshold(bundle, context.threads, await someText(bundle));
   await using servers = new AsyncDisposableStack();
   const byPolicy = new Map<Policy, DepthServer>();
-  for (const policy of ['static', 'sequence', 'depth'] as const) {
+  for (const policy of ['static', 'sequence', 'depth', 'together'] as const) {
     byPolicy.set(policy, servers.use(await DepthServer.together(context, bundle, policy)));
   }
   const settingOf = ({ policy, mix }: Pick<Cell, 'policy' | 'mix'>, seed: number) => ({
