@@ -132,6 +132,8 @@ export const vector = {
   divide: binary(simd(0xe7)),
   /** The larger lane; of two where one is NaN, `left`. */
   max: (left: Code, right: Code): Code => [left, right, simd(0xeb)],
+  /** The larger lane of floats without a sign, NaN the largest of all: they are ordered as their bits are as integers. */
+  maxSize: binary(simd(0xb8)),
   lessThan: binary(simd(0x43)),
   /** 1 if any bit is set. */
   any: unary(simd(0x53)),

@@ -29,11 +29,11 @@ export const ROUNDED_BLOCK_BYTES = ROUNDED_SUM + STEP_BYTES;
 /** Of each eight columns first the even ones, then the odd: as the halves of a weight's bytes hold them. */
 const EVEN_ODD = [0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15];
 
-/** The largest lanes of some vectors, none of which waits for all before it. */
+/** The largest lanes of some vectors of sizes, none of which waits for all before it. */
 const mostOf = (vectors: readonly Code[]): Code =>
   vectors.length === 1
     ? vectors[0]!
-    : vector.max(mostOf(vectors.slice(0, vectors.length / 2)), mostOf(vectors.slice(vectors.length / 2)));
+    : vector.maxSize(mostOf(vectors.slice(0, vectors.length / 2)), mostOf(vectors.slice(vectors.length / 2)));
 
 /**
  * Rows of blocks · 32 floats become signed bytes with a scale for each block, largest / 127: what MatMulNBits makes of its input at
@@ -69,8 +69,8 @@ export const roundBlocks =
         loopOver(block, int(0), get(blocks), 1, [
           values.map((value, index) => set(value, vector.load(get(source), index * 16))),
           set(largest, mostOf(values.map((value) => vector.absolute(get(value))))),
-          set(largest, vector.max(vector.floats(SMALLEST), get(largest))),
-          everyLane(largest, vector.max),
+          set(largest, vector.maxSize(vector.floats(SMALLEST), get(largest))),
+          everyLane(largest, vector.maxSize),
           whole?.withBlock(largest) ?? [],
           set(inverse, vector.divide(vector.floats(127), get(largest))),
           set(scale, scalar.divide(vector.lane(get(largest), 0), scalar.floats(127))),
@@ -100,7 +100,8 @@ function wholeRow(fn: WasmFunction, matrix: Local, row: Local) {
   return {
     constants: set(next, fieldOf(matrix)(MATRIX.next)),
     begin: rounded.begin,
-    withBlock: (largest: Local): Code => set(rounded.largest, vector.max(get(rounded.largest), get(largest))),
+    withBlock: (largest: Local): Code =>
+      set(rounded.largest, vector.maxSize(get(rounded.largest), get(largest))),
     end: ifElse(get(next), [
       set(target, roundedOf(next, row)),
       rounded.round(sourceOf(next, row), target, fieldOf(next)(MATRIX.blocks)),

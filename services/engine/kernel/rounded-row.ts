@@ -39,7 +39,10 @@ export const roundedTileBytes = (columns: number): number => ROW_BYTES_START + c
  * as there; a multiplication makes another byte only of what lies in the middle between two.
  */
 export class RoundedRow {
-  /** In every lane: to be found before the row is rounded, and more than nothing for a row of zeros. */
+  /**
+   * In every lane: to be found before the row is rounded, and more than nothing for a row of zeros. NaN where a value of the
+   * row is: bytes cannot say that, but each of their products is multiplied by this.
+   */
   readonly largest: Local;
   /** Goes before the row's largest value is looked for. */
   readonly begin: Code;
@@ -77,10 +80,12 @@ export class RoundedRow {
       this.#overBlocks(
         source,
         blocks,
-        maxima.map((most, index) => set(most, vector.max(get(most), vector.absolute(this.#loaded(index))))),
+        maxima.map((most, index) =>
+          set(most, vector.maxSize(get(most), vector.absolute(this.#loaded(index)))),
+        ),
       ),
-      maxima.map((most) => set(this.largest, vector.max(get(this.largest), get(most)))),
-      everyLane(this.largest, vector.max),
+      maxima.map((most) => set(this.largest, vector.maxSize(get(this.largest), get(most)))),
+      everyLane(this.largest, vector.maxSize),
     ];
   }
 
