@@ -97,11 +97,11 @@ export class RondoError extends Error {
     return ERRORS[this.code].retryable;
   }
 
-  /** Turns anything thrown into a catalogue error; what is none already becomes INTERNAL with its cause kept. */
-  static from(thrown: unknown): RondoError {
+  /** Turns anything thrown into a catalogue error; what is none already becomes `code` with its cause kept. */
+  static from(thrown: unknown, code: ErrorCode = 'INTERNAL'): RondoError {
     if (thrown instanceof RondoError) return thrown;
     const message = thrown instanceof Error ? thrown.message : String(thrown);
-    return new RondoError('INTERNAL', message, { cause: thrown });
+    return new RondoError(code, message, { cause: thrown });
   }
 }
 

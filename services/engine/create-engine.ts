@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import type { Bundle, Manifest } from '@rondo/bundle';
-import { isErrorCode, LIMITS, RondoError } from '@rondo/core';
+import { LIMITS, RondoError } from '@rondo/core';
 import { EmbeddingTable } from './embedding-table.ts';
 import type {
   Attention,
@@ -145,8 +145,10 @@ class ThreadEngine implements Engine {
     this.#waiting.delete(reply.id);
     if ('result' in reply) waiting?.resolve(reply.result);
     else {
-      const { code, message } = reply.error;
-      waiting?.reject(new RondoError(isErrorCode(code) ? code : 'ENGINE_FAILED', message));
+      const { code, message, stack } = reply.error;
+      // The stack here tells nothing.
+      const cause = stack === undefined ? undefined : Object.assign(new Error(message), { stack });
+      waiting?.reject(new RondoError(code, message, { cause }));
     }
   }
 

@@ -1,4 +1,5 @@
 import type { Bundle } from '@rondo/bundle';
+import type { ErrorCode } from '@rondo/core';
 import type { HeadBatch, PropagateBatch, Stack, StackBatch } from './engine.ts';
 import type { GraphsOptions } from './model-graphs.ts';
 
@@ -12,7 +13,15 @@ export type EngineRequest =
 
 export type EngineReply =
   | { readonly id: number; readonly result: unknown }
-  | { readonly id: number; readonly error: { readonly code: string; readonly message: string } };
+  | { readonly id: number; readonly error: SentError };
+
+/** An error on its way to the other thread, which an object of its class would not survive. */
+export interface SentError {
+  readonly code: ErrorCode;
+  readonly message: string;
+  /** Of what was thrown first, where that was an error. */
+  readonly stack: string | undefined;
+}
 
 export interface EngineThreadData {
   readonly bundle: Bundle;

@@ -269,10 +269,7 @@ export class Step {
   }
 
   #fail(what: 'run' | 'propagation', phase: Phase, tenants: readonly Tenant[], thrown: unknown): void {
-    const error =
-      thrown instanceof RondoError
-        ? thrown
-        : new RondoError('ENGINE_FAILED', String(thrown), { cause: thrown });
+    const error = RondoError.from(thrown, 'ENGINE_FAILED');
     this.#hooks.failed(phase, tenants.length, error);
     for (const tenant of tenants) tenant.fail(error);
     if (++this.#failures[what] === FAILURES_MAX) this.#hooks.broken(error);

@@ -218,7 +218,7 @@ export async function serveEngine(
       propagated: (ms) => meters.propagated(ms),
       failed(phase, chunks, error) {
         meters.failed(phase);
-        log.error({ phase, chunks, code: error.code }, error.message);
+        log.error({ phase, chunks, code: error.code, err: error }, error.message);
       },
       broken: breakDown,
       idle() {
