@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { rm } from 'node:fs/promises';
 import { test } from 'node:test';
-import { openBundle } from '@rondo/bundle';
+import { setImmediate } from 'node:timers/promises';
+import { bundlePath, openBundle } from '@rondo/bundle';
 import { createEngine } from '@rondo/engine';
 import { TinyBundle } from './tiny-bundle.ts';
 
@@ -35,4 +37,22 @@ test('what the graph runtime refuses is ENGINE_FAILED with where it came from, a
   } finally {
     await engine.close();
   }
+});
+
+test('an embedding that cannot be opened is named, and leaves no thread behind', async () => {
+  await using files = await TinyBundle.make(2, undefined, 0.5, 'f32', { first: 0, last: 2 });
+  const bundle = await openBundle(files.directory);
+  const path = bundlePath(bundle, bundle.manifest.embedding!.file);
+  await rm(path);
+  let threads = 0;
+  const count = () => threads++;
+  process.on('worker', count);
+  await assert.rejects(createEngine(bundle, { threads: 1, kvBytes: 2 ** 22, provider: 'cpu' }), {
+    code: 'BUNDLE_INVALID',
+    message: RegExp(`^${path}: cannot be opened: ENOENT`),
+  });
+  // Node tells of a thread in the tick behind its making.
+  await setImmediate();
+  process.off('worker', count);
+  assert.equal(threads, 0);
 });

@@ -38,7 +38,7 @@ interface Waiting {
 /**
  * Starts an engine thread, loads the bundle's graphs there and runs each once.
  * @throws RondoError CONFIG_INVALID for a KV budget below one page or an attention that the bundle's adapters rule out,
- * BUNDLE_INVALID for a graph that does not load.
+ * BUNDLE_INVALID for a graph that does not load or an embedding that cannot be opened.
  */
 export async function createEngine(bundle: Bundle, options: EngineOptions): Promise<Engine> {
   const { threads, provider, deviceId } = options;
@@ -46,16 +46,19 @@ export async function createEngine(bundle: Bundle, options: EngineOptions): Prom
   refuseWithoutBlock(bundle.manifest, attention);
   const pools = poolSizes(bundle.manifest, options.kvBytes, numberBytesOf(bundle.manifest, attention));
   const data: EngineThreadData = { bundle, options: { threads, provider, deviceId, attention, pools } };
-  const thread = new Worker(new URL('./engine-thread.ts', import.meta.url), { workerData: data });
   const stays = keepsStates(provider, attention) && { stateSlots: LIMITS.deviceStateRows };
   const description = { provider, pools, ...stays };
   const embedding = EmbeddingTable.open(bundle, attention);
-  const engine = new ThreadEngine(thread, description, embedding);
-  await engine.ready.catch((error: unknown) => {
+  try {
+    // Last, for a thread that nobody knows of keeps the process alive; one that does not become ready ends by itself.
+    const thread = new Worker(new URL('./engine-thread.ts', import.meta.url), { workerData: data });
+    const engine = new ThreadEngine(thread, description, embedding);
+    await engine.ready;
+    return engine;
+  } catch (error) {
     embedding?.release();
     throw error;
-  });
-  return engine;
+  }
 }
 
 /** K and V can stay on a WebGPU device, where our own attention cannot reach them; the binding brings CUDA's back after each run. */

@@ -19,12 +19,21 @@ export class EmbeddingTable {
 
   private constructor(bundle: Bundle, place: NonNullable<Manifest['embedding']>) {
     this.#path = bundlePath(bundle, place.file);
-    this.#file = openSync(this.#path, 'r');
+    try {
+      this.#file = openSync(this.#path, 'r');
+    } catch (cause) {
+      throw new RondoError('BUNDLE_INVALID', `${this.#path}: cannot be opened: ${(cause as Error).message}`, {
+        cause,
+      });
+    }
     this.#place = place;
     this.#shape = bundle.manifest.shape;
   }
 
-  /** Undefined for a bundle whose prelude is more than this, or runs as a graph. */
+  /**
+   * Undefined for a bundle whose prelude is more than this, or runs as a graph.
+   * @throws RondoError BUNDLE_INVALID for a file that cannot be opened.
+   */
   static open(bundle: Bundle, attention: Attention): EmbeddingTable | undefined {
     if (!readsEmbedding(bundle.manifest, attention)) return undefined;
     return new EmbeddingTable(bundle, bundle.manifest.embedding!);
