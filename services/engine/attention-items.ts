@@ -59,19 +59,11 @@ export class AttentionItems {
     const chunks = starts.length;
     const pages = pageTable.length / chunks;
     const rows = rowCounts.reduce((sum, count) => sum + count, 0);
-    if (rows > LIMITS.stepRowsMax || pageTable.length > this.#tables.entries) {
-      throw new RondoError(
-        'ENGINE_FAILED',
-        `a run of ${rows} rows over ${pageTable.length} pages; at most ${LIMITS.stepRowsMax} rows and ${this.#tables.entries} pages`,
-      );
-    }
-    const end = starts.reduce((most, start, chunk) => Math.max(most, start + rowCounts[chunk]!), 0);
-    if (end > this.#tables.positions) {
-      throw new RondoError(
-        'ENGINE_FAILED',
-        `a sequence of ${end} positions; the pages here hold at most ${this.#tables.positions}`,
-      );
-    }
+    this.#check(
+      rows,
+      pageTable.length,
+      starts.reduce((most, start, chunk) => Math.max(most, start + rowCounts[chunk]!), 0),
+    );
     const words = this.#words;
     const tableStart = this.#tables.start / 4;
     for (let at = 0; at < pageTable.length; at++) words[tableStart + at] = addressOf(pageTable[at]!);
@@ -108,8 +100,16 @@ export class AttentionItems {
     this.#together = keys > TOGETHER_KEYS;
   }
 
-  /** Rows that do not attend: row i is at `positions[i]`, in the page at address `pages[i]`. */
+  /**
+   * Rows that do not attend: row i is at `positions[i]`, in the page at address `pages[i]`.
+   * @throws RondoError ENGINE_FAILED as `begin`.
+   */
   beginRows(positions: Int32Array, pages: ArrayLike<number>): void {
+    this.#check(
+      positions.length,
+      pages.length,
+      positions.reduce((most, position) => Math.max(most, position + 1), 0),
+    );
     positions.forEach((position, row) => {
       this.#place(row, position, pages[row]!);
     });
@@ -135,6 +135,23 @@ export class AttentionItems {
     }
     this.#count = kept;
     this.#together &&= kept > 1;
+  }
+
+  /** What lies behind the memory laid out for rows is other values. `end`: the longest sequence's positions. */
+  #check(rows: number, pages: number, end: number): void {
+    const { entries, positions } = this.#tables;
+    if (rows > LIMITS.stepRowsMax || pages > entries) {
+      throw new RondoError(
+        'ENGINE_FAILED',
+        `a run of ${rows} rows over ${pages} pages; at most ${LIMITS.stepRowsMax} rows and ${entries} pages`,
+      );
+    }
+    if (end > positions) {
+      throw new RondoError(
+        'ENGINE_FAILED',
+        `a sequence of ${end} positions; the pages here hold at most ${positions}`,
+      );
+    }
   }
 
   #setRows(rows: number): void {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Manifest } from '@rondo/bundle';
+import { LIMITS } from '@rondo/core';
 import fc from 'fast-check';
 import type { KvCopy, StackBatch } from './engine.ts';
 import { HostKernel } from './host-kernel.ts';
@@ -272,6 +273,28 @@ test('a sequence with one depth here may be as long as all pages are, and no lon
   };
   assert.deepEqual(await attended(21, [256, 320]), await attended(257, [256, 320]));
   await assert.rejects(attended(21, [256, 320, 337]), { code: 'ENGINE_FAILED', message: /337 positions/ });
+});
+
+test('keys of more rows than a step may have, or of a position behind all pages, are refused before they are placed', async () => {
+  const attention = new HostKernel(manifestOf([4, 4, 8], 'f32'), {
+    threads: 1,
+    pools: { prelude: 1, block: 5, coda: 1 },
+  });
+  try {
+    const begin = (positions: Int32Array) =>
+      attention.beginKeys('block', positions, new Int32Array(positions.length).fill(1));
+    begin(new Int32Array(LIMITS.stepRowsMax).fill(CONTEXT - 1));
+    assert.throws(() => begin(new Int32Array(LIMITS.stepRowsMax + 1)), {
+      code: 'ENGINE_FAILED',
+      message: RegExp(`${LIMITS.stepRowsMax + 1} rows`),
+    });
+    assert.throws(() => begin(Int32Array.of(0, CONTEXT)), {
+      code: 'ENGINE_FAILED',
+      message: RegExp(`${CONTEXT + 1} positions`),
+    });
+  } finally {
+    await attention.close();
+  }
 });
 
 test('attention with vectors joined is the same to the last bit', async () => {
