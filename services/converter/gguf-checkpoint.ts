@@ -102,7 +102,14 @@ async function modelFromMetadata(
   };
 }
 
-async function ropeFromMetadata(
+/** llama.cpp multiplies a file's own factor onto cosine and sine, whatever the type of scaling. */
+async function ropeFromMetadata(...given: Parameters<typeof scaledRope>): Promise<RopeSpec> {
+  const [, fields] = given;
+  const rope = await scaledRope(...given);
+  return { ...rope, attentionFactor: rope.attentionFactor * fields.positive('rope.scaling.attn_factor', 1) };
+}
+
+async function scaledRope(
   { tensors }: GgufFile,
   fields: Fields,
   names: NameTable,
@@ -112,6 +119,7 @@ async function ropeFromMetadata(
   const base = fields.positive('rope.freq_base', 10_000);
   // As llama.cpp has it: a factor without a type is linear.
   const type = fields.text('rope.scaling.type', 'linear');
+  if (type !== 'yarn') refuseOtherYarn(fields, 0, 1);
   const factorKey = fields.has('rope.scaling.factor') ? 'rope.scaling.factor' : 'rope.scale_linear';
   const factor = () => fields.positive(factorKey, 1);
   // Llama 3's scaling is stored as one divisor per frequency.
@@ -154,11 +162,27 @@ async function ropeFromMetadata(
         betaSlow: fields.positive('rope.scaling.yarn_beta_slow', 1),
         truncate: true,
       });
-      // llama.cpp multiplies its own factor onto YaRN's.
-      const extra = fields.positive('rope.scaling.attn_factor', 1);
-      return { ...rope, attentionFactor: rope.attentionFactor * extra };
+      refuseOtherYarn(fields, 1, rope.attentionFactor);
+      return rope;
     }
     default:
       return fields.unsupported('rope.scaling.type', 'none, linear, yarn');
+  }
+}
+
+/** A factor of a file is an f32, and may have been computed in one. */
+const SAME_FACTOR = 1e-6;
+
+/**
+ * How much of YaRN is mixed in and how it scales cosine and sine follow from the other settings; a file may say the same, and of the
+ * second that there is no other. Below 0 the first says nothing.
+ */
+function refuseOtherYarn(fields: Fields, mixed: number, magnitude: number): void {
+  const [mixKey, magnitudeKey] = ['rope.scaling.yarn_ext_factor', 'rope.scaling.yarn_attn_factor'];
+  const mix = fields.number(mixKey, mixed);
+  if (mix >= 0 && mix !== mixed) fields.unsupported(mixKey, `${mixed}`);
+  const found = fields.number(magnitudeKey, 1);
+  if (found !== 1 && Math.abs(found - magnitude) > SAME_FACTOR * magnitude) {
+    fields.unsupported(magnitudeKey, magnitude === 1 ? '1' : `1 or ${magnitude}`);
   }
 }

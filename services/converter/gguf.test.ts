@@ -101,6 +101,58 @@ test('a scaling factor without a type is linear, as llama.cpp has it, and none u
   }
 });
 
+test('a factor on cosine and sine of the file\u2019s own is multiplied onto those of every type of scaling', async () => {
+  const factor = async (entries: Record<string, GgufValue>, tensors = tinyGgufTensors()) => {
+    const own = { 'llama.rope.scaling.attn_factor': { f32: 1.5 } };
+    const checkpoint = await opened(ggufBytes({ ...tinyMetadata(), ...own, ...entries }, tensors));
+    await checkpoint.close();
+    return checkpoint.model.rope.attentionFactor;
+  };
+  const divisors = { shape: [4], values: Float32Array.of(1, 1, 4, 8) };
+  assert.equal(await factor({}), 1.5);
+  assert.equal(await factor({}, tinyGgufTensors().set('rope_freqs.weight', divisors)), 1.5);
+  assert.equal(await factor({ 'llama.rope.scaling.type': { text: 'none' } }), 1.5);
+  assert.equal(await factor({ 'llama.rope.scaling.factor': { f32: 4 } }), 1.5);
+  const yarn = { 'llama.rope.scaling.type': { text: 'yarn' }, 'llama.rope.scaling.factor': { f32: 4 } };
+  assert.equal(await factor(yarn), 1.5 * (1 + 0.1 * Math.log(4)));
+});
+
+test('settings of YaRN that say what follows from the others are as good as none, and others are refused', async () => {
+  const scaling = (type: string, entries: Record<string, GgufValue>) =>
+    ggufBytes({
+      ...tinyMetadata(),
+      'llama.rope.scaling.type': { text: type },
+      'llama.rope.scaling.factor': { f32: 4 },
+      ...entries,
+    });
+  const [mix, magnitude] = ['llama.rope.scaling.yarn_ext_factor', 'llama.rope.scaling.yarn_attn_factor'];
+  const own = 1 + 0.1 * Math.log(4);
+  for (const [type, mixes, magnitudes] of [
+    ['yarn', [-1, 1], [1, own]],
+    ['linear', [-1, 0], [1]],
+  ] as const) {
+    const plain = await opened(scaling(type, {}));
+    await plain.close();
+    for (const [key, value] of [
+      ...mixes.map((value) => [mix, value] as const),
+      ...magnitudes.map((value) => [magnitude, value] as const),
+    ]) {
+      const checkpoint = await opened(scaling(type, { [key!]: { f32: value } }));
+      assert.deepEqual(checkpoint.model.rope, plain.model.rope, `${type}, ${key} ${value}`);
+      await checkpoint.close();
+    }
+  }
+  for (const [type, key, value] of [
+    ['yarn', mix, 0],
+    ['yarn', mix, 0.5],
+    ['yarn', magnitude, 1.2],
+    ['linear', mix, 1],
+    ['linear', magnitude, own],
+  ] as const) {
+    await refused(scaling(type, { [key!]: { f32: value } }), 'CHECKPOINT_UNSUPPORTED', key!);
+  }
+});
+
 test('what frequencies or norms cannot be computed with is named', async () => {
   for (const [key, value] of [
     ['llama.rope.freq_base', 0],
