@@ -106,6 +106,22 @@ describe('a Hugging Face directory', () => {
     await checkpoint.close();
   });
 
+  test('has a head of its own where one is stored that is not the embedding, though the config says tied', async () => {
+    const config = { tie_word_embeddings: true };
+    const other = await openCheckpoint(await writeTinyDirectory(fresh(), config));
+    assert.deepEqual(await other.read('head'), tinyTensor(3, 10, 16).values);
+    assert.equal(other.model.tiedHead, false);
+    assert.equal(other.config?.tie_word_embeddings, false);
+    await other.close();
+    const copy = tinyLlama().set('lm_head.weight', tinyTensor(1, 10, 16));
+    const same = await openCheckpoint(await writeTinyDirectory(fresh(), config, copy));
+    assert.equal(same.model.tiedHead, true);
+    await same.close();
+    const misshapen = tinyLlama().set('lm_head.weight', tinyTensor(3, 9, 16));
+    const directory = await writeTinyDirectory(fresh(), config, misshapen);
+    await refused(directory, 'CHECKPOINT_INVALID', 'lm_head.weight: expected shape [10,16], found [9,16]');
+  });
+
   test('has no sliding window where that is null', async () => {
     const config = {
       model_type: 'qwen3',
@@ -125,7 +141,9 @@ describe('a Hugging Face directory', () => {
 
   test('of a Gemma model has norms ready to multiply', async () => {
     const config = { model_type: 'gemma', head_dim: 8, hidden_act: 'gelu', tie_word_embeddings: true };
-    const checkpoint = await openCheckpoint(await writeTinyDirectory(fresh(), config));
+    const tensors = tinyLlama();
+    tensors.delete('lm_head.weight');
+    const checkpoint = await openCheckpoint(await writeTinyDirectory(fresh(), config, tensors));
     assert.equal(checkpoint.model.activation, 'gelu-tanh');
     assert.equal(checkpoint.model.embeddingScale, 4);
     const expected = tinyTensor(4, 16).values.map((weight) => 1 + weight);

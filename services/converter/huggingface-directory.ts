@@ -8,6 +8,7 @@ import { Fields } from './fields.ts';
 import { modelFromConfig } from './huggingface-model.ts';
 import { openSafetensors } from './safetensors.ts';
 import type { Source } from './source.ts';
+import { storedAlike } from './tensor-file.ts';
 
 const INDEX_FILE = 'model.safetensors.index.json';
 const TOKENIZER_FILES = ['tokenizer.json', 'tokenizer_config.json', 'chat_template.jinja'];
@@ -20,7 +21,7 @@ export async function openHuggingFaceDirectory(directory: string, files: readonl
       : undefined;
   const config = (await readFields('config.json'))!;
   const architecture = chooseArchitecture(config);
-  const model = modelFromConfig(config, await readFields('generation_config.json'), architecture);
+  const said = modelFromConfig(config, await readFields('generation_config.json'), architecture);
   const readme = files.includes('README.md') ? await readFile(join(directory, 'README.md'), 'utf8') : '';
   const tokenizerFiles = new Map<string, Uint8Array>();
   for (const name of TOKENIZER_FILES.filter((file) => files.includes(file))) {
@@ -32,26 +33,39 @@ export async function openHuggingFaceDirectory(directory: string, files: readonl
   }
   const index = files.includes('model.safetensors') ? undefined : await readFields(INDEX_FILE);
   const weights = await openSafetensors(directory, index);
-  const loop = files.includes(EXPORTED_MANIFEST_FILE)
-    ? await openExportedLoop(directory, model, architecture).catch(async (error: unknown) => {
-        await Promise.all(weights.files.map((file) => file.close()));
-        throw error;
-      })
-    : undefined;
-  return {
-    format: 'safetensors',
-    inventory: join(directory, index ? INDEX_FILE : 'model.safetensors'),
-    architecture,
-    names: architecture.safetensors,
-    model,
-    licence: licenceOf(readme),
-    config: config.plain,
-    ...weights,
-    ...(loop && { exported: loop }),
-    normOffset: architecture.normOffset,
-    interleavedRope: false,
-    tokenizerFiles,
-  };
+  try {
+    const untied = said.tiedHead && (await hasOwnHead(weights.tensors, architecture));
+    const model = untied ? { ...said, tiedHead: false } : said;
+    const loop = files.includes(EXPORTED_MANIFEST_FILE)
+      ? await openExportedLoop(directory, model, architecture)
+      : undefined;
+    return {
+      format: 'safetensors',
+      inventory: join(directory, index ? INDEX_FILE : 'model.safetensors'),
+      architecture,
+      names: architecture.safetensors,
+      model,
+      licence: licenceOf(readme),
+      config: untied ? { ...config.plain, tie_word_embeddings: false } : config.plain,
+      ...weights,
+      ...(loop && { exported: loop }),
+      normOffset: architecture.normOffset,
+      interleavedRope: false,
+      tokenizerFiles,
+    };
+  } catch (error) {
+    await Promise.all(weights.files.map((file) => file.close()));
+    throw error;
+  }
+}
+
+/** Whether a head is stored that is not the embedding. Then `transformers` (version 5) does not tie them, whatever config.json says. */
+async function hasOwnHead(
+  tensors: Source['tensors'],
+  { safetensors: { head, embedding } }: Architecture,
+): Promise<boolean> {
+  const [own, shared] = [tensors.get(head!), tensors.get(embedding!)];
+  return own !== undefined && shared !== undefined && !(await storedAlike(own, shared));
 }
 
 function chooseArchitecture(config: Fields): Architecture {

@@ -41,6 +41,21 @@ export function requireFinite(data: Float32Array, { file, name, shape }: StoredT
   }
 }
 
+/** Whether two tensors are stored as the same bytes; few of them are held at once. */
+export async function storedAlike(one: StoredTensor, other: StoredTensor): Promise<boolean> {
+  if (one.format !== other.format || withoutOnes(one.shape) !== withoutOnes(other.shape)) return false;
+  const total = storedBytes(one);
+  for (let at = 0; at < total; at += WINDOW_BYTES) {
+    const [left, right] = await Promise.all(
+      [one, other].map(({ file, offset, name }) =>
+        file.bytes(offset + at, Math.min(WINDOW_BYTES, total - at), `tensor ${name}`),
+      ),
+    );
+    if (!left!.equals(right!)) return false;
+  }
+  return true;
+}
+
 /** Raw bytes held at once while a tensor is decoded, and read at once: Node reads at most 2 GiB in one call. */
 const WINDOW_BYTES = 8 * 1024 * 1024;
 
