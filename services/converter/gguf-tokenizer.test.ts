@@ -63,6 +63,46 @@ describe('a byte-level BPE', () => {
     assert.equal(first({ ...byteLevelMetadata('llama-bpe'), 'tokenizer.ggml.add_bos_token': false }), 'a');
   });
 
+  test('ends a text with its last token where the file says so', () => {
+    const ends = { ...byteLevelMetadata('llama-bpe'), 'tokenizer.ggml.add_eos_token': true };
+    assert.deepEqual(pieces(load({ ...ends, 'tokenizer.ggml.eos_token_id': 1 }), 'a'), [
+      '<|end|>',
+      'a',
+      '<|user|>',
+    ]);
+    assert.deepEqual(pieces(load({ ...ends, 'tokenizer.ggml.add_bos_token': false }), 'a'), ['a', '<|end|>']);
+    const { 'tokenizer.ggml.eos_token_id': _, ...none } = ends as Record<string, unknown>;
+    assert.throws(() => build(none), {
+      code: 'CHECKPOINT_INVALID',
+      message: /eos_token_id: expected the token/,
+    });
+  });
+
+  test('has the first token whose number the file gives, though another is written alike', () => {
+    const metadata = byteLevelMetadata('llama-bpe');
+    const tokens = [...(metadata['tokenizer.ggml.tokens'] as string[]), '<|end|>'];
+    const twice = {
+      ...metadata,
+      'tokenizer.ggml.tokens': tokens,
+      'tokenizer.ggml.token_type': [...(metadata['tokenizer.ggml.token_type'] as number[]), 3],
+      'tokenizer.ggml.bos_token_id': tokens.length - 1,
+    };
+    const tokenizer = JSON.parse(new TextDecoder().decode(build(twice).get('tokenizer.json')));
+    assert.deepEqual(tokenizer.post_processor.special_tokens['<|end|>'].ids, [tokens.length - 1]);
+  });
+
+  test('needs no token for padding or for what is unknown, whatever number the file has for none', () => {
+    for (const none of [-1, 2 ** 32 - 1]) {
+      const files = build({
+        ...byteLevelMetadata('gpt-2'),
+        'tokenizer.ggml.padding_token_id': none,
+        'tokenizer.ggml.unknown_token_id': none,
+      });
+      const config = JSON.parse(new TextDecoder().decode(files.get('tokenizer_config.json')));
+      assert.deepEqual([config.pad_token, config.unk_token], [undefined, undefined]);
+    }
+  });
+
   test('brings its chat template and special tokens', () => {
     const files = build(byteLevelMetadata('gpt-2'));
     const config = JSON.parse(new TextDecoder().decode(files.get('tokenizer_config.json')));

@@ -51,6 +51,12 @@ const BYTE_LEVEL_STYLES: Readonly<Record<string, ByteLevelStyle>> = {
 
 const UNNAMED = 'default';
 
+/** A control token by its number, for others may have the same text. */
+interface Special {
+  readonly id: number;
+  readonly token: string;
+}
+
 /**
  * Rebuilds tokenizer.json and tokenizer_config.json from GGUF metadata; empty when the file holds no tokenizer.
  * @throws RondoError CHECKPOINT_UNSUPPORTED for a model or pre-tokenizer whose rules are not known here: a wrong guess
@@ -69,21 +75,25 @@ export function tokenizerFromGguf(metadata: Fields): Map<string, Uint8Array> {
       : model === 'llama'
         ? sentencePieceTokenizer(fields, tokens, types)
         : fields.unsupported('model', 'gpt2, llama');
-  const special = (key: string): string | undefined => {
+  const special = (key: string): Special | undefined => {
     const id = fields.ids(key)[0];
     if (id === undefined) return undefined;
-    return tokens[id] ?? fields.fail(key, `an id below ${tokens.length}`);
+    return { id, token: tokens[id] ?? fields.fail(key, `an id below ${tokens.length}`) };
   };
-  const bos = special('bos_token_id');
+  /** Of a token that no text needs: files have any number for none, as −1. */
+  const idle = (key: string): string | undefined => tokens[fields.number(key, -1)];
+  const [bos, eos] = [special('bos_token_id'), special('eos_token_id')];
   const addBos = fields.flag('add_bos_token', tokenizer.addBos);
+  const addEos = fields.flag('add_eos_token', false);
+  if (addEos && !eos) fields.fail('eos_token_id', 'the token that add_eos_token adds');
   const template = metadata.has('tokenizer.chat_template')
     ? metadata.text('tokenizer.chat_template')
     : undefined;
   const names: Record<string, string | undefined> = {
-    bos_token: bos,
-    eos_token: special('eos_token_id'),
-    unk_token: special('unknown_token_id'),
-    pad_token: special('padding_token_id'),
+    bos_token: bos?.token,
+    eos_token: eos?.token,
+    unk_token: idle('unknown_token_id'),
+    pad_token: idle('padding_token_id'),
   };
   return new Map([
     [
@@ -95,7 +105,7 @@ export function tokenizerFromGguf(metadata: Fields): Map<string, Uint8Array> {
         added_tokens: addedTokens(tokens, types, tokenizer.space),
         normalizer: tokenizer.normalizer,
         pre_tokenizer: exactPreTokenizer(tokenizer.preTokenizer),
-        post_processor: addBos && bos !== undefined ? prependToken(bos, tokens.indexOf(bos)) : null,
+        post_processor: surrounded(addBos ? bos : undefined, addEos ? eos : undefined),
         decoder: tokenizer.decoder,
         model: tokenizer.model,
       }),
@@ -105,6 +115,7 @@ export function tokenizerFromGguf(metadata: Fields): Map<string, Uint8Array> {
       encode({
         tokenizer_class: 'PreTrainedTokenizerFast',
         add_bos_token: addBos,
+        ...(addEos && { add_eos_token: true }),
         clean_up_tokenization_spaces: false,
         ...Object.fromEntries(Object.entries(names).filter(([, token]) => token !== undefined)),
         ...(template !== undefined && { chat_template: template }),
@@ -157,16 +168,25 @@ const addedTokens = (tokens: readonly string[], types: readonly number[], space:
     return [{ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special }];
   });
 
-const prependToken = (token: string, id: number): Json => ({
-  type: 'TemplateProcessing',
-  single: [{ SpecialToken: { id: token, type_id: 0 } }, { Sequence: { id: 'A', type_id: 0 } }],
-  pair: [
-    { SpecialToken: { id: token, type_id: 0 } },
-    { Sequence: { id: 'A', type_id: 0 } },
-    { SpecialToken: { id: token, type_id: 1 } },
-    { Sequence: { id: 'B', type_id: 1 } },
-  ],
-  special_tokens: { [token]: { id: token, ids: [id], tokens: [token] } },
-});
+/** Each text between these tokens; null where there are none. */
+function surrounded(first: Special | undefined, last: Special | undefined): Json | null {
+  const all = [first, last].filter((special) => special !== undefined);
+  if (all.length === 0) return null;
+  const added = (special: Special | undefined, type: number): Json[] =>
+    special ? [{ SpecialToken: { id: special.token, type_id: type } }] : [];
+  const text = (name: 'A' | 'B', type: number): Json[] => [
+    ...added(first, type),
+    { Sequence: { id: name, type_id: type } },
+    ...added(last, type),
+  ];
+  return {
+    type: 'TemplateProcessing',
+    single: text('A', 0),
+    pair: [...text('A', 0), ...text('B', 1)],
+    special_tokens: Object.fromEntries(
+      all.map(({ id, token }) => [token, { id: token, ids: [id], tokens: [token] }]),
+    ),
+  };
+}
 
 const encode = (value: Json): Uint8Array => new TextEncoder().encode(JSON.stringify(value));

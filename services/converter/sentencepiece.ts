@@ -15,7 +15,7 @@ export function sentencePieceTokenizer(
 ): TokenizerParts {
   const scores = fields.numbers('scores');
   if (scores.length !== tokens.length) fields.fail('scores', `${tokens.length} scores, one for each token`);
-  const unknown = tokens[fields.ids('unknown_token_id')[0] ?? types.indexOf(TOKEN_TYPE.unknown)];
+  const unknown = tokens[fields.number('unknown_token_id', -1)] ?? tokens[types.indexOf(TOKEN_TYPE.unknown)];
   const prefix = fields.flag('add_space_prefix', true);
   const replace = { type: 'Replace', pattern: { String: ' ' }, content: SPACE };
   return {
