@@ -31,10 +31,11 @@ test('what one refuses leaves it ready for the next', async () => {
   await threads.close();
 });
 
-test('closing ends what runs and what waits', async () => {
+test('closing ends what runs and what waits, and nothing begins afterwards', async () => {
   const threads = new LowRankThreads(1);
   const open = [1, 2].map((seed) => threads.decompose(normalMatrix(seed), 30, 40, {}));
   const ended = open.map((work) => assert.rejects(work, { code: 'CANCELLED' }));
   await threads.close();
   await Promise.all(ended);
+  await assert.rejects(threads.decompose(normalMatrix(3), 30, 40, {}), { code: 'CANCELLED' });
 });

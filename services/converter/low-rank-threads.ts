@@ -21,12 +21,15 @@ interface Job {
   reject(error: Error): void;
 }
 
+const stopped = (): RondoError => new RondoError('CANCELLED', 'the decomposition was stopped');
+
 /** Threads that decompose matrices beside each other, each one at a time. The results do not depend on how many there are. */
 export class LowRankThreads {
   readonly #idle: Worker[] = [];
   readonly #running = new Map<Worker, Job>();
   readonly #waiting: Job[] = [];
   #nextId = 0;
+  #closed = false;
 
   /** @param count threads, at least 1: one for each core is best. */
   constructor(count: number) {
@@ -43,6 +46,7 @@ export class LowRankThreads {
    * @throws RondoError what `truncatedSvd` throws, CANCELLED after `close`, INTERNAL when the thread died, as of memory.
    */
   decompose(matrix: Float32Array, out: number, columns: number, wish: RankWish): Promise<LowRank> {
+    if (this.#closed) return Promise.reject(stopped());
     const request = { id: this.#nextId++, matrix, out, columns, wish };
     return new Promise((resolve, reject) => {
       this.#waiting.push({ request, resolve, reject });
@@ -51,10 +55,11 @@ export class LowRankThreads {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     const threads = [...this.#idle.splice(0), ...this.#running.keys()];
     const open = [...this.#running.values(), ...this.#waiting.splice(0)];
     this.#running.clear();
-    for (const { reject } of open) reject(new RondoError('CANCELLED', 'the decomposition was stopped'));
+    for (const { reject } of open) reject(stopped());
     await Promise.all(threads.map((thread) => thread.terminate()));
   }
 
