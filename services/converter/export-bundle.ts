@@ -88,7 +88,7 @@ class DirectoryExport {
     if (!config) {
       throw new RondoError(
         'BUNDLE_INVALID',
-        `${this.#options.bundle.directory}: no config.json describes this model, whose checkpoint was a GGUF file; convert the safetensors it came from`,
+        `${this.#options.bundle.directory}: no config.json would be read as this model, as of a GGUF file whose rotation none describes; where there are safetensors of it, convert those`,
       );
     }
     const tensors = [...tensorShapes(model)].map(([name, shape]) => this.#tensor(name, shape));
