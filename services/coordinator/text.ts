@@ -20,11 +20,16 @@ export class TextCodec {
   readonly #table: TokenBytes;
   readonly #longestBytes: number;
 
-  constructor(tokenizer: Tokenizer, table: TokenBytes, config: TokenizerConfig, template?: string) {
+  constructor(
+    tokenizer: Tokenizer,
+    table: TokenBytes,
+    config: TokenizerConfig,
+    chatTemplate: ChatTemplate | undefined,
+  ) {
     this.#tokenizer = tokenizer;
     this.#table = table;
     this.#longestBytes = table.bytes.reduce((longest, bytes) => Math.max(longest, bytes?.length ?? 0), 1);
-    this.chatTemplate = parseChatTemplate(config, template);
+    this.chatTemplate = chatTemplate;
     this.specialTokens = specialTokens(config);
   }
 
@@ -80,12 +85,23 @@ export async function openText(bundle: Bundle): Promise<TextCodec | undefined> {
     files.chatTemplate === undefined
       ? undefined
       : await readFile(bundlePath(bundle, files.chatTemplate), 'utf8');
-  try {
+  const templatePath = bundlePath(bundle, files.chatTemplate ?? files.config ?? files.tokenizer);
+  const chatTemplate = usable(`${templatePath}: the chat template`, () =>
+    parseChatTemplate(config, template),
+  );
+  return usable(path, () => {
     const table = tokenBytes(path, json as unknown as TokenizerJson);
-    return new TextCodec(new Tokenizer(json, config), table, config, template);
+    return new TextCodec(new Tokenizer(json, config), table, config, chatTemplate);
+  });
+}
+
+/** What `read` makes of `what`. @throws RondoError BUNDLE_INVALID naming it. */
+function usable<Result>(what: string, read: () => Result): Result {
+  try {
+    return read();
   } catch (cause) {
     if (cause instanceof RondoError) throw cause;
-    throw new RondoError('BUNDLE_INVALID', `${path}: ${(cause as Error).message}`, { cause });
+    throw new RondoError('BUNDLE_INVALID', `${what}: ${(cause as Error).message}`, { cause });
   }
 }
 
