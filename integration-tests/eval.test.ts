@@ -1,15 +1,19 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { openBundle } from '@rondo/bundle';
+import { RondoError } from '@rondo/core';
 import {
   type EvalReport,
   type EvalSuite,
   evalReport,
+  evalText,
   evaluate,
+  htmlPage,
   openSuite,
   RondoProcess,
   type Variant,
@@ -136,6 +140,60 @@ test('the speed of a model is that of a server which answers, in each way of run
     ],
   );
   for (const { tokensPerS } of together) assert.ok(tokensPerS > 0);
+});
+
+/** Quality at every depth of `TinyBundle`s of three passes, then a speed that ends as `launch` does. */
+async function withoutSpeed(launch: () => Promise<never>, signal?: AbortSignal) {
+  await using three = await TinyBundle.make(3);
+  const suite = await openSuite(SUITE);
+  const windows = { ...suite.settings.windows, max: 2 };
+  const exits = { ...suite.settings.exits, 'latent-diff': [], confidence: [], saving: [] };
+  const few = { ...suite, questions: [], settings: { ...suite.settings, windows, exits } };
+  const bundle = await openBundle(three.directory);
+  const stopped = signal ? { signal } : {};
+  const evaluation = await evaluate({ a: bundle, bs: [bundle], suite: few, threads: 1, launch, ...stopped });
+  return evalReport(evaluation, few);
+}
+
+test('a speed that cannot be measured costs nothing but itself, and every report says why', async () => {
+  const report = await withoutSpeed(() => Promise.reject(new RondoError('ENGINE_FAILED', 'no free port')));
+  for (const { cells, speed, speedFault } of [report.a, ...report.bs]) {
+    assert.deepEqual([cells.length, speed, speedFault], [3, undefined, 'no free port']);
+  }
+  assert.match(evalText(report), /^speed of B1 tiny was not measured: no free port$/m);
+  assert.match(await htmlPage(report), /<p>speed of A bundle was not measured: no free port<\/p>/);
+});
+
+test('a run that is stopped while it measures speeds keeps the quality that it has found', async () => {
+  const stop = new AbortController();
+  const report = await withoutSpeed(() => {
+    stop.abort(new RondoError('CANCELLED', 'eval was stopped'));
+    return Promise.reject(new Error('broken off'));
+  }, stop.signal);
+  for (const { cells, speedFault } of [report.a, ...report.bs]) {
+    assert.deepEqual([cells.length, speedFault], [3, 'eval was stopped']);
+  }
+});
+
+test('Ctrl-C while speeds are measured ends with 1, after the table and a whole report', async () => {
+  await using three = await TinyBundle.make(3);
+  const out = join(three.directory, '..', 'report.json');
+  const args = ['eval', '--a', three.directory, '--b', three.directory, '--suite', SUITE, '--json', out];
+  const child = spawn(RONDO, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  let [stdout, stderr] = ['', ''];
+  child.stdout.on('data', (data: Buffer) => {
+    stdout += data.toString();
+  });
+  child.stderr.on('data', (data: Buffer) => {
+    if (!stderr.includes('speed of A') && data.includes('speed of A')) child.kill('SIGINT');
+    stderr += data.toString();
+  });
+  const [code] = await once(child, 'close');
+  assert.equal(code, 1, stderr);
+  assert.match(stdout, /B − A with all passes[\s\S]*speed of B1 tiny was not measured: eval was stopped/);
+  assert.match(stderr, /rondo: eval was stopped\n$/);
+  const report: EvalReport = JSON.parse(readFileSync(out, 'utf8'));
+  assert.deepEqual([report.a.speedFault, report.bs.length], ['eval was stopped', 1]);
 });
 
 describe('rondo eval --gate against the baseline of make eval', () => {

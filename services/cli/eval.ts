@@ -100,7 +100,7 @@ lm-evaluation-harness scores them. Besides, rows after the prompt are decoded wi
 or measured on the model's own signals so that about a given share of its passes is saved (services/lab/eval/suites/exits.yaml).
 
 Then each model is served by one worker and loaded over HTTP, three seconds for each way of running: tokens/s, time to first token and
-memory. No gate judges these.
+memory. No gate judges these, and one that cannot be measured, or is broken off with Ctrl-C, is missing from the report and nothing else.
 
 --gate passes a metric when the whole interval of how much worse B is than the baseline's B lies within the tolerance. By default
 perplexity and bits per byte may rise by 1 %, agreement and accuracies fall by 0.02 and KL rise by 0.01. Another suite, text or
@@ -157,12 +157,18 @@ async function runEval(flags: EvalFlags): Promise<void> {
       }),
       onProgress: (done, total, title) => progress.update(done, total, title),
     });
+    const stopped = interrupt.signal.aborted;
     progress.stop();
+    for (const { directory, speedFault } of [evaluation.a, ...evaluation.bs]) {
+      if (speedFault === undefined) continue;
+      process.stderr.write(`rondo: speed of ${directory} was not measured: ${speedFault}\n`);
+    }
     const report = await evalReport(evaluation, suite);
     process.stdout.write(evalText(report));
     await json?.write(`${JSON.stringify(report)}\n`);
     if (html) await html.write(await htmlPage(report));
     if (baseline) pass(judge(report, baseline, flags.tolerance, suite.settings));
+    if (stopped) interrupt.signal.throwIfAborted();
   } finally {
     progress.stop();
     process.off('SIGINT', stop).off('SIGTERM', stop);

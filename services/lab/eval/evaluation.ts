@@ -21,8 +21,10 @@ export interface Variant {
   readonly rank: number;
   /** Every depth, all passes last; then every threshold. */
   readonly cells: readonly Cell[];
-  /** Unless it was not asked for. */
+  /** Unless it was not asked for, or could not be measured. */
   readonly speed?: Speed;
+  /** Why there is no speed, though it was asked for. */
+  readonly speedFault?: string;
 }
 
 export interface Evaluation {
@@ -37,7 +39,7 @@ export interface EvaluationOptions {
   readonly suite: EvalSuite;
   readonly threads: number;
   readonly onProgress?: (done: number, total: number, title: string) => void;
-  /** Aborted when the user stops the run, which then throws its reason. */
+  /** Aborted when the user stops the run, which then throws its reason; once quality is known, it ends without the speeds that are missing. */
   readonly signal?: AbortSignal;
   /** Runs `rondo` with these arguments until it is ready: to measure speeds too. */
   readonly launch?: SpeedOptions['launch'];
@@ -80,6 +82,7 @@ export async function evaluate(options: EvaluationOptions): Promise<Evaluation> 
   return { protocol, a: ofA!, bs: ofBs };
 }
 
+/** Quality took far longer: a speed that cannot be measured, for whatever reason, costs nothing but itself. */
 async function withSpeeds(
   variants: readonly Variant[],
   { windows }: Protocol,
@@ -95,7 +98,14 @@ async function withSpeeds(
     const told = (done: number, total: number) =>
       onProgress?.(done, total, `speed of ${at === 0 ? 'A' : 'B'} ${bundle.manifest.name}`);
     const options = { launch, threads, windows, greedy, exits, signal, onProgress: told };
-    measured.push({ ...variants[at]!, speed: await measureSpeed(bundle, options) });
+    try {
+      signal?.throwIfAborted();
+      measured.push({ ...variants[at]!, speed: await measureSpeed(bundle, options) });
+    } catch (error) {
+      // The user's reason rather than that of whatever it broke off.
+      const fault: Error = signal?.aborted ? signal.reason : error;
+      measured.push({ ...variants[at]!, speedFault: fault.message });
+    }
   }
   return measured;
 }

@@ -1,7 +1,15 @@
 import type { Row } from '../bench/suite.ts';
 import { evalPlots, type Named } from './html-plots.ts';
 import { metricOf } from './metrics.ts';
-import { type Difference, digits, type EvalReport, exitText, fullCell, speedRows } from './report.ts';
+import {
+  type Difference,
+  digits,
+  type EvalReport,
+  exitText,
+  fullCell,
+  speedNotes,
+  speedRows,
+} from './report.ts';
 
 const STYLE = `
 :root{color-scheme:light dark;--ink:light-dark(#1d2733,#e4e9ef);--paper:light-dark(#fff,#14181d);--line:light-dark(#d5dae0,#39424d);--faint:light-dark(#5b6774,#9aa6b2)}
@@ -33,6 +41,7 @@ export async function htmlPage({
     'bundle, MB': (bytes / 1e6).toFixed(1),
   }));
   const speeds = all.flatMap(([model, variant]) => speedRows(variant, model));
+  const speedless = all.flatMap(([model, variant]) => speedNotes(variant, model));
   const plots = await evalPlots(ofA, ofBs);
   const whole = differences.filter(({ b, exit }) => exit === fullCell(bs[b]!).exit);
   const compared = (some: readonly Difference[]) => table(some.map((each) => differenceRow(each, ofBs)));
@@ -45,6 +54,7 @@ ${table(models)}
 <h2>Plots</h2><p>The dashed line is A with all its passes. Point at a mark to read it. All are over the windows that thresholds were tried on.</p>
 <div class="plots">${plots.map((svg) => `<figure>${svg}</figure>`).join('\n')}</div>
 ${speeds.length > 0 ? `<h2>Served by one worker</h2><p>A prompt and an answer as long as the suite's greedy texts.</p>${table(speeds)}` : ''}
+${speedless.map((note) => `<p>${escaped(note)}</p>`).join('\n')}
 <h2>B beside A, with all passes</h2><p>B − A, and where it lies with ${confidence * 100} % confidence.</p>
 ${compared(whole)}
 <details><summary>Every depth and threshold</summary>${compared(differences)}</details>

@@ -133,14 +133,22 @@ export function evalText(report: EvalReport): string {
 }
 
 function speedText(variants: readonly Variant[]): string[] {
-  const rows = variants.flatMap((variant, at) =>
-    speedRows(variant, `${at === 0 ? 'A' : `B${at}`} ${variant.name}`),
+  const models = variants.map(
+    (variant, at) => [variant, `${at === 0 ? 'A' : `B${at}`} ${variant.name}`] as const,
   );
-  if (rows.length === 0) return [];
+  const rows = models.flatMap(([variant, model]) => speedRows(variant, model));
+  const notes = models.flatMap(([variant, model]) => speedNotes(variant, model));
+  if (rows.length + notes.length === 0) return [];
   return [
     `\nserved by one worker, a prompt and an answer as long as the suite's greedy texts\n\n`,
     terminalTable(rows),
+    ...notes.map((note) => `${note}\n`),
   ];
+}
+
+/** What a reader of `speedRows` would otherwise look for in vain. */
+export function speedNotes({ speedFault }: Variant, model: string): string[] {
+  return speedFault === undefined ? [] : [`speed of ${model} was not measured: ${speedFault}`];
 }
 
 /** Size and speed of a variant, in the ways of running whose speed was measured. Empty without. */
@@ -153,7 +161,7 @@ export function speedRows({ bytes, speed }: Variant, model: string): Row[] {
     'bundle, MB': (bytes / 1e6).toFixed(1),
     'memory, MiB': memoryMiB.toFixed(0),
     // Of one client only with all passes, which stand first.
-    'first token, ms': at === 0 ? firstTokenMs.toFixed(1) : '',
+    'first token, ms': at > 0 ? '' : Number.isNaN(firstTokenMs) ? '-' : firstTokenMs.toFixed(1),
     'tokens/s, 1 client': at === 0 ? aloneTokensPerS.toFixed(1) : '',
     [`tokens/s, ${clients} clients`]: tokensPerS.toFixed(1),
   }));

@@ -4,18 +4,18 @@ import { RondoError } from '@rondo/core';
 import type { RondoProcess } from '../bench/rondo-process.ts';
 import { closedLoop } from '../load/closed-loop.ts';
 import { LoadClient } from '../load/load-client.ts';
-import { type LoadSummary, summarize } from '../load/load-summary.ts';
 import { residentMiB } from '../load/process-cpu.ts';
 import type { RequestRecord } from '../load/request-record.ts';
 import type { LoadRequest } from '../load/workload.ts';
 import type { ExitChoice } from './cells.ts';
+import { type WindowSpeed, windowSpeed } from './window-speed.ts';
 import type { Window } from './windows.ts';
 
 /** How fast a model answers, served by `rondo run` with one worker, over HTTP. */
 export interface Speed {
   /** Memory of the serving process in RAM after the load, in MiB. */
   readonly memoryMiB: number;
-  /** Of one request at a time with all passes: sending to first token, the median in milliseconds. */
+  /** Of one request at a time with all passes: sending to first token, the median in milliseconds; NaN when none began in time. */
   readonly firstTokenMs: number;
   /** Of one request at a time with all passes. */
   readonly aloneTokensPerS: number;
@@ -53,7 +53,7 @@ const KV_MB = 512;
 /**
  * Serves `bundle` and loads it: one request at a time, then `CLIENTS` at once in each way of running. Takes about three
  * seconds for each, however slow the model.
- * @throws RondoError ENGINE_FAILED when it cannot be served, or answers nothing within a window.
+ * @throws RondoError ENGINE_FAILED when it cannot be served, or no token comes within a window.
  */
 export async function measureSpeed(bundle: Bundle, options: SpeedOptions): Promise<Speed> {
   const { launch, threads, signal, onProgress } = options;
@@ -76,7 +76,7 @@ export async function measureSpeed(bundle: Bundle, options: SpeedOptions): Promi
     onProgress?.(exits.length + 1, exits.length + 1);
     return {
       memoryMiB: await residentMiB(server.pid),
-      firstTokenMs: alone.firstTokenMs.p50,
+      firstTokenMs: alone.firstTokenMs,
       aloneTokensPerS: alone.tokensPerS,
       clients: CLIENTS,
       together,
@@ -92,7 +92,7 @@ async function loadWindow(
   exit: ExitChoice,
   { directory }: Bundle,
   { windows, greedy, signal }: SpeedOptions,
-): Promise<LoadSummary> {
+): Promise<WindowSpeed> {
   const stop = new AbortController();
   const stopped = signal ? AbortSignal.any([stop.signal, signal]) : stop.signal;
   const records: RequestRecord[] = [];
@@ -118,11 +118,11 @@ async function loadWindow(
     await Promise.race([delay(WINDOW_MS, undefined, { signal: stopped }), failed.promise]);
     const toMs = performance.now();
     stop.abort();
-    const summary = summarize(await loop, { fromMs, toMs });
-    if (summary.tokens > 0 && summary.firstTokenMs.p50 >= 0) return summary;
+    const speed = windowSpeed(await loop, { fromMs, toMs });
+    if (speed.tokens > 0) return speed;
     throw new RondoError(
       'ENGINE_FAILED',
-      `${directory}: no answer within ${WINDOW_MS} ms: too slow for its speed to be measured; leave it out with --no-speed`,
+      `${directory}: no token within ${WINDOW_MS} ms for ${clients} at once: too slow for its speed to be measured; leave it out with --no-speed`,
     );
   } catch (error) {
     // The user's reason rather than that of whatever it broke off.
