@@ -142,6 +142,21 @@ test('the speed of a model is that of a server which answers, in each way of run
   for (const { tokensPerS } of together) assert.ok(tokensPerS > 0);
 });
 
+test('A beside itself has room for its windows, what is given of them and every rule', async () => {
+  await using two = await TinyBundle.make(2);
+  const suite = await openSuite(SUITE);
+  const windows = { positions: 64, stride: 63, max: 16 };
+  const exits = { ...suite.settings.exits, windows: 16, confidence: [], saving: [] };
+  const settings = { ...suite.settings, windows, exits: { ...exits, 'latent-diff': [0.1, 0.2, 0.3, 0.4, 0.5] } };
+  const { a } = await evaluate({
+    a: await openBundle(two.directory),
+    bs: [],
+    suite: { ...suite, questions: [], settings },
+    threads: 1,
+  });
+  assert.equal(a.cells.length, 2 + 5);
+});
+
 /** Quality at every depth of `TinyBundle`s of three passes, then a speed that ends as `launch` does. */
 async function withoutSpeed(launch: () => Promise<never>, signal?: AbortSignal) {
   await using three = await TinyBundle.make(3);

@@ -118,7 +118,8 @@ export function pagesOf(manifest: Manifest, protocol: Protocol, { greedy, exits 
   const sequences = Math.max(
     maxDepth + 1,
     windowsHeld(manifest, protocol.positions, Math.max(exits.windows, greedy.max)),
-    rules > 0 ? (rules + 1) * windowsDecoded(manifest, rules, protocol.positions) : 0,
+    // A beside itself holds its own rows of a window, what is given of it, and a fork for every rule.
+    rules > 0 ? (rules + 2) * windowsDecoded(manifest, rules, protocol.positions) : 0,
   );
   const writing = Math.min(greedy.max, protocol.windows.length) * pages(greedy.prompt + greedy.tokens);
   const asking = protocol.questions.map(

@@ -8,9 +8,12 @@ import type { Sequences } from './sequences.ts';
 import { type Reference, referenceOf, type WindowScore, WindowTally } from './window-scores.ts';
 import type { Window } from './windows.ts';
 
-/** Windows that B may decode side by side under so many rules, so that neither rows of logits nor pages run short. */
+/**
+ * Windows that B may decode side by side under so many rules, so that neither rows of logits nor pages run short, though B be A
+ * itself: each takes rules + 2 sequences then.
+ */
 export const windowsDecoded = (manifest: Manifest, rules: number, positions: number): number => {
-  const fitting = Math.floor(sequencesThatFit(manifest, positions) / (rules + 1));
+  const fitting = Math.floor(sequencesThatFit(manifest, positions) / (rules + 2));
   return Math.max(1, Math.min(Math.floor(LIMITS.evalRows / rules), fitting));
 };
 
