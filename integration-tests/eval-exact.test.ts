@@ -109,6 +109,16 @@ test('too few right answers end the command with 1, after its table and a whole 
   assert.equal((await readdir(directory)).filter((name) => name.includes('partial')).length, 0);
 });
 
+test('a policy whose signal a bundle does not put out is refused before any question is asked', async () => {
+  const exits = ['--exits', 'latent-diff:0.1,gate:0.5'];
+  const { code, stdout, stderr } = await evalTwo('--b', bundle.directory, ...exits);
+  assert.deepEqual([code, stdout], [1, '']);
+  assert.match(
+    stderr,
+    /^rondo: --exits gate:0\.5: \S+looped has no gate signal: choose of latent-diff, confidence$/m,
+  );
+});
+
 test('any token that ends an answer when served ends it here', async () => {
   const copy = join(directory, 'two-ends');
   await cp(BUILT_IN, copy, { recursive: true });

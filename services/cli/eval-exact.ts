@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import { type Bundle, openBundle } from '@rondo/bundle';
 import { openText } from '@rondo/coordinator';
-import { RondoError } from '@rondo/core';
+import { RondoError, THRESHOLD_RANGES } from '@rondo/core';
 import {
   type AskedExactly,
   type ExactQuestion,
@@ -10,9 +10,10 @@ import {
   exactText,
   LIVE_POLICIES,
   type LivePolicy,
+  livePolicies,
   readExactQuestions,
 } from '@rondo/lab';
-import { InvalidArgumentError } from 'commander';
+import { refuse } from './options.ts';
 import { progressBar } from './progress.ts';
 import { ResultFile } from './result-file.ts';
 
@@ -25,33 +26,48 @@ export interface ExactFlags {
   readonly json?: string;
 }
 
-/** A way of leaving the loop, `gate:0.5`. */
+/** A way of leaving the loop, `latent-diff:0.1`. */
 export interface ExactExit {
   readonly policy: LivePolicy;
   readonly threshold: number;
 }
 
-/** Parses `policy:threshold,…`. */
-export function exactExits(value: string): ExactExit[] {
-  return value.split(',').map((part) => {
-    const [name, number] = part.split(':');
+/** Parses `policy:threshold,…`, of thresholds above 0. */
+export const exactExits = (value: string): ExactExit[] =>
+  value.split(',').map((part) => {
+    const [, name, number] = /^([a-z-]+):(\d*\.?\d+(?:e[+-]?\d+)?)$/.exec(part) ?? [];
     const policy = LIVE_POLICIES.find((live) => live === name);
+    if (!policy) {
+      return refuse('--exits', part, `policy:threshold, of ${LIVE_POLICIES.join(', ')}, such as latent-diff:0.1`);
+    }
     const threshold = Number(number);
-    if (policy && number && threshold > 0) return { policy, threshold };
-    throw new InvalidArgumentError(
-      `${part}: expected policy:threshold, of ${LIVE_POLICIES.join(', ')}, such as gate:0.5`,
-    );
+    const [range, highest] = THRESHOLD_RANGES[policy];
+    return threshold > 0 && threshold <= highest
+      ? { policy, threshold }
+      : refuse('--exits', part, `${range}, and above 0`);
   });
+
+/** @throws RondoError CONFIG_INVALID for a way that `bundle` could not be served with: no row would ever leave by it. */
+function refuseUnserved({ directory, manifest }: Bundle, exits: readonly ExactExit[]): void {
+  const able = livePolicies(manifest);
+  const unable = exits.find(({ policy }) => !able.includes(policy));
+  if (!unable) return;
+  throw new RondoError(
+    'CONFIG_INVALID',
+    `--exits ${unable.policy}:${unable.threshold}: ${directory} has no ${unable.policy} signal: choose of ${able.join(', ')}`,
+  );
 }
 
 /** `rondo eval --exact`: questions that have one right answer, after every number of passes and at given exits. */
 export async function evalExact(flags: ExactFlags, lines: string): Promise<void> {
   const questions = readExactQuestions(flags.exact, lines);
+  const bundles: Bundle[] = [];
+  for (const directory of flags.b) bundles.push(await openBundle(directory));
+  for (const bundle of bundles) refuseUnserved(bundle, flags.exits);
   await using json = await ResultFile.asked(flags.json);
   const reports = [];
   const shares: { readonly name: string; readonly right: number }[] = [];
-  for (const directory of flags.b) {
-    const bundle = await openBundle(directory);
+  for (const bundle of bundles) {
     const { maxDepth, exit, kvPolicy, precision } = bundle.manifest;
     const asked = await asServed(bundle, questions);
     const progress = progressBar('evaluating', 0);
@@ -71,7 +87,7 @@ export async function evalExact(flags: ExactFlags, lines: string): Promise<void>
       );
       reports.push({
         name: bundle.manifest.name,
-        directory: basename(directory),
+        directory: basename(bundle.directory),
         digest: bundle.digest,
         precision,
         kvPolicy,

@@ -107,13 +107,13 @@ perplexity and bits per byte may rise by 1 %, agreement and accuracies fall by 0
 question, or a tokenizer that cuts them differently, is an error, and so is a tolerance for what the suite does not measure.
 
 --exact asks questions as a chat would, {"task": …, "question": …, "answer": …} a line, and tells the share that greedy decoding
-answers word by word, for each task, after every number of passes and at each of --exits.
+answers word by word, for each task, after every number of passes and at each of --exits, whose signals the bundle must have: \`rondo inspect\` names them.
 
 Examples:
   rondo eval --a .cache/checkpoints/smollm2-135m-instruct --b bundles/looped --json baseline.json
   rondo eval --a .cache/checkpoints/smollm2-135m-instruct --b bundles/new --gate baseline.json --tolerance perplexity=2%,acc=0.05
   rondo eval --a bundles/plain --b bundles/rank-8 --b bundles/rank-32 --suite mine.yaml
-  rondo eval --exact questions.jsonl --b bundles/looped --exits gate:0.3,gate:0.5 --least 0.98`,
+  rondo eval --exact questions.jsonl --b bundles/looped --exits latent-diff:0.1,confidence:0.9 --least 0.98`,
     )
     .action(runEval);
 

@@ -1,5 +1,5 @@
 import type { Manifest } from '@rondo/bundle';
-import type { ExitRule } from '@rondo/core';
+import { type ExitRule, THRESHOLD_RANGES } from '@rondo/core';
 import { invalid } from './openai-error.ts';
 
 /** What a request may say about depth. */
@@ -32,18 +32,12 @@ export function narrowExit(manifest: Manifest, fields: ExitFields): ExitRule {
   if (threshold === undefined) {
     throw invalid('exit_threshold', `exit_policy ${policy} needs one: the model has no default for it`);
   }
-  const [range, highest] = RANGES[policy];
+  const [range, highest] = THRESHOLD_RANGES[policy];
   if (threshold < 0 || threshold > highest) {
     throw invalid('exit_threshold', `expected ${range}, got ${threshold}`);
   }
   return { policy, threshold, minDepth, maxDepth };
 }
-
-const RANGES = {
-  gate: ['a cumulative probability from 0 to 1', 1],
-  'latent-diff': ['a relative change of 0 or more', Number.POSITIVE_INFINITY],
-  confidence: ['a probability from 0 to 1', 1],
-} as const;
 
 function policyOf({ exit, name }: Manifest, fields: ExitFields): Manifest['exit']['policy'] {
   const asked = fields.exit_policy;

@@ -18,6 +18,13 @@ export interface ExitRule {
   readonly depths?: readonly number[] | undefined;
 }
 
+/** Thresholds of the policies that have one, from 0: in words, and the highest. */
+export const THRESHOLD_RANGES = {
+  gate: ['a cumulative probability from 0 to 1', 1],
+  'latent-diff': ['a relative change of 0 or more', Number.MAX_VALUE],
+  confidence: ['a probability from 0 to 1', 1],
+} as const;
+
 /** What the passes so far said about one row. */
 export interface ExitSignal {
   /** ∏(1 − λ) of the gate over the passes spent, when the model has a gate. */

@@ -11,6 +11,7 @@ export {
   mayExitEarly,
   mustStayHomed,
   survive,
+  THRESHOLD_RANGES,
 } from './exit-rule.ts';
 export type {
   EmittedToken,

@@ -22,7 +22,7 @@ export { type Evaluation, type EvaluationOptions, evaluate, type Variant } from 
 export { type AskedExactly, type ExactCell, exactMatch } from './eval/exact-match.ts';
 export { type ExactQuestion, readExactQuestions } from './eval/exact-questions.ts';
 export { type ExactScore, exactScore, exactText } from './eval/exact-report.ts';
-export { LIVE_POLICIES, type LivePolicy } from './eval/exit-thresholds.ts';
+export { LIVE_POLICIES, type LivePolicy, livePolicies } from './eval/exit-thresholds.ts';
 export {
   DEFAULT_TOLERANCES,
   type Judgement,

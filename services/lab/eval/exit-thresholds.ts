@@ -25,15 +25,17 @@ export interface EvalRule extends ExitRule {
 /** Whether more than the threshold lets a row leave; else less than it. */
 const leavesAbove = (policy: LivePolicy): boolean => policy !== 'latent-diff';
 
+/** Policies that a model can be served with: the head says how sure it is, other signals the block graph must put out. */
+export const livePolicies = ({ exit }: Pick<Manifest, 'exit'>): LivePolicy[] =>
+  LIVE_POLICIES.filter((policy) => policy === 'confidence' || exit.signals.includes(policy));
+
 /** What of a suite's exits a model can be served with; none for one that must run every pass. */
-export function askedExits({ maxDepth, exit }: Manifest, exits: SuiteSettings['exits']): AskedExit[] {
-  if (exit.minDepth >= maxDepth) return [];
-  return LIVE_POLICIES.filter((policy) => policy === 'confidence' || exit.signals.includes(policy)).flatMap(
-    (policy) => [
-      ...exits[policy].map((threshold) => ({ policy, threshold })),
-      ...exits.saving.map((saving) => ({ policy, saving })),
-    ],
-  );
+export function askedExits(manifest: Manifest, exits: SuiteSettings['exits']): AskedExit[] {
+  if (manifest.exit.minDepth >= manifest.maxDepth) return [];
+  return livePolicies(manifest).flatMap((policy) => [
+    ...exits[policy].map((threshold) => ({ policy, threshold })),
+    ...exits.saving.map((saving) => ({ policy, saving })),
+  ]);
 }
 
 /**
