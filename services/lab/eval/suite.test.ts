@@ -48,6 +48,16 @@ test('a value of the wrong kind is refused with its line', () => {
   refused(YAML.replace('seed: 1', 'seed: [1'), lineOf(YAML, 'texts:'), /Flow sequence/);
 });
 
+test('a threshold that no signal can reach is refused with its line', () => {
+  const withExits = (exits: string) => YAML.replace('exits:\n', `exits:\n  ${exits}\n`);
+  for (const policy of ['gate', 'confidence']) {
+    const text = withExits(`${policy}: [0.5, 90]`);
+    refused(text, lineOf(text, `${policy}: [0.5, 90]`), /expected a (cumulative )?probability from 0 to 1/);
+  }
+  const { exits } = parseSuite('suite.yaml', withExits('confidence: [1]\n  latent-diff: [90]'));
+  assert.deepEqual([exits.confidence, exits['latent-diff']], [[1], [90]]);
+});
+
 test('what is no suite at all is refused, and so are aliases without end', () => {
   refused('', 1, /expected object/);
   refused('- 1', 1, /expected object/);

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { LIMITS, RondoError } from '@rondo/core';
+import { LIMITS, RondoError, THRESHOLD_RANGES } from '@rondo/core';
 import { LineCounter, type Node, parseDocument } from 'yaml';
 import { z } from 'zod';
 
@@ -9,6 +9,13 @@ const count = z.int().positive();
 const rising = (values: readonly number[]) =>
   values.every((value, at) => at === 0 || value > values[at - 1]!);
 const thresholds = z.array(z.number().positive()).refine(rising, 'thresholds in rising order');
+/** One that no signal can reach would be measured as all passes under another name. */
+const thresholdsOf = (policy: keyof typeof THRESHOLD_RANGES) => {
+  const [range, highest] = THRESHOLD_RANGES[policy];
+  return thresholds
+    .refine((values) => values.every((value) => value <= highest), `expected ${range}`)
+    .default([]);
+};
 
 const schema = z.strictObject({
   name: z.string().min(1),
@@ -31,9 +38,9 @@ const schema = z.strictObject({
   exits: z.strictObject({
     /** Windows, from the first, that are decoded row by row at every threshold. */
     windows: count,
-    gate: thresholds.default([]),
-    'latent-diff': thresholds.default([]),
-    confidence: thresholds.default([]),
+    gate: thresholdsOf('gate'),
+    'latent-diff': thresholdsOf('latent-diff'),
+    confidence: thresholdsOf('confidence'),
     /** For each policy besides, the thresholds at which about these shares of the passes that can be saved are. */
     saving: thresholds.refine((shares) => shares.every((share) => share < 1), 'shares below 1').default([]),
   }),
