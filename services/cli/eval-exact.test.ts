@@ -15,3 +15,10 @@ test('a way of leaving is a policy and a threshold that it can reach, and nothin
     assert.throws(() => exactExits(value), { code: 'CONFIG_INVALID', message: /^--exits \S.*: expected / }, value);
   }
 });
+
+test('ways that are given one after another are all tried', () => {
+  assert.deepEqual(exactExits('gate:0.5', exactExits('confidence:0.9')), [
+    { policy: 'confidence', threshold: 0.9 },
+    { policy: 'gate', threshold: 0.5 },
+  ]);
+});

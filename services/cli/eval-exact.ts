@@ -32,9 +32,10 @@ export interface ExactExit {
   readonly threshold: number;
 }
 
-/** Parses `policy:threshold,…`, of thresholds above 0. */
-export const exactExits = (value: string): ExactExit[] =>
-  value.split(',').map((part) => {
+/** Parses `policy:threshold,…`, of thresholds above 0, after those that were given `earlier`. */
+export const exactExits = (value: string, earlier: readonly ExactExit[] = []): ExactExit[] => [
+  ...earlier,
+  ...value.split(',').map((part) => {
     const [, name, number] = /^([a-z-]+):(\d*\.?\d+(?:e[+-]?\d+)?)$/.exec(part) ?? [];
     const policy = LIVE_POLICIES.find((live) => live === name);
     if (!policy) {
@@ -45,7 +46,8 @@ export const exactExits = (value: string): ExactExit[] =>
     return threshold > 0 && threshold <= highest
       ? { policy, threshold }
       : refuse('--exits', part, `${range}, and above 0`);
-  });
+  }),
+];
 
 /** @throws RondoError CONFIG_INVALID for a way that `bundle` could not be served with: no row would ever leave by it. */
 function refuseUnserved({ directory, manifest }: Bundle, exits: readonly ExactExit[]): void {

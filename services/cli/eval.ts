@@ -73,9 +73,12 @@ export const evalCommand = (): Command =>
     .addOption(
       new Option(
         '--tolerance <list>',
-        'how much worse is not worse: metric=amount or metric=percent%, separated by commas; judges these metrics only',
+        'how much worse is not worse: metric=amount or metric=percent%, separated by commas; judges these metrics only; may be given several times',
       )
-        .argParser(parseTolerances)
+        // The default goes with the first that is given.
+        .argParser((value, earlier: Tolerances) =>
+          parseTolerances(value, earlier === DEFAULT_TOLERANCES ? {} : earlier),
+        )
         .default(DEFAULT_TOLERANCES, 'as below'),
     )
     .addOption(
@@ -84,7 +87,7 @@ export const evalCommand = (): Command =>
         'instead: questions with one right answer each, as JSON lines; of the options above with --b, --threads and --json only',
       ).conflicts(['a', 'suite', 'precision', 'speed', 'html', 'gate', 'tolerance']),
     )
-    .option('--exits <list>', 'with --exact: ways to leave the loop, policy:threshold,…', exactExits, [])
+    .option('--exits <list>', 'with --exact: ways to leave the loop, policy:threshold,…; may be given several times', exactExits, [])
     .option(
       '--least <share>',
       'with --exact: end with 1 when fewer are right with all passes',

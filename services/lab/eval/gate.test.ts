@@ -167,3 +167,17 @@ test('tolerances and baselines that are malformed are refused', () => {
   assert.throws(() => parseBaseline('b.json', '{'), { message: /b\.json: not JSON/ });
   assert.throws(() => parseBaseline('b.json', '{"schemaVersion": 1}'), { message: /b\.json: suite/ });
 });
+
+test('tolerances that are given one after another are all judged, and none of them twice', () => {
+  const [kl, acc] = [
+    { amount: 0.01, relative: false },
+    { amount: 0.02, relative: false },
+  ];
+  assert.deepEqual(parseTolerances('acc=0.02', parseTolerances('kl=0.01')), { kl, acc });
+  for (const again of [() => parseTolerances('kl=0.01,kl=5'), () => parseTolerances('kl=5', { kl })]) {
+    assert.throws(again, {
+      code: 'CONFIG_INVALID',
+      message: /^--tolerance kl=5: kl has a tolerance already/,
+    });
+  }
+});

@@ -202,21 +202,30 @@ const SAME_LOSS = 1e-3;
 const lossOf = ({ scores }: { readonly scores: Pick<Scores, 'windows'> }): number =>
   scores.windows.reduce((sum, { nll }) => sum + nll, 0);
 
-/** `metric=amount`, separated by commas; a percent sign makes it a share of the baseline's value. */
-export function parseTolerances(text: string): Tolerances {
+/**
+ * `metric=amount`, separated by commas; a percent sign makes it a share of the baseline's value. What was said `earlier` stays.
+ * @throws RondoError CONFIG_INVALID for what is malformed, and for a metric that is named twice.
+ */
+export function parseTolerances(text: string, earlier: Tolerances = {}): Tolerances {
   const names = new Set<string>(METRICS.map(({ name }) => name));
-  return Object.fromEntries(
-    text.split(',').map((part) => {
-      const match = /^([A-Za-z]+)=(\d*\.?\d+)(%?)$/.exec(part);
-      const [, name = '', amount = '', percent = ''] = match ?? [];
-      if (!match || !names.has(name)) {
-        throw new RondoError(
-          'CONFIG_INVALID',
-          `--tolerance ${part || "''"}: expected metric=amount or metric=percent%, separated by commas, such as perplexity=1%,acc=0.02; metrics are ${[...names].join(', ')}`,
-        );
-      }
-      const relative = percent === '%';
-      return [name, { amount: relative ? Number(amount) / 100 : Number(amount), relative }];
-    }),
-  );
+  const found: Partial<Record<string, Tolerance>> = { ...earlier };
+  for (const part of text.split(',')) {
+    const match = /^([A-Za-z]+)=(\d*\.?\d+)(%?)$/.exec(part);
+    const [, name = '', amount = '', percent = ''] = match ?? [];
+    if (!match || !names.has(name)) {
+      throw new RondoError(
+        'CONFIG_INVALID',
+        `--tolerance ${part || "''"}: expected metric=amount or metric=percent%, separated by commas, such as perplexity=1%,acc=0.02; metrics are ${[...names].join(', ')}`,
+      );
+    }
+    if (found[name]) {
+      throw new RondoError(
+        'CONFIG_INVALID',
+        `--tolerance ${part}: ${name} has a tolerance already: name it once`,
+      );
+    }
+    const relative = percent === '%';
+    found[name] = { amount: relative ? Number(amount) / 100 : Number(amount), relative };
+  }
+  return found;
 }
