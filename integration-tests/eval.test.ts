@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
@@ -147,7 +147,11 @@ test('A beside itself has room for its windows, what is given of them and every 
   const suite = await openSuite(SUITE);
   const windows = { positions: 64, stride: 63, max: 16 };
   const exits = { ...suite.settings.exits, windows: 16, confidence: [], saving: [] };
-  const settings = { ...suite.settings, windows, exits: { ...exits, 'latent-diff': [0.1, 0.2, 0.3, 0.4, 0.5] } };
+  const settings = {
+    ...suite.settings,
+    windows,
+    exits: { ...exits, 'latent-diff': [0.1, 0.2, 0.3, 0.4, 0.5] },
+  };
   const { a } = await evaluate({
     a: await openBundle(two.directory),
     bs: [],
@@ -303,7 +307,14 @@ describe('rondo eval --gate against the baseline of make eval', () => {
     const two = await gate(same.directory, '--b', same.directory);
     assert.equal(two.code, 1);
     assert.match(two.stderr, /number of --b: 2 here, 1 in the baseline/);
-    for (const { stderr } of [unwritable, two]) assert.doesNotMatch(stderr, / % of /);
+    const [own, link] = [join(same.directory, 'own.json'), join(same.directory, 'link.json')];
+    cpSync(BASELINE, own);
+    symlinkSync(own, link);
+    const over = await gate(same.directory, '--gate', own, '--json', link);
+    assert.equal(over.code, 1);
+    assert.match(over.stderr, /^rondo: --json \S+link\.json: the file of --gate/m);
+    assert.equal(readFileSync(own, 'utf8'), readFileSync(BASELINE, 'utf8'));
+    for (const { stderr } of [unwritable, two, over]) assert.doesNotMatch(stderr, / % of /);
   });
 });
 

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, realpath } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { openBundle } from '@rondo/bundle';
 import { RondoError } from '@rondo/core';
@@ -87,7 +87,12 @@ export const evalCommand = (): Command =>
         'instead: questions with one right answer each, as JSON lines; of the options above with --b, --threads and --json only',
       ).conflicts(['a', 'suite', 'precision', 'speed', 'html', 'gate', 'tolerance']),
     )
-    .option('--exits <list>', 'with --exact: ways to leave the loop, policy:threshold,…; may be given several times', exactExits, [])
+    .option(
+      '--exits <list>',
+      'with --exact: ways to leave the loop, policy:threshold,…; may be given several times',
+      exactExits,
+      [],
+    )
     .option(
       '--least <share>',
       'with --exact: end with 1 when fewer are right with all passes',
@@ -129,6 +134,7 @@ async function runEval(flags: EvalFlags): Promise<void> {
   if (from === undefined) {
     throw new RondoError('CONFIG_INVALID', '--a is missing: what to compare with, a bundle or a checkpoint');
   }
+  await refuseOverwritten(flags);
   const rondo = flags.speed ? rondoScript('judge quality alone, with --no-speed') : undefined;
   const suite = await openSuite(flags.suite);
   // Before the long work: what would fail after it is told at once.
@@ -188,6 +194,22 @@ function refuseIdle({ exact, exits, least, gate, tolerance }: EvalFlags): void {
     refused('--least', '--exact, whose right answers it counts');
   if (gate === undefined && tolerance !== DEFAULT_TOLERANCES) {
     refused('--tolerance', '--gate, whose bounds it sets');
+  }
+}
+
+/** A report over the baseline it is judged by would be the next one's. @throws RondoError CONFIG_INVALID naming both options */
+async function refuseOverwritten({ gate, json, html }: EvalFlags): Promise<void> {
+  const real = async (path = '') => path && (await realpath(path).catch(() => path));
+  const baseline = await real(gate);
+  for (const [option, path] of [
+    ['--json', json],
+    ['--html', html],
+  ] as const) {
+    if (!baseline || (await real(path)) !== baseline) continue;
+    throw new RondoError(
+      'CONFIG_INVALID',
+      `${option} ${path}: the file of --gate, which a model that is judged by it must not replace: name another`,
+    );
   }
 }
 
