@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { exactExits } from './eval-exact.ts';
+import { answeredIds, exactExits } from './eval-exact.ts';
 
 test('a way of leaving is a policy and a threshold that it can reach, and nothing behind it', () => {
   assert.deepEqual(exactExits('gate:0.5,latent-diff:1e-3,confidence:1'), [
@@ -12,7 +12,11 @@ test('a way of leaving is a policy and a threshold that it can reach, and nothin
     ...['', 'gate', 'gate:', 'none:1', 'gate:0.5:7', 'gate:0x1', 'gate:-1', 'gate:0', 'gate: 0.5'],
     ...['confidence:90', 'gate:1.01', 'latent-diff:Infinity', 'latent-diff:1e999', 'gate:0.5,'],
   ]) {
-    assert.throws(() => exactExits(value), { code: 'CONFIG_INVALID', message: /^--exits \S.*: expected / }, value);
+    assert.throws(
+      () => exactExits(value),
+      { code: 'CONFIG_INVALID', message: /^--exits \S.*: expected / },
+      value,
+    );
   }
 });
 
@@ -21,4 +25,27 @@ test('ways that are given one after another are all tried', () => {
     { policy: 'confidence', threshold: 0.9 },
     { policy: 'gate', threshold: 0.5 },
   ]);
+});
+
+/** One id for each character, that of 'ab' for both, in texts that begin with `first`. */
+const characters = (first: string) => ({
+  encode: (text: string) =>
+    [...`${first}${text}`.replaceAll('ab', 'ω')].map((character) => character.codePointAt(0)!),
+  rawBytes: (id: number) => Buffer.from(String.fromCodePoint(id).replace('ω', 'ab')),
+});
+
+const spelt = (ids: readonly number[]): string => String.fromCodePoint(...ids);
+
+test('an answer begins with no space that its tokenizer puts before every text', () => {
+  const { prompt, answer } = answeredIds(characters(' '), 'is:', 'no');
+  assert.deepEqual([spelt(prompt), spelt(answer)], [' is:', 'no']);
+});
+
+test('an answer that grows together with its prompt is spelt by ids of its own, or refused', () => {
+  const { prompt, answer } = answeredIds(characters(''), 'a', 'b');
+  assert.deepEqual([spelt(prompt), spelt(answer)], ['a', 'b']);
+  assert.throws(() => answeredIds(characters(' '), 'a', 'b'), {
+    code: 'CONFIG_INVALID',
+    message: /answer "b"/,
+  });
 });

@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { type Bundle, openBundle } from '@rondo/bundle';
-import { openText } from '@rondo/coordinator';
+import { openText, type TextCodec } from '@rondo/coordinator';
 import { RondoError, THRESHOLD_RANGES } from '@rondo/core';
 import {
   type AskedExactly,
@@ -39,7 +39,11 @@ export const exactExits = (value: string, earlier: readonly ExactExit[] = []): E
     const [, name, number] = /^([a-z-]+):(\d*\.?\d+(?:e[+-]?\d+)?)$/.exec(part) ?? [];
     const policy = LIVE_POLICIES.find((live) => live === name);
     if (!policy) {
-      return refuse('--exits', part, `policy:threshold, of ${LIVE_POLICIES.join(', ')}, such as latent-diff:0.1`);
+      return refuse(
+        '--exits',
+        part,
+        `policy:threshold, of ${LIVE_POLICIES.join(', ')}, such as latent-diff:0.1`,
+      );
     }
     const threshold = Number(number);
     const [range, highest] = THRESHOLD_RANGES[policy];
@@ -127,6 +131,27 @@ async function asServed(bundle: Bundle, questions: readonly ExactQuestion[]): Pr
   }
   return questions.map(({ task, question, answer }) => {
     const prompt = text.chatTemplate!.render([{ role: 'user', content: question }], true);
-    return { task, prompt: text.encode(prompt, false), answer: text.encode(answer, false), ends };
+    return { task, ...answeredIds(text, prompt, answer), ends };
   });
+}
+
+/**
+ * The ids of `prompt`, and those that spell `answer` behind them: what the whole has beyond the prompt, since a SentencePiece tokenizer
+ * begins every text with a space. Where the two grow together the answer's own ids, if they spell it.
+ * @throws RondoError CONFIG_INVALID for an answer that no ids spell behind this prompt.
+ */
+export function answeredIds(
+  text: Pick<TextCodec, 'encode' | 'rawBytes'>,
+  prompt: string,
+  answer: string,
+): Pick<AskedExactly, 'prompt' | 'answer'> {
+  const [given, whole] = [text.encode(prompt, false), text.encode(prompt + answer, false)];
+  if (given.every((id, at) => id === whole[at])) return { prompt: given, answer: whole.slice(given.length) };
+  const alone = text.encode(answer, false);
+  const spelt = Buffer.concat(alone.map((id) => text.rawBytes(id))).toString();
+  if (spelt === answer) return { prompt: given, answer: alone };
+  throw new RondoError(
+    'CONFIG_INVALID',
+    `--exact: the answer ${JSON.stringify(answer)} has no ids of its own behind the prompt's ${JSON.stringify(prompt.slice(-20))}: begin it otherwise`,
+  );
 }
