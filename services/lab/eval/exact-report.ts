@@ -1,3 +1,4 @@
+import type { Row } from '../bench/suite.ts';
 import { terminalTable } from '../bench/table.ts';
 import type { AskedExactly, ExactCell } from './exact-match.ts';
 import { exitName } from './report.ts';
@@ -24,15 +25,17 @@ export function exactScore(questions: readonly AskedExactly[], { exit, answers }
 const share = (answers: ExactCell['answers']): number =>
   answers.filter(({ right }) => right).length / answers.length;
 
-/** Ways of leaving the loop beside tasks, in percent. */
+/** Ways of leaving the loop beside tasks, in percent. A task called as a column of the whole has a column of its own all the same. */
 export const exactText = (scores: readonly ExactScore[]): string =>
   terminalTable(
-    scores.map(({ exit, meanPasses, all, byTask }) => ({
-      exit,
-      passes: meanPasses,
-      all: percent(all),
-      ...Object.fromEntries(Object.entries(byTask).map(([task, value]) => [task, percent(value)])),
-    })),
+    scores.map(({ exit, meanPasses, all, byTask }) => {
+      const whole: Row = { exit, passes: meanPasses, all: percent(all) };
+      const tasks = Object.entries(byTask).map(([task, value]) => [
+        task in whole ? `task ${task}` : task,
+        percent(value),
+      ]);
+      return { ...whole, ...Object.fromEntries(tasks) };
+    }),
   );
 
 const percent = (value: number): number => Math.round(1000 * value) / 10;
