@@ -10,14 +10,16 @@ export interface PerplexityOptions {
 
 /**
  * Mean negative log likelihood in nats of each token of `ids` given those before it in its window (the first token of
- * a window is not scored). Perplexity is exp of it.
+ * a window is not scored). The last window holds the rest, unless that is a single token. Perplexity is exp of it. NaN for fewer
+ * than two tokens.
  */
 export async function meanNegativeLogLikelihood(
-  model: SerialModel,
+  model: Pick<SerialModel, 'reset' | 'forward'>,
   ids: readonly number[],
   options: PerplexityOptions,
 ): Promise<number> {
-  const windows = Math.max(1, Math.floor(ids.length / options.window));
+  // A rest of one has nothing to be scored.
+  const windows = Math.ceil((ids.length - 1) / options.window);
   let sum = 0;
   let count = 0;
   for (let window = 0; window < windows; window++) {
