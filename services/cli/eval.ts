@@ -1,4 +1,4 @@
-import { readFile, realpath } from 'node:fs/promises';
+import { realpath } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { openBundle } from '@rondo/bundle';
 import { RondoError } from '@rondo/core';
@@ -25,6 +25,7 @@ import { CACHE } from './cache.ts';
 import { type ExactExit, evalExact, exactExits } from './eval-exact.ts';
 import { countOption, fractionOption } from './options.ts';
 import { progressBar } from './progress.ts';
+import { readText } from './read-text.ts';
 import { ResultFile } from './result-file.ts';
 import { rondoScript } from './rondo-script.ts';
 
@@ -212,11 +213,6 @@ async function refuseOverwritten({ gate, json, html }: EvalFlags): Promise<void>
     );
   }
 }
-
-const readText = (option: string, path: string): Promise<string> =>
-  readFile(path, 'utf8').catch((cause: Error) => {
-    throw new RondoError('CONFIG_INVALID', `${option} ${path}: cannot be read: ${cause.message}`, { cause });
-  });
 
 /** @throws RondoError QUALITY_WORSE naming each metric that does not pass, its interval and its bound. */
 function pass(judgements: readonly Judgement[]): void {

@@ -32,6 +32,7 @@ test('a count is a whole number from 1 and nothing that only begins with one', (
   assert.equal(countOption('--it')('12'), 12);
   assert.equal(countOption('--it', 20)('20'), 20);
   refuses((option) => countOption(option, 20), ['21', '0']);
+  refuses((option) => countOption(option, 20, 2), ['21', '1']);
   refuses(
     (option) => countOption(option),
     ['', '0', '-1', '1.5', '1e3', '0x10', '2 ', '3x', 'NaN', 'Infinity', '9'.repeat(30)],
@@ -70,6 +71,7 @@ test('milliseconds may have a fraction and may be none, but have an end', () => 
 test('counts are separated by commas', () => {
   assert.deepEqual(countsOption('--it')('2,4,8'), [2, 4, 8]);
   refuses(countsOption, ['', '2,', ',2', '2,0', '2;4', '2, 4']);
+  refuses((option) => countsOption(option, 2), ['1', '2,1']);
 });
 
 test('cells are pairs from 1, separated by commas', () => {

@@ -7,13 +7,13 @@ export const refuse = (option: string, value: string, expected: string): never =
   throw new RondoError('CONFIG_INVALID', `${option} ${value || "''"}: expected ${expected}`);
 };
 
-/** A whole number from 1 to `max`, in plain decimal digits. */
+/** A whole number from `min`, which is at least 1, to `max`, in plain decimal digits. */
 export const countOption =
-  (option: string, max = Number.POSITIVE_INFINITY) =>
+  (option: string, max = Number.POSITIVE_INFINITY, min = 1) =>
   (value: string): number => {
     const count = /^\d{1,15}$/.test(value) ? Number(value) : 0;
-    const range = max === Number.POSITIVE_INFINITY ? 'from 1' : `from 1 to ${max}`;
-    return count >= 1 && count <= max ? count : refuse(option, value, `a whole number ${range}`);
+    const range = max === Number.POSITIVE_INFINITY ? `from ${min}` : `from ${min} to ${max}`;
+    return count >= min && count <= max ? count : refuse(option, value, `a whole number ${range}`);
   };
 
 /** A whole number from 0, in plain decimal digits. */
@@ -42,13 +42,13 @@ export const originsOption =
       : refuse(option, value, '* or an origin without a path, such as https://chat.example');
   };
 
-/** Whole numbers from 1, separated by commas. */
+/** Whole numbers from `min`, which is at least 1, separated by commas. */
 export const countsOption =
-  (option: string) =>
+  (option: string, min = 1) =>
   (value: string): number[] =>
     value.split(',').map((part) => {
       const count = /^\d{1,15}$/.test(part) ? Number(part) : 0;
-      return count >= 1 ? count : refuse(option, value, 'whole numbers from 1, separated by commas');
+      return count >= min ? count : refuse(option, value, `whole numbers from ${min}, separated by commas`);
     });
 
 /** Sequences × context, separated by commas: `1x128,16x1024`. */

@@ -1,12 +1,20 @@
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openBundle } from '@rondo/bundle';
-import { convert, openCheckpoint, type PreparedWeights, prepareWeights } from '@rondo/converter';
+import {
+  type Checkpoint,
+  convert,
+  openCheckpoint,
+  type PreparedWeights,
+  prepareWeights,
+} from '@rondo/converter';
+import { RondoError } from '@rondo/core';
 import { bundlePerplexity, type LoopCandidate, loopCandidates } from '@rondo/lab';
 import { Command } from 'commander';
 import { CACHE } from './cache.ts';
 import { countOption, countsOption } from './options.ts';
 import { progressBar } from './progress.ts';
+import { readText } from './read-text.ts';
 
 const DEFAULT_TEXT = new URL('../lab/texts/default.txt', import.meta.url);
 
@@ -26,17 +34,22 @@ export const scanCommand = (): Command =>
     .description('measure the perplexity of every way to loop a checkpoint, best first')
     .argument('<checkpoint>', 'a checkpoint directory or .gguf file')
     .option('--text <file>', 'text to score (default: two public-domain excerpts)')
-    .option('--tokens <n>', 'tokens of the text to score', countOption('--tokens'), 1024)
+    .option(
+      '--tokens <n>',
+      'tokens of the text to score',
+      countOption('--tokens', Number.POSITIVE_INFINITY, 2),
+      1024,
+    )
     .option('--widths <list>', 'widths of the block in layers', countsOption('--widths'), [2, 4, 8])
     .option('--stride <n>', 'layers between neighbouring candidates', countOption('--stride'), 2)
-    .option('--loops <list>', 'numbers of passes', countsOption('--loops'), [2, 4])
+    .option('--loops <list>', 'numbers of passes', countsOption('--loops', 2), [2, 4])
     .option('--threads <n>', 'threads of the engine', countOption('--threads'), 2)
     .option('--json', 'print JSON instead of a table', false)
     .addHelpText(
       'after',
       `
 Each candidate repeats layers a…b R times, plainly (damping 1) or in damped sub-steps (damping 1/R).
-The checkpoint itself comes first, as the bound.
+The checkpoint itself comes first, as the bound; its first and last layer are in no block.
 
 Example:
   rondo scan .cache/checkpoints/smollm2-135m-instruct --widths 2,4 --loops 2,3,4`,
@@ -44,39 +57,56 @@ Example:
     .action(scan);
 
 async function scan(path: string, flags: ScanFlags): Promise<void> {
+  const text =
+    flags.text === undefined ? await readFile(DEFAULT_TEXT, 'utf8') : await readText('--text', flags.text);
   const checkpoint = await openCheckpoint(path);
-  await mkdir(CACHE, { recursive: true });
-  const directory = await mkdtemp(join(CACHE, 'scan-'));
+  const progress = progressBar('scanning', 0);
+  const interrupt = new AbortController();
+  const { signal } = interrupt;
+  const stop = () => interrupt.abort(new RondoError('CANCELLED', 'scan was stopped; nothing was left'));
+  process.once('SIGINT', stop).once('SIGTERM', stop);
+  let directory: string | undefined;
   try {
-    const text = await readFile(flags.text ?? DEFAULT_TEXT, 'utf8');
-    const prepared = await prepareWeights(checkpoint, 'f32', directory);
-    const candidates = loopCandidates({ ...flags, layers: checkpoint.model.layers });
-    const progress = progressBar('scanning', candidates.length + 1);
-    const measure = async (candidate?: LoopCandidate) => {
-      const perplexity = await bundlePerplexity(await candidateBundle(candidate), {
-        ...flags,
-        text,
-        window: 512,
-      });
-      progress.advance();
+    const candidates = candidatesOf(checkpoint, flags);
+    await mkdir(CACHE, { recursive: true });
+    directory = await mkdtemp(join(CACHE, 'scan-'));
+    const out = join(directory, 'bundle');
+    const prepared = await prepareWeights(checkpoint, 'f32', directory, () => signal.throwIfAborted());
+    const measure = async (done: number, candidate?: LoopCandidate) => {
+      signal.throwIfAborted();
+      const bundle = await writeCandidate({ checkpoint, prepared, out }, candidate);
+      const perplexity = await bundlePerplexity(bundle, { ...flags, text, window: 512, signal });
+      progress.update(done, candidates.length + 1);
       return perplexity;
     };
-    const candidateBundle = (candidate?: LoopCandidate) =>
-      writeCandidate({ checkpoint, prepared, out: join(directory, 'bundle') }, candidate);
-    const base = await measure();
+    const base = await measure(1);
     const rows = [];
-    for (const candidate of candidates) rows.push({ ...candidate, perplexity: await measure(candidate) });
+    for (const [at, candidate] of candidates.entries()) {
+      rows.push({ ...candidate, perplexity: await measure(at + 2, candidate) });
+    }
     progress.stop();
     rows.sort((a, b) => a.perplexity - b.perplexity);
     process.stdout.write(flags.json ? `${JSON.stringify({ base, rows }, null, 2)}\n` : table(base, rows));
   } finally {
-    await rm(directory, { recursive: true, force: true });
+    progress.stop();
+    process.off('SIGINT', stop).off('SIGTERM', stop);
+    if (directory !== undefined) await rm(directory, { recursive: true, force: true });
     await checkpoint.close();
   }
 }
 
+/** @throws RondoError CONFIG_INVALID when no block of these widths fits: the checkpoint alone says nothing of loops. */
+function candidatesOf({ path, model }: Checkpoint, flags: ScanFlags): LoopCandidate[] {
+  const candidates = loopCandidates({ ...flags, layers: model.layers });
+  if (candidates.length > 0) return candidates;
+  throw new RondoError(
+    'CONFIG_INVALID',
+    `--widths ${flags.widths}: ${path} has ${model.layers} layers, the first and last of which stay outside of the loop: a block has at most ${Math.max(0, model.layers - 2)}`,
+  );
+}
+
 interface Workspace {
-  readonly checkpoint: Awaited<ReturnType<typeof openCheckpoint>>;
+  readonly checkpoint: Checkpoint;
   readonly prepared: PreparedWeights;
   readonly out: string;
 }

@@ -56,6 +56,8 @@ export interface BundlePerplexityOptions {
   readonly tokens: number;
   readonly window: number;
   readonly threads: number;
+  /** Aborted when the user stops the run, which then throws its reason. */
+  readonly signal?: AbortSignal;
 }
 
 /** exp of the mean negative log likelihood per token of the beginning of `text`. */
@@ -64,8 +66,9 @@ export async function bundlePerplexity(bundle: Bundle, options: BundlePerplexity
   if (ids.length < 2) throw new RondoError('CONFIG_INVALID', 'the text has fewer than two tokens');
   const window = Math.min(options.window, ids.length, bundle.manifest.shape.context);
   const model = await SerialModel.open(bundle, { threads: options.threads, positions: window });
+  const onWindow = () => options.signal?.throwIfAborted();
   try {
-    return Math.exp(await meanNegativeLogLikelihood(model, ids, { window, chunkRows: 128 }));
+    return Math.exp(await meanNegativeLogLikelihood(model, ids, { window, chunkRows: 128, onWindow }));
   } finally {
     await model.close();
   }
