@@ -2,7 +2,10 @@ import { createHash } from 'node:crypto';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
-/** Finds what `key` stands for, or reads what was found before: a long sweep that was stopped goes on where it was. */
+/**
+ * Finds what `key` stands for, or reads what was found before: a long sweep that was stopped goes on where it was. A finding with a figure
+ * that is not finite is not remembered: JSON has only null for it, which is below every bound.
+ */
 export async function remembered<Found>(
   /** Where findings lie. */
   directory: string,
@@ -15,9 +18,15 @@ export async function remembered<Found>(
   const earlier = await readFile(path, 'utf8').catch(() => undefined);
   if (earlier !== undefined) return JSON.parse(earlier) as Found;
   const found = await find();
+  let finite = true;
+  const text = JSON.stringify(found, (_, value) => {
+    finite &&= typeof value !== 'number' || Number.isFinite(value);
+    return value;
+  });
+  if (!finite) return found;
   await mkdir(dirname(path), { recursive: true });
   // Whole or not at all, also for another sweep beside this one.
-  await writeFile(`${path}.${process.pid}`, JSON.stringify(found));
+  await writeFile(`${path}.${process.pid}`, text);
   await rename(`${path}.${process.pid}`, path);
   return found;
 }

@@ -1,0 +1,30 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { remembered } from './remembered.ts';
+
+let directory: string;
+before(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'rondo-remembered-'));
+});
+after(() => rm(directory, { recursive: true }));
+
+test('what was found for a key is found once', async () => {
+  let times = 0;
+  const find = async () => ({ times: ++times, way: { kind: 'average' } });
+  for (let again = 0; again < 2; again++) {
+    assert.deepEqual(await remembered(directory, ['a'], find), { times: 1, way: { kind: 'average' } });
+  }
+  assert.equal((await remembered(directory, ['b'], find)).times, 2);
+});
+
+test('a figure that is not finite is told as it is, and found again', async () => {
+  for (const kl of [Number.NaN, Number.POSITIVE_INFINITY]) {
+    const find = async () => ({ quality: { kl } });
+    for (let again = 0; again < 2; again++) {
+      assert.deepEqual(await remembered(directory, [String(kl)], find), { quality: { kl } });
+    }
+  }
+});
