@@ -108,7 +108,7 @@ a bootstrap over windows, questions and texts, in which A and B are paired. Mult
 lm-evaluation-harness scores them. Besides, rows after the prompt are decoded with their exits live, at each of the suite's thresholds: given,
 or measured on the model's own signals so that about a given share of its passes is saved (services/lab/eval/suites/exits.yaml).
 
-Then each model is served by one worker and loaded over HTTP, three seconds for each way of running: tokens/s, time to first token and
+Then each model is served by one worker and loaded over HTTP, three seconds for each way of running, at most twelve: tokens/s, time to first token and
 memory. No gate judges these, and one that cannot be measured, or is broken off with Ctrl-C, is missing from the report and nothing else.
 
 --gate passes a metric when the whole interval of how much worse B is than the baseline's B lies within the tolerance. By default

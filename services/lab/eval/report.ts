@@ -147,8 +147,12 @@ function speedText(variants: readonly Variant[]): string[] {
 }
 
 /** What a reader of `speedRows` would otherwise look for in vain. */
-export function speedNotes({ speedFault }: Variant, model: string): string[] {
-  return speedFault === undefined ? [] : [`speed of ${model} was not measured: ${speedFault}`];
+export function speedNotes({ cells, speed, speedFault }: Variant, model: string): string[] {
+  if (speedFault !== undefined) return [`speed of ${model} was not measured: ${speedFault}`];
+  const tried = speed?.together.length ?? 0;
+  const ways = 1 + cells.filter(({ exit }) => exit.kind === 'threshold').length;
+  if (tried === 0 || tried === ways) return [];
+  return [`speed of ${model} was measured in the first ${tried} of ${ways} ways of running`];
 }
 
 /** Size and speed of a variant, in the ways of running whose speed was measured. Empty without. */
