@@ -339,5 +339,7 @@ test('an option that would do nothing is refused by its name: a gate that judges
   }
   await refused(/^rondo: --least: only with --exact/, '--a', bundle.directory, '--least', '0.98');
   await refused(/^rondo: --exits: only with --exact/, '--a', bundle.directory, '--exits', 'gate:0.5');
+  const precision = /^rondo: --precision int8: \S+bundle is a bundle, whose weights stay as they are/m;
+  await refused(precision, '--a', bundle.directory, '--precision', 'int8');
   await refused(/^rondo: --tolerance: only with --gate/, '--a', bundle.directory, '--tolerance', 'acc=0.1');
 });

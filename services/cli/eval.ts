@@ -35,7 +35,7 @@ interface EvalFlags {
   readonly a?: string;
   readonly b: string[];
   readonly suite: string;
-  readonly precision: 'f32' | 'int8' | 'int4';
+  readonly precision?: 'f32' | 'int8' | 'int4';
   readonly threads: number;
   readonly speed: boolean;
   readonly json?: string;
@@ -62,9 +62,11 @@ export const evalCommand = (): Command =>
       ),
     )
     .addOption(
-      new Option('--precision <kind>', 'how a checkpoint given as --a is converted')
-        .choices(['f32', 'int8', 'int4'])
-        .default('f32'),
+      new Option('--precision <kind>', 'how a checkpoint given as --a is converted (default: f32)').choices([
+        'f32',
+        'int8',
+        'int4',
+      ]),
     )
     .option('--threads <n>', 'threads of the engine', countOption('--threads'), 2)
     .option('--no-speed', 'do not serve the models to measure their speed: quality alone')
