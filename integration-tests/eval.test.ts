@@ -161,6 +161,17 @@ test('A beside itself has room for its windows, what is given of them and every 
   assert.equal(a.cells.length, 2 + 5);
 });
 
+test('a B with fewer ids than A is refused: KL from A would be no number', async () => {
+  await using two = await TinyBundle.make(2);
+  const a = await openBundle(two.directory);
+  const { shape } = a.manifest;
+  const b = { ...a, manifest: { ...a.manifest, shape: { ...shape, vocab: shape.vocab - 1 } } };
+  await assert.rejects(evaluate({ a, bs: [b], suite: await openSuite(SUITE), threads: 1 }), {
+    code: 'CONFIG_INVALID',
+    message: new RegExp(`bundle: has logits of ${shape.vocab - 1} ids, A of ${shape.vocab}`),
+  });
+});
+
 /** Quality at every depth of `TinyBundle`s of three passes, then a speed that ends as `launch` does. */
 async function withoutSpeed(launch: () => Promise<never>, signal?: AbortSignal) {
   await using three = await TinyBundle.make(3);

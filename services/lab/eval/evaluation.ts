@@ -47,14 +47,17 @@ export interface EvaluationOptions {
 
 /**
  * Runs the protocol of `suite` with A, and with each B beside A.
- * @throws RondoError CONFIG_INVALID for bundles whose tokenizers cut the suite's texts differently, or whose context is
- * shorter than the suite's windows.
+ * @throws RondoError CONFIG_INVALID for bundles whose tokenizers cut the suite's texts differently, whose context is shorter than
+ * the suite's windows, or for a B with fewer ids than A.
  */
 export async function evaluate(options: EvaluationOptions): Promise<Evaluation> {
   const { a, bs, suite, threads } = options;
   const { settings } = suite;
   const protocol = await prepareProtocol(suite, a);
-  for (const b of bs) refuseOther(protocol, await prepareProtocol(suite, b), b);
+  for (const b of bs) {
+    refuseOther(protocol, await prepareProtocol(suite, b), b);
+    refuseShorter(a, b);
+  }
   const open = (bundle: Bundle) =>
     Sequences.open(bundle, { threads, pages: pagesOf(bundle.manifest, protocol, settings) });
   const progress = progressOf(options, protocol);
@@ -139,5 +142,15 @@ function refuseOther(ofA: Protocol, ofB: Protocol, b: Bundle): void {
   throw new RondoError(
     'CONFIG_INVALID',
     `${b.directory}: its tokenizer cuts the suite's texts differently from A's: next tokens and perplexities of the two cannot be compared`,
+  );
+}
+
+/** More ids than A has are no harm: A gives them no probability. */
+function refuseShorter(a: Bundle, b: Bundle): void {
+  const [ofA, ofB] = [a.manifest.shape.vocab, b.manifest.shape.vocab];
+  if (ofB >= ofA) return;
+  throw new RondoError(
+    'CONFIG_INVALID',
+    `${b.directory}: has logits of ${ofB} ids, A of ${ofA}: of those that are missing no KL can be told; compare it with a model of as many`,
   );
 }
