@@ -31,7 +31,7 @@ export interface QualityOptions {
   readonly open: (bundle: Bundle) => Promise<Sequences>;
 }
 
-/** Holds models against the original, whose logits are computed once and kept: 200 MB for 1,024 rows of SmolLM2. */
+/** Holds models against the original, whose logits and probabilities are computed once and kept: 400 MB for 1,024 rows of SmolLM2. */
 export class QualityJudge {
   readonly #options: QualityOptions;
   readonly #references: readonly (readonly Reference[])[];

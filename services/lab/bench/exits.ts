@@ -26,6 +26,7 @@ export const exits: Suite = {
           exits: { ...suite.settings.exits, windows: 4 },
         }
       : suite.settings;
+    const { positions, stride } = settings.windows;
     const { bs } = await evaluate({
       a,
       bs: [b],
@@ -50,7 +51,7 @@ export const exits: Suite = {
       goals: [],
       plots: [passesPlot],
       notes: [
-        `SmolLM2-135M-Instruct in f32, layers 4 to 7 applied twice in half steps, as \`make run\` loops it. Rows behind the first half of each of ${settings.exits.windows} windows are decoded one by one and leave when the policy says so; \`none\` is all rows after one pass, or two. Agreement and KL are held against the unlooped checkpoint.`,
+        `SmolLM2-135M-Instruct in f32, layers 4 to 7 applied twice in half steps, as \`make run\` loops it. Of each of ${settings.exits.windows} windows ${stride} tokens are scored, given up to ${positions - stride} before them (the first of a text: what its tokenizer begins a text with). The last row of what is given, which says the first of them, runs every pass; those after it are decoded one by one and leave when the policy says so; \`none\` is all rows after one pass, or two. Agreement and KL are held against the unlooped checkpoint.`,
       ],
     };
   },
