@@ -71,11 +71,13 @@ const QUICK: Plan = {
 };
 
 const CLIENTS = [1, 4, 16, 32, SATURATION];
+const togetherMixes = (clients: number): readonly ExitMix[] =>
+  clients === SATURATION ? ['50 %', '75 %', '90 %'] : ['75 %'];
 const FULL: Plan = {
   cells: CLIENTS.flatMap((clients) => [
     ...(['none', '75 %'] as const).map((mix) => cell('sequence', mix, clients)),
     ...(['none', '50 %', '75 %', '90 %', 'live'] as const).map((mix) => cell('depth', mix, clients)),
-    ...(['50 %', '75 %', '90 %'] as const).map((mix) => cell('together', mix, clients)),
+    ...togetherMixes(clients).map((mix) => cell('together', mix, clients)),
     cell('static', 'none', clients),
   ]),
   repeats: ({ policy, clients }) => (clients === SATURATION ? (policy === 'static' ? 1 : 5) : 1),
