@@ -3,6 +3,7 @@ import { parseTraceparent, YoungBuffers } from '@rondo/chassis';
 import { LIMITS, RondoError, systemClock, workerId } from '@rondo/core';
 import type { Engine, Stack } from '@rondo/engine';
 import { PROTOCOL_REVISION, serveWorker } from '@rondo/wire';
+import { isPreludeBrief } from './brief-prelude.ts';
 import type { Chunk } from './chunk.ts';
 import { learnFromFirstRuns } from './first-runs.ts';
 import { FrontDoor } from './front-door.ts';
@@ -34,12 +35,6 @@ import { loadOf, workerHandlers } from './worker-handlers.ts';
 import { WorkerLife } from './worker-life.ts';
 import { WorkerMetrics } from './worker-metrics.ts';
 import type { WorkerOptions } from './worker-options.ts';
-
-/**
- * Of the block's layers: a prelude of fewer takes about as long as telling of the tokens before it. With 64 sequences, one layer before a block
- * of 28, the engine waited 2.5 % of the time for that.
- */
-const BRIEF_SHARE = 0.1;
 
 /**
  * Starts an engine for the bundle and serves it.
@@ -191,7 +186,7 @@ export async function serveEngine(
       hidden,
       where,
       policy,
-      briefPrelude: layers.prelude <= BRIEF_SHARE * layers.block,
+      briefPrelude: isPreludeBrief(layers),
       inbox,
       tenants,
       propagation,
