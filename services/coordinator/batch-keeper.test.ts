@@ -6,7 +6,7 @@ import { ManualClock } from '@rondo/core';
 import { encodeResult } from './batch-answer.ts';
 import { BatchKeeper } from './batch-keeper.ts';
 import { BatchMetrics } from './batch-metrics.ts';
-import { cancelling, newBatch, started } from './batch-record.ts';
+import { cancelling, newBatch, sealed, started } from './batch-record.ts';
 import type { BatchStores } from './batch-stores.ts';
 import { memoryStores } from './test-batch-stores.ts';
 
@@ -79,4 +79,49 @@ test('a batch that two coordinators put away at the same time has ended once', {
     pages.flatMap((page) => page.match(/^rondo_batch_ended_total\{.*$/gm) ?? []),
     ['rondo_batch_ended_total{status="failed"} 1'],
   );
+});
+
+test('the output of a batch that ended while its look was on its way is not written again', {
+  timeout: 20_000,
+}, async () => {
+  const { contents, open, ended, results, shared } = memoryStores();
+  const { id, inputFileId } = made;
+  const line = { custom_id: 'x', method: 'POST', url: '/v1/completions', body: {} };
+  await contents.put(inputFileId, [Buffer.from(JSON.stringify(line))]);
+  const result = { customId: 'x', requestId: 'r', statusCode: 200, body: {} };
+  await results.put(id, '0', 'completed', encodeResult(result));
+  await open.put(
+    id,
+    sealed(started(made, 1, NOW), 'completed', { seq: 1, completed: 1, failed: 0 }, 'a', NOW),
+  );
+  const stop = new AbortController();
+  const { keeper } = keeperOf('a', shared);
+  const [listed, away] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  let [looks, writes] = [0, 0];
+  const list = open.list.bind(open);
+  open.list = async () => {
+    const stale = await list();
+    looks++;
+    keeper.look();
+    if (looks === 2) {
+      listed.resolve();
+      await away.promise;
+    }
+    if (looks === 3) stop.abort();
+    return stale;
+  };
+  const get = contents.get.bind(contents);
+  contents.get = async (name) => {
+    writes++;
+    await listed.promise;
+    return get(name);
+  };
+  const remove = open.delete.bind(open);
+  open.delete = async (key) => {
+    await remove(key);
+    setImmediate(away.resolve);
+  };
+  await keeper.run(stop.signal);
+  assert.equal(writes, 1);
+  assert.equal((await ended.get(id))!.value.status, 'completed');
 });

@@ -5,7 +5,7 @@ import type { Stored } from '@rondo/wire';
 import { type BatchDuty, batchDuty } from './batch-duty.ts';
 import { readInput } from './batch-input.ts';
 import type { BatchMetrics } from './batch-metrics.ts';
-import { type BatchRecord, type BatchTally, isEnded, sealed } from './batch-record.ts';
+import { type BatchRecord, type BatchTally, isEnded, raiseBeat, sealed } from './batch-record.ts';
 import { writeOutput } from './batch-results.ts';
 import type { BatchStores } from './batch-stores.ts';
 import { BatchTenure } from './batch-tenure.ts';
@@ -103,7 +103,11 @@ export class BatchKeeper {
       }
       case 'read-input':
       case 'write-output': {
-        const mine = batch.keeper.id === id ? stored : await this.#takeOver(stored);
+        // What was listed may have changed since: of a batch that has ended meanwhile the results are dropped.
+        const mine =
+          batch.keeper.id === id
+            ? await stores.open.replace(stored, raiseBeat(batch))
+            : await this.#takeOver(stored);
         if (mine !== undefined) this.#begin(mine, duty.do);
       }
     }

@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { RondoError } from '@rondo/core';
 import { encodeResult } from './batch-answer.ts';
-import type { BatchRecord } from './batch-record.ts';
+import { type BatchRecord, newBatch, sealed, started } from './batch-record.ts';
 import { writeOutput } from './batch-results.ts';
 import type { BatchStores } from './batch-stores.ts';
-import type { BatchTenure } from './batch-tenure.ts';
+import { BatchTenure } from './batch-tenure.ts';
+import { memoryStores } from './test-batch-stores.ts';
 
 const line = (customId: string) =>
   `${JSON.stringify({ custom_id: customId, method: 'POST', url: '/v1/completions', body: {} })}\n`;
@@ -52,3 +53,29 @@ for (const [when, refuse] of Object.entries(REFUSALS)) {
     assert.rejects(write(refuse), /the chunk was refused/),
   );
 }
+
+test('output that another coordinator has written and put away is not overwritten with what is left', {
+  timeout: 20_000,
+}, async () => {
+  const { contents, open, results, shared } = memoryStores();
+  const made = newBatch(
+    {
+      ...{ id: 'batch_1', endpoint: '/v1/completions', inputFileId: 'file-1', completionWindow: '1m' },
+      ...{ metadata: null, windowS: 60, keeperId: 'a' },
+    },
+    0,
+  );
+  await contents.put('file-1', [Buffer.from(line('a') + line('b'))]);
+  const batch = sealed(started(made, 2, 0), 'completed', { seq: 2, completed: 2, failed: 0 }, 'a', 0);
+  const tenure = new BatchTenure(shared, await open.put(made.id, batch));
+  // Before the first result comes here the other has done it all.
+  results.get = async () => {
+    await contents.put('file-1o', [Buffer.from('answers')]);
+    await open.delete(made.id);
+    return undefined;
+  };
+  const done = writeOutput(tenure, shared, () => 0).finally(() => tenure.end());
+  await assert.rejects(done, { code: 'CANCELLED' });
+  assert.deepEqual(await Array.fromAsync((await contents.get('file-1o'))!), [Buffer.from('answers')]);
+  assert.equal(await contents.get('file-1e'), undefined);
+});

@@ -15,9 +15,10 @@ const GETS_AHEAD = 32;
 
 /**
  * Writes the output and the error file of a sealed batch, in the order of its input, and ends the batch. Whoever does it
- * writes the same bytes under the same ids, so that doing it twice does no harm.
+ * writes the same bytes under the same ids, so that doing it twice does no harm; whoever does it when another has ended the batch
+ * stores nothing.
  * @param now seconds since 1970
- * @throws RondoError NATS_UNAVAILABLE
+ * @throws RondoError NATS_UNAVAILABLE, CANCELLED when the batch is another coordinator's by now
  */
 export async function writeOutput(
   tenure: BatchTenure,
@@ -33,13 +34,15 @@ export async function writeOutput(
   try {
     if (total > 0) {
       for await (const { raw, place, result } of withResults(tenure, stores)) {
-        if (tenure.lost) throw new RondoError('CANCELLED', `${id} is another coordinator's by now`);
+        if (tenure.lost) throw lost(id);
         const parsed = parseLine(raw, endpoint);
         const customId = isBatchError(parsed) ? '' : parsed.customId;
         const line = outputLine(id, place, customId, result, tenure.batch.ending ?? 'completed');
         await files[line.file].write(line.text);
       }
     }
+    // Whoever took it over may have put it away, and dropped the results that these lines were to be of.
+    if (!(await tenure.beat())) throw lost(id);
     const [outputFileId, errorFileId] = [await files.output.end(now()), await files.error.end(now())];
     await tenure.write((batch) => ended(batch, { outputFileId, errorFileId }, now()));
   } catch (error) {
@@ -48,6 +51,9 @@ export async function writeOutput(
     throw error;
   }
 }
+
+const lost = (id: string): RondoError =>
+  new RondoError('CANCELLED', `${id} is another coordinator's by now, or has ended`);
 
 interface Answered {
   readonly raw: RawLine;

@@ -1,5 +1,5 @@
 import type { RecordStore, Stored } from '@rondo/wire';
-import type { BatchRecord } from './batch-record.ts';
+import { type BatchRecord, raiseBeat } from './batch-record.ts';
 import type { BatchStores } from './batch-stores.ts';
 
 /**
@@ -18,7 +18,7 @@ export class BatchTenure {
     this.#stored = stored;
     this.#timer = setInterval(() => {
       // A beat that fails is no harm unless they all do.
-      void this.write(raiseBeat).catch(() => undefined);
+      void this.beat().catch(() => undefined);
     }, silenceMs / 4);
   }
 
@@ -41,6 +41,14 @@ export class BatchTenure {
     return turn;
   }
 
+  /**
+   * Says that it is at work still. False as `write` says it.
+   * @throws RondoError NATS_UNAVAILABLE
+   */
+  beat(): Promise<boolean> {
+    return this.write(raiseBeat);
+  }
+
   end(): void {
     clearInterval(this.#timer);
   }
@@ -59,8 +67,3 @@ export class BatchTenure {
     return false;
   }
 }
-
-const raiseBeat = (batch: BatchRecord): BatchRecord => ({
-  ...batch,
-  keeper: { ...batch.keeper, beat: batch.keeper.beat + 1 },
-});

@@ -61,11 +61,12 @@ interface MemoryResult {
 
 /** Results in memory, in the order in which they came. */
 class MemoryResults {
-  readonly #results: MemoryResult[] = [];
+  #results: readonly MemoryResult[] = [];
+  #seq = 0;
 
   async put(group: string, key: string, kind: string, data: Uint8Array): Promise<boolean> {
     if ((await this.get(group, key)) !== undefined) return false;
-    this.#results.push({ group, key, kind, data, seq: this.#results.length + 1 });
+    this.#results = [...this.#results, { group, key, kind, data, seq: ++this.#seq }];
     return true;
   }
 
@@ -80,7 +81,9 @@ class MemoryResults {
     return { seq: later.at(-1)?.seq ?? earlier.seq, kinds };
   }
 
-  async dropGroup(): Promise<void> {}
+  async dropGroup(group: string): Promise<void> {
+    this.#results = this.#results.filter((result) => result.group !== group);
+  }
 }
 
 /** Files' bytes in memory. */
