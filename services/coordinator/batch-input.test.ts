@@ -21,8 +21,11 @@ const refused = new RondoError('NATS_UNAVAILABLE', 'the line was refused');
 type Stores = ReturnType<typeof memoryStores>;
 
 /** Coordinator `a` reads an input of three lines; `first` happens while the first is on its way, the others come to the queue later. */
-async function read(first: (stores: Stores) => Promise<unknown>, failure?: RondoError) {
-  const stores = memoryStores();
+async function read(
+  first: (stores: Stores) => Promise<unknown>,
+  failure?: RondoError,
+  stores = memoryStores(),
+) {
   const { contents, open, queue, shared } = stores;
   const text = LINES.map((custom_id) =>
     JSON.stringify({ custom_id, method: 'POST', url: '/v1/completions', body: {} }),
@@ -48,7 +51,8 @@ async function read(first: (stores: Stores) => Promise<unknown>, failure?: Rondo
     tenure.end();
   }
   await Promise.allSettled(adds);
-  return { jobs: (queue.jobs.get(id) ?? []).toSorted(), status: (await open.get(id))?.value.status };
+  const { status, errors } = (await open.get(id))?.value ?? {};
+  return { jobs: (queue.jobs.get(id) ?? []).toSorted(), status, errors };
 }
 
 const refuse = async (): Promise<never> => {
@@ -78,7 +82,20 @@ test('no line stays in the queue of a batch that others ended while its input wa
 });
 
 test('the lines stay of a batch that goes on, here or at a coordinator that took it over', async () => {
-  assert.deepEqual(await read(async () => undefined), { jobs: LINES, status: 'in_progress' });
+  const none: BatchRecord['errors'] = [];
+  assert.deepEqual(await read(async () => undefined), { jobs: LINES, status: 'in_progress', errors: none });
   const taken: BatchRecord = { ...made, keeper: { id: 'b', beat: 0 } };
-  assert.deepEqual(await read(({ open }) => open.put(id, taken)), { jobs: LINES, status: 'validating' });
+  assert.deepEqual(await read(({ open }) => open.put(id, taken)), {
+    ...{ jobs: LINES, status: 'validating', errors: none },
+  });
+});
+
+test('a batch whose input goes between its check and its lines fails for it', async () => {
+  const stores = memoryStores();
+  const { contents } = stores;
+  const get = contents.get.bind(contents);
+  let reads = 0;
+  contents.get = async (name) => (++reads === 1 ? get(name) : undefined);
+  const { jobs, status, errors } = await read(async () => undefined, undefined, stores);
+  assert.deepEqual([jobs, status, errors?.map(({ code }) => code)], [[], 'failed', ['file_not_found']]);
 });

@@ -1,4 +1,4 @@
-import { checkInput, rawLines, wholeFile } from './batch-lines.ts';
+import { checkInput, inputGone, rawLines } from './batch-lines.ts';
 import { type BatchRecord, failed, isEnded, started } from './batch-record.ts';
 import type { BatchStores } from './batch-stores.ts';
 import type { BatchTenure } from './batch-tenure.ts';
@@ -21,7 +21,7 @@ export async function readInput(
   const content = await stores.contents.get(inputFileId);
   const check =
     content === undefined
-      ? { total: 0, errors: [wholeFile('file_not_found', `the input file '${inputFileId}' is gone`)] }
+      ? { total: 0, errors: [inputGone(inputFileId)] }
       : await checkInput(content, endpoint);
   // Cancelled meanwhile, it stays so.
   const ifValidating = (change: (batch: BatchRecord) => BatchRecord) => (batch: BatchRecord) =>
@@ -31,24 +31,30 @@ export async function readInput(
     return;
   }
   try {
-    await addLines(tenure, stores);
-    await tenure.write(ifValidating((batch) => started(batch, check.total, now())));
+    const added = await addLines(tenure, stores);
+    await tenure.write(
+      ifValidating((batch) =>
+        added ? started(batch, check.total, now()) : failed(batch, [inputGone(inputFileId)], now()),
+      ),
+    );
   } finally {
     await dropIfEnded(tenure.batch.id, stores);
   }
 }
 
-/** Settles, well or not, when all adds have: none comes after it. */
+/** Settles, well or not, when all adds have: none comes after it. False when the input is gone since it was checked. */
 async function addLines(
   tenure: BatchTenure,
   { contents, queue }: Pick<BatchStores, 'contents' | 'queue'>,
-): Promise<void> {
+): Promise<boolean> {
   const { id, inputFileId } = tenure.batch;
+  const content = await contents.get(inputFileId);
+  if (content === undefined) return false;
   await queue.openGroup(id);
   const adds = new Set<Promise<void>>();
   let place = 0;
   try {
-    for await (const { bytes } of rawLines((await contents.get(inputFileId)) ?? none())) {
+    for await (const { bytes } of rawLines(content)) {
       if (tenure.lost || tenure.batch.status !== 'validating') break;
       const add: Promise<void> = queue
         .add(id, String(place++), bytes ?? new Uint8Array(0))
@@ -60,6 +66,7 @@ async function addLines(
       if (adds.size >= ADDS_AHEAD) await Promise.race(adds);
     }
     await Promise.all(adds);
+    return true;
   } finally {
     await Promise.allSettled(adds);
   }
@@ -73,5 +80,3 @@ async function dropIfEnded(id: string, { open, queue }: Pick<BatchStores, 'open'
   const stored = await open.get(id);
   if (stored === undefined || isEnded(stored.value)) await queue.dropGroup(id);
 }
-
-async function* none(): AsyncGenerator<Uint8Array, void, undefined> {}

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { createLog, Metrics } from '@rondo/chassis';
-import { ManualClock } from '@rondo/core';
+import { ManualClock, RondoError } from '@rondo/core';
 import { encodeResult } from './batch-answer.ts';
 import { BatchKeeper } from './batch-keeper.ts';
 import { BatchMetrics } from './batch-metrics.ts';
@@ -20,10 +20,10 @@ const made = newBatch(
 );
 
 /** A coordinator's keeper, with metrics of its own. */
-function keeperOf(id: string, stores: BatchStores) {
+function keeperOf(id: string, stores: BatchStores, clock = new ManualClock()) {
   const metrics = new Metrics();
   const keeper = new BatchKeeper({
-    ...{ id, stores, metrics: new BatchMetrics(metrics), clock: new ManualClock(), now: () => NOW },
+    ...{ id, stores, metrics: new BatchMetrics(metrics), clock, now: () => NOW },
     log: createLog('test', { level: 'silent' }),
   });
   return { keeper, metrics };
@@ -124,4 +124,32 @@ test('the output of a batch that ended while its look was on its way is not writ
   await keeper.run(stop.signal);
   assert.equal(writes, 1);
   assert.equal((await ended.get(id))!.value.status, 'completed');
+});
+
+test('a duty that fails is done again after a pause, however often its batch is looked at', {
+  timeout: 20_000,
+}, async () => {
+  const { contents, open, shared } = memoryStores();
+  await open.put(made.id, made);
+  const clock = new ManualClock();
+  const { keeper } = keeperOf('a', shared, clock);
+  const stop = new AbortController();
+  const list = open.list.bind(open);
+  let [looks, tries] = [0, 0];
+  open.list = async () => {
+    await new Promise(setImmediate);
+    if (++looks === 10) {
+      assert.equal(tries, 1);
+      clock.advance(1_000);
+    }
+    if (looks === 20) stop.abort();
+    keeper.look();
+    return list();
+  };
+  contents.get = async () => {
+    tries++;
+    throw new RondoError('NATS_UNAVAILABLE', 'away');
+  };
+  await keeper.run(stop.signal);
+  assert.equal(tries, 2);
 });

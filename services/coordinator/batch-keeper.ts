@@ -9,6 +9,7 @@ import { type BatchRecord, type BatchTally, isEnded, raiseBeat, sealed } from '.
 import { writeOutput } from './batch-results.ts';
 import type { BatchStores } from './batch-stores.ts';
 import { BatchTenure } from './batch-tenure.ts';
+import { RefusalPause } from './refusal-pause.ts';
 
 export interface BatchKeeperOptions {
   /** Unlike that of any other coordinator, and of this one in its earlier lives. */
@@ -30,6 +31,8 @@ export class BatchKeeper {
   readonly #tenures = new Map<string, Promise<void>>();
   /** When the revision of a batch was first seen here. */
   readonly #seen = new Map<string, { readonly revision: number; readonly sinceMs: number }>();
+  /** Of each batch whose duty failed: it may be its own fault, and an input is read whole each time. */
+  readonly #pauses = new Map<string, RefusalPause>();
   #open: readonly Stored<BatchRecord>[] = [];
   #wake = Promise.withResolvers<void>();
 
@@ -73,7 +76,9 @@ export class BatchKeeper {
     const { stores, metrics } = this.#options;
     this.#open = (await stores.open.list()).toSorted((a, b) => (a.key < b.key ? -1 : 1));
     metrics.open.set(this.#open.length);
-    for (const id of this.#seen.keys()) if (!this.#open.some(({ key }) => key === id)) this.#seen.delete(id);
+    const keys = new Set(this.#open.map(({ key }) => key));
+    for (const known of [this.#seen, this.#pauses])
+      for (const id of known.keys()) if (!keys.has(id)) known.delete(id);
     for (const stored of this.#open) {
       if (signal.aborted) return;
       if (this.#tenures.has(stored.key)) continue;
@@ -85,7 +90,7 @@ export class BatchKeeper {
   }
 
   async #lookAt(stored: Stored<BatchRecord>): Promise<void> {
-    const { stores, id, now } = this.#options;
+    const { stores, id, clock, now } = this.#options;
     const batch = stored.value;
     if (isEnded(batch)) return this.#archive(batch);
     // Before the tally: whoever is done with a line has stored its result, which then counts.
@@ -103,6 +108,7 @@ export class BatchKeeper {
       }
       case 'read-input':
       case 'write-output': {
+        if ((this.#pauses.get(batch.id)?.leftMs(clock.now()) ?? 0) > 0) return;
         // What was listed may have changed since: of a batch that has ended meanwhile the results are dropped.
         const mine =
           batch.keeper.id === id
@@ -136,17 +142,21 @@ export class BatchKeeper {
 
   /** Does the duty beside everything else. */
   #begin(stored: Stored<BatchRecord>, duty: Exclude<BatchDuty['do'], 'nothing' | 'seal'>): void {
-    const { stores, log, now } = this.#options;
+    const { stores, log, clock, now } = this.#options;
     const tenure = new BatchTenure(stores, stored);
     const work = duty === 'read-input' ? readInput : writeOutput;
     const done = work(tenure, stores, now)
       .then(async () => {
+        this.#pauses.delete(stored.key);
         if (tenure.lost || !isEnded(tenure.batch)) return;
         // By whose write it ended, and not where it is put away: others that see it may do that at the same time.
         this.#tell(tenure.batch);
         await this.#archive(tenure.batch);
       })
       .catch((thrown: unknown) => {
+        const pause = this.#pauses.get(stored.key) ?? new RefusalPause();
+        this.#pauses.set(stored.key, pause);
+        pause.refused(clock.now());
         const error = RondoError.from(thrown);
         if (error.code !== 'CANCELLED')
           log.warn({ err: thrown, batch: stored.key, duty }, 'will be tried again');

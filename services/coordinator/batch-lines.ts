@@ -147,5 +147,8 @@ export const wholeFile = (code: string, message: string): BatchError => ({
   line: null,
 });
 
+export const inputGone = (fileId: string): BatchError =>
+  wholeFile('file_not_found', `the input file '${fileId}' is gone`);
+
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -73,7 +73,7 @@ export const newBatch = ({ windowS, keeperId, ...asked }: NewBatch, now: number)
   keeper: { id: keeperId, beat: 0 },
 });
 
-/** The input cannot be used: the end. */
+/** The input cannot be used, or is gone: the end. */
 export const failed = (batch: BatchRecord, errors: readonly BatchError[], now: number): BatchRecord => ({
   ...batch,
   status: 'failed',

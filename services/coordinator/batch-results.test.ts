@@ -11,6 +11,16 @@ import { memoryStores } from './test-batch-stores.ts';
 const line = (customId: string) =>
   `${JSON.stringify({ custom_id: customId, method: 'POST', url: '/v1/completions', body: {} })}\n`;
 
+const made = newBatch(
+  {
+    ...{ id: 'batch_1', endpoint: '/v1/completions', inputFileId: 'file-1', completionWindow: '1m' },
+    ...{ metadata: null, windowS: 60, keeperId: 'a' },
+  },
+  0,
+);
+/** Two lines, both answered. */
+const answered = sealed(started(made, 2, 0), 'completed', { seq: 2, completed: 2, failed: 0 }, 'a', 0);
+
 const refused = new RondoError('NATS_UNAVAILABLE', 'the chunk was refused');
 
 /** Two ways for a store to refuse a file: `content` is what there is of it so far. */
@@ -58,16 +68,8 @@ test('output that another coordinator has written and put away is not overwritte
   timeout: 20_000,
 }, async () => {
   const { contents, open, results, shared } = memoryStores();
-  const made = newBatch(
-    {
-      ...{ id: 'batch_1', endpoint: '/v1/completions', inputFileId: 'file-1', completionWindow: '1m' },
-      ...{ metadata: null, windowS: 60, keeperId: 'a' },
-    },
-    0,
-  );
   await contents.put('file-1', [Buffer.from(line('a') + line('b'))]);
-  const batch = sealed(started(made, 2, 0), 'completed', { seq: 2, completed: 2, failed: 0 }, 'a', 0);
-  const tenure = new BatchTenure(shared, await open.put(made.id, batch));
+  const tenure = new BatchTenure(shared, await open.put(made.id, answered));
   // Before the first result comes here the other has done it all.
   results.get = async () => {
     await contents.put('file-1o', [Buffer.from('answers')]);
@@ -78,4 +80,12 @@ test('output that another coordinator has written and put away is not overwritte
   await assert.rejects(done, { code: 'CANCELLED' });
   assert.deepEqual(await Array.fromAsync((await contents.get('file-1o'))!), [Buffer.from('answers')]);
   assert.equal(await contents.get('file-1e'), undefined);
+});
+
+test('a batch whose input is gone when its output is to be written fails for it', async () => {
+  const { open, shared } = memoryStores();
+  const tenure = new BatchTenure(shared, await open.put(made.id, answered));
+  await writeOutput(tenure, shared, () => 7).finally(() => tenure.end());
+  const { status, endedAt, errors } = (await open.get(made.id))!.value;
+  assert.deepEqual([status, endedAt, errors.map(({ code }) => code)], ['failed', 7, ['file_not_found']]);
 });

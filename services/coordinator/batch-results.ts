@@ -2,9 +2,9 @@ import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import { RondoError } from '@rondo/core';
 import { decodeResult, type LineResult } from './batch-answer.ts';
-import { isBatchError, parseLine, type RawLine, rawLines } from './batch-lines.ts';
+import { inputGone, isBatchError, parseLine, type RawLine, rawLines } from './batch-lines.ts';
 import { outputLine } from './batch-output.ts';
-import { ended } from './batch-record.ts';
+import { ended, failed } from './batch-record.ts';
 import type { BatchStores } from './batch-stores.ts';
 import type { BatchTenure } from './batch-tenure.ts';
 import type { FileRecord } from './files.ts';
@@ -16,7 +16,7 @@ const GETS_AHEAD = 32;
 /**
  * Writes the output and the error file of a sealed batch, in the order of its input, and ends the batch. Whoever does it
  * writes the same bytes under the same ids, so that doing it twice does no harm; whoever does it when another has ended the batch
- * stores nothing.
+ * stores nothing. Without its input, which tells the lines apart, it fails.
  * @param now seconds since 1970
  * @throws RondoError NATS_UNAVAILABLE, CANCELLED when the batch is another coordinator's by now
  */
@@ -25,7 +25,7 @@ export async function writeOutput(
   stores: Pick<BatchStores, 'contents' | 'files' | 'results'>,
   now: () => number,
 ): Promise<void> {
-  const { id, total, endpoint, owner } = tenure.batch;
+  const { id, total, endpoint, owner, inputFileId } = tenure.batch;
   const hex = id.replace(/^batch_/, '');
   const files = {
     output: new WrittenFile(stores, `file-${hex}o`, `${id}_output.jsonl`, owner),
@@ -33,7 +33,12 @@ export async function writeOutput(
   };
   try {
     if (total > 0) {
-      for await (const { raw, place, result } of withResults(tenure, stores)) {
+      const content = await stores.contents.get(inputFileId);
+      if (content === undefined) {
+        await tenure.write((batch) => failed(batch, [inputGone(inputFileId)], now()));
+        return;
+      }
+      for await (const { raw, place, result } of withResults(tenure, content, stores)) {
         if (tenure.lost) throw lost(id);
         const parsed = parseLine(raw, endpoint);
         const customId = isBatchError(parsed) ? '' : parsed.customId;
@@ -64,12 +69,10 @@ interface Answered {
 /** The input's lines with their results, fetched a few ahead. Results behind the seal do not count. */
 async function* withResults(
   tenure: BatchTenure,
-  { contents, results }: Pick<BatchStores, 'contents' | 'results'>,
+  content: AsyncIterable<Uint8Array>,
+  { results }: Pick<BatchStores, 'results'>,
 ): AsyncGenerator<Answered, void, undefined> {
-  const { id, inputFileId, tally } = tenure.batch;
-  const content = await contents.get(inputFileId);
-  if (content === undefined)
-    throw new RondoError('INTERNAL', `the input file ${inputFileId} of ${id} is gone`);
+  const { id, tally } = tenure.batch;
   const fetch = async (raw: RawLine, place: number): Promise<Answered> => {
     const found = await results.get(id, String(place));
     return { raw, place, result: found && found.seq <= tally.seq ? decodeResult(found.data) : undefined };
