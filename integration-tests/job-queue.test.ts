@@ -81,3 +81,21 @@ test('a job of a group that was dropped is not given back', { skip: NATS_MISSING
   const manager = await link.stores.jetstream.jetstreamManager();
   assert.equal((await manager.streams.info('jobs')).state.messages, 0);
 });
+
+test('nobody has a job of a group that is gone, or whose stream is', {
+  skip: NATS_MISSING,
+}, async (context) => {
+  await using server = await NatsServer.start();
+  const link = await openNats({ servers: [server.url], name: 'test' });
+  context.after(() => link.close());
+  const queue = await JobQueue.open(link, { stream: 'jobs', subject: 'jobs', silenceMs: 1000 });
+  await queue.openGroup('g');
+  await queue.add('g', '0', Buffer.from('work'));
+  await taken(queue);
+  assert.equal(await queue.taken('g'), 1);
+  await queue.dropGroup('g');
+  assert.equal(await queue.taken('g'), 0);
+  const manager = await link.stores.jetstream.jetstreamManager();
+  await manager.streams.delete('jobs');
+  assert.equal(await queue.taken('g'), 0);
+});

@@ -16,6 +16,13 @@ export interface DutyView {
   readonly taken: number;
 }
 
+/** Whether the lines of a batch that somebody has taken still count: of one that was cancelled, for `batchCancelS`. */
+export const waitsForTaken = ({ status, ending, total, cancellingAt }: BatchRecord, now: number): boolean =>
+  status === 'cancelling' &&
+  ending === undefined &&
+  total > 0 &&
+  now < (cancellingAt ?? now) + LIMITS.batchCancelS;
+
 /**
  * Every coordinator asks this of every open batch, again and again: whatever was left lying is picked up.
  * 1. A batch that has ended needs nothing.
@@ -29,8 +36,7 @@ export function batchDuty({ batch, tally, taken }: DutyView, now: number): Batch
   if (isEnded(batch)) return { do: 'nothing' };
   if (batch.ending !== undefined) return { do: 'write-output' };
   if (batch.status === 'cancelling') {
-    const patience = (batch.cancellingAt ?? now) + LIMITS.batchCancelS;
-    return taken === 0 || now >= patience ? { do: 'seal', ending: 'cancelled' } : { do: 'nothing' };
+    return taken > 0 && waitsForTaken(batch, now) ? { do: 'nothing' } : { do: 'seal', ending: 'cancelled' };
   }
   if (batch.status === 'validating' && now < batch.expiresAt) return { do: 'read-input' };
   if (batch.total > 0 && tally.completed + tally.failed === batch.total) {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { createLog, Metrics } from '@rondo/chassis';
-import { ManualClock, RondoError } from '@rondo/core';
+import { LIMITS, ManualClock, RondoError } from '@rondo/core';
 import { encodeResult } from './batch-answer.ts';
 import { BatchKeeper } from './batch-keeper.ts';
 import { BatchMetrics } from './batch-metrics.ts';
@@ -152,4 +152,29 @@ test('a duty that fails is done again after a pause, however often its batch is 
   };
   await keeper.run(stop.signal);
   assert.equal(tries, 2);
+});
+
+test('a cancelled batch ends when its patience does, also while nobody can tell who has its lines', {
+  timeout: 20_000,
+}, async () => {
+  const { contents, open, ended, queue, shared } = memoryStores();
+  const { id, inputFileId } = made;
+  const line = { custom_id: 'x', method: 'POST', url: '/v1/completions', body: {} };
+  await contents.put(inputFileId, [Buffer.from(JSON.stringify(line))]);
+  await open.put(id, cancelling(started(made, 1, NOW), NOW - LIMITS.batchCancelS));
+  queue.taken = async () => {
+    throw new RondoError('NATS_UNAVAILABLE', 'away');
+  };
+  const stop = new AbortController();
+  const { keeper } = keeperOf('a', shared);
+  const list = open.list.bind(open);
+  let looks = 0;
+  open.list = async () => {
+    await new Promise(setImmediate);
+    if (++looks === 20 || (await ended.get(id)) !== undefined) stop.abort();
+    keeper.look();
+    return list();
+  };
+  await keeper.run(stop.signal);
+  assert.equal((await ended.get(id))?.value.status, 'cancelled');
 });

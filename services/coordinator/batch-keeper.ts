@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '@rondo/chassis';
 import { type Clock, RondoError } from '@rondo/core';
 import type { Stored } from '@rondo/wire';
-import { type BatchDuty, batchDuty } from './batch-duty.ts';
+import { type BatchDuty, batchDuty, waitsForTaken } from './batch-duty.ts';
 import { readInput } from './batch-input.ts';
 import type { BatchMetrics } from './batch-metrics.ts';
 import { type BatchRecord, type BatchTally, isEnded, raiseBeat, sealed } from './batch-record.ts';
@@ -94,7 +94,7 @@ export class BatchKeeper {
     const batch = stored.value;
     if (isEnded(batch)) return this.#archive(batch);
     // Before the tally: whoever is done with a line has stored its result, which then counts.
-    const taken = batch.status === 'cancelling' && batch.total > 0 ? await stores.queue.taken(batch.id) : 0;
+    const taken = waitsForTaken(batch, now()) ? await stores.queue.taken(batch.id) : 0;
     const tally = await this.tally(batch);
     const duty = batchDuty({ batch, tally, taken }, now());
     switch (duty.do) {

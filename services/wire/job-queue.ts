@@ -1,6 +1,8 @@
 import {
   AckPolicy,
   DeliverPolicy,
+  JetStreamApiCodes,
+  JetStreamApiError,
   type JetStreamManager,
   RetentionPolicy,
   StorageType,
@@ -138,10 +140,17 @@ export class JobQueue {
     });
   }
 
-  /** How many jobs of a group are with somebody now. */
+  /** How many jobs of a group are with somebody now; none of one that is not there, or that NATS has lost. */
   async taken(group: string): Promise<number> {
     const { stream } = this.#options;
-    return (await storeCall(() => this.#manager.consumers.info(stream, group))).num_ack_pending;
+    return storeCall(async () => {
+      try {
+        return (await this.#manager.consumers.info(stream, group)).num_ack_pending;
+      } catch (thrown) {
+        if (isGone(thrown)) return 0;
+        throw thrown;
+      }
+    });
   }
 
   /** Forgets a group with all its jobs. */
@@ -166,6 +175,10 @@ export class JobQueue {
     return message.headers !== undefined && message.headers.code > 0 ? undefined : message;
   }
 }
+
+const isGone = (thrown: unknown): boolean =>
+  thrown instanceof JetStreamApiError &&
+  (thrown.code === JetStreamApiCodes.ConsumerNotFound || thrown.code === JetStreamApiCodes.StreamNotFound);
 
 /** From `$JS.ACK.[<domain>.<account>.]<stream>.<consumer>.<delivered>.<stream seq>.…`, the reply subject of a delivery. */
 function deliveryOf(reply: string): { delivered: number; seq: number } {
