@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import type { ServerResponse } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { test } from 'node:test';
-import { RondoError } from '@rondo/core';
+import { LIMITS, RondoError } from '@rondo/core';
 import { fastify } from 'fastify';
 import { addBatchRoutes } from './batch-routes.ts';
 import type { BatchService } from './batch-service.ts';
@@ -28,4 +29,37 @@ test('a client that sends all of a file before it reads is told why nobody takes
   const [answer] = (await once(socket, 'data')) as [Buffer];
   assert.match(answer.toString(), /^HTTP\/1\.1 503 /);
   socket.destroy();
+});
+
+test('a client that stops reading a file is cut off, and the file is let go', async (context) => {
+  context.mock.timers.enable({ apis: ['setTimeout'] });
+  const http = fastify({ forceCloseConnections: true });
+  context.after(() => http.close());
+  // More than any socket takes on its way.
+  const piece = Buffer.alloc(64 << 20);
+  const held = Promise.withResolvers<void>();
+  async function* pieces() {
+    try {
+      for (;;) yield piece;
+    } finally {
+      held.resolve();
+    }
+  }
+  const file = { bytes: 2 * piece.length };
+  addBatchRoutes(http, {
+    files: { content: async () => ({ file, content: pieces() }) },
+  } as unknown as BatchService);
+  const answering = Promise.withResolvers<ServerResponse>();
+  http.addHook('onRequest', async (_request, reply) => answering.resolve(reply.raw));
+  await http.listen({ host: '127.0.0.1', port: 0 });
+  const socket = connect((http.server.address() as AddressInfo).port, '127.0.0.1').pause();
+  context.after(() => socket.destroy());
+  socket.write('GET /v1/files/file-1/content HTTP/1.1\r\nhost: x\r\n\r\n');
+  const raw = await answering.promise;
+  while (!raw.writableNeedDrain) await new Promise(setImmediate);
+  context.mock.timers.tick(LIMITS.httpReadMs - 1);
+  assert.equal(raw.destroyed, false);
+  context.mock.timers.tick(1);
+  assert.equal(raw.destroyed, true);
+  await held.promise;
 });

@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { batchObject } from './batch-record.ts';
 import type { BatchService } from './batch-service.ts';
+import { drained } from './drained.ts';
 import { readUpload } from './file-upload.ts';
 import { fileObject } from './files.ts';
 import { listPage, pageFields, parseQuery } from './list-page.ts';
@@ -58,7 +59,12 @@ export function addBatchRoutes(http: FastifyInstance, service: BatchService | un
   http.get<ById>('/v1/files/:id/content', async ({ params, owner }, reply) => {
     const { file, content } = await needed().files.content(params.id, owner);
     reply.header('content-type', 'application/octet-stream').header('content-length', file.bytes);
-    return reply.send(Readable.from(content));
+    const stream = Readable.from(content);
+    // It pauses while the client has not read what was written, and once more at its end.
+    stream.on('pause', () => {
+      if (reply.raw.writableNeedDrain) void drained(reply.raw);
+    });
+    return reply.send(stream);
   });
   http.delete<ById>('/v1/files/:id', async ({ params: { id }, owner }) => {
     await needed().files.delete(id, owner);

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { LIMITS, RondoError } from '@rondo/core';
 import type { FastifyReply } from 'fastify';
+import { drained } from './drained.ts';
 import { openAiError } from './openai-error.ts';
 
 /**
@@ -97,17 +98,6 @@ export async function sendEvents(
     throw thrown;
   }
 }
-
-const drained = (response: ServerResponse): Promise<void> =>
-  new Promise((resolve) => {
-    const late = setTimeout(() => response.destroy(), LIMITS.httpReadMs);
-    const go = () => {
-      clearTimeout(late);
-      response.off('drain', go).off('close', go);
-      resolve();
-    };
-    response.on('drain', go).on('close', go);
-  });
 
 function definedHeaders(reply: FastifyReply): Record<string, string | number | string[]> {
   const headers = Object.entries(reply.getHeaders());
