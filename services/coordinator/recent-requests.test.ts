@@ -24,9 +24,9 @@ function remembering(given?: Telemetry) {
   const requests = new RecentRequests({ metrics, telemetry, log, clock, watched: () => true });
   let count = 0;
   const facts = { owner: undefined, model: 'm', asked: 'm', operation: 'chat', stream: false } as const;
-  const begin = (): RequestTimeline =>
+  const begin = (named: { readonly id?: string; readonly owner?: string } = {}): RequestTimeline =>
     requests.begin({
-      ...{ ...facts, id: String(count++), promptTokens: 3 },
+      ...{ ...facts, id: String(count++), promptTokens: 3, ...named },
       ...{ traceparent: undefined, arrivedMs: clock.now() - PLANNED_MS },
     });
   const isKnown = ({ facts: { id, owner } }: RequestTimeline): boolean => {
@@ -53,6 +53,18 @@ test('the oldest that has ended makes room, and none that runs', () => {
   for (let more = 3; more <= LIMITS.recentRequests; more++) begin().end();
   assert.deepEqual([running, first, second].map(isKnown), [true, false, true]);
   assert.equal(requests.list(undefined).length, LIMITS.recentRequests);
+});
+
+test('a request is known to its key by its id, whatever others call theirs', () => {
+  const { requests, begin } = remembering();
+  const alices = begin({ id: 'same', owner: 'alice' });
+  const bobs = [begin({ id: 'same', owner: 'bob' }), begin({ id: 'same', owner: 'bob' })] as const;
+  assert.deepEqual(requests.list('alice'), [alices]);
+  assert.equal(requests.find('same', 'alice'), alices);
+  assert.deepEqual(requests.list('bob'), [bobs[1]]);
+  assert.equal(requests.find('same', 'bob'), bobs[1]);
+  assert.throws(() => requests.find('same', 'carol'), { code: 'NOT_FOUND' });
+  assert.equal(requests.find('same', undefined), bobs[1], 'where no keys are asked for, the newest');
 });
 
 test('what requests keep while they run counts against the memory of all', () => {

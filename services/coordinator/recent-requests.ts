@@ -34,7 +34,8 @@ export interface Arrival extends Omit<RequestFacts, 'context' | 'detailed'> {
  */
 export class RecentRequests {
   readonly #options: RecentRequestsOptions;
-  readonly #byId = new Map<string, RequestTimeline>();
+  /** By owner and id: two clients may call theirs the same. */
+  readonly #known = new Map<string, RequestTimeline>();
   readonly #endedTotal;
   readonly #seconds;
 
@@ -53,7 +54,7 @@ export class RecentRequests {
     );
   }
 
-  /** A request has come in; what the client calls it stands for the newest of that name. */
+  /** A request has come in; what the client calls it stands for the newest of that name under its key. */
   begin({ traceparent, arrivedMs, ...arrival }: Arrival): RequestTimeline {
     const { telemetry, clock, watched } = this.#options;
     const context = telemetry.begin(traceparent);
@@ -61,21 +62,22 @@ export class RecentRequests {
     const facts = { ...arrival, context, detailed };
     const timeline = new RequestTimeline(facts, clock, (ended) => this.#ended(ended), arrivedMs);
     // Set anew it is the newest.
-    this.#byId.delete(arrival.id);
-    this.#byId.set(arrival.id, timeline);
+    const key = JSON.stringify([arrival.owner, arrival.id]);
+    this.#known.delete(key);
+    this.#known.set(key, timeline);
     this.#makeRoom();
     return timeline;
   }
 
   /** Those of `owner`, the newest first. */
   list(owner: Owner): RequestTimeline[] {
-    return [...this.#byId.values()].filter(({ facts }) => owns(owner, facts)).reverse();
+    return [...this.#known.values()].filter(({ facts }) => owns(owner, facts)).reverse();
   }
 
   /** @throws RondoError NOT_FOUND for one that is not known, not any more, or is another's. */
   find(id: string, owner: Owner): RequestTimeline {
-    const timeline = this.#byId.get(id);
-    if (timeline !== undefined && owns(owner, timeline.facts)) return timeline;
+    const timeline = this.list(owner).find(({ facts }) => facts.id === id);
+    if (timeline !== undefined) return timeline;
     throw new RondoError(
       'NOT_FOUND',
       `no request '${id}' is known here; the last ${LIMITS.recentRequests} are kept, by the coordinator that answered them`,
@@ -98,11 +100,11 @@ export class RecentRequests {
   /** Those that run count, too, but are not forgotten. */
   #makeRoom(): void {
     let bytes = 0;
-    for (const timeline of this.#byId.values()) bytes += bytesOf(timeline);
-    for (const [id, timeline] of this.#byId) {
-      if (this.#byId.size <= LIMITS.recentRequests && bytes <= LIMITS.recentRequestsBytes) return;
+    for (const timeline of this.#known.values()) bytes += bytesOf(timeline);
+    for (const [key, timeline] of this.#known) {
+      if (this.#known.size <= LIMITS.recentRequests && bytes <= LIMITS.recentRequestsBytes) return;
       if (timeline.totalMs === undefined) continue;
-      this.#byId.delete(id);
+      this.#known.delete(key);
       bytes -= bytesOf(timeline);
     }
   }
