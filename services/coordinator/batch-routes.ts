@@ -46,12 +46,13 @@ export function addBatchRoutes(http: FastifyInstance, service: BatchService | un
   });
   http.get('/v1/files', async (request) => {
     const { files } = needed();
-    const { purpose, ...page } = parseQuery(fileQuery, request.query);
+    const { purpose, ...demand } = parseQuery(fileQuery, request.query);
     const all = await files.list(request.owner);
-    return listPage(
-      all.filter((file) => purpose === undefined || file.purpose === purpose).map(fileObject),
-      page,
+    const page = listPage(
+      all.filter((file) => purpose === undefined || file.purpose === purpose),
+      demand,
     );
+    return { ...page, data: page.data.map(fileObject) };
   });
   http.get<ById>('/v1/files/:id', async ({ params, owner }) =>
     fileObject(await needed().files.get(params.id, owner)),

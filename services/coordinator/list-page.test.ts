@@ -10,7 +10,10 @@ test('following `after` shows every entry once, from the newest or from the olde
       fc.integer({ min: 1, max: 7 }),
       fc.constantFrom('asc' as const, 'desc' as const),
       (numbers, limit, order) => {
-        const all = numbers.map((number) => ({ id: String(number).padStart(3, '0') }));
+        const all = numbers.map((number) => ({
+          id: String(number).padStart(3, '0'),
+          createdAt: number % 10,
+        }));
         const seen: string[] = [];
         let after: string | undefined;
         for (let more = true; more; ) {
@@ -20,7 +23,9 @@ test('following `after` shows every entry once, from the newest or from the olde
           after = page.last_id ?? undefined;
           more = page.has_more;
         }
-        const sorted = all.map(({ id }) => id).toSorted();
+        const sorted = all
+          .toSorted((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1))
+          .map(({ id }) => id);
         assert.deepEqual(seen, order === 'asc' ? sorted : sorted.reverse());
       },
     ),
@@ -28,5 +33,15 @@ test('following `after` shows every entry once, from the newest or from the olde
 });
 
 test('a page behind an entry that is not there is refused', () => {
-  assert.throws(() => listPage([{ id: 'a' }], { limit: 1, after: 'b', order: 'desc' }), /after.*'b'/);
+  assert.throws(
+    () => listPage([{ id: 'a', createdAt: 0 }], { limit: 1, after: 'b', order: 'desc' }),
+    /after.*'b'/,
+  );
+});
+
+test('an entry that was made later comes behind `after`, whatever its id is made of', () => {
+  const upload = { id: 'file-2', createdAt: 2 };
+  const output = { id: 'file-1o', createdAt: 3 };
+  const { data } = listPage([output, upload], { limit: 1, after: upload.id, order: 'asc' });
+  assert.deepEqual(data, [output]);
 });

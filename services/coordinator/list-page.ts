@@ -30,14 +30,15 @@ export const parseQuery = <T extends z.ZodType>(schema: T, query: unknown): z.ou
   parseBody(schema, query);
 
 /**
- * The page of `all`, whose ids sort by age.
+ * The page of `all`, by age: ids alone do not tell it, as the output of a batch is named after that.
  * @throws RondoError INVALID_REQUEST when `after` is not among them
  */
-export function listPage<T extends { readonly id: string }>(
+export function listPage<T extends { readonly id: string; readonly createdAt: number }>(
   all: readonly T[],
   { limit, after, order }: PageDemand,
 ): ListPage<T> {
-  const sorted = all.toSorted((a, b) => (a.id < b.id ? -1 : 1) * (order === 'asc' ? 1 : -1));
+  const byAge = (a: T, b: T): number => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1);
+  const sorted = all.toSorted((a, b) => byAge(a, b) * (order === 'asc' ? 1 : -1));
   const behind = after === undefined ? 0 : sorted.findIndex(({ id }) => id === after) + 1;
   if (after !== undefined && behind === 0) throw invalid('after', `there is no '${after}' in this list`);
   const data = sorted.slice(behind, behind + limit);
