@@ -3,6 +3,8 @@ import { type TestContext, test } from 'node:test';
 import { createLog, Metrics } from '@rondo/chassis';
 import { address, type RondoError } from '@rondo/core';
 import { type CoordinatorOptions, startCoordinator } from './coordinator.ts';
+import type { Model } from './model.ts';
+import { Models } from './models.ts';
 import { tinyBundle } from './test-bundle.ts';
 import { connectTo, ScriptedWorker } from './test-worker.ts';
 
@@ -121,4 +123,20 @@ test('models that cannot be told apart, and workers of none, end the start', asy
   }
   const stranger = { 'one:1': holder('one', 'c'.repeat(64), 'C') };
   await assert.rejects(startCoordinator(options(stranger)), { code: 'BUNDLE_MISMATCH' });
+});
+
+test('a user without a name leaves the split to what OpenAI replaced it by, and to sessions', () => {
+  const all = ['a', 'b'].map((name) => ({ name, servedAs: () => ({}) }) as unknown as Model);
+  const variants = [
+    { model: 'a', weight: 1 },
+    { model: 'b', weight: 1 },
+  ];
+  const served = new Models(all, [{ name: 'chat', variants }]);
+  const variantOf = (fields: object, session?: string): string =>
+    served.serve({ model: 'chat', ...fields }, { session, request: 'r' }).model.name;
+  for (let n = 0; n < 32; n++) {
+    const name = `u${n}`;
+    assert.equal(variantOf({ user: '', safety_identifier: name }), variantOf({ user: name }));
+    assert.equal(variantOf({ user: '', safety_identifier: '' }, name), variantOf({}, name));
+  }
 });

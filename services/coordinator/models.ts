@@ -66,7 +66,9 @@ export class Models {
       const model = this.named(asked);
       return { asked: model.name, model, service: model.service };
     }
-    const marked = [user, successor].find((field) => typeof field === 'string');
+    const marked = [user, successor].find(
+      (field): field is string => typeof field === 'string' && field !== '',
+    );
     return known.served.get(variantOf(known.split, stickyKey({ ...marks, user: marked })))!;
   }
 

@@ -18,6 +18,12 @@ test('a user stays with one variant whatever the session, a session does, and a 
   assert.equal(new Set(keys).size, 3, 'a user is not a session of that name');
 });
 
+test('a user or a session without a name is none', () => {
+  const [session, request] = ['s', '1'];
+  assert.equal(stickyKey({ user: '', session, request }), stickyKey({ session, request }));
+  assert.equal(stickyKey({ user: '', session: '', request }), stickyKey({ request }));
+});
+
 test('a key always gets the same variant, in whatever order they are written', () => {
   const [one, other] = [split({ a: 3, b: 2, c: 1 }), split({ c: 1, b: 2, a: 3 })];
   for (const key of KEYS.slice(0, 500)) assert.equal(variantOf(one, key), variantOf(other, key));

@@ -30,10 +30,11 @@ export interface RequestMarks {
  * 1. requests of one user get one variant, whatever their session;
  * 2. requests of one session do;
  * 3. any other is on its own, and gets the same one when it is sent again under its id.
+ * A mark that is empty marks nothing: all who leave it so would be one.
  */
 export function stickyKey({ user, session, request }: RequestMarks): string {
-  if (user !== undefined) return `user ${user}`;
-  if (session !== undefined) return `session ${session}`;
+  if (user) return `user ${user}`;
+  if (session) return `session ${session}`;
   return `request ${request}`;
 }
 
