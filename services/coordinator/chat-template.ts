@@ -18,6 +18,9 @@ export interface ChatTemplate {
   knowsRole(role: string): boolean;
 }
 
+/** What Hugging Face's apply_chat_template hands over when it is not given any: templates ask whether they are none. */
+const ABSENT = { tools: null, documents: null };
+
 const SPECIAL_TOKENS = ['bos_token', 'eos_token', 'unk_token', 'pad_token', 'sep_token', 'cls_token'];
 
 /**
@@ -36,7 +39,10 @@ export function parseChatTemplate(
     source,
     render(messages, addGenerationPrompt) {
       try {
-        return template.render({ ...specials, messages, add_generation_prompt: addGenerationPrompt });
+        return template.render({
+          ...{ ...ABSENT, ...specials },
+          ...{ messages, add_generation_prompt: addGenerationPrompt },
+        });
       } catch (cause) {
         const reason = cause instanceof Error ? cause.message : String(cause);
         throw new RondoError('INVALID_REQUEST', `the chat template refuses these messages: ${reason}`, {
