@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import type { ApiClient } from './api-client.ts';
 import { API_HELP, type ApiFlags, addApiOptions, apiClient } from './api-options.ts';
 import { addressOption } from './options.ts';
+import { listening, passesOf } from './worker-passes.ts';
 
 interface CheckFlags extends ApiFlags {
   readonly model: string;
@@ -27,7 +28,7 @@ export const checkCommand = (): Command =>
     .requiredOption('--model <name>', 'whom to ask')
     .requiredOption(
       '--workers <host:port>',
-      "admin port of the workers; every address of the host's name is one",
+      "admin port of the workers; every address of the host's name is one; an IPv4 and an IPv6 address may be the same worker's",
       addressOption('--workers'),
     )
     .addHelpText(
@@ -44,7 +45,7 @@ Examples:
 
 async function check({ model, workers, ...api }: CheckFlags): Promise<void> {
   const client = await apiClient(api);
-  const addresses = await addressesOf(workers);
+  const addresses = await listening(await addressesOf(workers));
   const before = await passesOf(addresses);
   for (let round = 1; round <= ROUNDS_MAX; round++) {
     await sendRound(client, model, EACH * addresses.length);
@@ -76,18 +77,6 @@ async function addressesOf(workers: string): Promise<string[]> {
   return found.map(
     ({ address, family }) => `${family === 6 ? `[${address}]` : address}${workers.slice(colon)}`,
   );
-}
-
-/** Runs of the block at each admin address so far. @throws RondoError NO_WORKER for one that does not tell */
-async function passesOf(addresses: readonly string[]): Promise<Map<string, number>> {
-  const told = addresses.map(async (address) => {
-    const response = await fetch(`http://${address}/metrics`).catch((cause: Error) => {
-      throw new RondoError('NO_WORKER', `http://${address}/metrics: ${cause.message}`, { cause });
-    });
-    const runs = /^rondo_step_rows_count\{[^}]*phase="block"[^}]*\} (\d+)/m.exec(await response.text())?.[1];
-    return [address, Number(runs ?? 0)] as const;
-  });
-  return new Map(await Promise.all(told));
 }
 
 /** @throws RondoError INTERNAL for an answer that is not what was asked for */
