@@ -22,7 +22,8 @@ export const CONSOLE_PAGES: readonly string[] = ASSETS.map(([path]) => path);
 /** The page at /console and, at /console/live, what it shows. */
 export function addConsoleRoutes(http: FastifyInstance, feed: LiveFeed): void {
   addConsolePages(http, BUILT);
-  http.get('/console/live', async (_request, reply) => {
+  // HEAD would be a viewer without end that is told nothing.
+  http.get('/console/live', { exposeHeadRoute: false }, async (_request, reply) => {
     const gone = new AbortController();
     reply.raw.once('close', () => gone.abort());
     await sendEvents(reply, feed.frames(gone.signal));

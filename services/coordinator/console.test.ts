@@ -68,6 +68,12 @@ test('the page loads without a key and from nowhere else; what it shows needs th
   assert.equal((await get('/console/live')).status, 401);
 });
 
+test("only who reads what it shows takes a viewer's place", async (context) => {
+  const { url } = await testCoordinator(context);
+  const { status } = await fetch(`${url}/console/live`, { method: 'HEAD' });
+  assert.equal(status, 404);
+});
+
 test('a page that was not built says how to build it', async () => {
   const http = fastify();
   addConsolePages(http, new URL('file:///not-built/'));
