@@ -3,7 +3,7 @@ import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { type Bundle, openBundle } from '@rondo/bundle';
+import { type Bundle, type Manifest, openBundle } from '@rondo/bundle';
 import { convert, openCheckpoint } from '@rondo/converter';
 import { type AskedExactly, exactMatch, exactScore, readExactQuestions } from '@rondo/lab';
 import { logitsOf } from './logits.ts';
@@ -84,6 +84,13 @@ test('a question longer than the context, and a line that is none, are refused',
   refused('\n', /q\.jsonl: no question in it/);
 });
 
+async function changeManifest(of: string, change: (manifest: Manifest) => unknown): Promise<void> {
+  const path = join(of, 'bundle.json');
+  const manifest = JSON.parse(await readFile(path, 'utf8'));
+  change(manifest);
+  await writeFile(path, JSON.stringify(manifest));
+}
+
 /** What `rondo eval --exact` says of two questions, the second of which has no such answer, to the built-in model. */
 const evalTwo = (...options: string[]) => evalTwoOf(BUILT_IN, ...options);
 
@@ -119,15 +126,29 @@ test('a policy whose signal a bundle does not put out is refused before any ques
   );
 });
 
+test('what one bundle cannot be asked is told before another is asked anything', async () => {
+  const [untold, short] = [join(directory, 'untold'), join(directory, 'short')];
+  for (const copy of [untold, short]) await cp(BUILT_IN, copy, { recursive: true });
+  await changeManifest(untold, (manifest) => manifest.tokens.eos.splice(0));
+  await changeManifest(short, ({ shape }) => Object.assign(shape, { context: 16 }));
+  for (const [model, message] of [
+    [untold, /untold: --exact needs a tokenizer, a chat template and a token that ends an answer/],
+    [short, /short: a question takes \d+ positions, the model has 16/],
+  ] as const) {
+    const { code, stdout, stderr } = await evalTwo('--b', model);
+    assert.deepEqual([code, stdout], [1, '']);
+    assert.match(stderr, message);
+  }
+});
+
 test('any token that ends an answer when served ends it here', async () => {
   const copy = join(directory, 'two-ends');
   await cp(BUILT_IN, copy, { recursive: true });
-  const path = join(copy, 'bundle.json');
-  const manifest = JSON.parse(await readFile(path, 'utf8'));
-  const unused = manifest.shape.vocab - 1;
-  assert.ok(!manifest.tokens.eos.includes(unused));
-  manifest.tokens.eos.unshift(unused);
-  await writeFile(path, JSON.stringify(manifest));
+  await changeManifest(copy, ({ shape, tokens }) => {
+    const unused = shape.vocab - 1;
+    assert.ok(!tokens.eos.includes(unused));
+    tokens.eos.unshift(unused);
+  });
   const { code, stderr } = await evalTwoOf(copy, '--least', '0.5');
   assert.equal(code, 0, stderr);
 });

@@ -11,6 +11,7 @@ import {
   LIVE_POLICIES,
   type LivePolicy,
   livePolicies,
+  longestQuestion,
   readExactQuestions,
 } from '@rondo/lab';
 import { refuse } from './options.ts';
@@ -70,12 +71,18 @@ export async function evalExact(flags: ExactFlags, lines: string): Promise<void>
   const bundles: Bundle[] = [];
   for (const directory of flags.b) bundles.push(await openBundle(directory));
   for (const bundle of bundles) refuseUnserved(bundle, flags.exits);
+  // Of all before any is asked: what one refuses would cost the others' answers.
+  const works: [Bundle, AskedExactly[]][] = [];
+  for (const bundle of bundles) {
+    const asked = await asServed(bundle, questions);
+    longestQuestion(bundle, asked);
+    works.push([bundle, asked]);
+  }
   await using json = await ResultFile.asked(flags.json);
   const reports = [];
   const shares: { readonly name: string; readonly right: number }[] = [];
-  for (const bundle of bundles) {
+  for (const [bundle, asked] of works) {
     const { maxDepth, exit, kvPolicy, precision } = bundle.manifest;
-    const asked = await asServed(bundle, questions);
     const progress = progressBar('evaluating', 0);
     try {
       const rules = flags.exits.map((rule) => ({ ...rule, minDepth: exit.minDepth, maxDepth }));

@@ -19,7 +19,7 @@ export {
 export { SUITES } from './bench/suites.ts';
 export { bundleOrConverted } from './eval/converted-bundle.ts';
 export { type Evaluation, type EvaluationOptions, evaluate, type Variant } from './eval/evaluation.ts';
-export { type AskedExactly, type ExactCell, exactMatch } from './eval/exact-match.ts';
+export { type AskedExactly, type ExactCell, exactMatch, longestQuestion } from './eval/exact-match.ts';
 export { type ExactQuestion, readExactQuestions } from './eval/exact-questions.ts';
 export { type ExactScore, exactScore, exactText } from './eval/exact-report.ts';
 export { LIVE_POLICIES, type LivePolicy, livePolicies } from './eval/exit-thresholds.ts';

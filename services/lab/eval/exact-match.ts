@@ -43,6 +43,17 @@ export interface ExactOptions {
 /** Questions decoded side by side. */
 const TOGETHER = 32;
 
+/** Positions of the longest of `questions`. @throws RondoError CONFIG_INVALID when the model's context has fewer */
+export function longestQuestion({ directory, manifest }: Bundle, questions: readonly AskedExactly[]): number {
+  const longest = Math.max(...questions.map(({ prompt, answer }) => prompt.length + answer.length + 1));
+  const { context } = manifest.shape;
+  if (longest <= context) return longest;
+  throw new RondoError(
+    'CONFIG_INVALID',
+    `${directory}: a question takes ${longest} positions, the model has ${context}`,
+  );
+}
+
 /**
  * Whether greedy decoding answers each question exactly, after every number of passes and under every rule. The tokens of the right
  * answer are given one by one: decoding would say the same ones for as long as each is the likeliest behind those before it.
@@ -50,14 +61,8 @@ const TOGETHER = 32;
  */
 export async function exactMatch(options: ExactOptions): Promise<ExactCell[]> {
   const { bundle, questions, rules, threads, onProgress } = options;
-  const { maxDepth, shape, pagePositions, layers } = bundle.manifest;
-  const longest = Math.max(...questions.map(({ prompt, answer }) => prompt.length + answer.length + 1));
-  if (longest > shape.context) {
-    throw new RondoError(
-      'CONFIG_INVALID',
-      `${bundle.directory}: a question takes ${longest} positions, the model has ${shape.context}`,
-    );
-  }
+  const { maxDepth, pagePositions, layers } = bundle.manifest;
+  const longest = longestQuestion(bundle, questions);
   // After each number of passes a coda has pages of its own.
   const tables = layers.coda > 0 ? maxDepth : 1;
   const together = Math.max(
