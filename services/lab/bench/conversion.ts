@@ -63,7 +63,7 @@ async function judgeAll(
   } finally {
     await judge?.close();
   }
-  // Only once every way is remembered is none of it needed again.
+  // Only once every way is judged: a way without a finite figure, which is not remembered, makes again what it needs.
   await rm(join(cache, 'bench', 'nests'), { recursive: true, force: true });
   return found;
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -18,6 +18,17 @@ test('what was found for a key is found once', async () => {
     assert.deepEqual(await remembered(directory, ['a'], find), { times: 1, way: { kind: 'average' } });
   }
   assert.equal((await remembered(directory, ['b'], find)).times, 2);
+});
+
+test('what was remembered with a null for a figure is found again, and remembered', async () => {
+  const own = join(directory, 'nulls');
+  const find = async () => ({ quality: { kl: 0.5 } });
+  await remembered(own, ['a'], find);
+  const [file] = await readdir(own);
+  await writeFile(join(own, file!), '{"quality":{"kl":null}}');
+  assert.deepEqual(await remembered(own, ['a'], find), { quality: { kl: 0.5 } });
+  const never = () => assert.fail('found again');
+  assert.deepEqual(await remembered(own, ['a'], never), { quality: { kl: 0.5 } });
 });
 
 test('a figure that is not finite is told as it is, and found again', async () => {
