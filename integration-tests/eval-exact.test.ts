@@ -126,6 +126,18 @@ test('a policy whose signal a bundle does not put out is refused before any ques
   );
 });
 
+test('exits of a bundle that always runs every pass are refused: all passes would pass for what they cost', async () => {
+  const copy = join(directory, 'every-pass');
+  await cp(BUILT_IN, copy, { recursive: true });
+  await changeManifest(copy, ({ exit, maxDepth }) => Object.assign(exit, { minDepth: maxDepth }));
+  const { code, stdout, stderr } = await evalTwoOf(copy, '--exits', 'gate:0.5');
+  assert.deepEqual([code, stdout], [1, '']);
+  assert.match(
+    stderr,
+    /^rondo: --exits gate:0\.5: no token of \S+every-pass leaves before pass 3, its last: leave --exits out$/m,
+  );
+});
+
 test('what one bundle cannot be asked is told before another is asked anything', async () => {
   const [untold, short] = [join(directory, 'untold'), join(directory, 'short')];
   for (const copy of [untold, short]) await cp(BUILT_IN, copy, { recursive: true });

@@ -54,8 +54,18 @@ export const exactExits = (value: string, earlier: readonly ExactExit[] = []): E
   }),
 ];
 
-/** @throws RondoError CONFIG_INVALID for a way that `bundle` could not be served with: no row would ever leave by it. */
+/**
+ * @throws RondoError CONFIG_INVALID for a way by which no row of `bundle` would ever leave: it has no such signal, or always runs
+ * every pass. A server takes a request that asks for the latter; here its figure would pass for what such an exit costs.
+ */
 function refuseUnserved({ directory, manifest }: Bundle, exits: readonly ExactExit[]): void {
+  const { maxDepth, exit } = manifest;
+  if (exits[0] && exit.minDepth >= maxDepth) {
+    throw new RondoError(
+      'CONFIG_INVALID',
+      `--exits ${exits[0].policy}:${exits[0].threshold}: no token of ${directory} leaves before pass ${exit.minDepth}, its last: leave --exits out`,
+    );
+  }
   const able = livePolicies(manifest);
   const unable = exits.find(({ policy }) => !able.includes(policy));
   if (!unable) return;

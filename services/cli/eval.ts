@@ -119,6 +119,7 @@ question, or a tokenizer that cuts them differently, is an error, and so is a to
 
 --exact asks questions as a chat would, {"task": …, "question": …, "answer": …} a line, and tells the share that greedy decoding
 answers word by word, for each task, after every number of passes and at each of --exits, whose signals the bundle must have: \`rondo inspect\` names them.
+A bundle that always runs every pass has no exits.
 
 Examples:
   rondo eval --a .cache/checkpoints/smollm2-135m-instruct --b bundles/looped --json baseline.json
