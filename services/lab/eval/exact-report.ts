@@ -13,10 +13,10 @@ export interface ExactScore {
 }
 
 export function exactScore(questions: readonly AskedExactly[], { exit, answers }: ExactCell): ExactScore {
-  const byTask: Record<string, number> = {};
-  for (const task of [...new Set(questions.map((question) => question.task))].sort()) {
-    byTask[task] = share(answers.filter((_, at) => questions[at]!.task === task));
-  }
+  const tasks = [...new Set(questions.map((question) => question.task))].sort();
+  const byTask = Object.fromEntries(
+    tasks.map((task) => [task, share(answers.filter((_, at) => questions[at]!.task === task))]),
+  );
   const passes = answers.flatMap((answer) => answer.passes);
   const meanPasses = passes.reduce((sum, each) => sum + each, 0) / passes.length;
   return { exit: exitName(exit), meanPasses, all: share(answers), byTask };
@@ -25,16 +25,18 @@ export function exactScore(questions: readonly AskedExactly[], { exit, answers }
 const share = (answers: ExactCell['answers']): number =>
   answers.filter(({ right }) => right).length / answers.length;
 
-/** Ways of leaving the loop beside tasks, in percent. A task called as a column of the whole has a column of its own all the same. */
+/** Ways of leaving the loop beside tasks, in percent. A task called as another column has a column of its own all the same. */
 export const exactText = (scores: readonly ExactScore[]): string =>
   terminalTable(
     scores.map(({ exit, meanPasses, all, byTask }) => {
       const whole: Row = { exit, passes: meanPasses, all: percent(all) };
-      const tasks = Object.entries(byTask).map(([task, value]) => [
-        task in whole ? `task ${task}` : task,
-        percent(value),
-      ]);
-      return { ...whole, ...Object.fromEntries(tasks) };
+      const columns = new Map(Object.entries(whole));
+      for (const [task, value] of Object.entries(byTask)) {
+        let name = task;
+        while (columns.has(name)) name = `task ${name}`;
+        columns.set(name, percent(value));
+      }
+      return Object.fromEntries(columns);
     }),
   );
 
