@@ -40,6 +40,7 @@ test('what there is nothing to measure by or of is refused by its option', async
     assert.doesNotMatch(stderr, /defect/);
   };
   await refused(/^rondo: --text nowhere\.txt: cannot be read/, '--text', 'nowhere.txt');
+  await refused(/^rondo: --text \/dev\/null: has fewer than two tokens/, '--text', '/dev/null');
   await refused(/^rondo: --widths 100,3: \S+ has 4 layers, .*: a block has at most 2$/m, '--widths', '100,3');
   await refused(/^rondo: --loops 1,2: expected whole numbers from 2/, '--loops', '1,2');
   await refused(/^rondo: --tokens 1: expected a whole number from 2/, '--tokens', '1');

@@ -9,7 +9,7 @@ import {
   prepareWeights,
 } from '@rondo/converter';
 import { RondoError } from '@rondo/core';
-import { bundlePerplexity, type LoopCandidate, loopCandidates } from '@rondo/lab';
+import { bundlePerplexity, checkpointTokens, type LoopCandidate, loopCandidates } from '@rondo/lab';
 import { Command } from 'commander';
 import { CACHE } from './cache.ts';
 import { countOption, countsOption } from './options.ts';
@@ -68,6 +68,7 @@ async function scan(path: string, flags: ScanFlags): Promise<void> {
   let directory: string | undefined;
   try {
     const candidates = candidatesOf(checkpoint, flags);
+    const ids = scoredTokens(checkpoint, text, flags);
     await mkdir(CACHE, { recursive: true });
     directory = await mkdtemp(join(CACHE, 'scan-'));
     const out = join(directory, 'bundle');
@@ -75,7 +76,7 @@ async function scan(path: string, flags: ScanFlags): Promise<void> {
     const measure = async (done: number, candidate?: LoopCandidate) => {
       signal.throwIfAborted();
       const bundle = await writeCandidate({ checkpoint, prepared, out }, candidate);
-      const perplexity = await bundlePerplexity(bundle, { ...flags, text, window: 512, signal });
+      const perplexity = await bundlePerplexity(bundle, { ids, threads: flags.threads, window: 512, signal });
       progress.update(done, candidates.length + 1);
       return perplexity;
     };
@@ -102,6 +103,16 @@ function candidatesOf({ path, model }: Checkpoint, flags: ScanFlags): LoopCandid
   throw new RondoError(
     'CONFIG_INVALID',
     `--widths ${flags.widths}: ${path} has ${model.layers} layers, the first and last of which stay outside of the loop: a block has at most ${Math.max(0, model.layers - 2)}`,
+  );
+}
+
+/** @throws RondoError CONFIG_INVALID for a text that has no next token to tell. */
+function scoredTokens(checkpoint: Checkpoint, text: string, flags: ScanFlags): number[] {
+  const ids = checkpointTokens(checkpoint, text).slice(0, flags.tokens);
+  if (ids.length >= 2) return ids;
+  throw new RondoError(
+    'CONFIG_INVALID',
+    `--text ${flags.text}: has fewer than two tokens, so there is no next one to score: name a longer text`,
   );
 }
 

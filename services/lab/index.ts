@@ -50,6 +50,7 @@ export {
   type BundlePerplexityOptions,
   bundlePerplexity,
   bundleTokens,
+  checkpointTokens,
   type LoopCandidate,
   loopCandidates,
   type ScanGrid,

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { type Bundle, bundlePath } from '@rondo/bundle';
+import type { Checkpoint } from '@rondo/converter';
 import { RondoError } from '@rondo/core';
 import { meanNegativeLogLikelihood } from './perplexity.ts';
 import { SerialModel } from './serial-model.ts';
@@ -50,20 +51,32 @@ export async function bundleTokens(bundle: Bundle, text: string): Promise<number
   return tokenizer.encode(text).ids;
 }
 
+/** Token ids of `text` under the checkpoint's own tokenizer, which its bundles take over. @throws RondoError CONFIG_INVALID without one */
+export function checkpointTokens(
+  { path, tokenizerFiles }: Pick<Checkpoint, 'path' | 'tokenizerFiles'>,
+  text: string,
+): number[] {
+  const json = (file: string) => {
+    const bytes = tokenizerFiles.get(file);
+    return bytes && (JSON.parse(Buffer.from(bytes).toString('utf8')) as object);
+  };
+  const parts = json('tokenizer.json');
+  if (!parts) throw new RondoError('CONFIG_INVALID', `${path}: has no tokenizer, so text cannot be scored`);
+  return new Tokenizer(parts, json('tokenizer_config.json') ?? {}).encode(text).ids;
+}
+
 export interface BundlePerplexityOptions {
-  readonly text: string;
-  /** Tokens of the text to score. */
-  readonly tokens: number;
+  /** Of the text to score: two at least. */
+  readonly ids: readonly number[];
   readonly window: number;
   readonly threads: number;
   /** Aborted when the user stops the run, which then throws its reason. */
   readonly signal?: AbortSignal;
 }
 
-/** exp of the mean negative log likelihood per token of the beginning of `text`. */
+/** exp of the mean negative log likelihood per token of a text. */
 export async function bundlePerplexity(bundle: Bundle, options: BundlePerplexityOptions): Promise<number> {
-  const ids = (await bundleTokens(bundle, options.text)).slice(0, options.tokens);
-  if (ids.length < 2) throw new RondoError('CONFIG_INVALID', 'the text has fewer than two tokens');
+  const { ids } = options;
   const window = Math.min(options.window, ids.length, bundle.manifest.shape.context);
   const model = await SerialModel.open(bundle, { threads: options.threads, positions: window });
   const onWindow = () => options.signal?.throwIfAborted();
