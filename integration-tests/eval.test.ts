@@ -315,6 +315,9 @@ describe('rondo eval --gate against the baseline of make eval', () => {
     const unwritable = await gate(same.directory, '--html', html);
     assert.equal(unwritable.code, 1);
     assert.match(unwritable.stderr, /page\.html: cannot be written/);
+    const unnamed = await gate(same.directory, '--gate', '');
+    assert.equal(unnamed.code, 1);
+    assert.match(unnamed.stderr, /^rondo: --gate : cannot be read/m);
     const two = await gate(same.directory, '--b', same.directory);
     assert.equal(two.code, 1);
     assert.match(two.stderr, /number of --b: 2 here, 1 in the baseline/);
@@ -325,7 +328,7 @@ describe('rondo eval --gate against the baseline of make eval', () => {
     assert.equal(over.code, 1);
     assert.match(over.stderr, /^rondo: --json \S+link\.json: the file of --gate/m);
     assert.equal(readFileSync(own, 'utf8'), readFileSync(BASELINE, 'utf8'));
-    for (const { stderr } of [unwritable, two, over]) assert.doesNotMatch(stderr, / % of /);
+    for (const { stderr } of [unwritable, unnamed, two, over]) assert.doesNotMatch(stderr, / % of /);
   });
 });
 

@@ -144,7 +144,8 @@ async function runEval(flags: EvalFlags): Promise<void> {
   // Before the long work: what would fail after it is told at once.
   await using json = await ResultFile.asked(flags.json);
   await using html = await ResultFile.asked(flags.html);
-  const baseline = flags.gate && parseBaseline(flags.gate, await readText('--gate', flags.gate));
+  const { gate } = flags;
+  const baseline = gate === undefined ? undefined : parseBaseline(gate, await readText('--gate', gate));
   if (baseline) {
     refuseOtherSuite(baseline, { ...suite.settings, digest: suite.digest }, flags.b.length);
     refuseUnjudged(baseline, flags.tolerance);
