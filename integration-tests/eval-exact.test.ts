@@ -165,6 +165,12 @@ test('any token that ends an answer when served ends it here', async () => {
   assert.equal(code, 0, stderr);
 });
 
+test('a report does not replace its questions', async () => {
+  const { code, stdout, stderr } = await evalTwo('--json', join(directory, 'two.jsonl'));
+  assert.deepEqual([code, stdout], [1, '']);
+  assert.match(stderr, /^rondo: --json \S+two\.jsonl: the file of --exact/m);
+});
+
 test('a report that cannot be written is told before the questions are asked', async () => {
   const { code, stdout, stderr } = await evalTwo('--json', join(directory, 'nowhere', 'exact.json'));
   assert.deepEqual([code, stdout], [1, '']);

@@ -328,7 +328,11 @@ describe('rondo eval --gate against the baseline of make eval', () => {
     assert.equal(over.code, 1);
     assert.match(over.stderr, /^rondo: --json \S+link\.json: the file of --gate/m);
     assert.equal(readFileSync(own, 'utf8'), readFileSync(BASELINE, 'utf8'));
-    for (const { stderr } of [unwritable, unnamed, two, over]) assert.doesNotMatch(stderr, / % of /);
+    const page = join(same.directory, 'page');
+    const both = await gate(same.directory, '--json', page, '--html', `${same.directory}/./page`);
+    assert.equal(both.code, 1);
+    assert.match(both.stderr, /^rondo: --html \S+page: the file of --json/m);
+    for (const { stderr } of [both, unwritable, unnamed, two, over]) assert.doesNotMatch(stderr, / % of /);
   });
 });
 

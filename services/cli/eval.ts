@@ -1,4 +1,5 @@
-import { realpath } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openBundle } from '@rondo/bundle';
 import { RondoError } from '@rondo/core';
@@ -131,6 +132,7 @@ Examples:
 
 async function runEval(flags: EvalFlags): Promise<void> {
   refuseIdle(flags);
+  await refuseOverwritten(flags);
   if (flags.exact !== undefined) {
     return evalExact({ ...flags, exact: flags.exact }, await readText('--exact', flags.exact));
   }
@@ -138,7 +140,6 @@ async function runEval(flags: EvalFlags): Promise<void> {
   if (from === undefined) {
     throw new RondoError('CONFIG_INVALID', '--a is missing: what to compare with, a bundle or a checkpoint');
   }
-  await refuseOverwritten(flags);
   const rondo = flags.speed ? rondoScript('judge quality alone, with --no-speed') : undefined;
   const suite = await openSuite(flags.suite);
   // Before the long work: what would fail after it is told at once.
@@ -202,20 +203,35 @@ function refuseIdle({ exact, exits, least, gate, tolerance }: EvalFlags): void {
   }
 }
 
-/** A report over the baseline it is judged by would be the next one's. @throws RondoError CONFIG_INVALID naming both options */
-async function refuseOverwritten({ gate, json, html }: EvalFlags): Promise<void> {
-  const real = async (path = '') => path && (await realpath(path).catch(() => path));
-  const baseline = await real(gate);
+/** A report must replace nothing that the run reads or writes besides. @throws RondoError CONFIG_INVALID naming both options */
+async function refuseOverwritten({ gate, exact, suite, json, html }: EvalFlags): Promise<void> {
+  const named = new Map<string, string>();
   for (const [option, path] of [
+    ['--gate', gate],
+    ['--exact', exact],
+    ['--suite', suite],
     ['--json', json],
     ['--html', html],
   ] as const) {
-    if (!baseline || (await real(path)) !== baseline) continue;
-    throw new RondoError(
-      'CONFIG_INVALID',
-      `${option} ${path}: the file of --gate, which a model that is judged by it must not replace: name another`,
-    );
+    const file = path && (await fileAt(path));
+    if (!file) continue;
+    const other = named.get(file);
+    if (other !== undefined && (option === '--json' || option === '--html')) {
+      throw new RondoError(
+        'CONFIG_INVALID',
+        `${option} ${path}: the file of ${other}, which a report must not replace: name another`,
+      );
+    }
+    named.set(file, option);
   }
+}
+
+/** Where the file at `path` really lies, or would; undefined for what is no plain file and is never replaced, such as /dev/stdout. */
+async function fileAt(path: string): Promise<string | undefined> {
+  const found = await stat(path).catch(() => undefined);
+  if (found) return found.isFile() ? realpath(path) : undefined;
+  const folder = resolve(dirname(path));
+  return join(await realpath(folder).catch(() => folder), basename(path));
 }
 
 /** @throws RondoError QUALITY_WORSE naming each metric that does not pass, its interval and its bound. */
