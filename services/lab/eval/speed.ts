@@ -58,6 +58,7 @@ const KV_MB = 512;
 export async function measureSpeed(bundle: Bundle, options: SpeedOptions): Promise<Speed> {
   const { launch, threads, signal, onProgress } = options;
   const exits = options.exits.slice(0, EXITS);
+  onProgress?.(0, exits.length + 1);
   await using server = await launch(
     ...['run', '--model', bundle.directory, '--workers', '1', '--listen', '127.0.0.1:0'],
     // Prompts come again and again.
