@@ -119,17 +119,28 @@ describe('a tiny model beside itself and beside one of fewer passes', () => {
   });
 });
 
-test('the speed of a model is that of a server which answers, in each way of running that was asked for', async () => {
+/** A model with one way of running besides all passes, whose server is told of each way before that is measured. */
+async function speedOfTwoWays(onWay: (server: RondoProcess, way: number) => void): Promise<Variant> {
   await using three = await TinyBundle.make(3);
   const suite = await openSuite(SUITE);
   const exits = { ...suite.settings.exits, 'latent-diff': [100], confidence: [], saving: [] };
+  let server: RondoProcess | undefined;
   const { a } = await evaluate({
     a: await openBundle(three.directory),
     bs: [],
     suite: { ...suite, settings: { ...suite.settings, exits } },
     threads: 1,
-    launch: (...args) => RondoProcess.start(RONDO, args),
+    launch: async (...args) => {
+      server = await RondoProcess.start(RONDO, args);
+      return server;
+    },
+    onProgress: (done) => server && onWay(server, done),
   });
+  return a;
+}
+
+test('the speed of a model is that of a server which answers, in each way of running that was asked for', async () => {
+  const a = await speedOfTwoWays(() => {});
   const { memoryMiB, firstTokenMs, aloneTokensPerS, together } = a.speed!;
   assert.ok(memoryMiB > 10 && firstTokenMs > 0 && aloneTokensPerS > 0);
   assert.deepEqual(
@@ -140,6 +151,18 @@ test('the speed of a model is that of a server which answers, in each way of run
     ],
   );
   for (const { tokensPerS } of together) assert.ok(tokensPerS > 0);
+});
+
+test('a server that is lost on the way costs no speed that was measured before', async () => {
+  const { speed, speedFault } = await speedOfTwoWays((server, way) => {
+    if (way === 2) server.kill('SIGKILL');
+  });
+  assert.deepEqual(
+    speed!.together.map(({ exit }) => exit),
+    [{ kind: 'depth', passes: 3 }],
+  );
+  assert.ok(speed!.memoryMiB > 10 && speed!.aloneTokensPerS > 0 && speed!.together[0]!.tokensPerS > 0);
+  assert.match(speedFault!, /a request for its speed failed/);
 });
 
 test('A beside itself has room for its windows, what is given of them and every rule', async () => {

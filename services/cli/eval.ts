@@ -19,6 +19,7 @@ import {
   RondoProcess,
   refuseOtherSuite,
   refuseUnjudged,
+  speedNotes,
   type Tolerances,
 } from '@rondo/lab';
 import { Command, Option } from 'commander';
@@ -112,7 +113,8 @@ lm-evaluation-harness scores them. Besides, rows after the prompt are decoded wi
 or measured on the model's own signals so that about a given share of its passes is saved (services/lab/eval/suites/exits.yaml).
 
 Then each model is served by one worker and loaded over HTTP, three seconds for each way of running, at most twelve: tokens/s, time to first token and
-memory. No gate judges these, and one that cannot be measured, or is broken off with Ctrl-C, is missing from the report and nothing else.
+memory. No gate judges these. One that cannot be measured, or is broken off with Ctrl-C, is missing from the report with those of its
+model that were to come after it, and nothing else.
 
 --gate passes a metric when the whole interval of how much worse B is than the baseline's B lies within the tolerance. By default
 perplexity and bits per byte may rise by 1 %, agreement and accuracies fall by 0.02 and KL rise by 0.01. Another suite, text or
@@ -174,9 +176,9 @@ async function runEval(flags: EvalFlags): Promise<void> {
     });
     const stopped = interrupt.signal.aborted;
     progress.stop();
-    for (const { directory, speedFault } of [evaluation.a, ...evaluation.bs]) {
-      if (speedFault === undefined) continue;
-      process.stderr.write(`rondo: speed of ${directory} was not measured: ${speedFault}\n`);
+    for (const variant of [evaluation.a, ...evaluation.bs]) {
+      if (variant.speedFault === undefined) continue;
+      for (const note of speedNotes(variant, variant.directory)) process.stderr.write(`rondo: ${note}\n`);
     }
     const report = await evalReport(evaluation, suite);
     process.stdout.write(evalText(report));

@@ -35,7 +35,7 @@ export {
 } from './eval/gate.ts';
 export type { Head } from './eval/head.ts';
 export { htmlPage } from './eval/html-page.ts';
-export { digits, type EvalReport, evalReport, evalText } from './eval/report.ts';
+export { digits, type EvalReport, evalReport, evalText, speedNotes } from './eval/report.ts';
 export { Sequences } from './eval/sequences.ts';
 export { type EvalSuite, openSuite } from './eval/suite.ts';
 export { type ClosedLoopOptions, closedLoop } from './load/closed-loop.ts';

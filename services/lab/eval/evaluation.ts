@@ -21,9 +21,9 @@ export interface Variant {
   readonly rank: number;
   /** Every depth, all passes last; then every threshold. */
   readonly cells: readonly Cell[];
-  /** Unless it was not asked for, or could not be measured. */
+  /** As much as could be measured, if it was asked for. */
   readonly speed?: Speed;
-  /** Why there is no speed, though it was asked for. */
+  /** Why there is no speed, or not of every way of running, though it was asked for. */
   readonly speedFault?: string;
 }
 
@@ -85,7 +85,7 @@ export async function evaluate(options: EvaluationOptions): Promise<Evaluation> 
   return { protocol, a: ofA!, bs: ofBs };
 }
 
-/** Quality took far longer: a speed that cannot be measured, for whatever reason, costs nothing but itself. */
+/** Quality took far longer: a speed that cannot be measured, for whatever reason, costs that model's further speeds and nothing else. */
 async function withSpeeds(
   variants: readonly Variant[],
   { windows }: Protocol,
@@ -101,16 +101,26 @@ async function withSpeeds(
     const told = (done: number, total: number) =>
       onProgress?.(done, total, `speed of ${at === 0 ? 'A' : 'B'} ${bundle.manifest.name}`);
     const options = { launch, threads, windows, greedy, exits, signal, onProgress: told };
-    try {
-      signal?.throwIfAborted();
-      measured.push({ ...variants[at]!, speed: await measureSpeed(bundle, options) });
-    } catch (error) {
-      // The user's reason rather than that of whatever it broke off.
-      const fault: Error = signal?.aborted ? signal.reason : error;
-      measured.push({ ...variants[at]!, speedFault: fault.message });
-    }
+    const { speed, fault } = await speedUpTo(bundle, options);
+    measured.push({ ...variants[at]!, ...(speed && { speed }), ...(fault && { speedFault: fault.message }) });
   }
   return measured;
+}
+
+/** What could be measured; of a run that was stopped the fault is the user's reason rather than that of whatever it broke off. */
+async function speedUpTo(
+  bundle: Bundle,
+  options: SpeedOptions,
+): Promise<{ readonly speed?: Speed; readonly fault?: Error }> {
+  const { signal } = options;
+  const reasonOf = (error: unknown) => (signal?.aborted ? signal.reason : error) as Error;
+  try {
+    signal?.throwIfAborted();
+    const { speed, fault } = await measureSpeed(bundle, options);
+    return fault === undefined ? { speed } : { speed, fault: reasonOf(fault) };
+  } catch (error) {
+    return { fault: reasonOf(error) };
+  }
 }
 
 function progressOf({ a, bs, suite, signal, onProgress }: EvaluationOptions, protocol: Protocol) {

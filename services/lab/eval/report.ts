@@ -148,28 +148,35 @@ function speedText(variants: readonly Variant[]): string[] {
 
 /** What a reader of `speedRows` would otherwise look for in vain. */
 export function speedNotes({ cells, speed, speedFault }: Variant, model: string): string[] {
-  if (speedFault !== undefined) return [`speed of ${model} was not measured: ${speedFault}`];
-  const tried = speed?.together.length ?? 0;
+  const why = speedFault === undefined ? '' : `: ${speedFault}`;
+  if (!speed) return why ? [`speed of ${model} was not measured${why}`] : [];
+  const tried = speed.together.length;
+  if (tried === 0) return [`speed of ${model} was measured with one client alone${why}`];
   const ways = 1 + cells.filter(({ exit }) => exit.kind === 'threshold').length;
-  if (tried === 0 || tried === ways) return [];
-  return [`speed of ${model} was measured in the first ${tried} of ${ways} ways of running`];
+  return tried < ways
+    ? [`speed of ${model} was measured in the first ${tried} of ${ways} ways of running${why}`]
+    : [];
 }
 
 /** Size and speed of a variant, in the ways of running whose speed was measured. Empty without. */
-export function speedRows({ bytes, speed }: Variant, model: string): Row[] {
+export function speedRows(variant: Variant, model: string): Row[] {
+  const { bytes, speed } = variant;
   if (!speed) return [];
   const { memoryMiB, firstTokenMs, aloneTokensPerS, clients, together } = speed;
-  return together.map(({ exit, tokensPerS }, at) => ({
+  const alone = { exit: fullCell(variant).exit, tokensPerS: Number.NaN };
+  return (together.length > 0 ? together : [alone]).map(({ exit, tokensPerS }, at) => ({
     model,
     exit: exitText(exit),
     'bundle, MB': (bytes / 1e6).toFixed(1),
     'memory, MiB': memoryMiB.toFixed(0),
     // Of one client only with all passes, which stand first.
-    'first token, ms': at > 0 ? '' : Number.isNaN(firstTokenMs) ? '-' : firstTokenMs.toFixed(1),
-    'tokens/s, 1 client': at === 0 ? aloneTokensPerS.toFixed(1) : '',
-    [`tokens/s, ${clients} clients`]: tokensPerS.toFixed(1),
+    'first token, ms': at === 0 ? tenths(firstTokenMs) : '',
+    'tokens/s, 1 client': at === 0 ? tenths(aloneTokensPerS) : '',
+    [`tokens/s, ${clients} clients`]: tenths(tokensPerS),
   }));
 }
+
+const tenths = (value: number): string => (Number.isNaN(value) ? '-' : value.toFixed(1));
 
 function cellRows(variant: Variant, role: string): Row[] {
   return variant.cells.map(({ exit, scores }) => ({

@@ -20,8 +20,14 @@ export interface Speed {
   /** Of one request at a time with all passes. */
   readonly aloneTokensPerS: number;
   readonly clients: number;
-  /** With so many clients, in each way of running that was tried: all passes first, then the thresholds. */
+  /** With so many clients, in each way of running that was measured: all passes first, then the thresholds. Empty when a fault came before. */
   readonly together: readonly SpeedOfExit[];
+}
+
+/** What was measured, and what ended it before its time. */
+export interface SpeedUpTo {
+  readonly speed: Speed;
+  readonly fault?: unknown;
 }
 
 export interface SpeedOfExit {
@@ -52,10 +58,10 @@ const KV_MB = 512;
 
 /**
  * Serves `bundle` and loads it: one request at a time, then `CLIENTS` at once in each way of running. Takes about three
- * seconds for each, however slow the model.
- * @throws RondoError ENGINE_FAILED when it cannot be served, or no token comes within a window.
+ * seconds for each, however slow the model. A fault once something is measured, such as no token within a window, ends it there.
+ * @throws RondoError ENGINE_FAILED when it cannot be served, or no token comes within the first window.
  */
-export async function measureSpeed(bundle: Bundle, options: SpeedOptions): Promise<Speed> {
+export async function measureSpeed(bundle: Bundle, options: SpeedOptions): Promise<SpeedUpTo> {
   const { launch, threads, signal, onProgress } = options;
   const exits = options.exits.slice(0, EXITS);
   onProgress?.(0, exits.length + 1);
@@ -67,21 +73,24 @@ export async function measureSpeed(bundle: Bundle, options: SpeedOptions): Promi
   const client = new LoadClient({ url: server.ready.replace(/\/$/, ''), model: bundle.manifest.name });
   const load = (clients: number, exit: ExitChoice) => loadWindow(client, clients, exit, bundle, options);
   try {
-    const alone = await load(1, exits[0]!);
+    const { firstTokenMs, tokensPerS: aloneTokensPerS } = await load(1, exits[0]!);
     const together: SpeedOfExit[] = [];
-    for (const exit of exits) {
-      signal?.throwIfAborted();
-      onProgress?.(together.length + 1, exits.length + 1);
-      together.push({ exit, tokensPerS: (await load(CLIENTS, exit)).tokensPerS });
+    // While it runs: a fault may be its end.
+    let memoryMiB = await residentMiB(server.pid);
+    const measured = () => ({ memoryMiB, firstTokenMs, aloneTokensPerS, clients: CLIENTS, together });
+    try {
+      for (const exit of exits) {
+        signal?.throwIfAborted();
+        onProgress?.(together.length + 1, exits.length + 1);
+        const { tokensPerS } = await load(CLIENTS, exit);
+        memoryMiB = await residentMiB(server.pid);
+        together.push({ exit, tokensPerS });
+      }
+    } catch (fault) {
+      return { speed: measured(), fault };
     }
     onProgress?.(exits.length + 1, exits.length + 1);
-    return {
-      memoryMiB: await residentMiB(server.pid),
-      firstTokenMs: alone.firstTokenMs,
-      aloneTokensPerS: alone.tokensPerS,
-      clients: CLIENTS,
-      together,
-    };
+    return { speed: measured() };
   } finally {
     client.close();
   }
