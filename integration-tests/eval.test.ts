@@ -10,6 +10,7 @@ import { RondoError } from '@rondo/core';
 import {
   type EvalReport,
   type EvalSuite,
+  type EvaluationOptions,
   evalReport,
   evalText,
   evaluate,
@@ -196,20 +197,27 @@ test('a B with fewer ids than A is refused: KL from A would be no number', async
 });
 
 /** Quality at every depth of `TinyBundle`s of three passes, then a speed that ends as `launch` does. */
-async function withoutSpeed(launch: () => Promise<never>, signal?: AbortSignal) {
+async function withoutSpeed(
+  launch: () => Promise<never>,
+  more: Pick<EvaluationOptions, 'signal' | 'onSpeedFault'> = {},
+) {
   await using three = await TinyBundle.make(3);
   const suite = await openSuite(SUITE);
   const windows = { ...suite.settings.windows, max: 2 };
   const exits = { ...suite.settings.exits, 'latent-diff': [], confidence: [], saving: [] };
   const few = { ...suite, questions: [], settings: { ...suite.settings, windows, exits } };
   const bundle = await openBundle(three.directory);
-  const stopped = signal ? { signal } : {};
-  const evaluation = await evaluate({ a: bundle, bs: [bundle], suite: few, threads: 1, launch, ...stopped });
+  const evaluation = await evaluate({ a: bundle, bs: [bundle], suite: few, threads: 1, launch, ...more });
   return evalReport(evaluation, few);
 }
 
-test('a speed that cannot be measured costs nothing but itself, and every report says why', async () => {
-  const report = await withoutSpeed(() => Promise.reject(new RondoError('ENGINE_FAILED', 'no free port')));
+test('a speed that cannot be measured costs nothing but itself, and every report says why in one line', async () => {
+  const fault = new RondoError('ENGINE_FAILED', 'no free port:\nall that the server wrote');
+  const told: unknown[] = [];
+  const report = await withoutSpeed(() => Promise.reject(fault), {
+    onSpeedFault: ({ speedFault }, error) => told.push([speedFault, error]),
+  });
+  assert.deepEqual(told, Array(2).fill([fault.message, fault]));
   for (const { cells, speed, speedFault } of [report.a, ...report.bs]) {
     assert.deepEqual([cells.length, speed, speedFault], [3, undefined, 'no free port']);
   }
@@ -219,10 +227,13 @@ test('a speed that cannot be measured costs nothing but itself, and every report
 
 test('a run that is stopped while it measures speeds keeps the quality that it has found', async () => {
   const stop = new AbortController();
-  const report = await withoutSpeed(() => {
-    stop.abort(new RondoError('CANCELLED', 'eval was stopped'));
-    return Promise.reject(new Error('broken off'));
-  }, stop.signal);
+  const report = await withoutSpeed(
+    () => {
+      stop.abort(new RondoError('CANCELLED', 'eval was stopped'));
+      return Promise.reject(new Error('broken off'));
+    },
+    { signal: stop.signal },
+  );
   for (const { cells, speedFault } of [report.a, ...report.bs]) {
     assert.deepEqual([cells.length, speedFault], [3, 'eval was stopped']);
   }

@@ -21,10 +21,12 @@ import {
   refuseUnjudged,
   speedNotes,
   type Tolerances,
+  type Variant,
 } from '@rondo/lab';
 import { Command, Option } from 'commander';
 import { CACHE } from './cache.ts';
 import { type ExactExit, evalExact, exactExits } from './eval-exact.ts';
+import { tellFailure } from './failure.ts';
 import { countOption, fractionOption } from './options.ts';
 import { progressBar } from './progress.ts';
 import { readText } from './read-text.ts';
@@ -163,6 +165,7 @@ async function runEval(flags: EvalFlags): Promise<void> {
     const a = await bundleOrConverted(from, flags.precision, CACHE, (done, total) =>
       progress.update(done, total, 'converting A'),
     );
+    const faults: [Variant, Error][] = [];
     const evaluation = await evaluate({
       a,
       bs,
@@ -173,13 +176,11 @@ async function runEval(flags: EvalFlags): Promise<void> {
         launch: (...args: string[]) => RondoProcess.start(rondo, args, { signal: interrupt.signal }),
       }),
       onProgress: (done, total, title) => progress.update(done, total, title),
+      onSpeedFault: (variant, fault) => faults.push([variant, fault]),
     });
     const stopped = interrupt.signal.aborted;
     progress.stop();
-    for (const variant of [evaluation.a, ...evaluation.bs]) {
-      if (variant.speedFault === undefined) continue;
-      for (const note of speedNotes(variant, variant.directory)) process.stderr.write(`rondo: ${note}\n`);
-    }
+    for (const [variant, fault] of faults) tellFailure(fault, speedNotes(variant, variant.directory).join());
     const report = await evalReport(evaluation, suite);
     process.stdout.write(evalText(report));
     await json?.write(`${JSON.stringify(report)}\n`);

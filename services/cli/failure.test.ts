@@ -28,6 +28,12 @@ test('a defect says that it is one', () => {
   );
 });
 
+test('a failure may be told in other words', () => {
+  assert.equal(describeFailure(expected, 'info', 'no speed'), 'rondo: no speed\n');
+  const defect = describeFailure(new TypeError('x is undefined'), 'debug', 'no speed');
+  assert.match(defect, /^rondo: no speed\nTypeError: x is undefined\n +at .*failure\.test\.ts/);
+});
+
 test('variables that are set to nothing hide no error and make none', () => {
   const main = new URL('./main.ts', import.meta.url).pathname;
   const env = { RONDO_LOG: '', HF_TOKEN: '' };

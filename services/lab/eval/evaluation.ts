@@ -23,7 +23,7 @@ export interface Variant {
   readonly cells: readonly Cell[];
   /** As much as could be measured, if it was asked for. */
   readonly speed?: Speed;
-  /** Why there is no speed, or not of every way of running, though it was asked for. */
+  /** Why there is no speed, or not of every way of running, though it was asked for; in a report the first line of that. */
   readonly speedFault?: string;
 }
 
@@ -43,6 +43,8 @@ export interface EvaluationOptions {
   readonly signal?: AbortSignal;
   /** Runs `rondo` with these arguments until it is ready: to measure speeds too. */
   readonly launch?: SpeedOptions['launch'];
+  /** Told of what ended the measuring of a variant's speed, which the evaluation outlives. */
+  readonly onSpeedFault?: (variant: Variant, fault: Error) => void;
 }
 
 /**
@@ -89,7 +91,7 @@ export async function evaluate(options: EvaluationOptions): Promise<Evaluation> 
 async function withSpeeds(
   variants: readonly Variant[],
   { windows }: Protocol,
-  { a, bs, suite, threads, launch, signal, onProgress }: EvaluationOptions,
+  { a, bs, suite, threads, launch, signal, onProgress, onSpeedFault }: EvaluationOptions,
 ): Promise<Variant[]> {
   if (!launch) return [...variants];
   const { greedy } = suite.settings;
@@ -102,7 +104,13 @@ async function withSpeeds(
       onProgress?.(done, total, `speed of ${at === 0 ? 'A' : 'B'} ${bundle.manifest.name}`);
     const options = { launch, threads, windows, greedy, exits, signal, onProgress: told };
     const { speed, fault } = await speedUpTo(bundle, options);
-    measured.push({ ...variants[at]!, ...(speed && { speed }), ...(fault && { speedFault: fault.message }) });
+    const variant = {
+      ...variants[at]!,
+      ...(speed && { speed }),
+      ...(fault && { speedFault: fault.message }),
+    };
+    if (fault) onSpeedFault?.(variant, fault);
+    measured.push(variant);
   }
   return measured;
 }

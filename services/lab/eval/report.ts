@@ -100,11 +100,17 @@ export async function evalReport(
     commit: await thisCommit(),
     date: new Date().toISOString(),
     confidence: settings.bootstrap.confidence,
-    a,
-    bs,
+    a: withShortFault(a),
+    bs: bs.map(withShortFault),
     differences: differencesOf(evaluation, settings),
   };
 }
+
+/** All that a server wrote before it ended is for whoever runs it, not for whoever reads of it. */
+const withShortFault = (variant: Variant): Variant =>
+  variant.speedFault === undefined
+    ? variant
+    : { ...variant, speedFault: variant.speedFault.split('\n', 1)[0]!.replace(/:$/, '') };
 
 /** The report for a terminal. */
 export function evalText(report: EvalReport): string {
