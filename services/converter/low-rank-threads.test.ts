@@ -39,3 +39,13 @@ test('closing ends what runs and what waits, and nothing begins afterwards', asy
   await Promise.all(ended);
   await assert.rejects(threads.decompose(normalMatrix(3), 30, 40, {}), { code: 'CANCELLED' });
 });
+
+test('threads that died take no more work, and what comes after the last of them is refused', async () => {
+  const threads = new LowRankThreads(2, new URL('data:text/javascript,throw new Error("no room")'));
+  const refusal = { code: 'INTERNAL', message: /a decomposing thread died: no room/ };
+  // The first is handed to one thread, and the other dies while it has nothing to do.
+  for (const seed of [1, 2, 3])
+    await assert.rejects(threads.decompose(normalMatrix(seed), 30, 40, {}), refusal);
+  await threads.close();
+  await assert.rejects(threads.decompose(normalMatrix(4), 30, 40, {}), { code: 'CANCELLED' });
+});

@@ -30,11 +30,16 @@ export class LowRankThreads {
   readonly #waiting: Job[] = [];
   #nextId = 0;
   #closed = false;
+  /** What the last thread died of. */
+  #failure: RondoError | undefined;
 
-  /** @param count threads, at least 1: one for each core is best. */
-  constructor(count: number) {
+  /**
+   * @param count threads, at least 1: one for each core is best.
+   * @param script what each runs; another than its own for tests.
+   */
+  constructor(count: number, script = new URL('./low-rank-thread.ts', import.meta.url)) {
     for (let at = 0; at < count; at++) {
-      const thread = new Worker(new URL('./low-rank-thread.ts', import.meta.url));
+      const thread = new Worker(script);
       thread.on('message', (reply: LowRankReply) => this.#settle(thread, reply));
       thread.on('error', (cause) => this.#lose(thread, cause));
       this.#idle.push(thread);
@@ -43,10 +48,11 @@ export class LowRankThreads {
 
   /**
    * `truncatedSvd` of `matrix` [out, in], which is handed over: its buffer is empty afterwards.
-   * @throws RondoError what `truncatedSvd` throws, CANCELLED after `close`, INTERNAL when the thread died, as of memory.
+   * @throws RondoError what `truncatedSvd` throws, CANCELLED after `close`, INTERNAL when the thread died, as of memory, or all have.
    */
   decompose(matrix: Float32Array, out: number, columns: number, wish: RankWish): Promise<LowRank> {
     if (this.#closed) return Promise.reject(stopped());
+    if (this.#failure) return Promise.reject(this.#failure);
     const request = { id: this.#nextId++, matrix, out, columns, wish };
     return new Promise((resolve, reject) => {
       this.#waiting.push({ request, resolve, reject });
@@ -86,7 +92,10 @@ export class LowRankThreads {
     const lost = this.#running.get(thread);
     this.#running.delete(thread);
     lost?.reject(failure);
+    const idle = this.#idle.indexOf(thread);
+    if (idle >= 0) this.#idle.splice(idle, 1);
     if (this.#running.size + this.#idle.length > 0) return;
+    this.#failure = failure;
     for (const { reject } of this.#waiting.splice(0)) reject(failure);
   }
 }
