@@ -24,6 +24,9 @@ const PARTS = {
 } as const;
 const whole = Float32Array.from({ length: ROWS * COLUMNS }, (_, at) => wave(at));
 
+/** Columns of a row that are broken together. */
+const places = [...[0, 7, 18, 29, 31, 32, 95].map((column) => [column]), [...Array(COLUMNS).keys()]];
+
 /** A row with `value` in these columns. */
 function broken(value: number, columns: readonly number[]): Float32Array {
   const rows = whole.slice();
@@ -33,7 +36,6 @@ function broken(value: number, columns: readonly number[]): Float32Array {
 
 for (const precision of ['int8', 'int4'] as const) {
   test(`${precision}: of a row with NaN or an infinity come no numbers, and of those beside it what comes without it`, () => {
-    const places = [...[0, 7, 18, 29, 31, 32, 95].map((column) => [column]), [...Array(COLUMNS).keys()]];
     for (const [worker, target] of TARGETS.flatMap((target) => [
       ['product', target] as const,
       ['gated', target] as const,
@@ -58,3 +60,19 @@ for (const precision of ['int8', 'int4'] as const) {
     }
   });
 }
+
+test('int4 with factors: a row with NaN or an infinity has no number as its largest value, those beside it their own', () => {
+  const largest = (source: Float32Array) => {
+    const given = [[OUTPUTS, COLUMNS], PARTS.int4, source, TARGETS[0]!, { alsoWhole: true }] as const;
+    return [...new TestProduct('int4', 'product', ...given).wholeLargest()];
+  };
+  const expected = Array.from({ length: ROWS }, (_, row) =>
+    Math.max(...whole.subarray(row * COLUMNS, (row + 1) * COLUMNS).map(Math.abs)),
+  );
+  assert.deepEqual(largest(whole), expected);
+  for (const [value, columns] of NO_NUMBERS.flatMap((value) =>
+    places.map((columns) => [value, columns] as const),
+  )) {
+    assert.deepEqual(largest(broken(value, columns)), expected.with(BROKEN_ROW, Math.abs(value)));
+  }
+});

@@ -1,5 +1,5 @@
 import { type PlannedMatrix, tileBytesOf } from '../layer-plan.ts';
-import { packMatrix } from '../pack-matrix.ts';
+import { describeRows, packMatrix } from '../pack-matrix.ts';
 import { compile } from './compile.ts';
 import { describe } from './description.ts';
 import { int4Product } from './int4-product.ts';
@@ -9,7 +9,7 @@ import { wasmModule } from './module.ts';
 import { roundFunction } from './round.ts';
 import { BLOCK_COLUMNS, ROUNDED_BLOCK_BYTES, ROUNDED_SCALE, roundBlocks } from './round-blocks.ts';
 import { roundRows } from './round-rows.ts';
-import { ROW_BYTES_START, ROW_LARGEST, SIXTEEN } from './rounded-row.ts';
+import { ROW_BYTES_START, ROW_LARGEST, roundedTileBytes, SIXTEEN } from './rounded-row.ts';
 import { rowItems } from './row-items.ts';
 import { FOUR_BYTES, STEP_BYTES, TILE_ROWS } from './row-tiles.ts';
 import type { Target } from './target.ts';
@@ -22,8 +22,8 @@ type Functions = Record<Multiplier | 'round', (item: number, matrix: number, scr
 const MEMORY_PAGES = 8;
 /** Places in the memory, far enough apart for tests. */
 const PLACES = {
-  ...{ matrix: 0, range: 256, scratch: 512, weights: 1024, scales: 65_536, zeros: 131_072 },
-  ...{ rounded: 196_608, source: 262_144, target: 393_216 },
+  ...{ matrix: 0, wholeRows: 128, range: 256, scratch: 512, weights: 1024, scales: 65_536, zeros: 131_072 },
+  ...{ rounded: 196_608, wholes: 229_376, source: 262_144, target: 393_216 },
 };
 
 /** Rows and a matrix in a kernel of their own, for tests. */
@@ -36,7 +36,10 @@ export class TestProduct {
   readonly #memory = new WebAssembly.Memory({ initial: MEMORY_PAGES, maximum: MEMORY_PAGES, shared: true });
   readonly #functions: Functions;
 
-  /** `parts`: the matrix as a bundle holds it, values, scales and zero points; `source` [rows, columns]. */
+  /**
+   * `parts`: the matrix as a bundle holds it, values, scales and zero points; `source` [rows, columns]. `alsoWhole`: int4's rows are
+   * rounded by their own largest values, too, as for factors.
+   */
   constructor(
     precision: Precision,
     multiplier: Multiplier,
@@ -44,6 +47,7 @@ export class TestProduct {
     parts: readonly ArrayBufferView[],
     source: Float32Array,
     target: Target,
+    { alsoWhole = false } = {},
   ) {
     this.#precision = precision;
     this.#multiplier = multiplier;
@@ -51,7 +55,7 @@ export class TestProduct {
     this.#columns = columns;
     this.#outputs = outputs;
     const [product, rounding] =
-      precision === 'int4' ? [int4Product, roundBlocks(false)] : [int8Product, roundRows('divisions')];
+      precision === 'int4' ? [int4Product, roundBlocks(alsoWhole)] : [int8Product, roundRows('divisions')];
     const functions = [
       roundFunction('round', rounding),
       product('product', {}, target),
@@ -75,6 +79,11 @@ export class TestProduct {
       return buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer;
     };
     packMatrix(new Int32Array(this.#memory.buffer), matrix, precision, 1, read);
+    if (alsoWhole) {
+      const rows = { ...matrix, address: PLACES.wholeRows, rounded: PLACES.wholes, outputs: 0 };
+      describeRows(new Int32Array(this.#memory.buffer), { ...rows, blocks: columns / SIXTEEN });
+      this.#words[MATRIX.next] = PLACES.wholeRows;
+    }
     describe(new Int32Array(this.#memory.buffer), PLACES.range, RANGE, { first: 0, rows: this.#rows });
     new Float32Array(this.#memory.buffer).set(source, PLACES.source / 4);
     for (let item = 0; item < rowItems(this.#rows); item++) this.#functions.round(item, PLACES.matrix, 0);
@@ -101,6 +110,16 @@ export class TestProduct {
       divisors.push(new Float32Array(this.#memory.buffer, tile + divisor, 1)[0]!);
     }
     return { bytes, divisors };
+  }
+
+  /** With `alsoWhole`, each row's largest value. */
+  wholeLargest(): Float32Array {
+    const tileBytes = roundedTileBytes(this.#columns);
+    return Float32Array.from({ length: this.#rows }, (_, row) => {
+      const inTile = (row % TILE_ROWS) * FOUR_BYTES + ROW_LARGEST;
+      const at = PLACES.wholes + Math.floor(row / TILE_ROWS) * tileBytes + inTile;
+      return new Float32Array(this.#memory.buffer, at, 1)[0]!;
+    });
   }
 
   /** [rows, outputs], half as many outputs if gated. */
