@@ -122,6 +122,18 @@ describe('a Hugging Face directory', () => {
     await refused(directory, 'CHECKPOINT_INVALID', 'lm_head.weight: expected shape [10,16], found [9,16]');
   });
 
+  test('has no head of its own in a tensor without elements, unless the config says that it is not tied', async () => {
+    const tensors = tinyLlama().set('lm_head.weight', tinyTensor(3, 0));
+    const tied = await openCheckpoint(
+      await writeTinyDirectory(fresh(), { tie_word_embeddings: true }, tensors),
+    );
+    assert.equal(tied.model.tiedHead, true);
+    assert.deepEqual(await tied.read('head'), tinyTensor(1, 10, 16).values);
+    await tied.close();
+    const directory = await writeTinyDirectory(fresh(), {}, tensors);
+    await refused(directory, 'CHECKPOINT_INVALID', 'lm_head.weight: expected shape [10,16], found [0]');
+  });
+
   test('has no sliding window where that is null', async () => {
     const config = {
       model_type: 'qwen3',

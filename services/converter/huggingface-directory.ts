@@ -8,7 +8,7 @@ import { Fields } from './fields.ts';
 import { modelFromConfig } from './huggingface-model.ts';
 import { openSafetensors } from './safetensors.ts';
 import type { Source } from './source.ts';
-import { storedAlike } from './tensor-file.ts';
+import { elementsOf, storedAlike } from './tensor-file.ts';
 
 const INDEX_FILE = 'model.safetensors.index.json';
 const TOKENIZER_FILES = ['tokenizer.json', 'tokenizer_config.json', 'chat_template.jinja'];
@@ -59,13 +59,17 @@ export async function openHuggingFaceDirectory(directory: string, files: readonl
   }
 }
 
-/** Whether a head is stored that is not the embedding. Then `transformers` (version 5) does not tie them, whatever config.json says. */
+/**
+ * Whether a head is stored that is not the embedding. Then `transformers` (version 5) does not tie them, whatever config.json says.
+ * One without elements is none: DeepSpeed's ZeRO-3 leaves such of a tied head.
+ */
 async function hasOwnHead(
   tensors: Source['tensors'],
   { safetensors: { head, embedding } }: Architecture,
 ): Promise<boolean> {
   const [own, shared] = [tensors.get(head!), tensors.get(embedding!)];
-  return own !== undefined && shared !== undefined && !(await storedAlike(own, shared));
+  if (!own || !shared || elementsOf(own.shape) === 0) return false;
+  return !(await storedAlike(own, shared));
 }
 
 function chooseArchitecture(config: Fields): Architecture {
