@@ -19,6 +19,8 @@ const REFUSED = [
   'attention.scale',
   'attention.clamp_kqv',
   'attention.max_alibi_bias',
+  'attention.temperature_scale',
+  'rope.scaling.yarn_log_multiplier',
 ];
 
 /** Opens one .gguf file: hyper-parameters, tensors and tokenizer all come from it. */

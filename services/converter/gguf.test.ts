@@ -303,6 +303,8 @@ test('a tensor of the wrong shape is named', () =>
 const unsupported: Record<string, [string, GgufValue]> = {
   experts: ['llama.expert_count', { u32: 8 }],
   'a soft cap on logits': ['llama.final_logit_softcapping', { f32: 30 }],
+  'a temperature that grows with the position': ['llama.attention.temperature_scale', { f32: 0.1 }],
+  'a scaling of YaRN by its logarithm': ['llama.rope.scaling.yarn_log_multiplier', { f32: 0.1 }],
   'a sliding window': ['llama.attention.sliding_window', { u32: 8 }],
   'an unknown rope scaling': ['llama.rope.scaling.type', { text: 'longrope' }],
   'a rope over part of the head': ['llama.rope.dimension_count', { u32: 4 }],
