@@ -101,6 +101,12 @@ export class Fields {
     return list;
   }
 
+  /** A token below `vocabulary`; none where the number is outside it: files have any for a token that there is not, as −1. */
+  token(key: string, vocabulary: number): number | undefined {
+    const id = this.number(key, -1);
+    return isInt(id) && id >= 0 && id < vocabulary ? id : undefined;
+  }
+
   object(key: string): Fields | undefined {
     const value = this.raw(key);
     if (value === undefined) return undefined;

@@ -75,9 +75,9 @@ async function modelFromMetadata(
     fields.unsupported('attention.sliding_window', `at least the context of ${context}`);
   }
   const stored = (name: string) => tensors.get(storedName(names, name) ?? '');
-  const bos = metadata.ids('tokenizer.ggml.bos_token_id')[0];
-  const eos = ['tokenizer.ggml.eos_token_id', 'tokenizer.ggml.eot_token_id'].flatMap((key) =>
-    metadata.ids(key),
+  const vocab = stored('embedding')?.shape[0] ?? fields.count('vocab_size');
+  const [bos, eos, eot] = ['bos_token_id', 'eos_token_id', 'eot_token_id'].map((key) =>
+    metadata.token(`tokenizer.ggml.${key}`, vocab),
   );
   return {
     architecture: architecture.name,
@@ -87,7 +87,7 @@ async function modelFromMetadata(
     kvHeads,
     headDim,
     ffn: fields.count('feed_forward_length'),
-    vocab: stored('embedding')?.shape[0] ?? fields.count('vocab_size'),
+    vocab,
     context,
     normEpsilon: fields.positive('attention.layer_norm_rms_epsilon'),
     activation: Object.values(architecture.activations)[0]!,
@@ -100,7 +100,7 @@ async function modelFromMetadata(
     sandwichNorms: architecture.sandwichNorms,
     rope: await ropeFromMetadata(gguf, fields, names, headDim, context),
     ...(bos !== undefined && { bos }),
-    eos: [...new Set(eos)],
+    eos: [...new Set([eos, eot])].filter((id) => id !== undefined),
   };
 }
 

@@ -91,6 +91,24 @@ describe('a byte-level BPE', () => {
     assert.deepEqual(tokenizer.post_processor.special_tokens['<|end|>'].ids, [tokens.length - 1]);
   });
 
+  test('needs no first or last token where none is added, whatever number the file has for none', () => {
+    for (const none of [-1, 264, 2 ** 32 - 1]) {
+      const metadata = {
+        ...byteLevelMetadata('gpt-2'),
+        'tokenizer.ggml.bos_token_id': none,
+        'tokenizer.ggml.eos_token_id': none,
+      };
+      const config = JSON.parse(new TextDecoder().decode(build(metadata).get('tokenizer_config.json')));
+      assert.deepEqual([config.bos_token, config.eos_token], [undefined, undefined]);
+      for (const key of ['bos', 'eos']) {
+        assert.throws(() => build({ ...metadata, [`tokenizer.ggml.add_${key}_token`]: true }), {
+          code: 'CHECKPOINT_INVALID',
+          message: new RegExp(`${key}_token_id: expected the token that .*, found ${none}`),
+        });
+      }
+    }
+  });
+
   test('needs no token for padding or for what is unknown, whatever number the file has for none', () => {
     for (const none of [-1, 2 ** 32 - 1]) {
       const files = build({

@@ -76,15 +76,15 @@ export function tokenizerFromGguf(metadata: Fields): Map<string, Uint8Array> {
         ? sentencePieceTokenizer(fields, tokens, types)
         : fields.unsupported('model', 'gpt2, llama');
   const special = (key: string): Special | undefined => {
-    const id = fields.ids(key)[0];
-    if (id === undefined) return undefined;
-    return { id, token: tokens[id] ?? fields.fail(key, `an id below ${tokens.length}`) };
+    const id = fields.token(key, tokens.length);
+    return id === undefined ? undefined : { id, token: tokens[id]! };
   };
-  /** Of a token that no text needs: files have any number for none, as −1. */
-  const idle = (key: string): string | undefined => tokens[fields.number(key, -1)];
   const [bos, eos] = [special('bos_token_id'), special('eos_token_id')];
   const addBos = fields.flag('add_bos_token', tokenizer.addBos);
   const addEos = fields.flag('add_eos_token', false);
+  if (addBos && !bos && fields.has('bos_token_id')) {
+    fields.fail('bos_token_id', `the token that each text begins with, below ${tokens.length}`);
+  }
   if (addEos && !eos) fields.fail('eos_token_id', 'the token that add_eos_token adds');
   const template = metadata.has('tokenizer.chat_template')
     ? metadata.text('tokenizer.chat_template')
@@ -92,8 +92,8 @@ export function tokenizerFromGguf(metadata: Fields): Map<string, Uint8Array> {
   const names: Record<string, string | undefined> = {
     bos_token: bos?.token,
     eos_token: eos?.token,
-    unk_token: idle('unknown_token_id'),
-    pad_token: idle('padding_token_id'),
+    unk_token: special('unknown_token_id')?.token,
+    pad_token: special('padding_token_id')?.token,
   };
   return new Map([
     [

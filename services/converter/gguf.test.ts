@@ -211,6 +211,18 @@ test('a turn may end on its own token', async () => {
   await checkpoint.close();
 });
 
+test('a number outside the vocabulary is no token, whichever the file has for none', async () => {
+  for (const none of [10, 2 ** 32 - 1]) {
+    const tokens = {
+      'tokenizer.ggml.bos_token_id': { u32: none },
+      'tokenizer.ggml.eos_token_id': { u32: none },
+    };
+    const checkpoint = await opened(ggufBytes({ ...tinyMetadata(), ...tokens }));
+    assert.deepEqual([checkpoint.model.bos, checkpoint.model.eos], [undefined, []]);
+    await checkpoint.close();
+  }
+});
+
 test('a directory with one GGUF file in it is named after the directory', async () => {
   const directory = await mkdtemp(join(root, 'named-'));
   await writeFile(join(directory, 'whatever.gguf'), ggufBytes());
