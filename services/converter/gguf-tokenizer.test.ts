@@ -78,17 +78,45 @@ describe('a byte-level BPE', () => {
     });
   });
 
-  test('has the first token whose number the file gives, though another is written alike', () => {
-    const metadata = byteLevelMetadata('llama-bpe');
-    const tokens = [...(metadata['tokenizer.ggml.tokens'] as string[]), '<|end|>'];
-    const twice = {
-      ...metadata,
-      'tokenizer.ggml.tokens': tokens,
-      'tokenizer.ggml.token_type': [...(metadata['tokenizer.ggml.token_type'] as number[]), 3],
-      'tokenizer.ggml.bos_token_id': tokens.length - 1,
+  describe('with two tokens written alike', () => {
+    const LAST = 264;
+    const twice = (type: number, entries: Record<string, unknown>): Record<string, unknown> => {
+      const metadata = byteLevelMetadata('llama-bpe');
+      const append = (key: string, item: unknown) => [...(metadata[key] as unknown[]), item];
+      return {
+        ...metadata,
+        'tokenizer.ggml.tokens': append('tokenizer.ggml.tokens', '<|end|>'),
+        'tokenizer.ggml.token_type': [type, ...append('tokenizer.ggml.token_type', type).slice(1)],
+        ...Object.fromEntries(
+          Object.entries(entries).map(([key, value]) => [`tokenizer.ggml.${key}`, value]),
+        ),
+      };
     };
-    const tokenizer = JSON.parse(new TextDecoder().decode(build(twice).get('tokenizer.json')));
-    assert.deepEqual(tokenizer.post_processor.special_tokens['<|end|>'].ids, [tokens.length - 1]);
+
+    test('surrounds a text with the one whose number the file gives', () => {
+      for (const type of [1, 3]) {
+        const ids = (entries: Record<string, unknown>) =>
+          load(twice(type, entries)).encode('a').ids.map(Number);
+        for (const [named, other] of [
+          [0, LAST],
+          [LAST, 0],
+        ]) {
+          assert.deepEqual(ids({ bos_token_id: named, eos_token_id: other }), [named, 2 + 97]);
+          const both = { bos_token_id: named, eos_token_id: named, add_eos_token: true };
+          assert.deepEqual(ids(both), [named, 2 + 97, named]);
+          const end = { bos_token_id: other, eos_token_id: named, add_bos_token: false, add_eos_token: true };
+          assert.deepEqual(ids(end), [2 + 97, named]);
+        }
+      }
+    });
+
+    test('is refused where a text would lie between the two: they are told apart by their text', () => {
+      const between = { bos_token_id: 0, eos_token_id: LAST, add_eos_token: true };
+      assert.throws(() => build(twice(3, between)), {
+        code: 'CHECKPOINT_UNSUPPORTED',
+        message: /eos_token_id is 264; supported: 0, the bos_token_id, for both are written <\|end\|>/,
+      });
+    });
   });
 
   test('needs no first or last token where none is added, whatever number the file has for none', () => {

@@ -51,16 +51,10 @@ const BYTE_LEVEL_STYLES: Readonly<Record<string, ByteLevelStyle>> = {
 
 const UNNAMED = 'default';
 
-/** A control token by its number, for others may have the same text. */
-interface Special {
-  readonly id: number;
-  readonly token: string;
-}
-
 /**
  * Rebuilds tokenizer.json and tokenizer_config.json from GGUF metadata; empty when the file holds no tokenizer.
  * @throws RondoError CHECKPOINT_UNSUPPORTED for a model or pre-tokenizer whose rules are not known here: a wrong guess
- * would give wrong ids without any error.
+ * would give wrong ids without any error; and where two tokens that are written alike would surround each text.
  */
 export function tokenizerFromGguf(metadata: Fields): Map<string, Uint8Array> {
   const fields = metadata.under('tokenizer.ggml.');
@@ -69,31 +63,37 @@ export function tokenizerFromGguf(metadata: Fields): Map<string, Uint8Array> {
   const tokens = fields.texts('tokens');
   const types = fields.has('token_type') ? fields.numbers('token_type') : tokens.map(() => TOKEN_TYPE.normal);
   if (types.length !== tokens.length) fields.fail('token_type', `${tokens.length} types, one for each token`);
+  const named = (key: string): number | undefined => fields.token(key, tokens.length);
+  const [bos, eos] = [named('bos_token_id'), named('eos_token_id')];
+  const addEos = fields.flag('add_eos_token', false);
+  const order = namedLast(tokens, addEos ? [bos, eos] : [eos, bos]);
   const tokenizer =
     model === 'gpt2'
-      ? byteLevelTokenizer(fields, tokens)
+      ? byteLevelTokenizer(fields, tokens, order)
       : model === 'llama'
-        ? sentencePieceTokenizer(fields, tokens, types)
+        ? sentencePieceTokenizer(fields, tokens, types, order)
         : fields.unsupported('model', 'gpt2, llama');
-  const special = (key: string): Special | undefined => {
-    const id = fields.token(key, tokens.length);
-    return id === undefined ? undefined : { id, token: tokens[id]! };
-  };
-  const [bos, eos] = [special('bos_token_id'), special('eos_token_id')];
   const addBos = fields.flag('add_bos_token', tokenizer.addBos);
-  const addEos = fields.flag('add_eos_token', false);
-  if (addBos && !bos && fields.has('bos_token_id')) {
+  if (addBos && bos === undefined && fields.has('bos_token_id')) {
     fields.fail('bos_token_id', `the token that each text begins with, below ${tokens.length}`);
   }
-  if (addEos && !eos) fields.fail('eos_token_id', 'the token that add_eos_token adds');
+  if (addEos && eos === undefined) fields.fail('eos_token_id', 'the token that add_eos_token adds');
+  const text = (id: number | undefined): string | undefined => (id === undefined ? undefined : tokens[id]);
+  const [first, last] = [addBos ? text(bos) : undefined, addEos ? text(eos) : undefined];
+  if (first !== undefined && first === last && bos !== eos) {
+    fields.unsupported(
+      'eos_token_id',
+      `${bos}, the bos_token_id, for both are written ${first} and both are added`,
+    );
+  }
   const template = metadata.has('tokenizer.chat_template')
     ? metadata.text('tokenizer.chat_template')
     : undefined;
   const names: Record<string, string | undefined> = {
-    bos_token: bos?.token,
-    eos_token: eos?.token,
-    unk_token: special('unknown_token_id')?.token,
-    pad_token: special('padding_token_id')?.token,
+    bos_token: text(bos),
+    eos_token: text(eos),
+    unk_token: text(named('unknown_token_id')),
+    pad_token: text(named('padding_token_id')),
   };
   return new Map([
     [
@@ -102,10 +102,10 @@ export function tokenizerFromGguf(metadata: Fields): Map<string, Uint8Array> {
         version: '1.0',
         truncation: null,
         padding: null,
-        added_tokens: addedTokens(tokens, types, tokenizer.space),
+        added_tokens: addedTokens(tokens, types, order, tokenizer.space),
         normalizer: tokenizer.normalizer,
         pre_tokenizer: exactPreTokenizer(tokenizer.preTokenizer),
-        post_processor: surrounded(addBos ? bos : undefined, addEos ? eos : undefined),
+        post_processor: surrounded(addBos ? bos : undefined, addEos ? eos : undefined, tokens),
         decoder: tokenizer.decoder,
         model: tokenizer.model,
       }),
@@ -124,7 +124,22 @@ export function tokenizerFromGguf(metadata: Fields): Map<string, Uint8Array> {
   ]);
 }
 
-function byteLevelTokenizer(fields: Fields, tokens: readonly string[]): TokenizerParts {
+/**
+ * All ids in their order, but those of `named` behind what is written alike, the last of them last: readers know a token by its text,
+ * and of several the last.
+ */
+function namedLast(tokens: readonly string[], named: readonly (number | undefined)[]): number[] {
+  const ofText = new Map<string, number>();
+  for (const id of named) if (id !== undefined) ofText.set(tokens[id]!, id);
+  const moved = [...ofText.values()].filter((id) => tokens.lastIndexOf(tokens[id]!) !== id);
+  return [...[...tokens.keys()].filter((id) => !moved.includes(id)), ...moved];
+}
+
+function byteLevelTokenizer(
+  fields: Fields,
+  tokens: readonly string[],
+  order: readonly number[],
+): TokenizerParts {
   const pre = fields.text('pre', UNNAMED);
   const style = Object.hasOwn(BYTE_LEVEL_STYLES, pre) ? BYTE_LEVEL_STYLES[pre] : undefined;
   if (!style) {
@@ -146,7 +161,7 @@ function byteLevelTokenizer(fields: Fields, tokens: readonly string[]): Tokenize
       fuse_unk: false,
       byte_fallback: false,
       ignore_merges: style.ignoreMerges,
-      vocab: vocabulary(tokens),
+      vocab: vocabulary(tokens, order),
       merges: fields.texts('merges').map((merge) => merge.split(' ')),
     },
     normalizer: style.normalizer,
@@ -158,9 +173,14 @@ function byteLevelTokenizer(fields: Fields, tokens: readonly string[]): Tokenize
 }
 
 /** Added tokens are sought in the raw text, where a space is a space. */
-const addedTokens = (tokens: readonly string[], types: readonly number[], space: string): Json[] =>
-  tokens.flatMap((token, id) => {
-    const type = types[id];
+const addedTokens = (
+  tokens: readonly string[],
+  types: readonly number[],
+  order: readonly number[],
+  space: string,
+): Json[] =>
+  order.flatMap((id) => {
+    const [token, type] = [tokens[id]!, types[id]];
     if (type !== TOKEN_TYPE.control && type !== TOKEN_TYPE.userDefined && type !== TOKEN_TYPE.unknown)
       return [];
     const special = type !== TOKEN_TYPE.userDefined;
@@ -169,11 +189,15 @@ const addedTokens = (tokens: readonly string[], types: readonly number[], space:
   });
 
 /** Each text between these tokens; null where there are none. */
-function surrounded(first: Special | undefined, last: Special | undefined): Json | null {
-  const all = [first, last].filter((special) => special !== undefined);
+function surrounded(
+  first: number | undefined,
+  last: number | undefined,
+  tokens: readonly string[],
+): Json | null {
+  const all = [first, last].filter((id) => id !== undefined);
   if (all.length === 0) return null;
-  const added = (special: Special | undefined, type: number): Json[] =>
-    special ? [{ SpecialToken: { id: special.token, type_id: type } }] : [];
+  const added = (id: number | undefined, type: number): Json[] =>
+    id === undefined ? [] : [{ SpecialToken: { id: tokens[id], type_id: type } }];
   const text = (name: 'A' | 'B', type: number): Json[] => [
     ...added(first, type),
     { Sequence: { id: name, type_id: type } },
@@ -184,7 +208,7 @@ function surrounded(first: Special | undefined, last: Special | undefined): Json
     single: text('A', 0),
     pair: [...text('A', 0), ...text('B', 1)],
     special_tokens: Object.fromEntries(
-      all.map(({ id, token }) => [token, { id: token, ids: [id], tokens: [token] }]),
+      all.map((id) => [tokens[id], { id: tokens[id], ids: [id], tokens: [tokens[id]] }]),
     ),
   };
 }

@@ -12,6 +12,7 @@ export function sentencePieceTokenizer(
   fields: Fields,
   tokens: readonly string[],
   types: readonly number[],
+  order: readonly number[],
 ): TokenizerParts {
   const scores = fields.numbers('scores');
   if (scores.length !== tokens.length) fields.fail('scores', `${tokens.length} scores, one for each token`);
@@ -28,7 +29,7 @@ export function sentencePieceTokenizer(
       fuse_unk: true,
       byte_fallback: true,
       ignore_merges: false,
-      vocab: vocabulary(tokens),
+      vocab: vocabulary(tokens, order),
       merges: mergesFromScores(tokens, types, scores),
     },
     normalizer: prefix

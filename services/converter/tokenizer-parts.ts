@@ -15,6 +15,6 @@ export interface TokenizerParts {
   readonly addBos: boolean;
 }
 
-/** Token → id. */
-export const vocabulary = (tokens: readonly string[]): Json =>
-  Object.fromEntries(tokens.map((token, id) => [token, id]));
+/** Token → id, of tokens written alike the last in `order`. */
+export const vocabulary = (tokens: readonly string[], order: readonly number[]): Json =>
+  Object.fromEntries(order.map((id) => [tokens[id], id]));
