@@ -6,15 +6,15 @@ import { bundlePath, openBundle } from '@rondo/bundle';
 import { createEngine } from '@rondo/engine';
 import { TinyBundle } from './tiny-bundle.ts';
 
-test('what the graph runtime refuses is ENGINE_FAILED with where it came from, and the engine goes on', async () => {
+test('what the graph runtime refuses is ENGINE_FAILED, what we do wrong INTERNAL, both with where it began, and the engine goes on', async () => {
   await using files = await TinyBundle.make(2);
   const bundle = await openBundle(files.directory);
-  const { hidden } = bundle.manifest.shape;
+  const { hidden, vocab } = bundle.manifest.shape;
   const engine = await createEngine(bundle, { threads: 1, kvBytes: 2 ** 22, provider: 'cpu' });
-  const run = (floats: number) =>
+  const run = (stack: 'prelude' | 'block', input: Int32Array | Float32Array) =>
     engine.runStack({
-      stack: 'block',
-      input: new Float32Array(floats).fill(1),
+      stack,
+      input,
       starts: new Int32Array(1),
       rowCounts: Int32Array.of(2),
       depths: new Int32Array(1),
@@ -22,18 +22,23 @@ test('what the graph runtime refuses is ENGINE_FAILED with where it came from, a
       copies: [],
     });
   /** The cause's stack names the thread's own file. */
-  const refusal = (error: Error & { code?: string }): boolean => {
-    assert.equal(error.code, 'ENGINE_FAILED', error.message);
-    assert.match((error.cause as Error).stack!, /engine-thread\.ts/);
-    return true;
-  };
+  const refusal =
+    (code: string) =>
+    (error: Error & { code?: string }): boolean => {
+      assert.equal(error.code, code, error.message);
+      assert.match((error.cause as Error).stack!, /engine-thread\.ts/);
+      return true;
+    };
+  const floats = (count: number) => new Float32Array(count).fill(1);
   try {
-    await assert.rejects(run(2 * hidden - 1), refusal);
-    await assert.rejects(engine.runHead({ state: new Float32Array(hidden + 1), wantLogits: false }), refusal);
-    const state = new Float32Array(hidden + 1);
+    await assert.rejects(run('prelude', Int32Array.of(0, vocab)), refusal('ENGINE_FAILED'));
+    await assert.rejects(run('block', floats(2 * hidden - 1)), refusal('INTERNAL'));
+    const head = engine.runHead({ state: floats(hidden + 1), wantLogits: false });
+    await assert.rejects(head, refusal('INTERNAL'));
     const [positions, pages] = [Int32Array.of(0), Int32Array.of(1)];
-    await assert.rejects(engine.propagate({ state, positions, pages }), refusal);
-    assert.equal((await run(2 * hidden)).state.length, 2 * hidden);
+    const propagated = engine.propagate({ state: floats(hidden + 1), positions, pages });
+    await assert.rejects(propagated, refusal('INTERNAL'));
+    assert.equal((await run('block', floats(2 * hidden))).state.length, 2 * hidden);
   } finally {
     await engine.close();
   }

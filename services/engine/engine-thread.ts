@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { type ErrorCode, RondoError } from '@rondo/core';
+import { RondoError } from '@rondo/core';
 import type { StackResult } from './engine.ts';
 import { type EngineReply, type EngineRequest, type EngineThreadData, READY_ID } from './engine-protocol.ts';
 import { ModelGraphs } from './model-graphs.ts';
@@ -7,14 +7,13 @@ import { ModelGraphs } from './model-graphs.ts';
 const port = parentPort;
 if (!port) throw new Error('engine-thread.ts runs as a worker thread only');
 
-/** `otherwise` is what comes of errors that have no code. */
-const answer = async (id: number, work: () => unknown, otherwise?: ErrorCode): Promise<boolean> => {
+const answer = async (id: number, work: () => unknown): Promise<boolean> => {
   try {
     const result = await work();
     port.postMessage({ id, result } satisfies EngineReply, buffersOf(result));
     return true;
   } catch (thrown) {
-    const { code, message } = RondoError.from(thrown, otherwise);
+    const { code, message } = RondoError.from(thrown);
     const stack = thrown instanceof Error ? thrown.stack : undefined;
     port.postMessage({ id, error: { code, message, stack } } satisfies EngineReply);
     return false;
@@ -46,22 +45,19 @@ if (!ready || !graphs) {
   });
 }
 
-/** What goes wrong in a run without a code of ours is the graph runtime's. */
-const RUN: ErrorCode = 'ENGINE_FAILED';
-
 async function serve(loaded: ModelGraphs, request: EngineRequest): Promise<void> {
   switch (request.kind) {
     case 'stack':
-      await answer(request.id, () => loaded.runStack(request.batch), RUN);
+      await answer(request.id, () => loaded.runStack(request.batch));
       return;
     case 'head':
-      await answer(request.id, () => loaded.runHead(request.batch), RUN);
+      await answer(request.id, () => loaded.runHead(request.batch));
       return;
     case 'propagate':
-      await answer(request.id, () => loaded.propagate(request.batch), RUN);
+      await answer(request.id, () => loaded.propagate(request.batch));
       return;
     case 'poison':
-      await answer(request.id, () => loaded.poison(request.stack, request.pages), RUN);
+      await answer(request.id, () => loaded.poison(request.stack, request.pages));
       return;
     case 'close':
       await answer(request.id, () => loaded.release());

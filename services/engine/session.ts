@@ -41,9 +41,13 @@ export class Session {
     this.#outputs = fetchesOf(session.outputMetadata.map(({ name }) => name));
   }
 
-  /** Runs the graph on this thread; every output unless `fetches` says less. @throws Error from the runtime. */
+  /** Runs the graph on this thread; every output unless `fetches` says less. @throws RondoError ENGINE_FAILED with what the runtime says. */
   run(feeds: Tensors, fetches = this.#outputs): Tensors {
-    return this.#session.run(feeds, fetches, {}) as Tensors;
+    try {
+      return this.#session.run(feeds, fetches, {}) as Tensors;
+    } catch (thrown) {
+      throw RondoError.from(thrown, 'ENGINE_FAILED');
+    }
   }
 
   /** Writes the profile that `proof` asked for. */
