@@ -21,12 +21,16 @@ test('what the graph runtime refuses is ENGINE_FAILED, what we do wrong INTERNAL
       pageTable: Int32Array.of(1),
       copies: [],
     });
-  /** The cause's stack names the thread's own file. */
+  /** The stack is that of what was thrown first, in the thread, and a log that puts messages behind each other has each once. */
   const refusal =
     (code: string) =>
     (error: Error & { code?: string }): boolean => {
       assert.equal(error.code, code, error.message);
-      assert.match((error.cause as Error).stack!, /engine-thread\.ts/);
+      const { message, stack } = error.cause as Error;
+      assert.notEqual(message, error.message);
+      assert.ok(stack!.includes(`: ${error.message}\n`), stack);
+      assert.match(stack!, /engine-thread\.ts/);
+      assert.doesNotMatch(stack!, /RondoError/);
       return true;
     };
   const floats = (count: number) => new Float32Array(count).fill(1);

@@ -149,8 +149,9 @@ class ThreadEngine implements Engine {
     if ('result' in reply) waiting?.resolve(reply.result);
     else {
       const { code, message, stack } = reply.error;
-      // The stack here tells nothing.
-      const cause = stack === undefined ? undefined : Object.assign(new Error(message), { stack });
+      // The stack here tells nothing. A message of its own, for a log has it behind the other, and the stack begins with the thread's.
+      const cause =
+        stack === undefined ? undefined : Object.assign(new Error("in the engine's thread"), { stack });
       waiting?.reject(new RondoError(code, message, { cause }));
     }
   }

@@ -19,7 +19,7 @@ export type EngineReply =
 export interface SentError {
   readonly code: ErrorCode;
   readonly message: string;
-  /** Of what was thrown first, where that was an error. */
+  /** Of the innermost cause, where an error was thrown. */
   readonly stack: string | undefined;
 }
 

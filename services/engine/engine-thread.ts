@@ -14,11 +14,16 @@ const answer = async (id: number, work: () => unknown): Promise<boolean> => {
     return true;
   } catch (thrown) {
     const { code, message } = RondoError.from(thrown);
-    const stack = thrown instanceof Error ? thrown.stack : undefined;
-    port.postMessage({ id, error: { code, message, stack } } satisfies EngineReply);
+    port.postMessage({ id, error: { code, message, stack: firstStack(thrown) } } satisfies EngineReply);
     return false;
   }
 };
+
+/** Where it began: errors around it tell only of who caught it. */
+function firstStack(thrown: unknown): string | undefined {
+  if (!(thrown instanceof Error)) return undefined;
+  return firstStack(thrown.cause) ?? thrown.stack;
+}
 
 /** The distinct buffers of a result's typed arrays, and of its head's: moved, not copied, to the other thread. */
 function buffersOf(result: unknown): ArrayBuffer[] {
