@@ -1,17 +1,19 @@
 import { RondoError } from '@rondo/core';
 
 /**
- * Those of the admin addresses of workers that answer. A worker whose name has addresses of IPv4 and of IPv6 may listen on one alone:
- * as many must answer as there are of the family that has more.
- * @throws RondoError NO_WORKER naming one that does not, when too few do
+ * Of the admin addresses of workers those of one family, each of which answers: a worker whose name has addresses of IPv4 and of IPv6 has
+ * one of each and may listen on one alone. A family that has fewer says nothing of all.
+ * @throws RondoError NO_WORKER naming an address that does not answer, when no such family does
  */
 export async function listening(addresses: readonly string[]): Promise<string[]> {
   const told = await Promise.allSettled(addresses.map(passesAt));
   const silent = told.find((each) => each.status === 'rejected');
-  const answering = addresses.filter((_, index) => told[index]!.status === 'fulfilled');
-  const six = addresses.filter((address) => address.startsWith('[')).length;
-  if (silent !== undefined && answering.length < Math.max(six, addresses.length - six)) throw silent.reason;
-  return answering;
+  const families = [false, true].map((six) => addresses.filter((address) => address.startsWith('[') === six));
+  const most = Math.max(...families.map(({ length }) => length));
+  const answers = (address: string) => told[addresses.indexOf(address)]!.status === 'fulfilled';
+  const whole = families.find((family) => family.length === most && family.every(answers));
+  if (!whole) throw silent!.reason;
+  return whole;
 }
 
 /** Runs of the block at each admin address so far. @throws RondoError NO_WORKER for one that does not tell */
