@@ -154,6 +154,34 @@ test('a duty that fails is done again after a pause, however often its batch is 
   assert.equal(tries, 2);
 });
 
+test('a batch whose duty fails at its own keeper alone is taken over by another', {
+  timeout: 20_000,
+}, async () => {
+  const { open, ended, shared } = memoryStores();
+  await open.put(made.id, made);
+  const clock = new ManualClock();
+  const get = async () => {
+    throw new RondoError('NATS_UNAVAILABLE', 'away');
+  };
+  const contents = Object.assign(Object.create(shared.contents), { get });
+  const own = keeperOf('a', { ...shared, contents }, clock);
+  const other = keeperOf('b', shared, clock);
+  const stop = new AbortController();
+  const list = open.list.bind(open);
+  let looks = 0;
+  open.list = async () => {
+    await new Promise(setImmediate);
+    clock.advance(500);
+    if (++looks === 400 || (await ended.get(made.id)) !== undefined) stop.abort();
+    own.keeper.look();
+    other.keeper.look();
+    return list();
+  };
+  await Promise.all([own, other].map(({ keeper }) => keeper.run(stop.signal)));
+  // Its input is gone, which is its end.
+  assert.equal((await ended.get(made.id))?.value.status, 'failed');
+});
+
 test('a cancelled batch ends when its patience does, also while nobody can tell who has its lines', {
   timeout: 20_000,
 }, async () => {

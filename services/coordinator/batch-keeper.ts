@@ -5,7 +5,7 @@ import type { Stored } from '@rondo/wire';
 import { type BatchDuty, batchDuty, waitsForTaken } from './batch-duty.ts';
 import { readInput } from './batch-input.ts';
 import type { BatchMetrics } from './batch-metrics.ts';
-import { type BatchRecord, type BatchTally, isEnded, raiseBeat, sealed } from './batch-record.ts';
+import { type BatchRecord, type BatchTally, isEnded, sealed } from './batch-record.ts';
 import { writeOutput } from './batch-results.ts';
 import type { BatchStores } from './batch-stores.ts';
 import { BatchTenure } from './batch-tenure.ts';
@@ -109,11 +109,7 @@ export class BatchKeeper {
       case 'read-input':
       case 'write-output': {
         if ((this.#pauses.get(batch.id)?.leftMs(clock.now()) ?? 0) > 0) return;
-        // What was listed may have changed since: of a batch that has ended meanwhile the results are dropped.
-        const mine =
-          batch.keeper.id === id
-            ? await stores.open.replace(stored, raiseBeat(batch))
-            : await this.#takeOver(stored);
+        const mine = batch.keeper.id === id ? await this.#asListed(stored) : await this.#takeOver(stored);
         if (mine !== undefined) this.#begin(mine, duty.do);
       }
     }
@@ -125,6 +121,15 @@ export class BatchKeeper {
     const written = await stores.open.replace(stored, { ...stored.value, tally });
     if (written === undefined) return;
     log.info({ batch: id, total, completed: tally.completed, failed: tally.failed }, 'a batch goes on');
+  }
+
+  /**
+   * Undefined where it has changed since: of a batch that has ended meanwhile the results are dropped. It writes nothing: a beat before each
+   * try would keep others off a batch that fails here alone.
+   */
+  async #asListed(stored: Stored<BatchRecord>): Promise<Stored<BatchRecord> | undefined> {
+    const fresh = await this.#options.stores.open.get(stored.key);
+    return fresh?.revision === stored.revision ? stored : undefined;
   }
 
   /** A batch whose keeper has been silent for too long; undefined while it may still be working. */

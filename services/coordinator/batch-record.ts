@@ -110,12 +110,6 @@ export const sealed = (
   keeper: { id: keeperId, beat: 0 },
 });
 
-/** Its keeper is at work still. */
-export const raiseBeat = (batch: BatchRecord): BatchRecord => ({
-  ...batch,
-  keeper: { ...batch.keeper, beat: batch.keeper.beat + 1 },
-});
-
 /** The output is written: the end. What was not answered counts as failed, as the error file says it, too. */
 export const ended = (
   batch: BatchRecord,

@@ -1,5 +1,5 @@
 import type { RecordStore, Stored } from '@rondo/wire';
-import { type BatchRecord, raiseBeat } from './batch-record.ts';
+import type { BatchRecord } from './batch-record.ts';
 import type { BatchStores } from './batch-stores.ts';
 
 /**
@@ -67,3 +67,8 @@ export class BatchTenure {
     return false;
   }
 }
+
+const raiseBeat = (batch: BatchRecord): BatchRecord => ({
+  ...batch,
+  keeper: { ...batch.keeper, beat: batch.keeper.beat + 1 },
+});
