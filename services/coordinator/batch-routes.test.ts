@@ -57,7 +57,7 @@ test('a client that stops reading a file is cut off, and the file is let go', as
   socket.write('GET /v1/files/file-1/content HTTP/1.1\r\nhost: x\r\n\r\n');
   const raw = await answering.promise;
   while (!raw.writableNeedDrain) await new Promise(setImmediate);
-  context.mock.timers.tick(LIMITS.httpReadMs - 1);
+  context.mock.timers.tick(LIMITS.httpFileReadMs - 1);
   assert.equal(raw.destroyed, false);
   context.mock.timers.tick(1);
   assert.equal(raw.destroyed, true);

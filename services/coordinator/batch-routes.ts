@@ -63,7 +63,7 @@ export function addBatchRoutes(http: FastifyInstance, service: BatchService | un
     const stream = Readable.from(content);
     // It pauses while the client has not read what was written, and once more at its end.
     stream.on('pause', () => {
-      if (reply.raw.writableNeedDrain) void drained(reply.raw);
+      if (reply.raw.writableNeedDrain) void drained(reply.raw, LIMITS.httpFileReadMs);
     });
     return reply.send(stream);
   });

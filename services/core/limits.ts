@@ -24,6 +24,8 @@ export const LIMITS = {
   httpRequestMs: 300_000,
   /** How long a client may read nothing of a stream that waits for it, in milliseconds. */
   httpReadMs: 60_000,
+  /** The same of a file: what the system takes ahead, more than a megabyte, says nothing while a client reads it. */
+  httpFileReadMs: 600_000,
   /** A connection without a request; longer than load balancers keep theirs (60 s), in milliseconds. */
   httpKeepAliveMs: 72_000,
   /** Connections of one HTTP port, idle ones too, whose requests are taken; on those beyond they are refused. */
