@@ -25,7 +25,8 @@ import {
 } from '@rondo/lab';
 import { Command, Option } from 'commander';
 import { CACHE } from './cache.ts';
-import { type ExactExit, evalExact, exactExits } from './eval-exact.ts';
+import { evalExact } from './eval-exact.ts';
+import { type ExactExit, exactExits } from './exact-exits.ts';
 import { tellFailure } from './failure.ts';
 import { countOption, fractionOption } from './options.ts';
 import { progressBar } from './progress.ts';
