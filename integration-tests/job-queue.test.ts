@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { type Job, JobQueue, openNats } from '@rondo/wire';
 import { NATS_MISSING, NatsServer } from './nats-server.ts';
 
@@ -9,6 +9,16 @@ async function taken(queue: JobQueue): Promise<Job> {
     const job = await queue.take('g');
     if (job !== undefined) return job;
   }
+}
+
+/** A queue with one job, of group g. */
+async function oneJob(context: TestContext, { url }: NatsServer) {
+  const link = await openNats({ servers: [url], name: 'test' });
+  context.after(() => link.close());
+  const queue = await JobQueue.open(link, { stream: 'jobs', subject: 'jobs', silenceMs: 1000 });
+  await queue.openGroup('g');
+  await queue.add('g', '0', Buffer.from('work'));
+  return { link, queue };
 }
 
 test('a taken job can be kept, done with and given back while NATS is away, to no effect', {
@@ -50,11 +60,7 @@ test('a job tells how often it was taken, but for the times it was given back un
   skip: NATS_MISSING,
 }, async (context) => {
   await using server = await NatsServer.start();
-  const link = await openNats({ servers: [server.url], name: 'test' });
-  context.after(() => link.close());
-  const queue = await JobQueue.open(link, { stream: 'jobs', subject: 'jobs', silenceMs: 1000 });
-  await queue.openGroup('g');
-  await queue.add('g', '0', Buffer.from('work'));
+  const { queue } = await oneJob(context, server);
   const deliveries: number[] = [];
   for (const how of ['unharmed', 'harmful', 'silent', 'unharmed', 'silent', 'harmful', 'harmful'] as const) {
     const job = await taken(queue);
@@ -70,11 +76,7 @@ test('a job tells how often it was taken, but for the times it was given back un
 
 test('a job of a group that was dropped is not given back', { skip: NATS_MISSING }, async (context) => {
   await using server = await NatsServer.start();
-  const link = await openNats({ servers: [server.url], name: 'test' });
-  context.after(() => link.close());
-  const queue = await JobQueue.open(link, { stream: 'jobs', subject: 'jobs', silenceMs: 1000 });
-  await queue.openGroup('g');
-  await queue.add('g', '0', Buffer.from('work'));
+  const { link, queue } = await oneJob(context, server);
   const job = await taken(queue);
   await queue.dropGroup('g');
   await job.giveBack('unharmed');
@@ -86,11 +88,7 @@ test('nobody has a job of a group that is gone, or whose stream is', {
   skip: NATS_MISSING,
 }, async (context) => {
   await using server = await NatsServer.start();
-  const link = await openNats({ servers: [server.url], name: 'test' });
-  context.after(() => link.close());
-  const queue = await JobQueue.open(link, { stream: 'jobs', subject: 'jobs', silenceMs: 1000 });
-  await queue.openGroup('g');
-  await queue.add('g', '0', Buffer.from('work'));
+  const { link, queue } = await oneJob(context, server);
   await taken(queue);
   assert.equal(await queue.taken('g'), 1);
   await queue.dropGroup('g');
